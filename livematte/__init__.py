@@ -1,0 +1,1 @@
+"""livematte: people cut out of video, without a green screen."""

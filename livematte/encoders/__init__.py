@@ -1,0 +1,10 @@
+"""Image-classification encoders that several networks share (torch only).
+
+Each encoder is a module whose ``forward`` maps ``(N, 3, H, W)`` to a list of feature maps, finest
+first, one for each halving of the picture, and whose ``channels`` attribute says how wide each one is.
+"""
+
+from livematte.encoders.densenet import DenseNet201
+from livematte.encoders.efficientnet_lite import EfficientNetLite0
+
+__all__ = ["DenseNet201", "EfficientNetLite0"]

@@ -1,0 +1,108 @@
+"""What the engine needs of its parts: one or two methods each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Protocol, runtime_checkable
+
+from livematte.frame import Array, ColorInfo, Frame, Matte
+
+State = Any
+"""What a model or filter carries from frame to frame; opaque to everyone else. None starts a new shot."""
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What a source knows of itself before its first frame."""
+
+    name: str
+    height: int
+    width: int
+    """Size after rotation: the size of the frames."""
+    format: str
+    time_base: Fraction
+    average_rate: Fraction | None = None
+    """Frames a second; None where it means nothing (a single image)."""
+    frames: int | None = None
+    """How many frames are expected; an estimate, None where unknown."""
+    seconds: Fraction | None = None
+    color: ColorInfo = field(default_factory=ColorInfo)
+    sample_aspect: Fraction = Fraction(1)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Codec, container, streams: what ``livematte probe`` prints."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where frames come from."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """Known once the source is open."""
+        ...
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames in presentation order; once only. Raises InputError when the source breaks for good."""
+        ...
+
+    def close(self) -> None:
+        """Let go of file or device; safe to call twice, also from another thread."""
+        ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A network and all that surrounds it."""
+
+    def __call__(self, rgb: Array, state: State | None) -> tuple[Matte, State]:
+        """Matte one picture. ``state=None`` begins a new shot.
+
+        Args:
+            rgb: (h, w, 3) uint8 RGB of the size :meth:`input_size` asked for.
+            state: what the last call gave.
+
+        Returns:
+            The matte, at the size of ``rgb``, and the next state.
+        """
+        ...
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """The (height, width) to shrink a ``height`` x ``width`` frame to for this model."""
+        ...
+
+
+@runtime_checkable
+class Background(Protocol):
+    """What is put behind people."""
+
+    transparent: bool
+    """No picture at all: the output carries alpha."""
+
+    def __call__(self, frame: Frame, alpha: Array) -> Frame:
+        """The background for ``frame``: same size, format and colour. The caller does not change it.
+
+        Args:
+            frame: the picture it goes behind, with its time.
+            alpha: (h, w) float32 alpha of ``frame`` at the network's size, for a background that is made
+                from the picture itself.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what it reads."""
+        ...
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Where frames go."""
+
+    def write(self, frame: Frame) -> None:
+        """Take the next frame, in pts order; it is borrowed. Raises OutputError when it cannot."""
+        ...
+
+    def close(self) -> None:
+        """Finish; called exactly once, also after an error."""
+        ...

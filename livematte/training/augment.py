@@ -1,0 +1,212 @@
+"""Training pictures: people as photographed, and people cut out and put into rooms.
+
+Everything is drawn from one ``numpy`` generator, so a picture is a function of its seed.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from livematte.training.data import PeopleStore, Picture
+
+Rng = np.random.Generator
+Box = tuple[int, int, int, int]
+
+
+def _resize(picture: Picture, height: int, width: int) -> Picture:
+    shrink = height * width < picture.shape[0] * picture.shape[1]
+    out: Picture = cv2.resize(
+        picture, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    )
+    return out
+
+
+def person_box(rng: Rng, box: Box, shape: tuple[int, int]) -> Box:
+    """Which part of a photograph to look at: whole person, upper body or head and shoulders.
+
+    A standing person's box is tall, so cutting it gives the framing of a webcam.
+    """
+    x, y, w, h = box
+    tall = h / max(w, 1)
+    draw = rng.random()
+    if tall > 2.0 and draw < 0.62:  # a whole body: cut to the desk or to the face
+        h = int(h * (rng.uniform(0.16, 0.3) if draw < 0.2 else rng.uniform(0.3, 0.6)))
+    elif tall > 1.2 and draw < 0.4:
+        h = int(h * rng.uniform(0.45, 0.85))
+    return x, y, max(w, 8), max(h, 8)
+
+
+def _crop_photo(
+    rng: Rng, image: Picture, alpha: Picture, box: Box, height: int, width: int
+) -> tuple[Picture, Picture]:
+    """A window of the wanted aspect around the person, as far as the photograph reaches."""
+    rows, columns = alpha.shape
+    x, y, w, h = person_box(rng, box, (rows, columns))
+    aspect = width / height
+    side = max(h, w / aspect) * rng.uniform(0.8, 1.7)
+    side = min(side, rows, columns / aspect)
+    ch, cw = max(int(side), 16), max(int(side * aspect), 16)
+    cx = x + w / 2 + rng.normal(0, 0.15) * cw
+    cy = y + h / 2 + rng.normal(0, 0.12) * ch
+    left = int(np.clip(cx - cw / 2, 0, max(columns - cw, 0)))
+    top = int(np.clip(cy - ch / 2, 0, max(rows - ch, 0)))
+    window = np.s_[top : top + ch, left : left + cw]
+    return _resize(image[window], height, width), _resize(alpha[window], height, width)
+
+
+def _background(rng: Rng, store: PeopleStore, height: int, width: int) -> Picture:
+    """A piece of a room, sometimes out of focus; now and then a plain or shaded wall."""
+    if rng.random() < 0.1:
+        corners = rng.integers(0, 256, (2, 2, 3))
+        if rng.random() < 0.5:
+            corners = np.clip(corners[:1, :1] + rng.integers(-30, 30, (2, 2, 3)), 0, 255)
+        return _resize(corners.astype(np.uint8), height, width)
+    room = store.room(int(rng.integers(len(store.rooms))))
+    rows, columns = room.shape[:2]
+    aspect = width / height * rng.uniform(0.8, 1.25)
+    side = min(rows, columns / aspect) * rng.uniform(0.4, 1.0)
+    ch, cw = max(int(side), 16), max(int(side * aspect), 16)
+    top, left = int(rng.integers(rows - ch + 1)), int(rng.integers(max(columns - cw, 0) + 1))
+    out = _resize(room[top : top + ch, left : left + cw], height, width)
+    if rng.random() < 0.5:
+        out = out[:, ::-1]
+    if rng.random() < 0.3:
+        sigma = float(rng.uniform(0.5, 5)) * height / 160
+        out = cv2.GaussianBlur(out, (0, 0), sigma)
+    return out
+
+
+def _tone(rng: Rng, picture: Picture, strength: float) -> Picture:
+    """Exposure, contrast, gamma and colour cast, through one table per channel."""
+    levels = np.linspace(0, 1, 256, dtype=np.float32)
+    gamma = float(np.exp(rng.normal(0, 0.35 * strength)))
+    gain = np.exp(rng.normal(0, 0.2 * strength)) * np.exp(rng.normal(0, 0.07 * strength, 3))
+    lift = rng.normal(0, 0.05 * strength)
+    table = np.clip((levels[:, None] ** gamma) * gain + lift, 0, 1)
+    return np.asarray(cv2.LUT(np.ascontiguousarray(picture), (table * 255).astype(np.uint8)[:, None, :]))
+
+
+def _place(
+    rng: Rng, store: PeopleStore, height: int, width: int
+) -> tuple[Picture, Picture]:
+    """One person's straight foreground and alpha on an empty canvas of the wanted size."""
+    number = int(rng.integers(len(store.people)))
+    entry, person = store.people[number], store.person(number)
+    rows, columns = person.alpha.shape
+    x, y, w, h = person_box(rng, tuple(entry["box"]), (rows, columns))
+    whole = y + h >= entry["box"][1] + entry["box"][3] and y + h < rows - 3
+    scale = rng.uniform(0.45, 1.15) * height / h
+    scale = min(scale, rng.uniform(0.5, 1.6) * width / w)
+    angle = float(rng.normal(0, 5)) if rng.random() < 0.4 else 0.0
+    flip = -1.0 if rng.random() < 0.5 else 1.0
+    cx = width * (0.5 + rng.normal(0, 0.18))
+    bottom = height * (rng.uniform(0.85, 1.1) if whole else rng.uniform(1.0, 1.12))
+    cos, sin = np.cos(np.radians(angle)) * scale, np.sin(np.radians(angle)) * scale
+    linear = np.array([[cos * flip, -sin], [sin * flip, cos]])
+    anchor = np.array([x + w / 2, y + h])
+    matrix = np.hstack((linear, (np.array([cx, bottom]) - linear @ anchor)[:, None]))
+    source_f, source_a = person.foreground, person.alpha
+    if scale < 0.6:  # warpAffine does not average: shrink first so that small people do not alias
+        factor = scale / 0.75
+        source_f = _resize(source_f, max(int(rows * factor), 1), max(int(columns * factor), 1))
+        source_a = _resize(source_a, source_f.shape[0], source_f.shape[1])
+        matrix[:, 0] *= columns / source_a.shape[1]
+        matrix[:, 1] *= rows / source_a.shape[0]
+    foreground = cv2.warpAffine(
+        source_f, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    alpha = cv2.warpAffine(source_a, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    return foreground, alpha
+
+
+def _composite(rng: Rng, store: PeopleStore, height: int, width: int) -> tuple[Picture, Picture]:
+    picture = _tone(rng, _background(rng, store, height, width), 1.0).astype(np.float32)
+    total = np.zeros((height, width), np.float32)
+    draw = rng.random()
+    people = 0 if draw < 0.03 else 2 if draw < 0.2 else 1
+    for _ in range(people):
+        foreground, alpha8 = _place(rng, store, height, width)
+        alpha = alpha8.astype(np.float32) / 255
+        if rng.random() < 0.7:
+            foreground = _tone(rng, foreground, 0.7)
+        picture += alpha[..., None] * (foreground - picture)
+        total += alpha * (1 - total)
+    return picture.astype(np.uint8), (total * 255 + 0.5).astype(np.uint8)
+
+
+def _camera(rng: Rng, picture: Picture) -> Picture:
+    """What a webcam does to a picture: tone, blur, noise, JPEG."""
+    height, width = picture.shape[:2]
+    picture = _tone(rng, picture, 1.0)
+    if rng.random() < 0.08:
+        grey = picture @ np.array([0.299, 0.587, 0.114], np.float32)
+        picture = np.repeat(grey.astype(np.uint8)[..., None], 3, 2)
+    if rng.random() < 0.25:
+        k = float(rng.uniform(0.3, 1.2))
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), k))
+    elif rng.random() < 0.1:  # motion
+        length = int(rng.integers(3, 8))
+        kernel = np.zeros((length, length), np.float32)
+        cv2.line(kernel, (0, int(rng.integers(length))), (length - 1, int(rng.integers(length))), 1.0)
+        picture = np.asarray(cv2.filter2D(picture, -1, kernel / kernel.sum()))
+    if rng.random() < 0.4:
+        noise = rng.normal(0, rng.uniform(1, 9), (height, width, 3)).astype(np.float32)
+        if rng.random() < 0.5:
+            noise = np.asarray(cv2.blur(noise, (2, 2))) * 1.6
+        picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
+    if rng.random() < 0.3:
+        quality = int(rng.integers(35, 90))
+        _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        picture = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
+    return picture
+
+
+def training_picture(
+    rng: Rng, store: PeopleStore, height: int, width: int, composited: float = 0.65
+) -> tuple[Picture, Picture]:
+    """One augmented picture (H, W, 3) RGB and its alpha (H, W), both uint8.
+
+    Args:
+        composited: share of people cut out and put into a room, where alpha is exact; the rest are
+            photographs with the alpha they came with.
+    """
+    if rng.random() < composited:
+        picture, alpha = _composite(rng, store, height, width)
+    else:
+        number = int(rng.integers(len(store.people)))
+        person = store.person(number)
+        box = tuple(store.people[number]["box"])
+        picture, alpha = _crop_photo(rng, person.image, person.alpha, box, height, width)
+        if rng.random() < 0.5:
+            picture, alpha = picture[:, ::-1], alpha[:, ::-1]
+    return _camera(rng, picture), np.ascontiguousarray(alpha)
+
+
+def validation_picture(
+    store: PeopleStore, number: int
+) -> tuple[Picture, Picture, Picture]:
+    """Person ``number`` whole, on an unseen room: picture (H, W, 3), alpha (H, W), foreground (H, W, 3).
+
+    The same number always gives the same picture; the size is the photograph's.
+    """
+    rng = np.random.default_rng(number)
+    person = store.person(number)
+    rows, columns = person.alpha.shape
+    room = store.room(int(rng.integers(len(store.rooms))))
+    scale = max(rows / room.shape[0], columns / room.shape[1])
+    size = max(rows, round(room.shape[0] * scale)), max(columns, round(room.shape[1] * scale))
+    room = _resize(room, *size)
+    top, left = (size[0] - rows) // 2, (size[1] - columns) // 2
+    background = room[top : top + rows, left : left + columns].astype(np.float32)
+    alpha = person.alpha.astype(np.float32)[..., None] / 255
+    picture = background + alpha * (person.foreground - background)
+    return (picture + 0.5).astype(np.uint8), person.alpha, person.foreground
+
+
+def as_batch(pictures: list[tuple[Picture, Picture]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """RGB (N, 3, H, W) and alpha (N, 1, H, W), float32 in [0, 1]."""
+    rgb = np.stack([p for p, _ in pictures]).astype(np.float32).transpose(0, 3, 1, 2) / 255
+    alpha = np.stack([a for _, a in pictures]).astype(np.float32)[:, None] / 255
+    return rgb, alpha

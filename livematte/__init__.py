@@ -1,1 +1,49 @@
-"""livematte: people cut out of video, without a green screen."""
+"""livematte: people cut out of video in real time, without a green screen.
+
+    import livematte
+    livematte.render("in.mp4", "out.mp4", background="beach.jpg")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from livematte.api import Progress, RenderReport, image, load_model, mattes, render
+    from livematte.errors import LivematteError
+    from livematte.frame import ColorInfo, Frame, Matte
+
+__all__ = [
+    "ColorInfo",
+    "Frame",
+    "LivematteError",
+    "Matte",
+    "Progress",
+    "RenderReport",
+    "__version__",
+    "image",
+    "load_model",
+    "mattes",
+    "render",
+]
+
+try:
+    __version__ = version("livematte")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"
+
+_HOMES = {
+    "ColorInfo": "frame",
+    "Frame": "frame",
+    "Matte": "frame",
+    "LivematteError": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used, so that ``livematte --help`` starts at once."""
+    if name not in __all__:
+        raise AttributeError(f"module 'livematte' has no attribute {name!r}")
+    return getattr(import_module(f"livematte.{_HOMES.get(name, 'api')}"), name)

@@ -104,5 +104,9 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None:
-        """Finish; called exactly once, also after an error."""
+        """Finish what is whole. Exactly one of ``close`` and ``abort`` is called, once."""
+        ...
+
+    def abort(self) -> None:
+        """Finish after an error or an interruption: keep what plays, never raise."""
         ...

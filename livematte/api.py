@@ -1,0 +1,383 @@
+"""livematte from Python: one call a job. The command line is a thin layer over this file."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from livematte import engine, registry
+from livematte.backgrounds import parse_background
+from livematte.composite import Compositor
+from livematte.errors import InputError, UsageError
+from livematte.frame import Frame, Matte
+from livematte.protocols import Background, Model, SourceInfo
+from livematte.temporal import TemporalFilter
+from livematte.video.reader import FileSource, open_video
+from livematte.video.writer import open_sink, write_image
+
+DEFAULT_MODEL = "late-fusion-live"
+DEFAULT_BACKGROUND = "green"
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is."""
+
+    done: int
+    total: int | None
+    """Frames expected; None where the container does not say."""
+    fps: float
+    """Frames a second over the last seconds."""
+    eta: float | None
+    """Seconds left at that rate."""
+
+
+@dataclass(frozen=True)
+class RenderReport:
+    """What a job did."""
+
+    frames: int
+    damaged: int
+    """Packets or frames of the input that could not be decoded."""
+    seconds: float
+    """Wall time, start-up included."""
+    fps: float
+    """Frames a second from the first to the last frame written."""
+    outputs: list[Path]
+    notes: list[str]
+    """What a user should know: streams re-encoded or dropped, frames damaged, files cut short."""
+    interrupted: bool = False
+    stages: dict[str, float] = field(default_factory=dict)
+    """Busy seconds of each stage of the engine."""
+
+
+class _Meter:
+    """Turns "one more frame" into a :class:`Progress`, at most ten times a second."""
+
+    def __init__(self, info: SourceInfo, report: Callable[[Progress], None] | None) -> None:
+        self._report, self._total = report, info.frames
+        self._first = self._last = self._shown = 0.0
+        self._done = 0
+        self._rate = 0.0
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if done == 1:
+            self._first = now
+        else:
+            recent = 1 / max(now - self._last, 1e-6)
+            share = min(1.0, max(now - self._last, 1e-6) / 2.0)  # mean over about two seconds
+            self._rate = recent if self._rate == 0 else 1 / ((1 - share) / self._rate + share / recent)
+        self._last, self._done = now, done
+        if self._report is not None and (now - self._shown >= 0.1 or done == self._total):
+            self._shown = now
+            self._report(self.progress())
+
+    def progress(self) -> Progress:
+        left = None
+        if self._total is not None and self._rate > 0:
+            left = max(self._total - self._done, 0) / self._rate
+        return Progress(self._done, self._total, self._rate, left)
+
+    @property
+    def fps(self) -> float:
+        """The mean over the whole job."""
+        return (self._done - 1) / (self._last - self._first) if self._last > self._first else 0.0
+
+
+def load_model(
+    name: str = DEFAULT_MODEL,
+    *,
+    weights: PathLike | None = None,
+    size: int | None = None,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+) -> Model:
+    """A model ready to run.
+
+    Args:
+        name: one of ``livematte models``.
+        weights: a safetensors file of one's own training instead of the shipped one.
+        size: long side of the picture the network sees, in pixels; more is finer and slower.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        runtime: ``auto``, ``torch``, ``onnxruntime`` or ``openvino``.
+        precision: ``auto``, ``int8`` or ``fp32``.
+        threads: processor threads of the network; all by default.
+
+    Raises:
+        UsageError: unknown name or impossible option.
+        ModelError: weights missing, damaged or of another architecture.
+        DeviceError: the device or runtime asked for is not there.
+    """
+    factory = registry.load("models", name)
+    model: Model = factory(
+        weights=None if weights is None else Path(weights),
+        size=size,
+        device=device,
+        runtime=runtime,
+        precision=precision,
+        threads=threads,
+    )
+    return model
+
+
+def _require_moving(source: FileSource, path: PathLike) -> None:
+    if source.info.details.get("still"):
+        raise UsageError(f"{path} is a single picture, not a video: use `livematte image {path} OUT`")
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    try:
+        return a.resolve() == b.resolve() or os.path.samefile(a, b)
+    except OSError:
+        return False
+
+
+def _check_targets(input: PathLike, targets: list[Path], overwrite: bool) -> None:
+    for number, target in enumerate(targets):
+        if _same_file(Path(input), target):
+            raise UsageError(f"{target} is the input itself: give the output another name")
+        if any(_same_file(target, other) for other in targets[:number]):
+            raise UsageError(f"{target} is asked for twice: give every output its own name")
+        if not overwrite and target.exists():
+            raise UsageError(f"{target} exists already and overwriting was not allowed")
+
+
+def render(
+    input: PathLike,
+    output: PathLike,
+    *,
+    background: PathLike | Background = DEFAULT_BACKGROUND,
+    fit: str = "cover",
+    model: str | Model = DEFAULT_MODEL,
+    weights: PathLike | None = None,
+    size: int | None = None,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    temporal: str = "on",
+    refine: str = "guided",
+    foreground: bool = True,
+    alpha_out: PathLike | None = None,
+    foreground_out: PathLike | None = None,
+    codec: str | None = None,
+    crf: int | None = None,
+    preset: str | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    overwrite: bool = True,
+    progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
+) -> RenderReport:
+    """Put another background behind the people of a video.
+
+    Sound, subtitles, chapters, metadata and timing come along. ``output`` appears when it is whole.
+
+    Args:
+        input: any video that FFmpeg reads, or an image sequence such as ``frames/%04d.png``.
+        output: ``.mp4``, ``.mov``, ``.mkv``, ``.webm`` or a PNG sequence such as ``out/%04d.png``.
+        background: a colour, an image, a video, ``blur``, ``blur:N`` or ``transparent``.
+        fit: how an image or video background fills the picture: ``cover``, ``contain`` or ``stretch``.
+        model, weights, size, device, runtime, precision, threads: see :func:`load_model`.
+        temporal: ``on``, ``strong`` or ``off``: how the matte is calmed over time.
+        refine: ``guided`` sharpens the matte by the full-size picture, ``none`` only enlarges it.
+        foreground: estimate the people's own colours, so that the old background does not glow in hair.
+        alpha_out, foreground_out: also write the matte, and the people over black, as videos.
+        codec, crf, preset: see :func:`livematte.video.writer.open_sink`.
+        start, end: seconds; only this part of the input.
+        overwrite: False refuses to replace existing outputs.
+        progress: called now and then from the calling thread.
+        stop: set this event to end early; what was rendered until then is kept.
+
+    Raises:
+        LivematteError: with one line that says what is wrong and what to do.
+    """
+    began = time.monotonic()
+    kinds = {"picture": output, "alpha": alpha_out, "foreground": foreground_out}
+    targets = {kind: Path(path) for kind, path in kinds.items() if path is not None}
+    if isinstance(model, str):
+        registry.entry("models", model)
+    _check_targets(input, list(targets.values()), overwrite)
+    compositor, smoother = Compositor(refine=refine, foreground=foreground), TemporalFilter(temporal)
+    source = open_video(os.fspath(input), start=start, end=end)
+    outputs: list[engine.Output] = []
+    behind: Background | None = None
+    try:
+        _require_moving(source, input)
+        behind = _background(background, fit)
+        network = _network(model, weights, size, device, runtime, precision, threads)
+        for kind, path in targets.items():
+            sink = open_sink(
+                path,
+                source.info,
+                kind=kind,
+                alpha=kind == "picture" and behind.transparent,
+                codec=codec if kind == "picture" else None,
+                crf=crf,
+                preset=preset,
+                copy_streams_from=os.fspath(input) if kind == "picture" else None,
+                start=start,
+                end=end,
+            )
+            outputs.append(engine.Output(sink, kind))
+    except BaseException:
+        source.close()
+        if behind is not None:
+            behind.close()
+        for opened in outputs:
+            opened.sink.abort()
+        raise
+    meter = _Meter(source.info, progress)
+    stats = engine.render(
+        source,
+        network,
+        behind,
+        outputs,
+        compositor=compositor,
+        temporal=smoother,
+        progress=meter,
+        stop=stop,
+    )
+    if progress is not None:
+        progress(meter.progress())
+    sinks: list[Any] = [opened.sink for opened in outputs]
+    if stats.frames == 0 and not stats.interrupted:
+        raise InputError(f"{input} has no picture that decodes")
+    return RenderReport(
+        frames=stats.frames,
+        damaged=source.damaged,
+        seconds=time.monotonic() - began,
+        fps=meter.fps,
+        outputs=[sink.path for sink in sinks],
+        notes=[*source.notes, *(note for sink in sinks for note in sink.notes)],
+        interrupted=stats.interrupted,
+        stages={name: clock.wall for name, clock in stats.stages.items()},
+    )
+
+
+def image(
+    input: PathLike,
+    output: PathLike,
+    *,
+    background: PathLike | Background = "transparent",
+    fit: str = "cover",
+    model: str | Model = DEFAULT_MODEL,
+    weights: PathLike | None = None,
+    size: int | None = None,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    refine: str = "guided",
+    foreground: bool = True,
+    alpha_out: PathLike | None = None,
+    foreground_out: PathLike | None = None,
+    overwrite: bool = True,
+) -> RenderReport:
+    """Cut the people out of one photograph; a PNG with transparency unless a background is given.
+
+    A video's first frame is taken where ``input`` is a video. Options as for :func:`render`.
+    """
+    began = time.monotonic()
+    kinds = {"picture": output, "alpha": alpha_out, "foreground": foreground_out}
+    targets = {kind: Path(path) for kind, path in kinds.items() if path is not None}
+    if isinstance(model, str):
+        registry.entry("models", model)
+    _check_targets(input, list(targets.values()), overwrite)
+    compositor = Compositor(refine=refine, foreground=foreground)
+    with _closing(open_video(os.fspath(input))) as source:
+        frame = next(iter(source), None)
+        if frame is None:
+            raise InputError(f"{input} has no picture that decodes")
+        behind = _background(background, fit)
+        try:
+            network = _network(model, weights, size, device, runtime, precision, threads)
+            matting = engine.Matting(network, TemporalFilter("off"))
+            matte = matting(frame, matting.shrink(frame))
+            composed = compositor(frame, matte, behind, frozenset(targets))
+        finally:
+            behind.close()
+        for kind, path in targets.items():
+            write_image(path, getattr(composed, kind))
+        notes, damaged = list(source.notes), source.damaged
+    seconds = time.monotonic() - began
+    return RenderReport(1, damaged, seconds, 1 / seconds, list(targets.values()), notes)
+
+
+def mattes(
+    input: PathLike,
+    *,
+    model: str | Model = DEFAULT_MODEL,
+    weights: PathLike | None = None,
+    size: int | None = None,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    temporal: str = "on",
+    refine: str = "guided",
+    start: float | None = None,
+    end: float | None = None,
+) -> Iterator[tuple[Frame, Matte]]:
+    """Every frame of a video with its matte, alpha (H, W) float32 in [0, 1], for code of your own.
+
+    ``livematte.kernels.cpu.to_rgb(frame)`` gives the picture as (H, W, 3) uint8 RGB.
+    """
+    compositor, smoother = Compositor(refine=refine), TemporalFilter(temporal)
+    network = _network(model, weights, size, device, runtime, precision, threads)
+    source = open_video(os.fspath(input), start=start, end=end)
+    return engine.mattes(source, network, compositor=compositor, temporal=smoother)
+
+
+def _background(spec: PathLike | Background, fit: str) -> Background:
+    if isinstance(spec, (str, os.PathLike)):
+        return parse_background(spec if isinstance(spec, str) else Path(spec), fit=fit)
+    return spec
+
+
+def _network(
+    model: str | Model,
+    weights: PathLike | None,
+    size: int | None,
+    device: str,
+    runtime: str,
+    precision: str,
+    threads: int | None,
+) -> Model:
+    if not isinstance(model, str):
+        return model
+    if size is not None and not (32 <= size <= 4096 and math.isfinite(size)):
+        raise UsageError(f"size {size} is not possible: give the long side in pixels, 32 to 4096")
+    return load_model(
+        model,
+        weights=weights,
+        size=size,
+        device=device,
+        runtime=runtime,
+        precision=precision,
+        threads=threads,
+    )
+
+
+class _closing:
+    """``contextlib.closing`` that knows its type."""
+
+    def __init__(self, source: FileSource) -> None:
+        self._source = source
+
+    def __enter__(self) -> FileSource:
+        return self._source
+
+    def __exit__(self, *error: object) -> None:
+        self._source.close()

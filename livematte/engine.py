@@ -1,0 +1,299 @@
+"""The loop: decode, model, composite and encode as threads over short queues.
+
+Offline policy: back-pressure. A stage that is ahead waits, no frame is dropped or repeated, and memory does
+not grow with the length. PyAV, ONNX Runtime, OpenVINO and OpenCV let go of the GIL, so threads are enough.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from livematte.composite import Compositor
+from livematte.frame import Array, Frame, Matte
+from livematte.kernels.cpu import small_rgb
+from livematte.protocols import Background, Model, Sink, Source
+from livematte.temporal import TemporalFilter
+
+T = TypeVar("T")
+
+QUEUE_DEPTH = 3
+"""Frames between two stages: enough to ride out a slow one, few enough to stay small in memory."""
+
+
+class Channel(Generic[T]):
+    """A bounded hand-over between two threads that either side can end."""
+
+    def __init__(self, depth: int = QUEUE_DEPTH) -> None:
+        self._items: deque[T] = deque()
+        self._depth = depth
+        self._changed = threading.Condition()
+        self._finished = False
+        self._cancelled = False
+
+    def put(self, item: T) -> bool:
+        """Wait for room; False says that nobody reads any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._items) < self._depth or self._cancelled)
+            if self._cancelled:
+                return False
+            self._items.append(item)
+            self._changed.notify_all()
+            return True
+
+    def finish(self) -> None:
+        """The writer has no more; the reader still gets what is queued."""
+        with self._changed:
+            self._finished = True
+            self._changed.notify_all()
+
+    def cancel(self) -> None:
+        """The reader wants no more; what is queued is dropped."""
+        with self._changed:
+            self._cancelled = True
+            self._items.clear()
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._items or self._finished or self._cancelled)
+                if not self._items:
+                    return
+                item = self._items.popleft()
+                self._changed.notify_all()
+            yield item
+
+
+@dataclass
+class StageTime:
+    """How long a stage worked, waiting left out. Each is written by one thread only."""
+
+    wall: float = 0.0
+    frames: int = 0
+
+    def add(self, began: float) -> None:
+        """One more frame, begun at ``time.perf_counter()`` = ``began``."""
+        self.wall += time.perf_counter() - began
+        self.frames += 1
+
+
+@dataclass(frozen=True)
+class Output:
+    """A sink and what it is to get: ``picture``, ``alpha`` or ``foreground``."""
+
+    sink: Sink
+    kind: str = "picture"
+
+
+@dataclass
+class RenderStats:
+    """What a render did."""
+
+    frames: int = 0
+    interrupted: bool = False
+    stages: dict[str, StageTime] = field(
+        default_factory=lambda: {n: StageTime() for n in ("decode", "model", "composite", "encode")}
+    )
+    failure: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A frame on its way."""
+
+    frame: Frame
+    rgb: Array
+    matte: Matte | None = None
+
+
+class Matting:
+    """Model and temporal filter with their state: frames in order in, mattes out."""
+
+    def __init__(self, model: Model, temporal: TemporalFilter) -> None:
+        self._model, self._temporal = model, temporal
+        self._state: Any = None
+        self._smooth: Any = None
+        self._size: tuple[int, int] | None = None
+
+    def shrink(self, frame: Frame) -> Array:
+        """The small RGB picture that the model sees, (h, w, 3) uint8."""
+        return small_rgb(frame, *self._model.input_size(frame.height, frame.width))
+
+    def __call__(self, frame: Frame, rgb: Array) -> Matte:
+        """The calmed matte of ``frame``, at the size of ``rgb``."""
+        if frame.keyframe_hint or frame.size != self._size:
+            self._state = self._smooth = None
+            self._size = frame.size
+        matte, self._state = self._model(rgb, self._state)
+        matte, self._smooth = self._temporal(matte, rgb, self._smooth)
+        return matte
+
+
+class _Pipeline:
+    """Stages as threads; the first failure ends what is above it and lets what is below it run out."""
+
+    def __init__(self, stats: RenderStats) -> None:
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self.stats = stats
+
+    def fail(self, error: BaseException) -> None:
+        with self._lock:
+            self.stats.failure = self.stats.failure or error
+
+    def start(self, name: str, body: Callable[[], None]) -> None:
+        thread = threading.Thread(target=body, name=f"livematte-{name}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def stage(self, name: str, inbox: Channel[Any], work: Callable[[Any], Any]) -> Channel[Any]:
+        """Run ``work`` on everything from ``inbox``; gives the channel with the results."""
+        outbox: Channel[Any] = Channel()
+        clock = self.stats.stages[name]
+
+        def body() -> None:
+            try:
+                for item in inbox:
+                    began = time.perf_counter()
+                    result = work(item)
+                    clock.add(began)
+                    if not outbox.put(result):
+                        break
+            except BaseException as error:
+                self.fail(error)
+            finally:
+                outbox.finish()
+                inbox.cancel()
+
+        self.start(name, body)
+        return outbox
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+
+def _decode(
+    pipeline: _Pipeline, source: Source, matting: Matting, stop: threading.Event | None
+) -> Channel[_Work]:
+    """The first stage: frames with their small RGB copies, until the source ends or ``stop`` is set."""
+    outbox: Channel[_Work] = Channel()
+    clock = pipeline.stats.stages["decode"]
+
+    def body() -> None:
+        try:
+            frames = iter(source)
+            while not (stop is not None and stop.is_set()):
+                began = time.perf_counter()
+                frame = next(frames, None)
+                if frame is None:
+                    return
+                work = _Work(frame, matting.shrink(frame))
+                clock.add(began)
+                if not outbox.put(work):
+                    return
+            pipeline.stats.interrupted = True
+        except BaseException as error:
+            pipeline.fail(error)
+        finally:
+            outbox.finish()
+
+    pipeline.start("decode", body)
+    return outbox
+
+
+def render(
+    source: Source,
+    model: Model,
+    background: Background,
+    outputs: Sequence[Output],
+    *,
+    compositor: Compositor | None = None,
+    temporal: TemporalFilter | None = None,
+    progress: Callable[[int], None] | None = None,
+    stop: threading.Event | None = None,
+) -> RenderStats:
+    """Put ``background`` behind the people of ``source`` and hand the frames to every sink, in order.
+
+    Closes source, background and sinks, whatever happens: sinks with ``close`` when everything was written,
+    otherwise with ``abort``.
+
+    Args:
+        progress: called with the number of frames written, after each, in the calling thread.
+        stop: set it from anywhere to end early; what is under way is still written.
+
+    Raises:
+        LivematteError: the first thing that went wrong in any stage, after the sinks are finished.
+    """
+    compositor = compositor or Compositor()
+    want = frozenset(output.kind for output in outputs)
+    stats = RenderStats()
+    pipeline = _Pipeline(stats)
+    matting = Matting(model, temporal or TemporalFilter())
+    finished: Channel[Any] | None = None
+    whole = False
+    try:
+        decoded = _decode(pipeline, source, matting, stop)
+        matted = pipeline.stage(
+            "model", decoded, lambda w: _Work(w.frame, w.rgb, matting(w.frame, w.rgb))
+        )
+        finished = pipeline.stage(
+            "composite", matted, lambda w: compositor(w.frame, w.matte, background, want)
+        )
+        clock = stats.stages["encode"]
+        for composed in finished:
+            began = time.perf_counter()
+            for output in outputs:
+                output.sink.write(getattr(composed, output.kind))
+            clock.add(began)
+            stats.frames += 1
+            if progress is not None:
+                progress(stats.frames)
+        whole = stats.failure is None and not stats.interrupted
+    except BaseException as error:
+        pipeline.fail(error)
+    finally:
+        if finished is not None:
+            finished.cancel()
+        pipeline.join()
+        _close(source, background, outputs, pipeline, whole)
+    if stats.failure is not None:
+        raise stats.failure
+    return stats
+
+
+def _close(
+    source: Source, background: Background, outputs: Sequence[Output], pipeline: _Pipeline, whole: bool
+) -> None:
+    """Finish everything once; a sink that cannot finish spoils the others' names no more."""
+    for part in (source, background):
+        part.close()
+    for output in outputs:
+        try:
+            (output.sink.close if whole else output.sink.abort)()
+        except BaseException as error:
+            whole = False
+            pipeline.fail(error)
+
+
+def mattes(
+    source: Source,
+    model: Model,
+    *,
+    compositor: Compositor | None = None,
+    temporal: TemporalFilter | None = None,
+) -> Iterator[tuple[Frame, Matte]]:
+    """Frames with their full-size mattes (alpha (H, W) float32 in [0, 1]), in order, one at a time."""
+    compositor = compositor or Compositor()
+    matting = Matting(model, temporal or TemporalFilter())
+    try:
+        for frame in source:
+            small = matting(frame, matting.shrink(frame))
+            yield frame, compositor.full_matte(frame, small)
+    finally:
+        source.close()

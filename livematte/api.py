@@ -14,7 +14,7 @@ from typing import Any
 from livematte import engine, registry
 from livematte.backgrounds import parse_background
 from livematte.composite import Compositor
-from livematte.errors import InputError, UsageError
+from livematte.errors import InputError, LivematteError, UsageError
 from livematte.frame import Frame, Matte
 from livematte.protocols import Background, Model, SourceInfo
 from livematte.temporal import TemporalFilter
@@ -239,21 +239,25 @@ def render(
             opened.sink.abort()
         raise
     meter = _Meter(source.info, progress)
-    stats = engine.render(
-        source,
-        network,
-        behind,
-        outputs,
-        compositor=compositor,
-        temporal=smoother,
-        progress=meter,
-        stop=stop,
-    )
-    if progress is not None:
-        progress(meter.progress())
     sinks: list[Any] = [opened.sink for opened in outputs]
+    try:
+        stats = engine.render(
+            source,
+            network,
+            behind,
+            outputs,
+            compositor=compositor,
+            temporal=smoother,
+            progress=meter,
+            stop=stop,
+        )
+    except LivematteError as error:
+        error.notes = tuple(note for part in (source, *sinks) for note in part.notes)
+        raise
     if stats.frames == 0 and not stats.interrupted:
         raise InputError(f"{input} has no picture that decodes")
+    if progress is not None:
+        progress(meter.progress())
     return RenderReport(
         frames=stats.frames,
         damaged=source.damaged,

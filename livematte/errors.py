@@ -21,6 +21,8 @@ class LivematteError(Exception):
     """Base of all errors that livematte raises on purpose. ``exit_code`` is what the CLI ends with."""
 
     exit_code = 1
+    notes: tuple[str, ...] = ()
+    """What else a user should know, e.g. where the part of a file that was finished is kept."""
 
 
 class UsageError(LivematteError):

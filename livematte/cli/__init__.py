@@ -1,0 +1,83 @@
+"""The ``livematte`` command: parse, call, print. Heavy modules are imported inside the commands.
+
+Exit codes: 0 good, 1 failed, 2 usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from livematte.cli import terminal
+from livematte.cli.app import app
+from livematte.errors import LivematteError
+
+INTERRUPTED = 130
+
+_Usage: type[Exception] = typer.BadParameter.__mro__[1]
+"""What the parser raises for everything a user typed wrong."""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run one command and end the process with its exit code."""
+    _speak_utf8()
+    try:
+        sys.exit(run(args))
+    finally:
+        _flush()
+
+
+def run(args: list[str] | None = None) -> int:
+    """Run one command; its exit code. Errors are one line on stderr unless LIVEMATTE_TRACEBACK is set."""
+    try:
+        code = app(args, prog_name="livematte", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except _Usage as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "livematte"
+        message = getattr(error, "format_message", error.__str__)()
+        terminal.error(f"{message.rstrip('.')}; see {command} --help")
+        return 2
+    except LivematteError as error:
+        _traceback_if_wanted()
+        terminal.error(str(error), kind=type(error).__name__, notes=error.notes)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        terminal.error("interrupted", kind="Interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # `livematte probe … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        _traceback_if_wanted()
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        terminal.error(
+            f"this is a bug in livematte: {what}. Please report it with the command you ran and the output "
+            "of the same command with LIVEMATTE_TRACEBACK=1 set",
+            kind="Bug",
+        )
+        return 1
+
+
+def _traceback_if_wanted() -> None:
+    if os.environ.get("LIVEMATTE_TRACEBACK", "") not in ("", "0"):
+        import traceback
+
+        traceback.print_exc()
+
+
+def _speak_utf8() -> None:
+    """A console with another encoding shows '?' instead of failing on a file name."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,54 @@
+"""The commands and where they are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from livematte.cli.bench import bench
+from livematte.cli.demo import demo
+from livematte.cli.image import image
+from livematte.cli.models import models
+from livematte.cli.probe import probe
+from livematte.cli.render import render
+from livematte.cli.version import show_version, version
+
+app = typer.Typer(
+    name="livematte",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Try it:  [cyan]livematte demo[/cyan]     "
+    "Then:  [cyan]livematte render me.mp4 out.mp4 --background beach.jpg[/cyan]",
+)
+
+
+@app.callback(invoke_without_command=True)
+def livematte(
+    context: typer.Context,
+    show: Annotated[bool, typer.Option("--version", metavar="", help="Say the version and stop.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", metavar="", help="With --version: also FFmpeg, runtimes and the machine."),
+    ] = False,
+) -> None:
+    """People cut out of video, without a green screen."""
+    if show:
+        show_version(verbose=verbose)
+        raise typer.Exit(0)
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
+
+
+for command, panel in (
+    (render, "Do it"),
+    (image, "Do it"),
+    (demo, "Do it"),
+    (models, "Look first"),
+    (probe, "Look first"),
+    (bench, "Look first"),
+    (version, "Look first"),
+):
+    app.command(rich_help_panel=panel)(command)

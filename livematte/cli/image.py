@@ -1,0 +1,67 @@
+"""``livematte image``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from livematte.cli import options, terminal
+from livematte.cli.render import tell
+from livematte.defaults import DEFAULT_MODEL
+
+
+def image(
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="A picture, or a video whose first frame is taken.")
+    ],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="[b].png[/b], [b].jpg[/b], [b].webp[/b] …")],
+    background: options.Background = "transparent",
+    fit: options.Fit = "cover",
+    model: options.ModelName = DEFAULT_MODEL,
+    weights: options.Weights = None,
+    size: options.Size = None,
+    refine: options.Refine = "guided",
+    foreground: options.Foreground = True,
+    alpha_out: options.AlphaOut = None,
+    foreground_out: options.ForegroundOut = None,
+    overwrite: options.Overwrite = True,
+    device: options.Device = "auto",
+    runtime: options.Runtime = "auto",
+    precision: options.Precision = "auto",
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Cut the people out of one picture.
+
+    [bold]Examples[/bold]
+
+    [cyan]livematte image me.jpg me.png[/cyan]  on nothing: transparent
+    [cyan]livematte image me.jpg out.jpg -b beach.jpg[/cyan]  on another picture
+    [cyan]livematte image me.jpg out.png -b blur[/cyan]  like a portrait lens
+    """
+    terminal.configure(as_json=as_json, quiet=quiet)
+    from livematte import api
+
+    tell(
+        api.image(
+            source,
+            target,
+            background=background,
+            fit=fit,
+            model=model,
+            weights=weights,
+            size=size,
+            device=device,
+            runtime=runtime,
+            precision=precision,
+            threads=threads,
+            refine=refine,
+            foreground=foreground,
+            alpha_out=alpha_out,
+            foreground_out=foreground_out,
+            overwrite=overwrite,
+        )
+    )

@@ -1,0 +1,67 @@
+"""``livematte probe``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Annotated, Any
+
+import typer
+
+from livematte.cli import options, terminal
+
+
+def probe(
+    source: Annotated[str, typer.Argument(metavar="IN", help="A video or picture.")],
+    as_json: options.Json = False,
+) -> None:
+    """Say what a video is made of, as livematte reads it."""
+    terminal.configure(as_json=as_json, quiet=False)
+    from livematte.video.reader import open_video
+
+    with closing(open_video(source)) as video:
+        info = video.info
+    if as_json:
+        print(json.dumps(terminal.jsonable(info)))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, title=info.name, title_justify="left", title_style="bold")
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("size", f"{info.width} x {info.height}")
+    table.add_row("planes", info.format)
+    if info.average_rate:
+        table.add_row("rate", f"{float(info.average_rate):.6g} frames a second ({info.average_rate})")
+    if info.seconds is not None:
+        table.add_row("length", f"{terminal.duration(float(info.seconds))} ({float(info.seconds):.3f} s)")
+    if info.frames is not None:
+        table.add_row("frames", str(info.frames))
+    table.add_row("time base", str(info.time_base))
+    if info.sample_aspect != 1:
+        table.add_row("pixel shape", str(info.sample_aspect))
+    full = "full range" if info.color.full_range else "limited range"
+    table.add_row("colour", f"{info.color.matrix}, {full}")
+    for key, value in _rows(info.details):
+        table.add_row(key, value)
+    Console().print(table)
+
+
+def _rows(details: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Nested facts as lines; a list gets one line an entry."""
+    for key, value in details.items():
+        name = f"{above}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _rows(value, f"{name} ")
+        elif isinstance(value, (list, tuple)):
+            for number, entry in enumerate(value):
+                text = (
+                    ", ".join(f"{k} {v}" for k, v in entry.items() if v not in (None, "", {}))
+                    if isinstance(entry, Mapping)
+                    else str(entry)
+                )
+                yield (name if number == 0 else ""), text
+        elif value is not None:
+            yield name, str(value)

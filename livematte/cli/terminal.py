@@ -1,0 +1,182 @@
+"""What the command says: errors, notes, progress as a bar, as plain lines or as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from livematte.api import Progress
+
+PLAIN_SECONDS = 5.0
+"""Between two progress lines where the output is no terminal."""
+
+_state = {"json": False, "quiet": False}
+
+
+def configure(*, as_json: bool, quiet: bool) -> None:
+    """How the rest of this process speaks."""
+    _state.update(json=as_json, quiet=quiet)
+
+
+def one_line(text: str) -> str:
+    """``text`` without line breaks, whatever a library or a file name put into it."""
+    return " ".join(text.split())
+
+
+def error(message: str, *, kind: str = "UsageError", notes: Iterable[str] = ()) -> None:
+    """One line on stderr; with ``--json`` also an event."""
+    notes = [one_line(note) for note in notes]
+    if _state["json"]:
+        event("error", kind=kind, message=one_line(message), notes=notes)
+    print(f"livematte: error: {one_line(message)}", file=sys.stderr)
+    for note in notes:
+        print(f"livematte: note: {note}", file=sys.stderr)
+
+
+def note(message: str) -> None:
+    """Something worth knowing that is no error."""
+    if not _state["quiet"] and not _state["json"]:
+        print(f"livematte: note: {one_line(message)}", file=sys.stderr)
+
+
+def say(message: str = "") -> None:
+    """A line of the result."""
+    if not _state["quiet"] and not _state["json"]:
+        print(message)
+
+
+def event(name: str, **facts: Any) -> None:
+    """One JSON object on one line of stdout."""
+    print(json.dumps({"event": name, **jsonable(facts)}), flush=True)
+
+
+def event_if_json(name: str, **facts: Any) -> None:
+    """The same, where ``--json`` asked for events."""
+    if _state["json"]:
+        event(name, **facts)
+
+
+def jsonable(value: Any) -> Any:
+    """``value`` in what JSON knows: fractions and paths as text, tuples as lists."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, (Fraction, Path)):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: jsonable(getattr(value, field.name)) for field in fields(value)}
+    return str(value)
+
+
+def duration(seconds: float) -> str:
+    """``75.2`` as ``1:15``."""
+    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Display(Protocol):
+    """Shows a job while it runs."""
+
+    def __enter__(self) -> Display: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def __call__(self, progress: Progress) -> None:
+        """The job is this far."""
+        ...
+
+
+class _Silent:
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def __call__(self, progress: Progress) -> None:
+        pass
+
+
+class _Events(_Silent):
+    def __call__(self, progress: Progress) -> None:
+        event("progress", done=progress.done, total=progress.total, fps=progress.fps, eta=progress.eta)
+
+
+class _Lines(_Silent):
+    """For log files: a line now and then."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self._last_line = ""
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        finished = progress.total is not None and progress.done >= progress.total
+        if now - self._last < PLAIN_SECONDS and not finished:
+            return
+        self._last = now
+        total = f"/{progress.total}" if progress.total is not None else ""
+        left = f", {duration(progress.eta)} left" if progress.eta is not None and not finished else ""
+        line = f"frame {progress.done}{total}, {progress.fps:.1f} fps{left}"
+        if line != self._last_line:
+            print(line, file=sys.stderr, flush=True)
+        self._last_line = line
+
+
+class _Bar:
+    """For a terminal."""
+
+    def __init__(self, title: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        self._bar = RichProgress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[left]}", style="cyan"),
+            console=Console(stderr=True),
+            expand=True,
+            transient=True,
+        )
+        self._task = self._bar.add_task(title, total=None, rate="starting", left="")
+
+    def __enter__(self) -> Display:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        total = None if progress.total is None else max(progress.total, progress.done)
+        left = f"{duration(progress.eta)} left" if progress.eta is not None else ""
+        self._bar.update(
+            self._task, completed=progress.done, total=total, rate=f"{progress.fps:.1f} fps", left=left
+        )
+
+
+def display(title: str) -> Display:
+    """The display that fits: events, nothing, a bar or plain lines."""
+    if _state["json"]:
+        return _Events()
+    if _state["quiet"]:
+        return _Silent()
+    return _Bar(title) if sys.stderr.isatty() else _Lines()

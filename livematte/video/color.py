@@ -1,0 +1,78 @@
+"""What a stream's colour tags mean, and the tags that go out again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from av.video.frame import VideoFrame
+
+from livematte.frame import ColorInfo
+
+MATRIX_OF_TAG = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt2020", 10: "bt2020"}
+"""AVColorSpace to the matrix livematte computes with. FCC and SMPTE 240M are within 1 % of 601 and 709."""
+
+TAG_OF_MATRIX = {"bt709": 1, "bt601": 6, "bt2020": 9, "rgb": 0}
+"""The AVColorSpace that names a matrix."""
+
+SWS_OF_MATRIX = {"bt709": 1, "bt601": 5, "bt2020": 9, "rgb": 0}
+"""swscale's own numbering of the same matrices (SWS_CS_*); 0 leaves an RGB frame alone."""
+
+RANGE_NAMES = {0: "unspecified", 1: "limited", 2: "full"}
+MATRIX_NAMES = {0: "rgb", 1: "bt709", 2: "unspecified", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
+                8: "ycgco", 9: "bt2020nc", 10: "bt2020c", 14: "ictcp"}  # fmt: skip
+PRIMARIES_NAMES = {1: "bt709", 2: "unspecified", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
+                   8: "film", 9: "bt2020", 10: "smpte428", 11: "dci-p3", 12: "display-p3", 22: "ebu3213"}  # fmt: skip
+TRANSFER_NAMES = {1: "bt709", 2: "unspecified", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m",
+                  8: "linear", 11: "xvycc", 13: "srgb", 14: "bt2020-10", 15: "bt2020-12", 16: "pq",
+                  17: "smpte428", 18: "hlg"}  # fmt: skip
+HDR_TRANSFERS = {16: "PQ (HDR10)", 18: "HLG"}
+
+HD_ROWS = 720
+"""From this height on, untagged video is taken for BT.709, as players do."""
+
+
+def color_of(frame: VideoFrame, *, rgb: bool, full_range_default: bool, height: int) -> ColorInfo:
+    """The meaning of a decoded frame's numbers.
+
+    Args:
+        frame: as decoded; its tags are read, not its picture.
+        rgb: its planes hold R, G and B.
+        full_range_default: what an untagged range means (JPEG and still pictures are full).
+        height: coded rows, for guessing an untagged matrix: 601 below 720 rows, 709 from there.
+    """
+    tag, primaries = int(frame.colorspace), int(frame.color_primaries)
+    if rgb:
+        matrix = "rgb"
+    elif tag in MATRIX_OF_TAG:
+        matrix = MATRIX_OF_TAG[tag]
+    elif primaries == 9:
+        matrix = "bt2020"
+    else:
+        matrix = "bt709" if height >= HD_ROWS else "bt601"
+    range_tag = int(frame.color_range)
+    full = True if rgb else (range_tag == 2 if range_tag in (1, 2) else full_range_default)
+    return ColorInfo(matrix, full, primaries, int(frame.color_trc), tag, range_tag)
+
+
+def as_yuv(color: ColorInfo, height: int) -> ColorInfo:
+    """What an RGB picture becomes where only YUV can be stored: limited range, 601 or 709 by size, tagged so."""
+    if color.matrix != "rgb":
+        return color
+    matrix = "bt709" if height >= HD_ROWS else "bt601"
+    return replace(color, matrix=matrix, full_range=False, matrix_tag=TAG_OF_MATRIX[matrix], range_tag=1)
+
+
+def as_rgb(color: ColorInfo) -> ColorInfo:
+    """The same colours stored as full-range RGB."""
+    return replace(color, matrix="rgb", full_range=True, matrix_tag=TAG_OF_MATRIX["rgb"], range_tag=2)
+
+
+def names(color: ColorInfo) -> dict[str, str]:
+    """The tags in words, for people: matrix, range, primaries, transfer."""
+    return {
+        "matrix": MATRIX_NAMES.get(color.matrix_tag, str(color.matrix_tag)),
+        "matrix used": color.matrix,
+        "range": "full" if color.full_range else "limited",
+        "primaries": PRIMARIES_NAMES.get(color.primaries, str(color.primaries)),
+        "transfer": TRANSFER_NAMES.get(color.transfer, str(color.transfer)),
+    }

@@ -1,0 +1,47 @@
+"""Fields to frames with FFmpeg's bwdif: one frame out for each frame in, its time untouched."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av.error
+from av.filter.graph import Graph
+from av.video.frame import VideoFrame
+
+
+class Deinterlacer:
+    """Takes frames from the first interlaced one on. Progressive frames in between pass unchanged."""
+
+    def __init__(self, frame: VideoFrame, time_base: Fraction) -> None:
+        self._graph = Graph()
+        source = self._graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=time_base
+        )
+        bwdif = self._graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+        sink = self._graph.add("buffersink")
+        self._graph.link_nodes(source, bwdif, sink).configure()
+        self._layout = (frame.width, frame.height, frame.format.name)
+        self._count = 0
+        self._times: deque[tuple[int | None, int | None, int]] = deque()
+
+    def takes(self, frame: VideoFrame) -> bool:
+        """``frame`` is of the size and format this one was made for."""
+        return self._layout == (frame.width, frame.height, frame.format.name)
+
+    def push(self, frame: VideoFrame | None) -> Iterator[VideoFrame]:
+        """Frames that are ready after ``frame``; None ends the stream and gives the last one."""
+        if frame is not None:
+            self._times.append((frame.pts, frame.dts, frame.duration))
+            # The filter counts fields in halved ticks and needs some order in time; the true times are ours.
+            frame.pts = self._count
+            self._count += 1
+        self._graph.vpush(frame)
+        while True:
+            try:
+                ready = self._graph.vpull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            ready.pts, ready.dts, ready.duration = self._times.popleft()
+            yield ready

@@ -1,0 +1,204 @@
+"""The encoders that can be asked for, what each does well, and the pixel format it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+
+import av.error
+from av.codec.codec import Codec
+
+from livematte.errors import OutputError, UsageError
+from livematte.frame import PIXEL_FORMATS, ColorInfo, PixelFormat
+from livematte.protocols import SourceInfo
+from livematte.video.color import as_yuv
+from livematte.video.grey import grey_color, grey_format
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+"""File extension to FFmpeg muxer."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """One ``--codec``.
+
+    ``crf`` is chosen to look like the source at normal viewing: a render is a second generation, so its own
+    loss should not be seen, and what is saved by a higher number is small beside that.
+    """
+
+    library: str
+    containers: tuple[str, ...]
+    crf: int | None = None
+    best_worst_crf: tuple[int, int] = (0, 51)
+    preset: str | None = None
+    presets: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+    even: bool = False
+    """Width and height must be even where chroma is halved."""
+    rgb_as: tuple[int, int] | None = (1, 1)
+    """Chroma subsampling that RGB pictures get; None where the encoder stores RGB itself."""
+    full_range: bool = True
+    """It can say that its picture is full range."""
+    alpha_in: tuple[str, ...] = ()
+    """Muxers in which it carries alpha."""
+
+
+_X26X = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
+
+ENCODERS: Mapping[str, Encoder] = {
+    # crf 18 is where x264 is called visually lossless; veryfast costs 12 ms a 720p frame, medium 31 (DESIGN.md).
+    "x264": Encoder("libx264", ("mp4", "mov", "matroska"), 18, (0, 51), "veryfast", _X26X, even=True),
+    "x265": Encoder(
+        "libx265", ("mp4", "mov", "matroska"), 20, (0, 51), "fast", _X26X, {"x265-params": "log-level=error"}, even=True
+    ),
+    "svt-av1": Encoder(
+        "libsvtav1", ("mp4", "matroska", "webm"), 24, (1, 63), "8", tuple(map(str, range(14))), even=True
+    ),
+    "vp9": Encoder(
+        "libvpx-vp9", ("webm", "matroska", "mp4"), 24, (0, 63), "5", tuple(map(str, range(10))),
+        {"b": "0", "row-mt": "1", "deadline": "good"}, alpha_in=("webm", "matroska"),
+    ),
+    "prores": Encoder(
+        "prores_ks", ("mov", "matroska"), None, (0, 0), "hq", ("proxy", "lt", "standard", "hq", "4444", "4444xq"),
+        {"vendor": "apl0"}, rgb_as=(0, 0), full_range=False, alpha_in=("mov", "matroska"),
+    ),
+    "ffv1": Encoder(
+        "ffv1", ("matroska",), options={"level": "3", "slices": "16", "slicecrc": "1"}, rgb_as=None,
+        alpha_in=("matroska",),
+    ),
+}  # fmt: skip
+"""Names as ``--codec`` takes them."""
+
+_ALIASES = {"h264": "x264", "libx264": "x264", "avc": "x264", "h265": "x265", "hevc": "x265", "libx265": "x265",
+            "av1": "svt-av1", "svtav1": "svt-av1", "libsvtav1": "svt-av1", "libvpx-vp9": "vp9",
+            "prores_ks": "prores"}  # fmt: skip
+_DEFAULT = {"mp4": "x264", "mov": "x264", "matroska": "x264", "webm": "vp9"}
+_DEFAULT_ALPHA = {"mov": "prores", "webm": "vp9", "matroska": "ffv1"}
+ALPHA_ADVICE = "use .mov (ProRes 4444), .webm (VP9), .mkv (FFV1) or a folder of PNG (frames/%06d.png)"
+
+
+def choose_encoder(codec: str | None, muxer: str, *, alpha: bool) -> str:
+    """The name in ENCODERS to use for a container.
+
+    Raises:
+        UsageError: an unknown codec, or one that the container, or alpha in it, does not go with.
+        OutputError: this build of FFmpeg lacks it.
+    """
+    if alpha and muxer not in _DEFAULT_ALPHA:
+        raise UsageError(f".mp4 cannot carry transparency: {ALPHA_ADVICE}")
+    name = _ALIASES.get(codec, codec) if codec else (_DEFAULT_ALPHA if alpha else _DEFAULT)[muxer]
+    if name not in ENCODERS:
+        close = get_close_matches(name, [*ENCODERS, *_ALIASES], 1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise UsageError(f"unknown codec {codec!r}: {hint}known are {', '.join(ENCODERS)}")
+    encoder = ENCODERS[name]
+    if alpha and muxer not in encoder.alpha_in:
+        raise UsageError(f"{name} in {muxer} cannot carry transparency: {ALPHA_ADVICE}")
+    if muxer not in encoder.containers:
+        fits = ", ".join(key for key, value in ENCODERS.items() if muxer in value.containers)
+        raise UsageError(f"{name} does not go into {muxer}: it takes {fits}")
+    try:
+        Codec(encoder.library, "w")
+    except (ValueError, av.error.FFmpegError) as error:
+        raise OutputError(f"this FFmpeg was built without {encoder.library}: choose another --codec") from error
+    return name
+
+
+def encoder_options(name: str, crf: int | None, preset: str | None, format: str) -> dict[str, str]:
+    """FFmpeg options for a quality and a speed.
+
+    Raises:
+        UsageError: outside what the encoder takes.
+    """
+    encoder = ENCODERS[name]
+    options = dict(encoder.options)
+    best, worst = encoder.best_worst_crf
+    if crf is not None and (encoder.crf is None or not best <= crf <= worst):
+        allowed = f"takes {best} (best) to {worst}" if encoder.crf is not None else "has no crf"
+        raise UsageError(f"crf {crf}: {name} {allowed}")
+    if preset is not None and preset not in encoder.presets:
+        raise UsageError(f"preset {preset!r}: {name} takes {', '.join(encoder.presets) or 'none'}")
+    if encoder.crf is not None:
+        options["crf"] = str(encoder.crf if crf is None else crf)
+    chosen = preset or encoder.preset
+    if name == "prores":
+        full = "444" in format
+        options["profile"] = chosen if preset and chosen else "4444" if full else "hq"
+        if format.startswith("yuva"):
+            options["alpha_bits"] = "16"
+    elif name == "vp9" and chosen:
+        options["cpu-used"] = chosen
+    elif chosen:
+        options["preset"] = chosen
+    return options
+
+
+def choose_format(name: str, source: PixelFormat, height: int, width: int, *, alpha: bool) -> str:
+    """The encoder's own pixel format nearest to ``source``: exact if it has it, else the least that loses least.
+
+    An odd size in an encoder that wants even ones goes to 4:4:4, which keeps every row and column; padding would
+    need cropping signalled in units of two and so cannot say an odd size at all.
+
+    Raises:
+        OutputError: none carries what is needed.
+    """
+    encoder = ENCODERS[name]
+    supported = [format.name for format in Codec(encoder.library, "w").video_formats or ()]
+    want = replace(source, alpha=alpha, interleaved=source.interleaved and not alpha)
+    if source.rgb and encoder.rgb_as is not None:
+        want = replace(want, rgb=False, chroma=encoder.rgb_as)
+    if name == "vp9" and alpha:
+        return "yuva420p"  # the only alpha that browsers decode
+    if want.rgb and want.depth == 8 and "bgra" in supported:
+        return "bgra" if alpha else "bgr0"
+    v, h = want.chroma
+    if encoder.even and ((h and width % 2) or (v and height % 2)):
+        want = replace(want, chroma=(0, 0), interleaved=False)
+    best = min(_candidates(supported, want), key=lambda each: _distance(each, want), default=None)
+    if best is None:
+        raise OutputError(f"{name} has no pixel format for {source.name}" + (" with alpha" if alpha else ""))
+    return best.name
+
+
+def stored_as(name: str, info: SourceInfo, *, grey: bool, alpha: bool) -> tuple[str, ColorInfo, list[str]]:
+    """How frames of ``info`` are stored: the encoder's pixel format, what its numbers mean, what changes thereby.
+
+    Args:
+        name: a key of ENCODERS.
+        info: of the frames.
+        grey: they are stored as a grey picture of their alpha.
+        alpha: they are stored with their alpha.
+    """
+    source = PIXEL_FORMATS[info.format]
+    if grey:
+        layout = grey_format(source)
+        return choose_format(name, layout, info.height, info.width, alpha=False), grey_color(info.color), []
+    format = choose_format(name, source, info.height, info.width, alpha=alpha)
+    color, notes = info.color, []
+    stored = PIXEL_FORMATS.get(format)
+    if stored is not None and (stored.rgb, stored.depth, stored.chroma) != (source.rgb, source.depth, source.chroma):
+        odd = ENCODERS[name].even and (info.width % 2 or info.height % 2)
+        why = f"an odd size in {name} needs 4:4:4" if odd else f"the nearest that {name} has"
+        notes.append(f"pixel format {info.format} becomes {format}: {why}")
+    if stored is not None and source.rgb and not stored.rgb:
+        color = as_yuv(color, info.height)
+    if color.full_range and color.matrix != "rgb" and not ENCODERS[name].full_range:
+        color = replace(color, full_range=False, range_tag=1)
+        notes.append(f"full range becomes limited: {name} is always read as limited")
+    return format, color, notes
+
+
+def _candidates(supported: Iterable[str], want: PixelFormat) -> list[PixelFormat]:
+    found = [PIXEL_FORMATS[name] for name in supported if name in PIXEL_FORMATS]
+    return [
+        each for each in found if each.alpha == want.alpha and each.rgb == want.rgb
+        and (not each.interleaved or want.interleaved)
+    ]  # fmt: skip
+
+
+def _distance(have: PixelFormat, want: PixelFormat) -> tuple[int, ...]:
+    lost_chroma = sum(max(0, a - b) for a, b in zip(have.chroma, want.chroma, strict=True))
+    spare_chroma = sum(max(0, b - a) for a, b in zip(have.chroma, want.chroma, strict=True))
+    lost_bits, spare_bits = max(0, want.depth - have.depth), max(0, have.depth - want.depth)
+    return lost_chroma, lost_bits, spare_chroma, spare_bits, int(have.interleaved != want.interleaved)

@@ -1,0 +1,79 @@
+"""What ``livematte probe`` tells of a file, as plain values that JSON can hold."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from av.audio.stream import AudioStream
+from av.container.input import InputContainer
+from av.stream import Disposition, Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from livematte.frame import ColorInfo
+from livematte.video import color as colors
+from livematte.video.orientation import Orientation
+from livematte.video.timing import has_arbitrary_clock
+
+STILL_CODECS = {"png", "mjpeg", "webp", "bmp", "tiff", "jpegls", "jpeg2000", "ppm", "pgm", "pam", "targa", "qoi",
+                "jpegxl", "av1", "hevc", "gif", "exr", "dpx"}  # fmt: skip
+
+
+def is_still(container: InputContainer, stream: VideoStream, path: str | Path) -> bool:
+    """``container`` is one picture, not a video."""
+    if container.format.name.endswith("_pipe"):
+        return True
+    single = container.format.name == "image2" and stream.duration == 1
+    return single or (stream.frames == 1 and len(container.streams) == 1 and "avif" in container.format.name)
+
+
+def describe(
+    container: InputContainer, stream: VideoStream, frame: VideoFrame, color: ColorInfo, orientation: Orientation,
+    *, path: str | Path, origin: Fraction,
+) -> dict[str, Any]:  # fmt: skip
+    """Codec, container, streams, turn, interlacing, bit rate, HDR: every value a str, int, float, bool, list or dict."""
+    context = stream.codec_context
+    return {
+        "path": str(path),
+        "container": container.format.name,
+        "container_name": container.format.long_name,
+        "bytes": container.size if container.size and container.size > 0 else None,
+        "seconds": container.duration / 1e6 if container.duration else None,
+        "origin": float(origin),
+        "arbitrary_clock": has_arbitrary_clock(container),
+        "bit_rate": context.bit_rate or container.bit_rate or None,
+        "codec": context.codec.canonical_name,
+        "codec_name": context.codec.long_name,
+        "profile": stream.profile,
+        "pixel_format": frame.format.name,
+        "stored_size": [frame.height, frame.width],
+        "rotation": orientation.degrees,
+        "mirrored": orientation.mirrored,
+        "interlaced": bool(frame.interlaced_frame),
+        "image": is_still(container, stream, path),
+        "hdr": colors.HDR_TRANSFERS.get(color.transfer),
+        "color": colors.names(color),
+        "metadata": dict(container.metadata),
+        "chapters": len(container.chapters()),
+        "stream": stream.index,
+        "streams": [_stream(each) for each in container.streams],
+    }
+
+
+def _stream(stream: Stream) -> dict[str, Any]:
+    context = stream.codec_context
+    told: dict[str, Any] = {
+        "index": stream.index,
+        "type": stream.type,
+        "codec": context.codec.canonical_name if context is not None else None,
+        "language": stream.metadata.get("language"),
+        "title": stream.metadata.get("title"),
+        "default": bool(stream.disposition & Disposition.default),
+    }
+    if isinstance(stream, VideoStream) and context is not None:
+        told |= {"size": [stream.height, stream.width], "cover": bool(stream.disposition & Disposition.attached_pic)}
+    if isinstance(stream, AudioStream) and context is not None:
+        told |= {"sample_rate": stream.rate, "channels": stream.channels, "layout": stream.layout.name}
+    return {key: value for key, value in told.items() if value is not None}

@@ -1,0 +1,138 @@
+"""The ways a stream gets from one container into another: as it is, as other sound, as other text."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Protocol
+
+import av.error
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container.output import OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.subtitles.codeccontext import SubtitleCodecContext
+from av.subtitles.stream import SubtitleStream
+
+
+class Recoder(Protocol):
+    """Takes a source's packets and muxes what becomes of them."""
+
+    def take(self, packet: Packet[Stream], shift: Fraction) -> None:
+        """The next packet, in the source's times; ``shift`` seconds come off."""
+
+    def finish(self) -> None:
+        """No more packets follow."""
+
+
+def shifted(packet: Packet[Stream], shift: Fraction) -> Packet[Stream]:
+    """``packet`` earlier by ``shift`` seconds, to the nearest tick."""
+    ticks = round(shift / packet.time_base)
+    if ticks:
+        packet.pts = None if packet.pts is None else packet.pts - ticks
+        packet.dts = None if packet.dts is None else packet.dts - ticks
+    return packet
+
+
+class Copy:
+    """Every bit of a packet as it was."""
+
+    def __init__(self, output: OutputContainer, stream: Stream) -> None:
+        self._output, self._stream = output, stream
+
+    def take(self, packet: Packet[Stream], shift: Fraction) -> None:
+        """Mux it; text that began before the cut is shortened to begin with it."""
+        packet = shifted(packet, shift)
+        if isinstance(self._stream, SubtitleStream) and packet.pts is not None and packet.pts < 0:
+            packet.duration = max(0, (packet.duration or 0) + packet.pts)
+            packet.pts = packet.dts = 0
+        packet.stream = self._stream
+        self._output.mux(packet)
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+
+class RecodedAudio:
+    """Sound as AAC (MP4, MOV) or Opus (WebM, Matroska), at a rate that is not heard as a loss."""
+
+    def __init__(self, output: OutputContainer, source: AudioStream, muxer: str) -> None:
+        self.codec = "aac" if muxer in ("mp4", "mov") else "opus"
+        rate = source.rate if self.codec == "aac" else 48000
+        self._output, self._source = output, source
+        self.stream = output.add_stream("aac" if self.codec == "aac" else "libopus", rate=rate)
+        layout = source.layout.name
+        context = self.stream.codec_context
+        assert isinstance(context, AudioCodecContext)
+        context.layout = layout
+        context.bit_rate = 96_000 * max(1, source.channels)
+        context.time_base = Fraction(1, rate)
+        context.open()
+        self._resampler = AudioResampler(context.format, layout, rate, context.frame_size or None)
+
+    def take(self, packet: Packet[Stream], shift: Fraction) -> None:
+        """Decode, resample where needed, encode; a broken packet is a short silence."""
+        try:
+            frames = self._source.codec_context.decode(packet)
+        except av.error.InvalidDataError:
+            return
+        for frame in frames:
+            if frame.pts is not None and frame.time_base is not None:
+                frame.pts -= round(shift / frame.time_base)
+            for ready in self._resampler.resample(frame):
+                self._output.mux(self.stream.encode(ready))
+
+    def finish(self) -> None:
+        """Encode what is still held."""
+        for ready in self._resampler.resample(None):
+            self._output.mux(self.stream.encode(ready))
+        self._output.mux(self.stream.encode(None))
+
+
+class RecodedText:
+    """Subtitles of text as the container's kind of text; styles survive as far as it knows them."""
+
+    _TEXT = {"subrip", "ass", "ssa", "mov_text", "webvtt", "text", "microdvd", "mpl2", "sami", "realtext", "stl"}
+    _KIND = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+
+    def __init__(self, output: OutputContainer, source: SubtitleStream, codec: str) -> None:
+        self.codec = codec
+        self._output, self._source = output, source
+        source.codec_context.open(strict=False)
+        self.stream = output.add_stream(codec)
+        self.stream.time_base = Fraction(1, 1000)
+        context = self.stream.codec_context
+        assert isinstance(context, SubtitleCodecContext)
+        self._context = context
+        context.time_base = Fraction(1, 1000)
+        context.subtitle_header = source.codec_context.subtitle_header
+
+    @classmethod
+    def if_text(cls, output: OutputContainer, source: SubtitleStream, muxer: str) -> RecodedText | None:
+        """None for subtitles that are pictures."""
+        if source.codec_context.codec.canonical_name not in cls._TEXT:
+            return None
+        return cls(output, source, cls._KIND[muxer])
+
+    def take(self, packet: Packet[Stream], shift: Fraction) -> None:
+        """One line of text, with its time and length."""
+        pts, length, base = packet.pts, packet.duration or 0, packet.time_base
+        try:
+            text = self._source.codec_context.decode2(packet)
+        except av.error.FFmpegError:
+            return
+        if text is None or not len(text) or pts is None:
+            return
+        encoded = self._context.encode_subtitle(text)
+        begin = pts * base - shift
+        end = begin + length * base
+        begin = max(begin, Fraction(0))
+        encoded.time_base = Fraction(1, 1000)
+        encoded.pts = encoded.dts = round(begin * 1000)
+        encoded.duration = max(0, round((end - begin) * 1000))
+        encoded.stream = self.stream
+        self._output.mux(encoded)
+
+    def finish(self) -> None:
+        """Nothing is held back."""

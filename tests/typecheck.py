@@ -1,7 +1,7 @@
 """``mypy --strict`` over the package as it is installed: ``python -m tests.typecheck``.
 
-``models/`` and ``plugins/`` become ``livematte.models`` and ``livematte.plugins`` only in the wheel, which mypy
-cannot know; so it sees a copy laid out like the wheel, and its answers are turned back into real paths.
+``models/`` and ``plugins/`` become ``livematte.models`` and ``livematte.plugins`` only in the wheel, which
+mypy cannot know; so it sees a copy laid out like the wheel, and its answers are turned back into real paths.
 """
 
 from __future__ import annotations

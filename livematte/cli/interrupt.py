@@ -26,7 +26,8 @@ def stop_event() -> Iterator[threading.Event]:
         # os.write: print could wait for a lock that the interrupted code holds
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"\nstopping; Ctrl-C again ends at once\n")
 
-    before: dict[Any, Any] = {number: signal.signal(number, asked) for number in _SIGNALS}
+    ours = _SIGNALS if threading.current_thread() is threading.main_thread() else []
+    before: dict[Any, Any] = {number: signal.signal(number, asked) for number in ours}
     try:
         yield stop
     finally:

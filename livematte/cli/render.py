@@ -23,7 +23,7 @@ def render(
         typer.Argument(metavar="IN", help="A video that FFmpeg reads, or pictures: [b]frames/%04d.png[/b]."),
     ],
     target: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="OUT",
             help="[b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], or pictures: [b]out/%04d.png[/b].",
@@ -132,7 +132,7 @@ def render(
 def tell(report: RenderReport) -> None:
     """The end of a job, for people or for programs."""
     terminal.event_if_json("done", **vars(report))
-    for path in report.outputs:
+    for path in report.outputs if not report.interrupted else ():  # cut short: the notes say where it is
         terminal.say(str(path))
     frames = "1 frame" if report.frames == 1 else f"{report.frames} frames"
     ended = " (ended early)" if report.interrupted else ""

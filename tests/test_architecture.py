@@ -1,0 +1,248 @@
+"""The house rules that a machine can keep: who may import whom, who may name whom, and where torch may be."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+CORE = ROOT / "livematte"
+
+LAYERS = {
+    "__init__": 0, "assets": 0, "defaults": 0, "errors": 0, "frame": 0,
+    "clock": 1, "device": 1, "protocols": 1, "registry": 1,
+    "encoders": 2, "kernels": 2, "metrics": 2, "video": 2, "weights": 2,
+    "runtime": 2.5,  # caches what it compiles under the hash of the weights
+    "backgrounds": 3, "composite": 3, "refine": 3, "temporal": 3, "training": 3,
+    "engine": 4,
+    "api": 5,
+    "bench": 6, "demo": 6,
+    "cli": 7,
+    "__main__": 8,
+}  # fmt: skip
+"""A room imports from rooms with lower numbers, and its own files from one another."""
+
+LAZY = {"__init__"}
+"""May point upwards, inside functions and for type checkers only: it hands out the public names."""
+
+TORCH_ROOMS = {"encoders", "training"}
+"""Training and network building blocks; nobody gets here by rendering."""
+
+NAMES = re.compile(
+    r"late[-_ ]?fusion|jm[-_ ]?net|poma[-_ ]?gan|ada[-_ ]?matting|\bfba\b|\bobs\b|\bzoom\b", re.I
+)
+"""Papers and programs: known to models/ and plugins/ only."""
+
+MAY_NAME = {CORE / "defaults.py"}
+
+LONGEST = 400
+"""Lines. The aim is 300; this is where it stops being a matter of taste."""
+
+
+def files(room: Path) -> list[Path]:
+    return sorted(p for p in room.rglob("*.py") if "__pycache__" not in p.parts) if room.is_dir() else []
+
+
+CORE_FILES = files(CORE)
+OUTER_FILES = [*files(ROOT / "models"), *files(ROOT / "plugins")]
+
+
+def short(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def room_of(path: Path) -> str:
+    inside = path.relative_to(CORE)
+    return inside.parts[0].removesuffix(".py")
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def imports(node: ast.AST, *, module_level: bool = False) -> Iterator[str]:
+    """Full names of what is imported below ``node``; ``from a import b`` gives ``a.b``.
+
+    ``module_level`` leaves out what only runs in functions or only exists for type checkers.
+    """
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "relative imports hide which room is meant"
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        elif module_level and (
+            isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) or is_type_checking(child)
+        ):
+            continue
+        else:
+            yield from imports(child, module_level=module_level)
+
+
+def core_rooms(names: Iterator[str]) -> Iterator[str]:
+    """The rooms of livematte/ among imported names; a bare ``livematte`` is ``__init__``."""
+    for name in names:
+        parts = name.split(".")
+        if parts[0] == "livematte":
+            yield parts[1] if len(parts) > 1 and parts[1] in LAYERS else "__init__"
+
+
+@pytest.mark.parametrize("path", CORE_FILES, ids=short)
+def test_a_room_imports_only_from_lower_ones(path: Path) -> None:
+    room = room_of(path)
+    assert room in LAYERS, f"{room} has no layer yet: give it one here"
+    wrong = {
+        other
+        for other in core_rooms(imports(tree(path), module_level=room in LAZY))
+        if other not in (room, "__init__") and LAYERS[other] >= LAYERS[room]
+    }
+    assert not wrong, f"{short(path)} [{LAYERS[room]}] imports {wrong}"
+
+
+@pytest.mark.parametrize("path", CORE_FILES, ids=short)
+def test_the_core_imports_no_model_and_no_plugin(path: Path) -> None:
+    wrong = [n for n in imports(tree(path)) if n.startswith(("livematte.models", "livematte.plugins"))]
+    assert not wrong, "models and plug-ins are found through livematte.registry"
+
+
+@pytest.mark.parametrize("path", OUTER_FILES, ids=short)
+def test_models_and_plugins_import_no_sibling(path: Path) -> None:
+    parts = path.relative_to(ROOT).parts
+    if len(parts) < 3:
+        assert not list(imports(tree(path))), f"{short(path)} is only a shelf"
+        return
+    home = f"livematte.{parts[0]}.{parts[1]}"
+    wrong = [
+        name
+        for name in imports(tree(path))
+        if name.startswith(("livematte.models", "livematte.plugins", "models", "plugins"))
+        and not (name == home or name.startswith(f"{home}."))
+    ]
+    assert not wrong, f"{short(path)} imports {wrong}"
+
+
+@pytest.mark.parametrize("path", OUTER_FILES, ids=short)
+def test_models_and_plugins_stay_below_the_engine(path: Path) -> None:
+    rooms = set(core_rooms(n for n in imports(tree(path)) if not n.startswith("livematte.models")))
+    above = {room for room in rooms if LAYERS[room] >= LAYERS["engine"]}
+    assert not above, f"{short(path)} imports {above}: the engine calls models, not the other way round"
+
+
+def names_and_strings(module: ast.Module) -> Iterator[str]:
+    """Identifiers and string constants, docstrings left out."""
+    documentation = {
+        id(node.value)
+        for node in ast.walk(module)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(module):
+        for field in ("id", "attr", "arg", "name", "module"):
+            value = getattr(node, field, None)
+            if isinstance(value, str):
+                yield value
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            yield node.value
+
+
+@pytest.mark.parametrize("path", [p for p in CORE_FILES if p not in MAY_NAME], ids=short)
+def test_the_core_names_no_paper_and_no_program(path: Path) -> None:
+    assert not NAMES.search(path.relative_to(CORE).as_posix().replace("/", " "))
+    wrong = {
+        text
+        for text in names_and_strings(tree(path))
+        if NAMES.search(text.replace("_", " ")) or NAMES.search(text)
+    }
+    assert not wrong, f"{short(path)} names {wrong}: only models/, plugins/ and livematte/defaults.py may"
+
+
+@pytest.mark.parametrize("path", CORE_FILES, ids=short)
+def test_torch_is_imported_where_it_is_needed_only(path: Path) -> None:
+    if room_of(path) in TORCH_ROOMS or path.name.startswith("torch_"):
+        return
+    heavy = {n.split(".")[0] for n in imports(tree(path), module_level=True)} & {
+        "torch",
+        "onnx",
+        "onnxscript",
+    }
+    assert not heavy, f"{short(path)} makes every start-up pay for {heavy}: import it in the function"
+
+
+def imported_after(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(' '.join(sys.modules))"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_the_render_path_never_imports_torch() -> None:
+    code = """
+import livematte.api, livematte.bench, livematte.demo, livematte.runtime
+from livematte import registry
+for name in registry.names("models"):
+    registry.load("models", name)
+"""
+    assert not imported_after(code) & {"torch", "onnx", "onnxscript", "scipy", "sympy"}
+
+
+def test_help_starts_without_anything_heavy() -> None:
+    code = "import livematte.cli; livematte.cli.run(['render', '--help'])"
+    assert not imported_after(code) & {"numpy", "av", "cv2", "numba", "onnxruntime", "openvino", "torch"}
+
+
+@pytest.mark.parametrize("path", [*CORE_FILES, *OUTER_FILES], ids=short)
+def test_nothing_is_posix_only(path: Path) -> None:
+    posix = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+    found = {name.split(".")[0] for name in imports(tree(path))} & posix
+    assert not found, f"{short(path)} needs {found}, which Windows has not"
+
+
+@pytest.mark.parametrize("path", [*CORE_FILES, *OUTER_FILES], ids=short)
+def test_a_file_is_read_in_one_sitting(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= LONGEST, f"{short(path)} has {lines} lines: which two ideas are in it?"
+    assert path.name not in ("utils.py", "helpers.py", "common.py", "misc.py"), (
+        "a file is named after its idea"
+    )
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = set(project["tool"]["setuptools"]["packages"])
+    mapped = {CORE: "livematte", ROOT / "models": "livematte.models", ROOT / "plugins": "livematte.plugins"}
+    there = {
+        ".".join([name, *path.parent.relative_to(room).parts])
+        for room, name in mapped.items()
+        for path in files(room)
+    }
+    assert listed == there
+
+
+def test_every_dependency_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"]]
+    for extra in ("train", "test", "dev"):
+        wanted += project["optional-dependencies"][extra]
+    name = re.compile(r"[A-Za-z0-9_.-]+")
+    plain = {name.match(line).group().lower() for line in wanted}  # type: ignore[union-attr]
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.split("==")[0].lower() for line in pins if "==" in line}
+    assert plain - {"livematte"} <= pinned

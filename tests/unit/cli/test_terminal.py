@@ -1,0 +1,151 @@
+"""What the command says, on which stream and in which form."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from livematte import cli
+from livematte.api import Progress
+from livematte.cli import interrupt, terminal
+from livematte.cli.options import _complete_background, _complete_models
+from livematte.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    terminal.configure(as_json=False, quiet=False)
+    yield
+    terminal.configure(as_json=False, quiet=False)
+
+
+def test_an_error_is_one_line_even_if_its_text_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.error("first\n  second\r\nthird")
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "livematte: error: first second third\n")
+
+
+def test_json_tells_an_error_as_an_event_too(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.configure(as_json=True, quiet=False)
+    terminal.error("no such file", kind="InputError", notes=["kept until there"])
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {
+        "event": "error",
+        "kind": "InputError",
+        "message": "no such file",
+        "notes": ["kept until there"],
+    }
+    assert err.startswith("livematte: error: no such file\n")
+
+
+def test_quiet_says_neither_results_nor_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.configure(as_json=False, quiet=True)
+    terminal.say("a result")
+    terminal.note("a note")
+    with terminal.display("x") as display:
+        display(Progress(1, 1, 1.0, 0.0))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_json_knows_fractions_paths_and_dataclasses() -> None:
+    value = {"rate": Fraction(30000, 1001), "path": Path("a"), "progress": Progress(1, None, 2.0, None)}
+    assert terminal.jsonable(value) == {
+        "rate": "30000/1001",
+        "path": "a",
+        "progress": {"done": 1, "total": None, "fps": 2.0, "eta": None},
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (75.2, "1:15"), (3725, "1:02:05"), (-1, "0:00")]
+)
+def test_durations_read_like_a_clock(seconds: float, text: str) -> None:
+    assert terminal.duration(seconds) == text
+
+
+def test_a_log_gets_the_last_frame_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with terminal.display("x") as display:
+        for done in (1, 2, 3, 3):
+            display(Progress(done, 3, 10.0, 0.0))
+    assert capsys.readouterr().err == "frame 3/3, 10.0 fps\n"
+
+
+def test_events_come_one_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.configure(as_json=True, quiet=False)
+    with terminal.display("x") as display:
+        display(Progress(1, 2, 10.0, 0.1))
+        display(Progress(2, 2, 10.0, 0.0))
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(e["event"], e["done"], e["total"]) for e in events] == [("progress", 1, 2), ("progress", 2, 2)]
+
+
+def test_the_first_signal_asks_and_the_handler_is_put_back() -> None:
+    import signal
+
+    before = signal.getsignal(signal.SIGINT)
+    with interrupt.stop_event() as stop:
+        assert not stop.is_set()
+        signal.raise_signal(signal.SIGINT)
+        assert stop.is_set()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_signals_are_left_alone_outside_the_main_thread() -> None:
+    seen: list[bool] = []
+
+    def work() -> None:
+        with interrupt.stop_event() as stop:
+            seen.append(stop.is_set())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [False]
+
+
+def test_the_shell_completes_models_and_backgrounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "beach.jpg").touch()
+    words = [word for word, _ in _complete_background("b")]
+    assert {"blur", "black", "beach.jpg"} <= set(words)
+    assert all(word.startswith("b") for word in words)
+    assert "late-fusion-live" in _complete_models("late")
+
+
+def test_a_bug_is_one_line_with_what_to_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object, **kwargs: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.delenv("LIVEMATTE_TRACEBACK", raising=False)
+    monkeypatch.setattr(cli, "app", broken)
+    assert cli.run([]) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "ZeroDivisionError: division by zero" in err
+    assert "LIVEMATTE_TRACEBACK=1" in err
+    monkeypatch.setenv("LIVEMATTE_TRACEBACK", "1")
+    assert cli.run([]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_notes_of_an_error_follow_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        error = InputError("the disk is full")
+        error.notes = ("12 frames are in out.mp4",)
+        raise error
+
+    monkeypatch.setattr(cli, "app", full)
+    assert cli.run([]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "livematte: error: the disk is full",
+        "livematte: note: 12 frames are in out.mp4",
+    ]

@@ -43,6 +43,9 @@ class DenseNet201(nn.Module):
 
     channels: tuple[int, ...] = (64, 128, 256, 896, 1920)
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), False)

@@ -45,7 +45,7 @@ class _InvertedResidual(nn.Module):
         self._shortcut = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x
+        y: Tensor = x
         if self._expand_conv is not None and self._bn0 is not None:
             y = self._act(self._bn0(self._expand_conv(y)))
         y = self._act(self._bn1(self._depthwise_conv(y)))

@@ -49,7 +49,11 @@ def segmentation(output: LateFusionOutput, alpha: Tensor) -> Tensor:
     """L_F + L_B, imposed on every decoder block (sec. 3.2, "side loss")."""
     total = alpha.new_zeros(())
     for f, b in zip(output.foreground_sides, output.background_sides, strict=True):
-        small = alpha if f.shape == alpha.shape else functional.adaptive_avg_pool2d(alpha, f.shape[-2:])
+        small = (
+            alpha
+            if f.shape == alpha.shape
+            else functional.adaptive_avg_pool2d(alpha, (f.shape[-2], f.shape[-1]))
+        )
         total = total + branch(f, small) + branch(b, 1 - small)
     return total
 

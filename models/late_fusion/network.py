@@ -53,6 +53,7 @@ class DecoderBlock(nn.Module):
         self.side = nn.Conv2d(outputs, 1, 1)
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        """(N, inputs, h, w) and the encoder's feature of 2h x 2w to (N, outputs, 2h, 2w)."""
         x = torch.relu(self.norm(self.up(x)))
         if skip is not None:
             x = torch.cat((x, skip), 1)
@@ -77,6 +78,7 @@ class Decoder(nn.Module):
         skips: list[Tensor | None] = [*reversed(features[:-1]), None]
         logits = []
         for index, (block, skip) in enumerate(zip(self.blocks, skips, strict=True)):
+            assert isinstance(block, DecoderBlock)
             x = block(x, skip)
             if sides or index == len(self.blocks) - 1:
                 logits.append(block.side(x))
@@ -94,6 +96,7 @@ class Fusion(nn.Module):
         self.blend = nn.Conv2d(widths[-1], 1, 3, padding=1)
 
     def forward(self, rgb: Tensor, foreground: Tensor, background: Tensor) -> Tensor:
+        """The blending weight (N, 1, H, W) from the picture and both decoders' last features."""
         x = torch.cat((self.image(rgb), foreground, background), 1)
         return torch.sigmoid(self.blend(self.convs(x)))
 
@@ -125,6 +128,7 @@ class LateFusion(nn.Module):
         return LateFusionOutput(alpha, foreground, background, half, f_sides, b_sides)
 
     def forward(self, rgb: Tensor, sides: bool = False) -> LateFusionOutput:
+        """Both networks; ``sides`` asks for the side logits of every block, not only the last."""
         features = self.encoder(rgb)
         f, f_sides = self.foreground(features, sides)
         b, b_sides = self.background(features, sides)
@@ -136,13 +140,9 @@ class LateFusion(nn.Module):
 
 def late_fusion() -> LateFusion:
     """The printed size: DenseNet-201 encoder, fusion widths of figure 2."""
-    return LateFusion(
-        DenseNet201(), (512, 256, 128, 64, 64), image=64, fusion=(256, 256, 128, 128, 64)
-    )
+    return LateFusion(DenseNet201(), (512, 256, 128, 64, 64), image=64, fusion=(256, 256, 128, 128, 64))
 
 
 def late_fusion_live() -> LateFusion:
     """The live size: EfficientNet-Lite0 encoder, the same two decoders and fusion, narrow."""
-    return LateFusion(
-        EfficientNetLite0(), (128, 80, 48, 24, 16), image=8, fusion=(16, 16, 8, 8, 8)
-    )
+    return LateFusion(EfficientNetLite0(), (128, 80, 48, 24, 16), image=8, fusion=(16, 16, 8, 8, 8))

@@ -1,0 +1,143 @@
+"""OpenVINO on the CPU: compiled for each size of input, compiled models kept in the cache folder."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import openvino
+
+from livematte.errors import WeightsError
+from livematte.frame import Array
+from livematte.runtime.network import Program
+from livematte.runtime.shapes import check_inputs
+from livematte.weights import cache_folder
+
+_SIZES_KEPT = 4
+"""Compiled sizes held in memory; a compiled model takes about 50 MB."""
+
+_Key = tuple[tuple[int, ...], ...]
+
+
+class _OpenVinoPending:
+    """An inference request that runs, and the compiled model it goes back to."""
+
+    def __init__(self, request: Any, arrays: tuple[Array, ...], idle: list[Any], outputs: int) -> None:
+        self._request, self._arrays, self._idle, self._outputs = request, arrays, idle, outputs
+
+    def result(self) -> tuple[Array, ...]:
+        self._request.wait()
+        out = tuple(self._request.get_output_tensor(n).data.copy() for n in range(self._outputs))
+        self._idle.append(self._request)
+        return out
+
+
+class OpenVinoNetwork:
+    """A program's ONNX file, or its torch module converted, compiled by OpenVINO."""
+
+    runtime = "openvino"
+
+    def __init__(self, program: Program, precision: str, threads: int, why: str) -> None:
+        self.precision, self.why = precision, why
+        self._program = program
+        self._core = openvino.Core()
+        self._options: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",  # some CPUs would take bf16, and alpha would differ by machine
+        }
+        if threads:
+            self._options["INFERENCE_NUM_THREADS"] = threads
+        folder = cache_folder("openvino")
+        if folder is not None:
+            self._options["CACHE_DIR"] = str(folder)
+        self._model = self._read(folder)
+        self._compiled: OrderedDict[_Key, tuple[Any, list[Any]]] = OrderedDict()
+
+    def _read(self, folder: Path | None) -> Any:
+        """The network with free sizes."""
+        program = self._program
+        if program.onnx is not None and program.onnx_precision == self.precision:
+            try:
+                model = self._core.read_model(str(program.onnx))
+            except RuntimeError as error:
+                raise WeightsError(f"{program.name}: OpenVINO cannot read {program.onnx}: {error}") from error
+            missing = {*program.outputs} - {name for out in model.outputs for name in out.get_names()}
+            if missing:
+                lacking = ", ".join(sorted(missing))
+                raise WeightsError(f"{program.onnx} is not {program.name}: it lacks the outputs {lacking}")
+            return model
+        return converted(self._core, program, folder)
+
+    def _request(self, shapes: _Key) -> tuple[Any, list[Any]]:
+        """An idle request for inputs of these shapes, and where it goes back to."""
+        if shapes not in self._compiled:
+            model = self._model.clone()
+            ports = zip(model.inputs, shapes, strict=True)
+            model.reshape({port.get_any_name(): list(shape) for port, shape in ports})
+            self._compiled[shapes] = (self._core.compile_model(model, "CPU", self._options), [])
+            if len(self._compiled) > _SIZES_KEPT:
+                self._compiled.popitem(last=False)
+        self._compiled.move_to_end(shapes)
+        compiled, idle = self._compiled[shapes]
+        return (idle.pop() if idle else compiled.create_infer_request()), idle
+
+    def submit(self, *arrays: Array) -> _OpenVinoPending:
+        """Begin a run; with two under way the second fills the cores that the first leaves idle."""
+        check_inputs(self._program, arrays)
+        request, idle = self._request(tuple(tuple(a.shape) for a in arrays))
+        for number, array in enumerate(arrays):
+            request.set_input_tensor(number, openvino.Tensor(array, shared_memory=array.flags.c_contiguous))
+        request.start_async()
+        return _OpenVinoPending(request, arrays, idle, len(self._program.outputs))
+
+    def __call__(self, *arrays: Array) -> tuple[Array, ...]:
+        """Run once."""
+        return self.submit(*arrays).result()
+
+
+def converted(core: Any, program: Program, folder: Path | None) -> Any:
+    """The torch module of ``program`` in OpenVINO's form, from the cache where it was made before."""
+    file = folder / f"{program.name}-{program.key[:16]}-{version('openvino')}.xml" if folder else None
+    if file is not None and file.is_file() and file.with_suffix(".bin").is_file():
+        return core.read_model(str(file))
+    model = convert(program)
+    if file is not None:
+        try:
+            with TemporaryDirectory(dir=file.parent, prefix=".part-") as scratch:
+                part = Path(scratch) / file.name
+                openvino.save_model(model, str(part), compress_to_fp16=False)
+                os.replace(part.with_suffix(".bin"), file.with_suffix(".bin"))
+                os.replace(part, file)  # last: the pair counts only when this is there
+        except (OSError, RuntimeError):
+            return model  # a full disk costs the cache, not the run
+    return model
+
+
+def convert(program: Program) -> Any:
+    """The torch module of ``program`` as an OpenVINO model with free sizes.
+
+    Goes through the front end itself: ``openvino.convert_model`` reports its use over the network.
+    """
+    import torch
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    assert program.module is not None
+    module = program.module().eval().requires_grad_(False)
+    examples = tuple(torch.zeros(i.example, dtype=getattr(torch, i.dtype)) for i in program.inputs)
+    front_end = FrontEndManager().load_by_framework("pytorch")
+    decoder = TorchScriptPythonDecoder(module, example_input=examples)  # must outlive the conversion
+    model = front_end.convert(front_end.load(decoder))
+    for port, wanted in zip(model.inputs, program.inputs, strict=True):
+        port.get_tensor().set_names({wanted.name})
+        port.get_node().set_element_type(openvino.Type(wanted.dtype))
+        free = openvino.PartialShape([-1 if n is None else n for n in wanted.shape])
+        port.get_node().set_partial_shape(free)
+    for out, name in zip(model.outputs, program.outputs, strict=True):
+        out.get_tensor().set_names({name})
+    model.validate_nodes_and_infer_types()
+    return model

@@ -1,0 +1,72 @@
+"""An fp32 ONNX network as int8: static quantisation in QDQ form, calibrated on real pictures.
+
+Weights are signed 8 bit for each output channel, activations unsigned 8 bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import onnx
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from livematte.errors import UsageError
+from livematte.frame import Array
+
+
+class _Pictures:
+    """Feeds calibration pictures to ONNX Runtime's calibrator, one at a time."""
+
+    def __init__(self, name: str, pictures: Iterable[Array]) -> None:
+        self._name, self._pictures = name, iter(pictures)
+
+    def get_next(self) -> dict[str, Array] | None:
+        picture = next(self._pictures, None)
+        return None if picture is None else {self._name: picture}
+
+    def __len__(self) -> int:
+        raise TypeError("unknown length")
+
+
+def quantize(
+    model: bytes,
+    out: Path,
+    pictures: Sequence[Array],
+    keep_float: Callable[[str], bool],
+    percentile: float = 99.99,
+    overflow_safe: bool = False,
+) -> None:
+    """Write the int8 version of an ONNX ``model`` with one input to ``out``.
+
+    Args:
+        pictures: calibration inputs, all of one shape.
+        keep_float: says of a node's name whether that node stays in float.
+        percentile: share of activations inside the range that 8 bits cover.
+        overflow_safe: 7-bit weights, so that CPUs without VNNI cannot overflow 16-bit sums.
+
+    Raises:
+        UsageError: no pictures.
+    """
+    if not pictures:
+        raise UsageError("calibration needs pictures")
+    with TemporaryDirectory() as scratch:
+        whole, ready = Path(scratch) / "fp32.onnx", Path(scratch) / "ready.onnx"
+        whole.write_bytes(model)
+        quant_pre_process(str(whole), str(ready), skip_symbolic_shape=True)
+        graph = onnx.load(str(ready)).graph
+        quantize_static(
+            str(ready),
+            str(out),
+            _Pictures(graph.input[0].name, pictures),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=overflow_safe,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=[node.name for node in graph.node if keep_float(node.name)],
+            calibrate_method=CalibrationMethod.Percentile,
+            extra_options={"CalibPercentile": percentile, "CalibMaxIntermediateOutputs": 8},
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from livematte import registry
@@ -53,37 +54,39 @@ def _show(rows: list[dict[str, Any]]) -> None:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("name", style="cyan", no_wrap=True)
-    table.add_column("parameters", justify="right")
-    table.add_column("weights", justify="right")
-    table.add_column("MAD", justify="right")
-    table.add_column("MSE", justify="right")
-    table.add_column("licence")
+    for heading in ("parameters", "weights", "precision", "MAD", "MSE"):
+        table.add_column(heading, justify="right")
     table.add_column("installed")
     for row in rows:
-        metrics = row.get("metrics", {})
-        name = f"{row['name']} *" if row.get("default") else row["name"]
-        size = sum(file["bytes"] for file in row.get("files", ()))
+        precisions = [file["precision"] for file in row.get("files", ())]
         table.add_row(
-            name,
+            f"{row['name']} *" if row.get("default") else row["name"],
             _millions(row.get("parameters")),
-            f"{size / 1e6:.1f} MB" if size else "-",
-            _number(metrics, "mad"),
-            _number(metrics, "mse"),
-            str(row.get("license", row.get("licence", "-"))),
-            row.get("problem") or ("yes" if row["installed"] else "no weights: train it, see its README"),
+            _joined([f"{file['bytes'] / 1e6:.1f} MB" for file in row.get("files", ())]),
+            _joined(precisions),
+            _joined([_figure(row, precision, "mad") for precision in precisions]),
+            _joined([_figure(row, precision, "mse") for precision in precisions]),
+            "yes" if row["installed"] else "no weights",
         )
     console = Console()
     console.print(table)
-    console.print("* used unless --model says otherwise. MAD and MSE x 1000, lower is better.", style="dim")
+    console.print("* used unless --model says otherwise. MAD and MSE x 1000: lower is better.", style="dim")
+    for row in rows:
+        for fact in ("title", "paper", "licence", "problem"):
+            if fact in row:
+                console.print(f"{row['name']}: {fact}: {row[fact]}", markup=False, highlight=False)
+
+
+def _joined(words: list[str]) -> str:
+    """One line for each file of a model."""
+    return "\n".join(words) or "-"
 
 
 def _millions(count: Any) -> str:
-    return f"{count / 1e6:.1f} M" if isinstance(count, (int, float)) else str(count or "-")
+    return f"{count / 1e6:.1f} M" if isinstance(count, (int, float)) else "-"
 
 
-def _number(metrics: Any, key: str) -> str:
-    """A figure of the card, whatever case the card writes it in."""
-    if not isinstance(metrics, dict):
-        return "-"
-    found = {str(name).lower(): value for name, value in metrics.items()}.get(key)
-    return f"{found:.1f}" if isinstance(found, (int, float)) else "-"
+def _figure(row: Mapping[str, Any], precision: str, name: str) -> str:
+    """What the card says was measured with the weights of that precision."""
+    figure = row.get("metrics", {}).get(precision, {}).get(name)
+    return f"{figure:.1f}" if isinstance(figure, (int, float)) else "-"

@@ -300,7 +300,7 @@ def image(
         registry.entry("models", model)
     _check_targets(input, list(targets.values()), overwrite)
     compositor = Compositor(refine=refine, foreground=foreground)
-    with _closing(open_video(os.fspath(input))) as source:
+    with _Closing(open_video(os.fspath(input))) as source:
         frame = next(iter(source), None)
         if frame is None:
             raise InputError(f"{input} has no picture that decodes")
@@ -374,7 +374,7 @@ def _network(
     )
 
 
-class _closing:
+class _Closing:
     """``contextlib.closing`` that knows its type."""
 
     def __init__(self, source: FileSource) -> None:

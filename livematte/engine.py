@@ -130,8 +130,9 @@ class Matting:
             self._state = self._smooth = None
             self._size = frame.size
         matte, self._state = self._model(rgb, self._state)
-        matte, self._smooth = self._temporal(matte, rgb, self._smooth)
-        return matte
+        calm: Matte
+        calm, self._smooth = self._temporal(matte, rgb, self._smooth)
+        return calm
 
 
 class _Pipeline:
@@ -239,9 +240,7 @@ def render(
     whole = False
     try:
         decoded = _decode(pipeline, source, matting, stop)
-        matted = pipeline.stage(
-            "model", decoded, lambda w: _Work(w.frame, w.rgb, matting(w.frame, w.rgb))
-        )
+        matted = pipeline.stage("model", decoded, lambda w: _Work(w.frame, w.rgb, matting(w.frame, w.rgb)))
         finished = pipeline.stage(
             "composite", matted, lambda w: compositor(w.frame, w.matte, background, want)
         )

@@ -64,6 +64,7 @@ class DenseNet201(nn.Module):
         self.norm5 = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """RGB (N, 3, H, W) in [0, 1] to five feature maps, finest first."""
         x = torch.relu(self.norm0(self.conv0((x - self.mean) / self.deviation)))
         features = [x]
         x = nn.functional.max_pool2d(x, 3, 2, padding=1)

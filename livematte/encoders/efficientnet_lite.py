@@ -71,15 +71,14 @@ class EfficientNetLite0(nn.Module):
         for kernel, stride, expansion, outputs, repeats in _STAGES:
             for repeat in range(repeats):
                 blocks.append(
-                    _InvertedResidual(
-                        inputs, outputs, kernel, stride if repeat == 0 else 1, expansion
-                    )
+                    _InvertedResidual(inputs, outputs, kernel, stride if repeat == 0 else 1, expansion)
                 )
                 inputs = outputs
         self._blocks = nn.ModuleList(blocks)
         self._taps = (0, 2, 4, 10, 15)
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """RGB (N, 3, H, W) in [0, 1] to five feature maps, finest first."""
         x = (x * 255.0 - 127.0) / 128.0
         x = self._act(self._bn0(self._conv_stem(x)))
         features = []

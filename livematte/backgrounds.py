@@ -1,0 +1,377 @@
+"""What goes behind people: a colour, an image, a video, the blurred room, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from livematte.errors import InputError, UsageError
+from livematte.frame import Array, Frame
+from livematte.kernels import cpu
+from livematte.kernels.color import code_of
+from livematte.kernels.css import parse_color
+from livematte.protocols import Background, Source
+
+FITS = ("cover", "contain", "stretch")
+IMAGES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif"}
+)
+BLUR_STRENGTH = 20.0
+"""Standard deviation of the default blur in pixels of a picture 720 rows high; it grows with the picture."""
+STRONGEST_BLUR = 200.0
+_ALLOWED = "a colour (#00b140, green, white ...), an image or video file, blur, blur:N or transparent"
+_WORKING_SIGMA = 3.0
+"""The blur is done on a picture so small that this is its standard deviation: fast, and still smooth."""
+
+
+def parse_background(
+    spec: str | Path, *, fit: str = "cover", open_video: Callable[[str], Source] | None = None
+) -> Background:
+    """The background that ``spec`` names.
+
+    Args:
+        spec: ``#rgb``, ``#rrggbb`` or a CSS colour name (``green`` is the green of a green screen, #00b140),
+            ``transparent``, ``blur`` or ``blur:N`` (N: standard deviation in pixels at 720 rows, up to
+            200), or the
+            path of an image or video. A file that is called like a colour is given as ``./green`` or as a
+        Path. fit: ``cover`` fills the frame and crops, ``contain`` shows all on black, ``stretch`` distorts.
+        open_video: opens a video file; livematte's own reader where not given.
+
+    Raises:
+        UsageError: nothing of that; or an unknown fit.
+        InputError: a file that cannot be read.
+    """
+    if fit not in FITS:
+        raise UsageError(f"unknown fit {fit!r}: allowed are {', '.join(FITS)}")
+    if isinstance(spec, str):
+        named = _named(spec.strip())
+        if named is not None:
+            return named
+    return _from_file(Path(spec), str(spec), fit, open_video)
+
+
+def _named(spec: str) -> Background | None:
+    color = parse_color(spec)
+    if color is not None:
+        return Color(color)
+    word, _, strength = spec.lower().partition(":")
+    if word == "transparent" and not strength:
+        return Transparent()
+    if word != "blur":
+        return None
+    if ":" not in spec:
+        return Blur(BLUR_STRENGTH)
+    try:
+        sigma = float(strength)
+    except ValueError:
+        sigma = 0.0
+    if not 0 < sigma <= STRONGEST_BLUR:
+        raise UsageError(
+            f"blur strength {strength!r}: allowed is a number above 0, up to {STRONGEST_BLUR:g} (blur:20)"
+        )
+    return Blur(sigma)
+
+
+def _from_file(path: Path, spec: str, fit: str, open_video: Callable[[str], Source] | None) -> Background:
+    if path.is_dir():
+        raise UsageError(f"background {spec!r} is a folder: give a file in it, or {_ALLOWED}")
+    if not path.exists() and "%" not in path.name:
+        looks_like_file = path.suffix or len(path.parts) > 1
+        what = "no such file" if looks_like_file else "neither a known colour nor a file"
+        raise UsageError(f"background {spec!r}: {what}; allowed are {_ALLOWED}")
+    if path.suffix.lower() in IMAGES and "%" not in path.name:
+        return Image(read_image(path), fit)
+    if open_video is None:
+        from livematte.video import reader
+
+        open_video = reader.open_video
+    return Video(str(path), fit, open_video)
+
+
+def read_image(path: Path) -> Array:
+    """(H, W, 3) uint8 RGB of an image file, upright as its EXIF says, see-through parts on black.
+
+    Raises:
+        InputError: it cannot be read or is no image.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+        if not data.size:
+            raise InputError(f"image {str(path)!r} is empty")
+        found = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+        whole = None
+        if path.suffix.lower() not in {".jpg", ".jpeg", ".jpe"}:  # those have no alpha
+            whole = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    except (OSError, cv2.error) as error:
+        raise InputError(f"image {str(path)!r} cannot be read: {str(error).splitlines()[0]}") from error
+    if found is None:
+        raise InputError(f"{str(path)!r} is not an image that can be read: give a PNG, JPEG or WebP file")
+    if whole is not None and whole.ndim == 3 and whole.shape[2] == 4 and whole.shape[:2] == found.shape[:2]:
+        top = {"uint8": 255, "uint16": 65535}.get(whole.dtype.name, 1)
+        found = np.rint(found * (whole[..., 3:] / np.float32(top))).astype(np.uint8)
+    return found
+
+
+def fit_picture(rgb: Array, height: int, width: int, fit: str) -> Array:
+    """The picture at another size and shape.
+
+    Args:
+        rgb: (h, w, 3) or (h, w), any dtype OpenCV resizes.
+        fit: one of :data:`FITS`; the bars of ``contain`` are 0.
+
+    Returns:
+        (height, width, ...) of the same dtype.
+    """
+    h, w = rgb.shape[:2]
+    if (h, w) == (height, width):
+        return rgb
+    if fit == "stretch":
+        return _scaled(rgb, height, width)
+    pick = max if fit == "cover" else min
+    scale = pick(Fraction(height, h), Fraction(width, w))
+    if fit == "cover":
+        # Crop first: only what is seen is resized.
+        rows, columns = min(h, round(height / scale)), min(w, round(width / scale))
+        top, left = (h - rows) // 2, (w - columns) // 2
+        return _scaled(rgb[top : top + rows, left : left + columns], height, width)
+    rows, columns = max(1, round(h * scale)), max(1, round(w * scale))
+    out = np.zeros((height, width, *rgb.shape[2:]), rgb.dtype)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    out[top : top + rows, left : left + columns] = _scaled(rgb, rows, columns)
+    return out
+
+
+def _scaled(rgb: Array, height: int, width: int) -> Array:
+    shrinks = height <= rgb.shape[0] and width <= rgb.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return cv2.resize(rgb, (width, height), interpolation=method)
+
+
+class Transparent:
+    """No background: the output carries alpha."""
+
+    transparent = True
+
+    def __call__(self, frame: Frame, alpha: Array) -> Frame:
+        """The frame itself; nothing is put behind it."""
+        return frame
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class _Converted:
+    """Planes made once, as long as frames keep size, format and colour."""
+
+    def __init__(self) -> None:
+        self._key: Any = None
+        self._planes: tuple[Array, ...] = ()
+
+    def of(self, frame: Frame, source: Any, make: Callable[[], tuple[Array, ...]]) -> Frame:
+        key = (frame.size, frame.format, frame.color, source)
+        if key != self._key:
+            self._planes, self._key = make(), key
+        return frame.with_planes(self._planes)
+
+
+class Color:
+    """One colour everywhere."""
+
+    transparent = False
+
+    def __init__(self, rgb: tuple[int, int, int]) -> None:
+        """Take the colour, each of red, green and blue 0..255."""
+        self.rgb = rgb
+        self._converted = _Converted()
+
+    def __call__(self, frame: Frame, alpha: Array) -> Frame:
+        """See :class:`~livematte.protocols.Background`."""
+        return self._converted.of(frame, None, lambda: self._planes(frame))
+
+    def _planes(self, frame: Frame) -> tuple[Array, ...]:
+        codes = [*code_of(self.rgb, frame.color, frame.pixel_format), frame.pixel_format.maximum]
+        split = cpu.split_planes(frame)
+        planes = tuple(np.full(p.shape, code, p.dtype) for p, code in zip(split, codes, strict=False))
+        return cpu.join_planes(planes[:3], frame.pixel_format) + planes[3:]
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class Image:
+    """A still picture."""
+
+    transparent = False
+
+    def __init__(self, rgb: Array, fit: str = "cover") -> None:
+        """Take (H, W, 3) uint8 RGB."""
+        self._rgb, self._fit = rgb, fit
+        self._converted = _Converted()
+
+    def __call__(self, frame: Frame, alpha: Array) -> Frame:
+        """See :class:`~livematte.protocols.Background`."""
+        return self._converted.of(frame, None, lambda: self._planes(frame))
+
+    def _planes(self, frame: Frame) -> tuple[Array, ...]:
+        return cpu.planes_from_rgb(fit_picture(self._rgb, *frame.size, self._fit), frame.format, frame.color)
+
+    def close(self) -> None:
+        """Let go of the picture's planes."""
+        self._converted = _Converted()
+
+
+class Video:
+    """A video that plays at its own speed and begins again when it ends.
+
+    Shown at time t of the output is what the file shows at t modulo its length, counted from its first frame.
+    It is decoded as it goes: two frames are kept, however long it is.
+    """
+
+    transparent = False
+
+    def __init__(self, path: str, fit: str, open_video: Callable[[str], Source]) -> None:
+        """Open the file.
+
+        Raises:
+            InputError: it cannot be read or shows nothing.
+        """
+        self._path, self._fit, self._open_video = path, fit, open_video
+        self._converted = _Converted()
+        self._source: Source | None = None
+        self._length: Fraction | None = None
+        self._shown = 0
+        self._rewind(Fraction(0))
+
+    def _rewind(self, origin: Fraction) -> None:
+        """Begin at the first frame, which is to be seen at ``origin``."""
+        self.close()
+        source = self._open_video(self._path)
+        self._source = source
+        self._frames: Iterator[Frame] = iter(source)
+        first = next(self._frames, None)
+        if first is None:
+            raise InputError(f"background {self._path!r} shows not a single frame")
+        self._origin, self._start = origin, first.seconds
+        self._current, self._next = first, next(self._frames, None)
+        self._shown += 1
+
+    def _at(self, seconds: Fraction) -> Frame:
+        if seconds < self._origin or (self._length and seconds >= self._origin + 2 * self._length):
+            # A jump: back in time, or further on than playing through would be quick.
+            length = self._length
+            self._rewind(length * (seconds // length) if length else min(seconds, Fraction(0)))
+        while True:
+            due = seconds - self._origin + self._start
+            while self._next is not None and self._next.seconds <= due:
+                self._current, self._next = self._next, next(self._frames, None)
+                self._shown += 1
+            if self._next is not None:
+                return self._current
+            if self._length is None:
+                self._length = self._current.seconds - self._start + self._last_duration()
+            if due - self._start < self._length:
+                return self._current
+            self._rewind(self._origin + self._length * ((seconds - self._origin) // self._length))
+
+    def _last_duration(self) -> Fraction:
+        if self._current.duration > 0:
+            return self._current.duration * self._current.time_base
+        rate = self._source.info.average_rate if self._source is not None else None
+        return 1 / rate if rate else Fraction(1, 25)
+
+    def __call__(self, frame: Frame, alpha: Array) -> Frame:
+        """See :class:`~livematte.protocols.Background`."""
+        current = self._at(frame.seconds)
+        return self._converted.of(frame, self._shown, lambda: self._planes(current, frame))
+
+    def _planes(self, behind: Frame, frame: Frame) -> tuple[Array, ...]:
+        ours, theirs = behind.color, frame.color
+        alike = (ours.matrix, ours.full_range) == (theirs.matrix, theirs.full_range)
+        opaque = not behind.pixel_format.alpha
+        if behind.format == frame.format and alike and opaque and self._fit != "contain":
+            # The planes already mean the same: resize them as they are, ten times faster than over RGB.
+            chroma = frame.pixel_format.chroma_size(*frame.size)
+            sizes = (frame.size, chroma, chroma)
+            planes = zip(cpu.split_planes(behind), sizes, strict=True)
+            made = tuple(fit_picture(plane, *size, self._fit) for plane, size in planes)
+            return cpu.join_planes(made, frame.pixel_format)
+        rgb = fit_picture(cpu.to_rgb(behind), *frame.size, self._fit)
+        return cpu.planes_from_rgb(rgb, frame.format, frame.color)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+
+class Blur:
+    """The room itself, out of focus, as if nobody stood in it.
+
+    Only background pixels are averaged (each weighted by 1 - alpha, the sum divided by the sum of the
+    weights), so nobody's colour bleeds out and no rim, dark or bright, surrounds them.
+    """
+
+    transparent = False
+
+    def __init__(self, strength: float = BLUR_STRENGTH) -> None:
+        """Take the standard deviation in pixels of a picture 720 rows high."""
+        self.strength = strength
+
+    def __call__(self, frame: Frame, alpha: Array) -> Frame:
+        """See :class:`~livematte.protocols.Background`."""
+        sigma = self.strength * frame.height / 720
+        scale = min(1.0, _WORKING_SIGMA / sigma)
+        h, w = (max(1, round(n * scale)) for n in frame.size)
+        codes = np.moveaxis(cpu.small_planes(frame, h, w), 0, -1)
+        blurred = blur_room(codes, self._person(alpha, h, w), min(sigma, _WORKING_SIGMA))
+        maximum = frame.pixel_format.maximum
+        planes = []
+        for plane, values in zip(cpu.split_planes(frame), cv2.split(blurred), strict=False):
+            small = np.clip(np.rint(values), 0, maximum).astype(plane.dtype)
+            planes.append(cv2.resize(small, plane.shape[::-1], interpolation=cv2.INTER_LINEAR))
+        opaque = (np.full_like(frame.planes[3], maximum),) if frame.pixel_format.alpha else ()
+        return frame.with_planes(cpu.join_planes(tuple(planes), frame.pixel_format) + opaque)
+
+    @staticmethod
+    def _person(alpha: Array, h: int, w: int) -> Array:
+        """Alpha a little wider than it is, at the working size: what is half a person is no background."""
+        wider = cv2.dilate(np.asarray(alpha, np.float32), np.ones((3, 3), np.uint8))
+        return cpu.resize(np.clip(wider * 1.25, 0, 1), h, w)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def blur_room(picture: Array, person: Array, sigma: float) -> Array:
+    """Gaussian means over background pixels only.
+
+    Args:
+        picture: (h, w, 3) float32.
+        person: (h, w) float32 in [0, 1].
+        sigma: standard deviation in pixels.
+
+    Returns:
+        (h, w, 3) float32. Where no background lies within reach, ever wider means fill in.
+    """
+    room = 1 - person
+    weighted = np.dstack([picture * room[..., None], room])
+    near = cv2.GaussianBlur(weighted, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    # Each coarser mean counts only as far as the finer one saw no room.
+    total, weight = near[..., :3], near[..., 3:]
+    h, w = person.shape
+    coarse = weighted
+    while min(coarse.shape[:2]) > 3:
+        third = (coarse.shape[1] // 3, coarse.shape[0] // 3)
+        coarse = cv2.resize(coarse, third, interpolation=cv2.INTER_AREA)
+        wide = cv2.resize(coarse, (w, h), interpolation=cv2.INTER_LINEAR)
+        missing = np.clip(1 - weight * 20, 0, 1) * np.float32(0.05)
+        total, weight = total + wide[..., :3] * missing, weight + wide[..., 3:] * missing
+    everywhere = weighted.mean((0, 1)) if float(room.max()) > 1e-3 else np.append(picture.mean((0, 1)), 1)
+    total, weight = total + everywhere[:3] * np.float32(1e-5), weight + everywhere[3] * np.float32(1e-5)
+    return np.asarray(total / np.maximum(weight, 1e-9), np.float32)

@@ -1,0 +1,171 @@
+"""Frame, matte and background become the pictures that sinks want; all of it on the frame's own planes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from livematte import refine as refinement
+from livematte.errors import UsageError
+from livematte.frame import PIXEL_FORMATS, Array, Frame, Matte, PixelFormat
+from livematte.kernels import cpu
+from livematte.kernels.color import code_of
+from livematte.protocols import Background
+from livematte.refine import FullAlpha
+
+PICTURE = frozenset({"picture"})
+KINDS = PICTURE | {"alpha", "foreground"}
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What one frame became; None for what was not wanted. The arrays belong to the caller.
+
+    Attributes:
+        picture: the person before the background, opaque, in the frame's format (less its alpha); with a
+            transparent background the straight foreground in :func:`alpha_twin` of the format.
+        alpha: full range in one plane: format ``gray``, ``gray10le`` or ``gray12le``, the frame's depth.
+        foreground: straight foreground colour, black where alpha is 0; the frame's format less its alpha.
+    """
+
+    picture: Frame | None = None
+    alpha: Frame | None = None
+    foreground: Frame | None = None
+
+
+def alpha_twin(format: str) -> str:
+    """The format that adds straight alpha to ``format``: yuv420p → yuva420p, gbrp10le → gbrap10le, nv12 →
+    yuva420p.
+    """
+    found = PIXEL_FORMATS[format]
+    return _twin(found, alpha=True)
+
+
+def opaque_twin(format: str) -> str:
+    """The format without alpha: yuva420p → yuv420p."""
+    found = PIXEL_FORMATS[format]
+    return _twin(found, alpha=False) if found.alpha else format
+
+
+def _twin(like: PixelFormat, *, alpha: bool) -> str:
+    for name, other in PIXEL_FORMATS.items():
+        same = (other.chroma, other.depth, other.rgb) == (like.chroma, like.depth, like.rgb)
+        if same and other.alpha == alpha and not other.interleaved and not other.gray:
+            return name
+    raise AssertionError(f"{like.name} has no twin")
+
+
+class Compositor:
+    """Makes the output of one frame. Keeps nothing from frame to frame, so threads may share one."""
+
+    def __init__(self, *, refine: str = "guided", foreground: bool = True) -> None:
+        """Choose how.
+
+        Args:
+            refine: ``guided`` or ``none``: how alpha comes to full size.
+            foreground: take the old background's colour out of hair and edges.
+
+        Raises:
+            UsageError: unknown ``refine``.
+        """
+        refinement.check_method(refine)
+        self._refine, self._foreground = refine, foreground
+
+    def __call__(
+        self, frame: Frame, matte: Matte, background: Background, want: frozenset[str] = PICTURE
+    ) -> Composed:
+        """Composite one frame.
+
+        Args:
+            matte: at the network's size.
+            want: any of ``picture``, ``alpha``, ``foreground``.
+
+        Raises:
+            UsageError: something else is wanted.
+        """
+        if not want <= KINDS:
+            odd = ", ".join(sorted(want - KINDS))
+            raise UsageError(f"cannot compose {odd!r}: allowed are {', '.join(sorted(KINDS))}")
+        work = _Work.begin(frame, matte, self._refine, self._foreground)
+        transparent = background.transparent
+        straight = work.straight() if "foreground" in want or (transparent and "picture" in want) else None
+        picture: Frame | None = None
+        if "picture" in want:
+            if straight is not None and transparent:
+                picture = straight.with_planes(
+                    (*cpu.split_planes(straight), work.alpha.plane), alpha_twin(frame.format)
+                )
+            else:
+                picture = work.over(background(frame, matte.alpha))
+        return Composed(
+            picture,
+            work.alpha_frame() if "alpha" in want else None,
+            straight if "foreground" in want else None,
+        )
+
+    def full_matte(self, frame: Frame, matte: Matte) -> Matte:
+        """The matte at the frame's size: alpha (H, W) float32 in [0, 1] and straight foreground (H, W, 3)
+        RGB.
+        """
+        work = _Work.begin(frame, matte, self._refine, self._foreground)
+        alpha = work.alpha.plane * np.float32(1 / frame.pixel_format.maximum)
+        rgb = cpu.to_rgb(work.straight()) * np.float32(1 / 255)
+        return replace(matte, alpha=alpha, foreground=rgb)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One frame under way: what several outputs share."""
+
+    frame: Frame
+    planes: tuple[Array, ...]
+    alpha: FullAlpha
+    colors: tuple[Array, Array] | None
+    """F̂, B̂; None where the picture itself is the foreground."""
+
+    @classmethod
+    def begin(cls, frame: Frame, matte: Matte, refine: str, foreground: bool) -> _Work:
+        h, w = matte.alpha.shape
+        small = cpu.small_planes(frame, h, w)
+        alpha = refinement.full_alpha(frame, matte.alpha, small, method=refine)
+        colors = None
+        if foreground and refinement.has_soft(alpha):
+            colors = refinement.colors(frame, matte, small, method=refine)
+        return cls(frame, cpu.split_planes(frame)[:3], alpha, colors)
+
+    def over(self, background: Frame) -> Frame:
+        behind = cpu.split_planes(background)
+        alpha, kinds = self.alpha.plane, self.alpha.kinds
+
+        def plane(c: int, chroma: tuple[int, int], maximum: int) -> Array:
+            if self.colors is None:
+                return cpu.mix_plane(self.planes[c], behind[c], alpha, kinds, chroma, maximum)
+            F, B = self.colors[0][c], self.colors[1][c]
+            return cpu.fuse_plane(self.planes[c], behind[c], alpha, kinds, F, B, chroma, maximum)
+
+        return self._frame(plane)
+
+    def straight(self) -> Frame:
+        black = code_of((0, 0, 0), self.frame.color, self.frame.pixel_format)
+        alpha, kinds = self.alpha.plane, self.alpha.kinds
+
+        def plane(c: int, chroma: tuple[int, int], maximum: int) -> Array:
+            if self.colors is None:
+                return cpu.masked_plane(self.planes[c], black[c], alpha, kinds, chroma)
+            F, B = self.colors[0][c], self.colors[1][c]
+            return cpu.straight_plane(self.planes[c], black[c], alpha, kinds, F, B, chroma, maximum)
+
+        return self._frame(plane)
+
+    def _frame(self, plane: Callable[[int, tuple[int, int], int], Array]) -> Frame:
+        layout = self.frame.pixel_format
+        made = tuple(plane(c, layout.chroma if c else (0, 0), layout.maximum) for c in range(3))
+        return self.frame.with_planes(cpu.join_planes(made, layout), opaque_twin(self.frame.format))
+
+    def alpha_frame(self) -> Frame:
+        depth = self.frame.pixel_format.depth
+        name = "gray" if depth == 8 else f"gray{depth}le"
+        color = replace(self.frame.color, full_range=True, range_tag=2)
+        return replace(self.frame, planes=(self.alpha.plane,), format=name, color=color)

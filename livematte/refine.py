@@ -1,0 +1,118 @@
+"""From the network's small matte to the frame's size: alpha that follows the picture, colours freed of the
+room.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from livematte.errors import UsageError
+from livematte.frame import Array, Frame, Matte
+from livematte.kernels import cpu
+from livematte.kernels.reference import SOFT
+
+METHODS = ("guided", "none")
+
+EPSILON = 1e-3
+"""Variance of luma (of 1) below which an edge in the picture says nothing about alpha."""
+SNAP = 0.08
+"""Alpha this near to 0 or 1 is taken for 0 or 1: no grey veil over the room, nobody's chest is glass.
+
+Measured on 40 photographs whose alpha was shrunk 4.4 times: MAD x 1e3 is 6.3, 4.8, 4.0 and 4.0 for 0, 0.05,
+0.08 and 0.15; with a network's faults added 41, 30, 28 and 25. Beyond 0.1 fine hair gets thinner to the eye.
+"""
+RADII = (4, 1)
+"""Windows of the two blur-fusion passes in cells of the small picture; (12, 2) and (2, 1) measured worse."""
+
+
+@dataclass(frozen=True)
+class FullAlpha:
+    """Alpha at the frame's size.
+
+    Attributes:
+        plane: (H, W), dtype and depth of the frame's planes, 0..maximum.
+        kinds: which tiles are clear, solid or soft; see :func:`livematte.kernels.reference.upsample_alpha`.
+    """
+
+    plane: Array
+    kinds: Array
+
+
+def check_method(method: str) -> None:
+    """Raise UsageError unless ``method`` is one of :data:`METHODS`."""
+    if method not in METHODS:
+        raise UsageError(f"unknown refine method {method!r}: allowed are {', '.join(METHODS)}")
+
+
+def full_alpha(
+    frame: Frame, alpha: Array, small: Array | None = None, *, method: str = "guided"
+) -> FullAlpha:
+    """Bring ``alpha`` to the size of ``frame``.
+
+    Args:
+        alpha: (h, w) float32 in [0, 1].
+        small: (3, h, w) float32, the frame's planes shrunk to that size; computed where not given.
+        method: ``guided`` follows the edges of the luma (green, for RGB frames); ``none`` interpolates.
+
+    Raises:
+        UsageError: unknown method.
+    """
+    check_method(method)
+    maximum = frame.pixel_format.maximum
+    luma = frame.planes[0]
+    if method == "guided":
+        if small is None:
+            small = cpu.small_planes(frame, *alpha.shape)
+        slope, offset = cpu.guided_coefficients(alpha, small[0] * np.float32(1 / maximum), EPSILON, SNAP)
+    else:
+        offset = np.ascontiguousarray(alpha, np.float32)
+        slope = np.zeros_like(offset)
+    plane, kinds = cpu.upsample_alpha(luma, slope, offset, maximum)
+    if frame.pixel_format.alpha:
+        # What is transparent already stays so: the two opacities multiply.
+        own = frame.planes[3].astype(np.uint32)
+        plane = ((plane * own + maximum // 2) // maximum).astype(luma.dtype)
+        kinds = cpu.tile_kinds(plane, maximum)
+    return FullAlpha(plane, kinds)
+
+
+def upsample_alpha(frame: Frame, alpha: Array, *, method: str = "guided") -> Array:
+    """The alpha that the composite uses, as (H, W) uint8, 0..255.
+
+    Args:
+        alpha: (h, w) float32 in [0, 1], at the network's size.
+
+    Raises:
+        UsageError: unknown method.
+    """
+    plane = full_alpha(frame, alpha, method=method).plane
+    maximum = frame.pixel_format.maximum
+    if maximum == 255:
+        return plane
+    return ((plane.astype(np.uint32) * 255 + maximum // 2) // maximum).astype(np.uint8)
+
+
+def colors(frame: Frame, matte: Matte, small: Array, *, method: str = "guided") -> tuple[Array, Array]:
+    """Smooth colours of the person and of the old room, in codes of the frame's planes.
+
+    Args:
+        matte: its own ``foreground`` is used where it brings one.
+        small: (3, h, w) float32, the frame's planes shrunk to the size of the matte.
+
+    Returns:
+        F̂, B̂: (3, h, w) float32.
+    """
+    alpha = np.asarray(matte.alpha, np.float32)
+    if method == "guided":
+        alpha = np.clip((alpha - np.float32(SNAP)) * np.float32(1 / (1 - 2 * SNAP)), 0, 1)
+    own = None
+    if matte.foreground is not None:
+        own = cpu.codes_from_rgb(matte.foreground * np.float32(255), frame.color, frame.format)
+    return cpu.estimate_colors(small, alpha, RADII, own)
+
+
+def has_soft(alpha: FullAlpha) -> bool:
+    """Whether any tile needs colours at all."""
+    return bool((alpha.kinds == SOFT).any())

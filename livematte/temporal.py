@@ -1,0 +1,130 @@
+"""Alpha over time: a still edge calms, a moving edge stays crisp, a cut starts anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from livematte.errors import UsageError
+from livematte.frame import Array, Matte
+
+MODES = ("on", "off", "strong")
+
+_STILL = {"on": 0.3, "strong": 0.12}
+"""Share of the new alpha where nothing moves: noise falls to sqrt(k / (2 - k)), 0.42 and 0.25 of itself."""
+
+
+@dataclass(frozen=True)
+class TemporalState:
+    """What the filter remembers of the frame before.
+
+    Attributes:
+        alpha: (h, w) float32, as it was given out.
+        raw: (h, w) float32, as it came from the model.
+        picture: (h, w, 3) uint8 RGB.
+    """
+
+    alpha: Array
+    raw: Array
+    picture: Array
+
+
+def is_cut(before: Array, now: Array) -> bool:
+    """Whether another shot begins: the pictures differ nearly everywhere, and in what they are made of.
+
+    A moving camera changes many pixels but keeps the colours; an arm changes few pixels.
+
+    Args:
+        before, now: (h, w, 3) uint8 RGB of one size.
+    """
+    difference = float(cv2.norm(before, now, cv2.NORM_L1)) / before.size
+    if difference < 12:
+        return False
+    if difference > 60:
+        return True
+    histograms = []
+    for picture in (before, now):
+        counts = [cv2.calcHist([picture], [c], None, [16], [0, 256]).ravel() for c in range(3)]
+        histograms.append(np.concatenate(counts) / (picture.shape[0] * picture.shape[1] * 3))
+    moved = float(np.abs(histograms[0] - histograms[1]).sum()) / 2
+    return moved > 0.3
+
+
+class TemporalFilter:
+    """Blends each alpha with the one before, weighted by how much the two disagree and whether anything
+    moved.
+
+    Where the picture stands still, a small disagreement is noise and is averaged away, and a large one is
+    mistrusted until the next frame says the same. Where the picture moves, the new alpha is taken as it is.
+    Without look-ahead and without delay.
+    """
+
+    def __init__(self, mode: str = "on") -> None:
+        """Choose how much.
+
+        Args:
+            mode: ``on``, ``strong`` (calmer, for a camera that stands still) or ``off``.
+
+        Raises:
+            UsageError: another mode.
+        """
+        if mode not in MODES:
+            raise UsageError(f"unknown temporal mode {mode!r}: allowed are {', '.join(MODES)}")
+        self._mode = mode
+
+    def __call__(
+        self, matte: Matte, rgb: Array, state: TemporalState | None
+    ) -> tuple[Matte, TemporalState | None]:
+        """Calm one matte.
+
+        Args:
+            matte: alpha (h, w) float32 in [0, 1].
+            rgb: (h, w, 3) uint8, the small picture it belongs to.
+            state: what the last call gave; None starts a shot, as do a cut and another size.
+
+        Returns:
+            The matte and the next state (None with mode ``off``).
+        """
+        if self._mode == "off":
+            return matte, None
+        raw = np.asarray(matte.alpha, np.float32)
+        if state is None or state.picture.shape != rgb.shape or state.raw.shape != raw.shape:
+            return matte, TemporalState(raw, raw, rgb)
+        if is_cut(state.picture, rgb):
+            return matte, TemporalState(raw, raw, rgb)
+        share = self._share(raw, rgb, state)
+        alpha = state.alpha + share * (raw - state.alpha)
+        return replace(matte, alpha=alpha), TemporalState(alpha, raw, rgb)
+
+    def _share(self, raw: Array, rgb: Array, state: TemporalState) -> Array:
+        """(h, w) float32: how much of the new alpha to take."""
+        still = np.float32(_STILL[self._mode])
+        moves = motion(state.picture, rgb)
+        if moves.shape != raw.shape:
+            moves = cv2.resize(moves, (raw.shape[1], raw.shape[0]), interpolation=cv2.INTER_LINEAR)
+        disagreement = cv2.absdiff(raw, state.alpha)
+        # Seen twice, a jump is real; seen once where nothing moved, it is a spike.
+        insists = np.clip((disagreement - 2 * cv2.absdiff(raw, state.raw)) * 4 - np.float32(0.4), 0, 1)
+        trusted = still * (1 - np.float32(0.8) * np.minimum(disagreement * 2, 1))
+        certain = cv2.max(moves, insists)
+        return np.asarray(trusted + (1 - trusted) * certain, np.float32)
+
+
+def motion(before: Array, now: Array) -> Array:
+    """Where the picture changed by more than its noise: (h, w) float32, 0 still, 1 moving.
+
+    The noise is told from the median change, so that a grainy camera is not taken for motion everywhere, up
+    to a bound, so that a panning one is.
+
+    Args:
+        before, now: (h, w, 3) uint8 RGB of one size.
+    """
+    change = cv2.blur(cv2.absdiff(before, now), (3, 3), borderType=cv2.BORDER_REPLICATE)
+    largest = change.max(axis=2)
+    noise = float(np.clip(3 * np.median(largest[::2, ::2]), 2, 6))
+    scaled = (largest.astype(np.float32) - np.float32(noise)) * np.float32(1 / 8)
+    moving = np.clip(scaled, 0, 1)
+    # An edge that moved shows on both sides of where it was.
+    return cv2.dilate(moving, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)

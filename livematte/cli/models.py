@@ -54,7 +54,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("name", style="cyan", no_wrap=True)
-    for heading in ("parameters", "weights", "precision", "MAD", "MSE"):
+    for heading in ("params", "weights", "precision", "MAD", "MSE"):
         table.add_column(heading, justify="right")
     table.add_column("installed")
     for row in rows:
@@ -66,7 +66,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
             _joined(precisions),
             _joined([_figure(row, precision, "mad") for precision in precisions]),
             _joined([_figure(row, precision, "mse") for precision in precisions]),
-            "yes" if row["installed"] else "no weights",
+            "yes" if row["installed"] else "no",
         )
     console = Console()
     console.print(table)

@@ -20,14 +20,21 @@ def available_runtimes() -> list[str]:
 
 
 def open_network(
-    program: Program, device: Device, runtime: str = "auto", precision: str = "auto", threads: int = 0
+    program: Program,
+    device: Device,
+    runtime: str = "auto",
+    precision: str = "auto",
+    threads: int = 0,
+    streams: int = 1,
 ) -> Network:
     """Make ``program`` ready to run on ``device``.
 
     Args:
         runtime: 'auto' or one of :data:`RUNTIMES`. Auto is torch on a GPU and the first installed on the CPU.
         precision: 'auto', 'int8' or 'fp32'. Auto is int8 on the CPU where the model comes with it.
-        threads: how many CPU threads one run may use; 0 for all cores.
+        threads: how many CPU threads the network may use; 0 for all cores.
+        streams: into how many runs side by side they are split, where the runtime can (OpenVINO). More than
+            one costs less work a frame, and each frame comes later: for files, not for a camera.
 
     Raises:
         UsageError: an unknown name, or a combination that cannot be meant.
@@ -40,13 +47,15 @@ def open_network(
         raise UsageError(f"unknown precision {precision!r}: allowed are {', '.join(PRECISIONS)}")
     if threads < 0:
         raise UsageError(f"threads={threads} cannot be meant: give 0 for all cores, or 1 and more")
+    if streams < 1:
+        raise UsageError(f"streams={streams} cannot be meant: give 1 and more")
     chosen, reason = _runtime(program, device, runtime)
     exact, finer = _precision(program, chosen, precision)
     why = f"{chosen} {exact} on {device} ({reason}; {finer})"
     if chosen == "openvino":
         from livematte.runtime.openvino_network import OpenVinoNetwork
 
-        return OpenVinoNetwork(program, exact, threads, why)
+        return OpenVinoNetwork(program, exact, threads, streams, why)
     if chosen == "onnxruntime":
         from livematte.runtime.onnx_network import OnnxNetwork
 

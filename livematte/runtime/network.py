@@ -68,6 +68,9 @@ class Network(Protocol):
     why: str
     """One line: which runtime and precision run where, and for what reason."""
 
+    in_flight: int
+    """How many runs to keep under way for full speed; 1 where a run fills all threads by itself."""
+
     def __call__(self, *arrays: Array) -> tuple[Array, ...]:
         """Run once.
 

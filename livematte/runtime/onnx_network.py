@@ -29,6 +29,7 @@ class OnnxNetwork:
     """A program's ONNX file, or its torch module exported to one, in an ONNX Runtime session."""
 
     runtime = "onnxruntime"
+    in_flight = 1
 
     def __init__(self, program: Program, precision: str, threads: int, why: str) -> None:
         self.precision, self.why = precision, why

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 from collections import OrderedDict
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +18,7 @@ from livematte.errors import WeightsError
 from livematte.frame import Array
 from livematte.runtime.network import Program
 from livematte.runtime.shapes import check_inputs
-from livematte.weights import cache_folder
+from livematte.weights import cache_folder, write_cached
 
 _SIZES_KEPT = 4
 """Compiled sizes held in memory; a compiled model takes about 50 MB."""
@@ -41,23 +44,24 @@ class OpenVinoNetwork:
 
     runtime = "openvino"
 
-    def __init__(self, program: Program, precision: str, threads: int, why: str) -> None:
-        self.precision, self.why = precision, why
+    def __init__(self, program: Program, precision: str, threads: int, streams: int, why: str) -> None:
+        self.precision, self.why, self.in_flight = precision, why, streams
         self._program = program
         self._core = openvino.Core()
         self._options: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",  # some CPUs would take bf16, and alpha would differ by machine
         }
+        if streams == 1:
+            self._options["PERFORMANCE_HINT"] = "LATENCY"
+        else:
+            self._options["NUM_STREAMS"] = streams
+            threads = threads or os.cpu_count() or streams
         if threads:
             self._options["INFERENCE_NUM_THREADS"] = threads
-        folder = cache_folder("openvino")
-        if folder is not None:
-            self._options["CACHE_DIR"] = str(folder)
-        self._model = self._read(folder)
+        self._folder = cache_folder("openvino")
         self._compiled: OrderedDict[_Key, tuple[Any, list[Any]]] = OrderedDict()
 
-    def _read(self, folder: Path | None) -> Any:
+    def _read(self) -> Any:
         """The network with free sizes."""
         program = self._program
         if program.onnx is not None and program.onnx_precision == self.precision:
@@ -70,15 +74,39 @@ class OpenVinoNetwork:
                 lacking = ", ".join(sorted(missing))
                 raise WeightsError(f"{program.onnx} is not {program.name}: it lacks the outputs {lacking}")
             return model
-        return converted(self._core, program, folder)
+        return converted(self._core, program, self._folder)
+
+    def _compile(self, shapes: _Key) -> Any:
+        """The network for inputs of these shapes, from the cache where it was made before.
+
+        OpenVINO's own CACHE_DIR would need the whole network read to know that it is there: twice the time.
+        """
+        file = self._blob(shapes)
+        if file is not None and file.is_file():
+            with suppress(RuntimeError):  # cut short, or refused by this build: made anew below
+                return self._core.import_model(file.read_bytes(), "CPU", self._options)
+        model = self._read()
+        ports = zip(model.inputs, shapes, strict=True)
+        model.reshape({port.get_any_name(): list(shape) for port, shape in ports})
+        compiled = self._core.compile_model(model, "CPU", self._options)
+        if file is not None:
+            blob = io.BytesIO()
+            compiled.export_model(blob)
+            write_cached(file, blob.getvalue())
+        return compiled
+
+    def _blob(self, shapes: _Key) -> Path | None:
+        """Where the compiled network is cached: it depends on weights, OpenVINO, CPU and shapes."""
+        if self._folder is None:
+            return None
+        cpu = self._core.get_property("CPU", "FULL_DEVICE_NAME")
+        facts = f"{self._program.key} {self.precision} {version('openvino')} {cpu} {shapes} {self.in_flight}"
+        return self._folder / f"{self._program.name}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.blob"
 
     def _request(self, shapes: _Key) -> tuple[Any, list[Any]]:
         """An idle request for inputs of these shapes, and where it goes back to."""
         if shapes not in self._compiled:
-            model = self._model.clone()
-            ports = zip(model.inputs, shapes, strict=True)
-            model.reshape({port.get_any_name(): list(shape) for port, shape in ports})
-            self._compiled[shapes] = (self._core.compile_model(model, "CPU", self._options), [])
+            self._compiled[shapes] = (self._compile(shapes), [])
             if len(self._compiled) > _SIZES_KEPT:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(shapes)
@@ -86,7 +114,7 @@ class OpenVinoNetwork:
         return (idle.pop() if idle else compiled.create_infer_request()), idle
 
     def submit(self, *arrays: Array) -> _OpenVinoPending:
-        """Begin a run; with two under way the second fills the cores that the first leaves idle."""
+        """Begin a run; up to :attr:`in_flight` run side by side, each on its share of the threads."""
         check_inputs(self._program, arrays)
         request, idle = self._request(tuple(tuple(a.shape) for a in arrays))
         for number, array in enumerate(arrays):

@@ -25,6 +25,7 @@ class TorchNetwork:
     """A program's torch module in eager mode, fp32, channels last."""
 
     runtime = "torch"
+    in_flight = 1
     precision = "fp32"
 
     def __init__(self, program: Program, device: Device, threads: int, why: str) -> None:

@@ -50,6 +50,11 @@ class LateFusionModel:
         self.network = network
         self._size, self._extras = size, extras
 
+    @property
+    def in_flight(self) -> int:
+        """How many pictures to keep under way with :meth:`submit` for full speed."""
+        return self.network.in_flight
+
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         """Multiples of 32 of the frame's aspect: near the area budget, or of the long side asked for."""
         return choose_size(height, width, self._size)
@@ -124,7 +129,8 @@ def program(name: str, card: Card, weights: str | Path | None, precision: str) -
             "--weights, or use --model late-fusion-live"
         )
     onnx = verified(int8_file) if int8_file and precision != "fp32" else None
-    return Program(name, float_file.sha256, (_INPUT,), _OUTPUTS, partial(_shipped, name, card), onnx)
+    key = int8_file.sha256 if onnx and int8_file else float_file.sha256
+    return Program(name, key, (_INPUT,), _OUTPUTS, partial(_shipped, name, card), onnx)
 
 
 def _module(name: str, path: Path) -> nn.Module:
@@ -146,23 +152,25 @@ def _build(
     device: str = "auto",
     runtime: str = "auto",
     precision: str = "auto",
-    threads: int = 0,
+    threads: int | None = None,
+    streams: int = 1,
     weights: str | Path | None = None,
-    size: int = 0,
+    size: int | None = None,
     extras: bool = False,
 ) -> LateFusionModel:
     card = read_card(_HERE / card_file)
     forms = program(name, card, weights, precision)
-    network = open_network(forms, choose_device(device), runtime, precision, threads)
-    return LateFusionModel(card, network, size, extras)
+    network = open_network(forms, choose_device(device), runtime, precision, threads or 0, streams)
+    return LateFusionModel(card, network, size or 0, extras)
 
 
 def late_fusion_live(**options: Any) -> LateFusionModel:
     """The live size, with shipped weights.
 
     Keyword arguments: ``device`` (auto, cpu, cuda[:N]), ``runtime`` (auto, openvino, onnxruntime, torch),
-    ``precision`` (auto, int8, fp32), ``threads`` (0: all cores), ``weights`` (a file of one's own), ``size``
-    (long side the network sees, 0: automatic), ``extras`` (the maps of eq. 2 in each matte).
+    ``precision`` (auto, int8, fp32), ``threads`` (None: all cores), ``streams`` (runs side by side, for
+    :meth:`LateFusionModel.submit`), ``weights`` (a file of one's own), ``size`` (long side the network sees,
+    None: automatic), ``extras`` (the maps of eq. 2 in each matte).
     """
     return _build("late-fusion-live", "card-live.toml", **options)
 

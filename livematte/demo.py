@@ -63,7 +63,7 @@ def run(
     jobs = [
         ("background.mp4", str(background_path()), "on a picture"),
         ("blurred.mp4", "blur", "in the same room, out of focus"),
-        ("transparent.mov", "transparent", "with alpha, for an editor (ProRes 4444)"),
+        ("transparent.webm", "transparent", "with alpha: open it in a browser"),
     ]
     results = []
     for name, background, what in jobs:

@@ -97,7 +97,7 @@ def test_unknown_colour(refused: Run, out: Path) -> None:
 
 
 def test_background_file_that_is_missing(refused: Run, out: Path, tmp_path: Path) -> None:
-    assert "beach.jpg" in refused("render", CLIP, out, "-b", tmp_path / "beach.jpg", code=1)
+    assert "beach.jpg" in refused("render", CLIP, out, "-b", tmp_path / "beach.jpg", code=2)
 
 
 def test_background_file_that_is_no_picture(refused: Run, out: Path, tmp_path: Path) -> None:

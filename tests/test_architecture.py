@@ -177,7 +177,7 @@ def test_torch_is_imported_where_it_is_needed_only(path: Path) -> None:
         return
     names = {name.split(".")[0] for name in imports(tree(path), module_level=True)}
     assert "torch" not in names, (
-        f"{short(path)} makes every start-up pay for torch: import it in the function"
+        f"{short(path)} slows every start: import torch in the function"
     )
 
 

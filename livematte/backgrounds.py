@@ -342,7 +342,7 @@ class Blur:
     def _person(alpha: Array, h: int, w: int) -> Array:
         """Alpha a little wider than it is, at the working size: what is half a person is no background."""
         wider = cv2.dilate(np.asarray(alpha, np.float32), np.ones((3, 3), np.uint8))
-        return cpu.resize(np.clip(wider * 1.25, 0, 1), h, w)
+        return cpu.resize(np.minimum(wider * 4, 1), h, w)
 
     def close(self) -> None:
         """Nothing to let go of."""

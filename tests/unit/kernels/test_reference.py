@@ -95,7 +95,7 @@ def test_chroma_takes_the_mean_alpha_of_its_pixels() -> None:
 
 
 def test_known_colours_are_unmixed_exactly() -> None:
-    """A pixel of 0.5 x 200 + 0.5 x 40 = 120 before a room of 40: on white it must be 0.5 x 200 + 0.5 x 255."""
+    """A pixel of 0.5 x 200 + 0.5 x 40 = 120 in a room of 40: on white it must be 0.5 x 200 + 0.5 x 255."""
     F, B = np.full((1, 1), 200, np.float32), np.full((1, 1), 40, np.float32)
     plane, white, alpha = u8([120]), u8([255]), u8([100])
     fused = reference.fuse_plane(plane, white, alpha, NO_TILES, F, B, (0, 0), 200)

@@ -94,7 +94,11 @@ def to_torch(array: Array, device: Device) -> Array:
 
     if isinstance(array, torch.Tensor):
         return array.to(str(device), non_blocking=True)
-    tensor = torch.from_numpy(array) if _is_numpy(array) else torch.utils.dlpack.from_dlpack(array)
+    if _is_numpy(array):  # torch has no negative strides
+        whole = array.copy() if any(stride < 0 for stride in array.strides) else array
+        tensor = torch.from_numpy(whole)
+    else:
+        tensor = torch.utils.dlpack.from_dlpack(array)
     return tensor.to(str(device), non_blocking=True)
 
 

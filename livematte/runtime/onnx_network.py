@@ -9,7 +9,7 @@ import onnxruntime
 from livematte.errors import WeightsError
 from livematte.frame import Array
 from livematte.runtime.network import Program
-from livematte.runtime.shapes import check_inputs
+from livematte.runtime.shapes import check_inputs, check_outputs
 from livematte.weights import cache_folder, write_cached
 
 onnxruntime.disable_telemetry_events()
@@ -45,7 +45,9 @@ class OnnxNetwork:
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises classes that it does not export
-            raise WeightsError(f"{program.name}: ONNX Runtime cannot read the model: {error}") from error
+            what = program.onnx or "what torch exported"
+            raise WeightsError(f"{program.name}: ONNX Runtime cannot read {what}: {error}") from error
+        check_outputs(program, (output.name for output in self._session.get_outputs()))
 
     def __call__(self, *arrays: Array) -> tuple[Array, ...]:
         """Run once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import warnings
 from collections import OrderedDict
 from contextlib import suppress
 from importlib.metadata import version
@@ -17,7 +18,7 @@ import openvino
 from livematte.errors import WeightsError
 from livematte.frame import Array
 from livematte.runtime.network import Program
-from livematte.runtime.shapes import check_inputs
+from livematte.runtime.shapes import check_inputs, check_outputs
 from livematte.weights import cache_folder, write_cached
 
 _SIZES_KEPT = 4
@@ -29,12 +30,14 @@ _Key = tuple[tuple[int, ...], ...]
 class _OpenVinoPending:
     """An inference request that runs, and the compiled model it goes back to."""
 
-    def __init__(self, request: Any, arrays: tuple[Array, ...], idle: list[Any], outputs: int) -> None:
+    def __init__(
+        self, request: Any, arrays: tuple[Array, ...], idle: list[Any], outputs: tuple[str, ...]
+    ) -> None:
         self._request, self._arrays, self._idle, self._outputs = request, arrays, idle, outputs
 
     def result(self) -> tuple[Array, ...]:
         self._request.wait()
-        out = tuple(self._request.get_output_tensor(n).data.copy() for n in range(self._outputs))
+        out = tuple(self._request.get_tensor(name).data.copy() for name in self._outputs)
         self._idle.append(self._request)
         return out
 
@@ -60,6 +63,13 @@ class OpenVinoNetwork:
             self._options["INFERENCE_NUM_THREADS"] = threads
         self._folder = cache_folder("openvino")
         self._compiled: OrderedDict[_Key, tuple[Any, list[Any]]] = OrderedDict()
+        self._model = None if self._known() else self._read()
+
+    def _known(self) -> bool:
+        """Whether the weights were good before; others are read at once, so that what is wrong shows now."""
+        if self._program.module is None:
+            return False
+        return self.precision == self._program.onnx_precision or bool(_cached(self._program, self._folder))
 
     def _read(self) -> Any:
         """The network with free sizes."""
@@ -69,10 +79,7 @@ class OpenVinoNetwork:
                 model = self._core.read_model(str(program.onnx))
             except RuntimeError as error:
                 raise WeightsError(f"{program.name}: OpenVINO cannot read {program.onnx}: {error}") from error
-            missing = {*program.outputs} - {name for out in model.outputs for name in out.get_names()}
-            if missing:
-                lacking = ", ".join(sorted(missing))
-                raise WeightsError(f"{program.onnx} is not {program.name}: it lacks the outputs {lacking}")
+            check_outputs(program, (name for out in model.outputs for name in out.get_names()))
             return model
         return converted(self._core, program, self._folder)
 
@@ -85,7 +92,7 @@ class OpenVinoNetwork:
         if file is not None and file.is_file():
             with suppress(RuntimeError):  # cut short, or refused by this build: made anew below
                 return self._core.import_model(file.read_bytes(), "CPU", self._options)
-        model = self._read()
+        model = self._read() if self._model is None else self._model.clone()
         ports = zip(model.inputs, shapes, strict=True)
         model.reshape({port.get_any_name(): list(shape) for port, shape in ports})
         compiled = self._core.compile_model(model, "CPU", self._options)
@@ -117,10 +124,10 @@ class OpenVinoNetwork:
         """Begin a run; up to :attr:`in_flight` run side by side, each on its share of the threads."""
         check_inputs(self._program, arrays)
         request, idle = self._request(tuple(tuple(a.shape) for a in arrays))
-        for number, array in enumerate(arrays):
-            request.set_input_tensor(number, openvino.Tensor(array, shared_memory=array.flags.c_contiguous))
+        for wanted, array in zip(self._program.inputs, arrays, strict=True):
+            request.set_tensor(wanted.name, openvino.Tensor(array, shared_memory=array.flags.c_contiguous))
         request.start_async()
-        return _OpenVinoPending(request, arrays, idle, len(self._program.outputs))
+        return _OpenVinoPending(request, arrays, idle, self._program.outputs)
 
     def __call__(self, *arrays: Array) -> tuple[Array, ...]:
         """Run once."""
@@ -129,10 +136,11 @@ class OpenVinoNetwork:
 
 def converted(core: Any, program: Program, folder: Path | None) -> Any:
     """The torch module of ``program`` in OpenVINO's form, from the cache where it was made before."""
-    file = folder / f"{program.name}-{program.key[:16]}-{version('openvino')}.xml" if folder else None
-    if file is not None and file.is_file() and file.with_suffix(".bin").is_file():
-        return core.read_model(str(file))
+    cached = _cached(program, folder)
+    if cached is not None:
+        return core.read_model(str(cached))
     model = convert(program)
+    file = _converted_file(program, folder)
     if file is not None:
         try:
             with TemporaryDirectory(dir=file.parent, prefix=".part-") as scratch:
@@ -143,6 +151,16 @@ def converted(core: Any, program: Program, folder: Path | None) -> Any:
         except (OSError, RuntimeError):
             return model  # a full disk costs the cache, not the run
     return model
+
+
+def _converted_file(program: Program, folder: Path | None) -> Path | None:
+    return folder / f"{program.name}-{program.key[:16]}-{version('openvino')}.xml" if folder else None
+
+
+def _cached(program: Program, folder: Path | None) -> Path | None:
+    """The converted network of an earlier run, None where there is none."""
+    file = _converted_file(program, folder)
+    return file if file and file.is_file() and file.with_suffix(".bin").is_file() else None
 
 
 def convert(program: Program) -> Any:
@@ -158,8 +176,10 @@ def convert(program: Program) -> Any:
     module = program.module().eval().requires_grad_(False)
     examples = tuple(torch.zeros(i.example, dtype=getattr(torch, i.dtype)) for i in program.inputs)
     front_end = FrontEndManager().load_by_framework("pytorch")
-    decoder = TorchScriptPythonDecoder(module, example_input=examples)  # must outlive the conversion
-    model = front_end.convert(front_end.load(decoder))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing, which the front end is built on, calls itself deprecated
+        decoder = TorchScriptPythonDecoder(module, example_input=examples)  # must outlive the conversion
+        model = front_end.convert(front_end.load(decoder))
     for port, wanted in zip(model.inputs, program.inputs, strict=True):
         port.get_tensor().set_names({wanted.name})
         port.get_node().set_element_type(openvino.Type(wanted.dtype))

@@ -1,8 +1,10 @@
-"""One message for arrays that a network does not take, whatever the runtime."""
+"""One message for arrays and files that do not fit, whatever the runtime."""
 
 from __future__ import annotations
 
-from livematte.errors import ModelError
+from collections.abc import Iterable
+
+from livematte.errors import ModelError, WeightsError
 from livematte.frame import Array
 from livematte.runtime.network import Program
 
@@ -22,3 +24,12 @@ def check_inputs(program: Program, arrays: tuple[Array, ...]) -> None:
                 f"{program.name}: {wanted.name} is {dtype} {tuple(array.shape)}, "
                 f"needed is {wanted.dtype} ({shape})"
             )
+
+
+def check_outputs(program: Program, given: Iterable[str]) -> None:
+    """Raises WeightsError unless the file of ``program`` gives all of :attr:`Program.outputs`."""
+    missing = sorted({*program.outputs} - {*given})
+    if missing:
+        raise WeightsError(
+            f"{program.onnx} was not made for {program.name}: it lacks the outputs {', '.join(missing)}"
+        )

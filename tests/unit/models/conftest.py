@@ -1,0 +1,12 @@
+"""One thread for tiny networks: more only wait for each other, for minutes on a busy machine."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,195 @@
+"""Every runtime gives what the torch module gives, at any size, and refuses what it does not take."""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from livematte.device import choose_device
+from livematte.errors import ModelError, WeightsError
+from livematte.runtime import RUNTIMES, Input, Program, open_network
+from livematte.runtime.onnx_network import export
+from livematte.runtime.quantize import quantize
+from livematte.weights import cache_folder
+
+CPU = choose_device("cpu")
+RGB = Input("rgb", "uint8", (1, None, None, 3), (1, 64, 96, 3))
+
+
+class Toy(nn.Module):
+    """Two maps of a picture: a small network's sigmoid, and its complement."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.first = nn.Conv2d(3, 8, 3, 2, padding=1)
+        self.last = nn.ConvTranspose2d(8, 1, 2, 2)
+
+    def forward(self, rgb):
+        x = torch.relu(self.first(rgb.permute(0, 3, 1, 2).float() / 255))
+        alpha = torch.sigmoid(4 * self.last(x)).squeeze(1)
+        return alpha, 1 - alpha
+
+
+def toy(**changes):
+    key = hashlib.sha256(b"toy").hexdigest()
+    return replace(Program("toy", key, (RGB,), ("alpha", "rest"), Toy), **changes)
+
+
+def picture(seed, height=64, width=96):
+    return np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), np.uint8)
+
+
+def expected(rgb):
+    with torch.inference_mode():
+        return [t.numpy() for t in Toy()(torch.from_numpy(rgb))]
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIVEMATTE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(params=RUNTIMES)
+def network(request, cache):
+    return open_network(toy(), CPU, request.param)
+
+
+def test_gives_what_torch_gives_at_every_size(network):
+    for seed, size in enumerate([(64, 96), (32, 32), (96, 64), (64, 96)]):
+        rgb = picture(seed, *size)
+        alpha, rest = network(rgb)
+        for got, wanted in zip((alpha, rest), expected(rgb), strict=True):
+            assert got.shape == (1, *size) and got.dtype == np.float32
+            np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+def test_results_are_the_callers_to_keep(network):
+    first, *_ = network(picture(1))
+    before = first.copy()
+    network(picture(2))
+    np.testing.assert_array_equal(first, before)
+    first[:] = 0  # writable, and not the network's own memory
+    np.testing.assert_allclose(network(picture(1))[0], before, atol=1e-6)
+
+
+def test_many_under_way_come_back_each_with_its_own_picture(network):
+    pictures = [picture(n) for n in range(5)]
+    pending = [network.submit(rgb) for rgb in pictures]
+    for rgb, later in zip(pictures, pending, strict=True):
+        np.testing.assert_allclose(later.result()[0], expected(rgb)[0], atol=1e-5)
+
+
+def test_a_view_with_strides_is_taken_for_what_it_shows(network):
+    wide = picture(4, 64, 192)[:, :, ::-2]
+    np.testing.assert_allclose(network(wide.copy())[0], expected(wide.copy())[0], atol=1e-5)
+    np.testing.assert_allclose(network(wide)[0], expected(wide.copy())[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ((), "takes 1 arrays, not 0"),
+        ((np.zeros((1, 64, 96, 3), np.float32),), r"rgb is float32 \(1, 64, 96, 3\), needed is uint8"),
+        ((np.zeros((64, 96, 3), np.uint8),), r"needed is uint8 \(1, any, any, 3\)"),
+        ((np.zeros((1, 64, 96, 4), np.uint8),), "needed is"),
+    ],
+)
+def test_arrays_it_does_not_take_are_refused(network, arrays, said):
+    with pytest.raises(ModelError, match=said):
+        network(*arrays)
+
+
+def test_why_names_runtime_precision_and_device(network):
+    assert network.why.startswith(f"{network.runtime} fp32 on cpu (")
+    assert network.in_flight == 1
+
+
+def test_openvino_runs_side_by_side_when_asked(cache):
+    network = open_network(toy(), CPU, "openvino", streams=2, threads=2)
+    assert network.in_flight == 2
+    pending = [network.submit(picture(n)) for n in range(4)]
+    for n, later in enumerate(pending):
+        np.testing.assert_allclose(later.result()[0], expected(picture(n))[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_second_time_builds_no_torch_module(runtime, cache):
+    rgb = picture(5)
+    open_network(toy(), CPU, runtime)(rgb)
+    assert any(cache.rglob("toy-*"))
+
+    def never():
+        raise AssertionError("the cache was not used")
+
+    np.testing.assert_allclose(
+        open_network(toy(module=never), CPU, runtime)(rgb)[0], expected(rgb)[0], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_other_weights_do_not_meet_the_old_cache(runtime, cache):
+    class Other(Toy):
+        def __init__(self):
+            super().__init__()
+            self.last.bias.data += 1
+
+    rgb = picture(6)
+    old = open_network(toy(), CPU, runtime)(rgb)[0]
+    new = open_network(toy(module=Other, key="f" * 64), CPU, runtime)(rgb)[0]
+    assert np.abs(new - old).min() > 1e-3
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_runs_where_the_cache_cannot_be_written(runtime, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LIVEMATTE_CACHE", str(tmp_path / "file"))
+    assert cache_folder() is None
+    np.testing.assert_allclose(
+        open_network(toy(), CPU, runtime)(picture(7))[0], expected(picture(7))[0], atol=1e-5
+    )
+
+
+def test_damaged_compiled_network_is_made_anew(cache):
+    rgb = picture(8)
+    open_network(toy(), CPU, "openvino")(rgb)
+    blobs = list(cache.rglob("*.blob"))
+    assert blobs
+    for blob in blobs:
+        blob.write_bytes(blob.read_bytes()[:100])
+    np.testing.assert_allclose(open_network(toy(), CPU, "openvino")(rgb)[0], expected(rgb)[0], atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def int8(tmp_path_factory):
+    out = tmp_path_factory.mktemp("int8") / "toy.int8.onnx"
+    quantize(
+        export(toy()), out, [picture(n) for n in range(8)], lambda node: not node.endswith(("Conv", "Relu"))
+    )
+    return out
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_int8_is_taken_by_default_and_is_near_fp32(runtime, cache, int8):
+    network = open_network(toy(onnx=int8), CPU, runtime)
+    assert network.precision == "int8" and "int8" in network.why
+    off = np.abs(network(picture(20))[0] - expected(picture(20))[0])
+    assert 0 < off.max() < 0.05
+    assert open_network(toy(onnx=int8), CPU, runtime, "fp32").precision == "fp32"
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_file_that_is_no_network_is_refused(runtime, cache, tmp_path):
+    (tmp_path / "broken.onnx").write_bytes(b"not a network")
+    with pytest.raises(WeightsError, match="cannot read"):
+        open_network(toy(onnx=tmp_path / "broken.onnx", module=None), CPU, runtime)(picture(9))
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_network_with_other_outputs_is_refused(runtime, cache, int8):
+    with pytest.raises(WeightsError, match="lacks the outputs trimap"):
+        open_network(toy(onnx=int8, outputs=("alpha", "trimap")), CPU, runtime)(picture(9))

@@ -1,0 +1,62 @@
+"""Device choice: what is asked for is given or refused with a reason."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from livematte import device
+from livematte.device import choose_device
+from livematte.errors import DeviceError, UsageError
+
+
+def test_cpu_is_always_there():
+    chosen = choose_device("cpu")
+    assert (chosen.kind, chosen.index, str(chosen)) == ("cpu", 0, "cpu")
+
+
+@pytest.mark.parametrize("spec", ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "CPU", "cpu:0"])
+def test_unknown_device_is_a_usage_error_naming_what_is_allowed(spec):
+    with pytest.raises(UsageError, match=r"auto, cpu, cuda"):
+        choose_device(spec)
+
+
+def test_without_a_gpu_auto_says_why_it_is_the_cpu(monkeypatch):
+    monkeypatch.setattr(device, "driver_gpus", lambda: 0)
+    chosen = choose_device("auto")
+    assert chosen.kind == "cpu" and "no NVIDIA GPU" in chosen.why
+
+
+def test_without_a_gpu_cuda_is_refused(monkeypatch):
+    monkeypatch.setattr(device, "driver_gpus", lambda: 0)
+    with pytest.raises(DeviceError, match="no NVIDIA GPU or driver was found; use --device cpu"):
+        choose_device("cuda")
+
+
+def test_gpu_beyond_the_last_is_refused_with_the_range(monkeypatch):
+    monkeypatch.setattr(device, "driver_gpus", lambda: 2)
+    with pytest.raises(DeviceError, match=r"no GPU 5, only 2 \(0 to 1\)"):
+        choose_device("cuda:5")
+
+
+def test_gpu_with_a_cpu_only_torch_is_refused_naming_the_build(monkeypatch):
+    monkeypatch.setattr(device, "driver_gpus", lambda: 1)
+    monkeypatch.setattr(device, "version", lambda name: "2.99.0+cpu")
+    with pytest.raises(DeviceError, match=r"torch 2\.99\.0\+cpu is a CPU-only build"):
+        choose_device("cuda:0")
+    assert "CPU-only" in choose_device("auto").why
+
+
+def test_choosing_the_cpu_imports_no_torch():
+    code = (
+        "import sys; from livematte.device import *; choose_device('cpu'); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_numpy_to_torch_and_back_shares_memory():
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    back = device.to_numpy(device.to_torch(array, choose_device("cpu")))
+    array[0, 0] = 7
+    assert back[0, 0] == 7 and back.dtype == np.float32

@@ -44,7 +44,18 @@ class Encoder:
     """Muxers in which it carries alpha."""
 
 
-_X26X = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
+_X26X = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+)
 
 ENCODERS: Mapping[str, Encoder] = {
     # crf 18 is where x264 is called visually lossless; veryfast costs 12 ms a 720p frame, medium 31 (DESIGN.md).
@@ -56,7 +67,7 @@ ENCODERS: Mapping[str, Encoder] = {
         "libsvtav1", ("mp4", "matroska", "webm"), 24, (1, 63), "8", tuple(map(str, range(14))), even=True
     ),
     "vp9": Encoder(
-        "libvpx-vp9", ("webm", "matroska", "mp4"), 24, (0, 63), "5", tuple(map(str, range(10))),
+        "libvpx-vp9", ("webm", "matroska", "mp4"), 24, (0, 63), "5", tuple(map(str, range(9))),
         {"b": "0", "row-mt": "1", "deadline": "good"}, alpha_in=("webm", "matroska"),
     ),
     "prores": Encoder(
@@ -101,7 +112,9 @@ def choose_encoder(codec: str | None, muxer: str, *, alpha: bool) -> str:
     try:
         Codec(encoder.library, "w")
     except (ValueError, av.error.FFmpegError) as error:
-        raise OutputError(f"this FFmpeg was built without {encoder.library}: choose another --codec") from error
+        raise OutputError(
+            f"this FFmpeg was built without {encoder.library}: choose another --codec"
+        ) from error
     return name
 
 
@@ -177,7 +190,11 @@ def stored_as(name: str, info: SourceInfo, *, grey: bool, alpha: bool) -> tuple[
     format = choose_format(name, source, info.height, info.width, alpha=alpha)
     color, notes = info.color, []
     stored = PIXEL_FORMATS.get(format)
-    if stored is not None and (stored.rgb, stored.depth, stored.chroma) != (source.rgb, source.depth, source.chroma):
+    if stored is not None and (stored.rgb, stored.depth, stored.chroma) != (
+        source.rgb,
+        source.depth,
+        source.chroma,
+    ):
         odd = ENCODERS[name].even and (info.width % 2 or info.height % 2)
         why = f"an odd size in {name} needs 4:4:4" if odd else f"the nearest that {name} has"
         notes.append(f"pixel format {info.format} becomes {format}: {why}")

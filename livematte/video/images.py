@@ -165,7 +165,9 @@ class ImageSequenceSink:
             OutputError: the disk is full or fails, or alpha is written and the frame has none.
         """
         if self._alpha and not frame.pixel_format.alpha:
-            raise OutputError(f"{self.path}: a frame without alpha ({frame.format}) came where alpha is written")
+            raise OutputError(
+                f"{self.path}: a frame without alpha ({frame.format}) came where alpha is written"
+            )
         try:
             (self._making / (self.path.name % (self.frames + 1))).write_bytes(self._encode(frame))
         except (av.error.FFmpegError, OSError, ValueError) as error:

@@ -7,6 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
+import av.error
+
 from livematte.errors import OutputError, UsageError
 
 
@@ -35,7 +37,8 @@ def check_target(path: Path, source: str | Path | None = None) -> Path:
 
 def explain(error: BaseException, path: Path, frames: int | None = None) -> str:
     """One line for a failed write."""
-    number = getattr(error, "errno", None)
+    # FFmpeg's own complaints reuse the system's numbers; only the file itself speaks of disks and permissions.
+    number = None if isinstance(error, av.error.FFmpegError) else getattr(error, "errno", None)
     so_far = f" after {frames} frames" if frames is not None else ""
     if number == errno.ENOSPC or (hasattr(errno, "EDQUOT") and number == errno.EDQUOT):
         return f"{path}: the disk is full{so_far}: free some room or write elsewhere"
@@ -66,7 +69,9 @@ class Landing:
         try:
             os.replace(self.temporary, self._target)
         except OSError as error:
-            raise OutputError(f"{explain(error, self.path)} (what was written is {self.temporary})") from error
+            raise OutputError(
+                f"{explain(error, self.path)} (what was written is {self.temporary})"
+            ) from error
 
     def keep_partial(self) -> Path:
         """The file was cut short: it keeps its target's name if that is free, else gets ``<stem>.partial<ext>``."""

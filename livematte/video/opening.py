@@ -47,7 +47,9 @@ def open_container(path: str | Path) -> InputContainer:
     elif not path.exists():
         raise InputError(f"{path}: no such file")
     elif path.is_dir():
-        raise InputError(f"{path} is a directory: name a video file, or numbered pictures as {path / '%04d.png'}")
+        raise InputError(
+            f"{path} is a directory: name a video file, or numbered pictures as {path / '%04d.png'}"
+        )
     elif path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes)")
     try:
@@ -94,7 +96,9 @@ def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     Raises:
         InputError: there is none, FFmpeg cannot decode it, or it is larger than MAX_SIDE or MAX_PIXELS.
     """
-    videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    videos = [
+        stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
+    ]
     if not videos:
         kinds = sorted({str(stream.type) for stream in container.streams})
         if container.streams.video:
@@ -126,7 +130,8 @@ def decoder_for(stream: VideoStream) -> VideoCodecContext:
     """The decoder: multi-threaded, and libvpx where the stream carries alpha, which FFmpeg's own decoders drop."""
     context = stream.codec_context
     library = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(context.codec.canonical_name)
-    if library and stream.metadata.get("alpha_mode") == "1":
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    if library and tags.get("alpha_mode") == "1":
         with_alpha = CodecContext.create(library, "r")
         assert isinstance(with_alpha, VideoCodecContext)
         with_alpha.extradata = context.extradata

@@ -17,7 +17,10 @@ RELABELLED = {"yuvj420p": "yuv420p", "yuvj422p": "yuv422p", "yuvj444p": "yuv444p
 """The same planes under another name; the range is said by the colour."""
 
 _EXACT = (
-    Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
 )
 
 
@@ -34,7 +37,9 @@ def nearest_format(source: VideoFormat) -> str:
         return name
     components = source.components
     if source.is_bayer or not components:
-        raise InputError(f"pixel format {source.name!r} is raw sensor or hardware data: convert the file with FFmpeg")
+        raise InputError(
+            f"pixel format {source.name!r} is raw sensor or hardware data: convert the file with FFmpeg"
+        )
     bits = max(component.bits for component in components)
     suffix = "" if bits <= 8 else "10le" if bits <= 10 else "12le"
     letter = "a" if any(component.is_alpha for component in components) or source.name == "pal8" else ""
@@ -44,7 +49,10 @@ def nearest_format(source: VideoFormat) -> str:
     if colours <= 1:
         return f"yuv{letter}420p{suffix}"
     # Asked at 16 x 16: how much smaller the chroma planes are.
-    wide, high = VideoFormat(source.name, 16, 16).chroma_width(16), VideoFormat(source.name, 16, 16).chroma_height(16)
+    wide, high = (
+        VideoFormat(source.name, 16, 16).chroma_width(16),
+        VideoFormat(source.name, 16, 16).chroma_height(16),
+    )
     subsampling = "444" if wide == 16 else "422" if high == 16 else "420"
     return f"yuv{letter}{subsampling}p{suffix}"
 

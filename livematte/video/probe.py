@@ -73,7 +73,10 @@ def _stream(stream: Stream) -> dict[str, Any]:
         "default": bool(stream.disposition & Disposition.default),
     }
     if isinstance(stream, VideoStream) and context is not None:
-        told |= {"size": [stream.height, stream.width], "cover": bool(stream.disposition & Disposition.attached_pic)}
+        told |= {
+            "size": [stream.height, stream.width],
+            "cover": bool(stream.disposition & Disposition.attached_pic),
+        }
     if isinstance(stream, AudioStream) and context is not None:
         told |= {"sample_rate": stream.rate, "channels": stream.channels, "layout": stream.layout.name}
     return {key: value for key, value in told.items() if value is not None}

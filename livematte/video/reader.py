@@ -65,7 +65,12 @@ class FileSource:
     """
 
     def __init__(
-        self, path: str | Path, container: InputContainer, stream: VideoStream, start: float | None, end: float | None
+        self,
+        path: str | Path,
+        container: InputContainer,
+        stream: VideoStream,
+        start: float | None,
+        end: float | None,
     ) -> None:
         self.damaged = 0
         self.notes: list[str] = []
@@ -140,14 +145,21 @@ class FileSource:
             first = next(decoded, None)
             if self._first_time is None or step is None:
                 break
-            if first is not None and first.pts is not None and first.pts * self._time_base <= self._first_time:
+            if (
+                first is not None
+                and first.pts is not None
+                and first.pts * self._time_base <= self._first_time
+            ):
                 break
         while first is not None and self._before_start(first):
             first = next(decoded, None)
         if first is None:
             if self._first_time is not None and not self.damaged:
-                raise InputError(f"{self._path} has no frame at or after {float(self._first_time - origin):g} s")
-            raise InputError(f"{self._path}: not one frame of its video could be decoded")
+                raise InputError(
+                    f"{self._path} has no frame at or after {float(self._first_time - origin):g} s"
+                )
+            why = "damaged, or larger than FFmpeg decodes"
+            raise InputError(f"{self._path}: not one frame of its video could be decoded ({why})")
         return decoded, first
 
     def _before_start(self, frame: VideoFrame) -> bool:

@@ -9,6 +9,7 @@ import av.error
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
 from av.container.output import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -38,12 +39,17 @@ def shifted(packet: Packet[Stream], shift: Fraction) -> Packet[Stream]:
 class Copy:
     """Every bit of a packet as it was."""
 
-    def __init__(self, output: OutputContainer, stream: Stream) -> None:
-        self._output, self._stream = output, stream
+    def __init__(
+        self, output: OutputContainer, stream: Stream, strip: BitStreamFilterContext | None = None
+    ) -> None:
+        self._output, self._stream, self._strip = output, stream, strip
 
     def take(self, packet: Packet[Stream], shift: Fraction) -> None:
         """Mux it; text that began before the cut is shortened to begin with it."""
-        packet = shifted(packet, shift)
+        for each in self._strip.filter(packet) if self._strip else [packet]:
+            self._mux(shifted(each, shift))
+
+    def _mux(self, packet: Packet[Stream]) -> None:
         if isinstance(self._stream, SubtitleStream) and packet.pts is not None and packet.pts < 0:
             packet.duration = max(0, (packet.duration or 0) + packet.pts)
             packet.pts = packet.dts = 0
@@ -93,7 +99,19 @@ class RecodedAudio:
 class RecodedText:
     """Subtitles of text as the container's kind of text; styles survive as far as it knows them."""
 
-    _TEXT = {"subrip", "ass", "ssa", "mov_text", "webvtt", "text", "microdvd", "mpl2", "sami", "realtext", "stl"}
+    _TEXT = {
+        "subrip",
+        "ass",
+        "ssa",
+        "mov_text",
+        "webvtt",
+        "text",
+        "microdvd",
+        "mpl2",
+        "sami",
+        "realtext",
+        "stl",
+    }
     _KIND = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 
     def __init__(self, output: OutputContainer, source: SubtitleStream, codec: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import av.error
 from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
 from av.container.output import OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, DataStream, Discard, Disposition, Stream
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 _STALE = ("encoder", "major_brand", "minor_version", "compatible_brands", "rotate", "vendor_id", "duration", "bps",
           "number_of_frames", "number_of_bytes", "alpha_mode")  # fmt: skip
 """Tags that describe the old file's making, not its content."""
+
+
+_QUICKTIME = {"deu": "ger", "fre": "fra", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice", "zho": "chi",
+              "sqi": "alb", "rum": "ron", "cze": "ces", "slo": "slk"}  # fmt: skip
+"""FFmpeg's table of QuickTime's languages has these three letters for them."""
 
 
 def lasting(metadata: dict[str, str]) -> dict[str, str]:
@@ -85,6 +91,14 @@ class CopiedStreams:
                 pass  # read from the beginning; earlier packets are left out below
         self._packets = self._input.demux(*[self._input.streams[index] for index in self._ways])
         self._advance()
+        ahead = self._next
+        if self._muxer in ("matroska", "webm") and ahead is not None and ahead.pts is not None:
+            early = shift - ahead.pts * ahead.time_base
+            opus = ahead.stream.type == "audio" and ahead.stream.codec_context.name in ("opus", "libopus")
+            if early > 0 and self._begin is None and not opus:  # Opus says its lead-in, other sound cannot
+                # MP4 hides an encoder's lead-in by an edit list; Matroska has none and no negative times.
+                told = f"all times are {round(early * 1000)} ms later: the sound's lead-in begins at 0 in Matroska"
+                self.notes.append(told)
 
     def mux_until(self, seconds: Fraction | None) -> None:
         """Mux everything that is decoded up to ``seconds`` on the output's clock; None is all that is left."""
@@ -120,7 +134,10 @@ class CopiedStreams:
         if self._end is not None and begins >= self._end:
             return False
         # Text that is still to be read at the cut stays; sound begins with its first whole packet.
-        return self._begin is None or (ends if isinstance(packet.stream, SubtitleStream) else begins) >= self._begin
+        return (
+            self._begin is None
+            or (ends if isinstance(packet.stream, SubtitleStream) else begins) >= self._begin
+        )
 
     def _way(self, stream: Stream) -> Recoder | None:
         label = f"{stream.type} stream {stream.index}"
@@ -132,7 +149,9 @@ class CopiedStreams:
             return None
         if isinstance(stream, DataStream):
             if stream.name not in ("bin_data", None):  # a chapter track, written anew from the chapters
-                self.notes.append(f"{label} ({stream.name}) left out: only sound, text and pictures are taken along")
+                self.notes.append(
+                    f"{label} ({stream.name}) left out: only sound, text and pictures are taken along"
+                )
             return None
         if getattr(stream, "codec_context", None) is None:
             self.notes.append(f"{label} left out: FFmpeg does not know its codec")
@@ -147,7 +166,9 @@ class CopiedStreams:
         except ValueError:
             return self._recoded(stream, label, codec)
         self._label(copied, stream)
-        return Copy(self._output, copied)
+        # Sound of broadcasts carries its settings in every packet; other containers want them once.
+        strip = codec == "aac" and not stream.codec_context.extradata
+        return Copy(self._output, copied, BitStreamFilterContext("aac_adtstoasc", stream) if strip else None)
 
     def _recoded(self, stream: Stream, label: str, codec: str) -> Recoder | None:
         way: RecodedAudio | RecodedText | None = None
@@ -158,13 +179,16 @@ class CopiedStreams:
         if way is None:
             self.notes.append(f"{label} ({codec}) left out: {self._muxer} cannot hold it")
             return None
-        self.notes.append(f"{label} re-encoded from {codec} to {way.codec}: {self._muxer} cannot hold {codec}")
+        self.notes.append(
+            f"{label} re-encoded from {codec} to {way.codec}: {self._muxer} cannot hold {codec}"
+        )
         self._label(way.stream, stream)
         return way
 
-    @staticmethod
-    def _label(copied: Stream, stream: Stream) -> None:
+    def _label(self, copied: Stream, stream: Stream) -> None:
         copied.metadata.update(lasting(stream.metadata))
+        if self._muxer == "mov" and (language := copied.metadata.get("language")) in _QUICKTIME:
+            copied.metadata["language"] = _QUICKTIME[language]
         copied.disposition = stream.disposition
 
     def _chapters(self) -> list[Chapter]:
@@ -172,7 +196,9 @@ class CopiedStreams:
         for chapter in self._input.chapters():
             base = chapter["time_base"] or Fraction(1, 1000)
             begin, end = chapter["start"] * base, chapter["end"] * base
-            if (self._begin is not None and end <= self._begin) or (self._end is not None and begin >= self._end):
+            if (self._begin is not None and end <= self._begin) or (
+                self._end is not None and begin >= self._end
+            ):
                 continue
             begin = max(begin, self._begin if self._begin is not None else begin)
             end = min(end, self._end if self._end is not None else end)

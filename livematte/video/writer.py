@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Literal
 
 import av
 import av.error
+from av.audio.stream import AudioStream
 from av.container.output import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -71,7 +73,9 @@ def open_sink(
     if suffix not in CONTAINERS and not path.is_dir():
         known = ", ".join(CONTAINERS)
         if suffix in STILLS:
-            raise UsageError(f"{path} is one picture: write a video ({known}) or numbered pictures (name%06d.png)")
+            raise UsageError(
+                f"{path} is one picture: write a video ({known}) or numbered pictures (name%06d.png)"
+            )
         extra = f"; for transparency {ALPHA_ADVICE}" if suffix == ".gif" else ""
         raise UsageError(f"{path}: cannot write {suffix or 'a file without extension'}, only {known}{extra}")
     if alpha and kind != "picture":
@@ -129,7 +133,11 @@ class FileSink:
             self._stream.metadata.update(self._copied.video_metadata)
             self._container.metadata.update(self._copied.metadata)
             self.notes += self._copied.notes
-        if muxer in ("mp4", "mov") and not _COMMON_TAGS.issuperset(key.lower() for key in self._container.metadata):
+        if muxer in ("mp4", "mov"):
+            self._container.container_options["movie_timescale"] = str(_timescale(self._container))
+        if muxer in ("mp4", "mov") and not _COMMON_TAGS.issuperset(
+            key.lower() for key in self._container.metadata
+        ):
             self._container.container_options["movflags"] += "+use_metadata_tags"
         if muxer in ("matroska", "webm") and (self._time_base * 1000).denominator != 1:
             self.notes.append("times are rounded to 1 ms: Matroska and WebM keep no finer ones")
@@ -171,7 +179,9 @@ class FileSink:
             raise OutputError(f"{self.path} is already closed")
         if frame.size != (self._info.height, self._info.width):
             told = f"{self._info.width}x{self._info.height}"
-            raise OutputError(f"{self.path}: a frame of {frame.width}x{frame.height} came, {told} was announced")
+            raise OutputError(
+                f"{self.path}: a frame of {frame.width}x{frame.height} came, {told} was announced"
+            )
         if frame.pts <= self._last or frame.time_base != self._time_base:
             raise OutputError(f"{self.path}: frame times must rise: {frame.pts} came after {self._last}")
         try:
@@ -273,6 +283,19 @@ class FileSink:
         self._container = None
 
 
+def _timescale(container: OutputContainer) -> int:
+    """Ticks a second in which MP4 says when its streams begin: fine enough to say it exactly for all of them.
+
+    FFmpeg's 1000 would move sound that begins at 2.67 ms to 2 ms.
+    """
+    ticks = 1000
+    for stream in container.streams:
+        rate = stream.rate if isinstance(stream, AudioStream) else None
+        both = math.lcm(ticks, rate or (stream.time_base.denominator if stream.time_base else 1))
+        ticks = both if both <= 10_000_000 else ticks
+    return ticks
+
+
 def playable_frames(path: Path) -> int:
     """How many pictures of a file, perhaps cut short, can be read back."""
     try:
@@ -280,7 +303,7 @@ def playable_frames(path: Path) -> int:
             count = 0
             try:
                 for packet in container.demux(video=0):
-                    count += packet.size > 0
+                    count += packet.size > 0 and not packet.is_corrupt
             except av.error.FFmpegError:
                 pass  # the cut
             return count

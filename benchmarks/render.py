@@ -24,14 +24,14 @@ from typing import Any
 
 import av
 import numpy as np
-from livematte.backgrounds import parse_background
-from livematte.composite import Compositor
-from livematte.temporal import TemporalFilter
 
 from livematte import api, engine
+from livematte.backgrounds import parse_background
+from livematte.composite import Compositor
 from livematte.demo import background_path, clip_path
 from livematte.frame import Frame
 from livematte.protocols import Model
+from livematte.temporal import TemporalFilter
 from livematte.video.reader import open_video
 from livematte.video.writer import open_sink
 

@@ -14,15 +14,13 @@ from typing import Any
 from livematte import engine, registry
 from livematte.backgrounds import parse_background
 from livematte.composite import Compositor
+from livematte.defaults import DEFAULT_BACKGROUND, DEFAULT_MODEL
 from livematte.errors import InputError, LivematteError, UsageError
 from livematte.frame import Frame, Matte
 from livematte.protocols import Background, Model, SourceInfo
 from livematte.temporal import TemporalFilter
 from livematte.video.reader import FileSource, open_video
-from livematte.video.writer import open_sink, write_image
-
-DEFAULT_MODEL = "late-fusion-live"
-DEFAULT_BACKGROUND = "green"
+from livematte.video.writer import Kind, open_sink, write_image
 
 PathLike = str | os.PathLike[str]
 
@@ -132,7 +130,7 @@ def load_model(
 
 
 def _require_moving(source: FileSource, path: PathLike) -> None:
-    if source.info.details.get("still"):
+    if source.info.details.get("image"):
         raise UsageError(f"{path} is a single picture, not a video: use `livematte image {path} OUT`")
 
 
@@ -204,11 +202,15 @@ def render(
         LivematteError: with one line that says what is wrong and what to do.
     """
     began = time.monotonic()
-    kinds = {"picture": output, "alpha": alpha_out, "foreground": foreground_out}
-    targets = {kind: Path(path) for kind, path in kinds.items() if path is not None}
+    kinds: dict[Kind, PathLike | None] = {
+        "picture": output,
+        "alpha": alpha_out,
+        "foreground": foreground_out,
+    }
+    targets = {kind: os.fspath(path) for kind, path in kinds.items() if path is not None}
     if isinstance(model, str):
         registry.entry("models", model)
-    _check_targets(input, list(targets.values()), overwrite)
+    _check_targets(input, [Path(path) for path in targets.values()], overwrite)
     compositor, smoother = Compositor(refine=refine, foreground=foreground), TemporalFilter(temporal)
     source = open_video(os.fspath(input), start=start, end=end)
     outputs: list[engine.Output] = []
@@ -294,11 +296,15 @@ def image(
     A video's first frame is taken where ``input`` is a video. Options as for :func:`render`.
     """
     began = time.monotonic()
-    kinds = {"picture": output, "alpha": alpha_out, "foreground": foreground_out}
-    targets = {kind: Path(path) for kind, path in kinds.items() if path is not None}
+    kinds: dict[Kind, PathLike | None] = {
+        "picture": output,
+        "alpha": alpha_out,
+        "foreground": foreground_out,
+    }
+    targets = {kind: os.fspath(path) for kind, path in kinds.items() if path is not None}
     if isinstance(model, str):
         registry.entry("models", model)
-    _check_targets(input, list(targets.values()), overwrite)
+    _check_targets(input, [Path(path) for path in targets.values()], overwrite)
     compositor = Compositor(refine=refine, foreground=foreground)
     with _Closing(open_video(os.fspath(input))) as source:
         frame = next(iter(source), None)
@@ -316,7 +322,8 @@ def image(
             write_image(path, getattr(composed, kind))
         notes, damaged = list(source.notes), source.damaged
     seconds = time.monotonic() - began
-    return RenderReport(1, damaged, seconds, 1 / seconds, list(targets.values()), notes)
+    outputs = [Path(path) for path in targets.values()]
+    return RenderReport(1, damaged, seconds, 1 / seconds, outputs, notes)
 
 
 def mattes(

@@ -65,7 +65,7 @@ class ColorInfo:
     """What the numbers in the planes mean, as the stream tags them.
 
     ``matrix`` and ``full_range`` are what livematte computes with and are never unknown; ``primaries``,
-    ``transfer`` and ``matrix_tag`` are FFmpeg's enum values, carried to the output untouched (2 = unspecified).
+    ``transfer`` and ``matrix_tag`` are FFmpeg's enum values, carried to the output (2 = unspecified).
     """
 
     matrix: str = "bt709"

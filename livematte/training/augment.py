@@ -17,10 +17,8 @@ Box = tuple[int, int, int, int]
 
 def _resize(picture: Picture, height: int, width: int) -> Picture:
     shrink = height * width < picture.shape[0] * picture.shape[1]
-    out: Picture = cv2.resize(
-        picture, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
-    )
-    return out
+    how = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=how), np.uint8)
 
 
 def person_box(rng: Rng, box: Box, shape: tuple[int, int]) -> Box:
@@ -74,7 +72,7 @@ def _background(rng: Rng, store: PeopleStore, height: int, width: int) -> Pictur
         out = out[:, ::-1]
     if rng.random() < 0.3:
         sigma = float(rng.uniform(0.5, 5)) * height / 160
-        out = cv2.GaussianBlur(out, (0, 0), sigma)
+        out = np.asarray(cv2.GaussianBlur(out, (0, 0), sigma), np.uint8)
     return out
 
 
@@ -116,7 +114,7 @@ def _place(rng: Rng, store: PeopleStore, height: int, width: int) -> tuple[Pictu
         source_f, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     alpha = cv2.warpAffine(source_a, matrix, (width, height), flags=cv2.INTER_LINEAR)
-    return foreground, alpha
+    return np.asarray(foreground, np.uint8), np.asarray(alpha, np.uint8)
 
 
 def _composite(rng: Rng, store: PeopleStore, height: int, width: int) -> tuple[Picture, Picture]:
@@ -203,6 +201,8 @@ def validation_picture(store: PeopleStore, number: int) -> tuple[Picture, Pictur
 
 def as_batch(pictures: list[tuple[Picture, Picture]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """RGB (N, 3, H, W) and alpha (N, 1, H, W), float32 in [0, 1]."""
-    rgb = np.stack([p for p, _ in pictures]).astype(np.float32).transpose(0, 3, 1, 2) / 255
-    alpha = np.stack([a for _, a in pictures]).astype(np.float32)[:, None] / 255
+    rgb = np.stack([p for p, _ in pictures]).transpose(0, 3, 1, 2).astype(np.float32)
+    alpha = np.stack([a for _, a in pictures])[:, None].astype(np.float32)
+    rgb /= 255
+    alpha /= 255
     return rgb, alpha

@@ -75,10 +75,10 @@ def pack(data: Path, cache: Path) -> Path:
             alpha = cv2.imread(str(data / "alpha" / f"{file.stem}.png"), cv2.IMREAD_GRAYSCALE)
             if image is None or alpha is None or file.stem not in validation | set(split["train"]):
                 continue
-            image = np.ascontiguousarray(image[..., ::-1])
-            foreground = _blur_fusion(image, alpha, 45)
-            box = cv2.boundingRect((alpha > 25).astype(np.uint8))
-            out.write(image.tobytes() + foreground.tobytes() + alpha.tobytes())
+            rgb: Picture = np.ascontiguousarray(image[..., ::-1], np.uint8)
+            alpha8: Picture = np.asarray(alpha, np.uint8)
+            box = cv2.boundingRect((alpha8 > 25).astype(np.uint8))
+            out.write(rgb.tobytes() + _blur_fusion(rgb, alpha8, 45).tobytes() + alpha8.tobytes())
             index["people"].append(
                 {
                     "name": file.stem,

@@ -31,6 +31,7 @@ from livematte.models.late_fusion.network import (
 )
 from torch import Tensor, nn
 
+from livematte.encoders import EfficientNetLite0
 from livematte.training.augment import as_batch, training_picture, validation_picture
 from livematte.training.checkpoints import (
     Average,
@@ -89,7 +90,7 @@ def live_config(scale: float, seed: int = 1) -> Config:
             Step("segmentation-small", n(2400), "small", 16, 5e-4, 2.5e-3, 1),
             Step("segmentation", n(480), "large", 12, 2e-4, 1.5e-3, 1),
             Step("fusion", n(100), "large", 12, 5e-4, 1.5e-3, 1),
-            Step("joint", n(650), "large", 12, 5e-6, 1e-3, 1),
+            Step("joint", n(850), "large", 12, 5e-6, 1e-3, 1),
         ),
     )
 
@@ -137,8 +138,8 @@ def enter(step: Step, network: LateFusion) -> None:
         frozen += [network.encoder, network.foreground, network.background]
     if step.name == "joint":
         frozen += [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-    early = getattr(network.encoder, "early_layers", None)
-    for module in early() if early else ():
+    encoder = network.encoder
+    for module in encoder.early_layers() if isinstance(encoder, EfficientNetLite0) else ():
         module.requires_grad_(False)
         frozen.append(module)
     for module in frozen:
@@ -150,6 +151,7 @@ def build(name: str, imagenet: Path | None) -> LateFusion:
     network = late_fusion_live() if name == "late-fusion-live" else late_fusion()
     if imagenet is not None and name == "late-fusion-live":
         weights = torch.load(imagenet, map_location="cpu", weights_only=True)
+        assert isinstance(network.encoder, EfficientNetLite0)
         network.encoder.load_imagenet(weights)
     return network
 
@@ -204,7 +206,8 @@ def train(config: Config, data: Path, out: Path, cache: Path) -> None:
     pack(data, cache)
     people, held_out = PeopleStore(cache), PeopleStore(cache, validation=True)
     torch.manual_seed(config.seed)
-    network = build(config.model, imagenet_file()).to(memory_format=torch.channels_last)
+    network = build(config.model, imagenet_file())
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = Average(network, config.average)
     start = (0, 0)
     state = out / "state.safetensors"

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from livematte.backgrounds import parse_background
 
+from livematte.backgrounds import parse_background
 from livematte.engine import Channel, Output, mattes, render
 from livematte.errors import InputError, ModelError, OutputError
 from livematte.frame import Array, Frame, Matte

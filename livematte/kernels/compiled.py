@@ -7,6 +7,9 @@ from typing import Any, TypeVar, cast
 
 import numba
 
+_RELAXED = {"nnan", "nsz", "arcp", "contract"}
+"""What may be assumed of floats: no NaN, no signed zero; multiply and add may be one step. Sums keep their order."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -17,6 +20,6 @@ def compiled(function: F) -> F:
     order. Where none can be written, every process compiles for itself.
     """
     try:
-        return cast(F, numba.njit(nogil=True, cache=True)(function))
+        return cast(F, numba.njit(nogil=True, cache=True, fastmath=_RELAXED)(function))
     except RuntimeError:
-        return cast(F, numba.njit(nogil=True)(function))
+        return cast(F, numba.njit(nogil=True, fastmath=_RELAXED)(function))

@@ -56,6 +56,11 @@ def join_planes(planes: tuple[Array, ...], layout: PixelFormat) -> tuple[Array, 
     return (planes[0], cv2.merge(planes[1:])) if layout.interleaved else planes
 
 
+@lru_cache(maxsize=64)
+def _transposed(n_in: int, n_out: int) -> Array:
+    return np.ascontiguousarray(grid.area_table(n_in, n_out)[1].T)
+
+
 def small_planes(frame: Frame, height: int, width: int) -> Array:
     """The first three planes, all at one small size: (3, height, width) float32 codes, not rounded."""
     out = np.empty((3, height, width), np.float32)
@@ -63,8 +68,8 @@ def small_planes(frame: Frame, height: int, width: int) -> Array:
         h, w = plane.shape
         if height <= h and width <= w:
             flat, stride = _flat(plane)
-            table = (*grid.area_table(h, height), *grid.area_table(w, width))
-            _loops().shrink(flat, stride, *table, out[c])
+            rows, columns = grid.area_table(h, height), grid.area_table(w, width)
+            _loops().shrink(flat, stride, *rows, columns[0], _transposed(w, width), out[c])
         else:
             out[c] = resize(plane.astype(np.float32), height, width)
     return out
@@ -83,9 +88,9 @@ def to_rgb(frame: Frame) -> Array:
 def rgb_from_codes(codes: Array, frame: Frame) -> Array:
     """(3, h, w) codes of the frame's planes, to (h, w, 3) uint8 RGB."""
     matrix = rgb_from_planes_matrix(frame.color, frame.pixel_format).astype(np.float32)
-    rgb = np.empty((*codes.shape[1:], 3), np.uint8)
-    _small_loops().to_rgb(_floats(codes).reshape(3, -1), matrix, rgb.reshape(-1, 3))
-    return rgb
+    rgb = np.empty(codes.shape, np.uint8)
+    _small_loops().to_rgb(_floats(codes).reshape(3, -1), matrix, rgb.reshape(3, -1))
+    return cv2.merge(tuple(rgb))
 
 
 def codes_from_rgb(rgb: Array, color: ColorInfo, format: str) -> Array:
@@ -214,15 +219,15 @@ def estimate_colors(
     """Smooth foreground and background colours by blur-fusion (Forte 2021, eq. 4-7), two passes."""
     planes, alpha = _floats(planes), _floats(alpha)
     loops = _small_loops()
-    F, B = planes.copy(), planes.copy()
-    products = np.empty((alpha.shape[0], 7, alpha.shape[1]), np.float32)
-    loops.weighted_colors(planes, planes, alpha, products)
-    soft = soft_cells(alpha, 0.0, 2 + radii[1])
-    loops.blur_fusion(products, planes, alpha, radii[0], soft, True, F, B)
-    loops.weighted_colors(F, B, alpha, products)
-    F, B = planes.copy(), planes.copy()
-    soft = soft_cells(alpha, 0.0, 2)
-    loops.blur_fusion(products, planes, alpha, radii[1], soft, False, F, B)
+    h, w = alpha.shape
+    F, B = planes, planes
+    for number, radius in enumerate(radii):
+        first = number == 0
+        products = np.empty((h, 7 * (w + 2 * radius)), np.float32)
+        loops.weighted_colors(F, B, alpha, radius, products)
+        F, B = planes.copy(), planes.copy()
+        soft = soft_cells(alpha, 0.0, 2 + radii[1] if first else 2)
+        loops.blur_fusion(products, planes, alpha, radius, soft, first, F, B)
     return (F if foreground is None else _floats(foreground)), B
 
 

@@ -62,19 +62,22 @@ def cubic_weights(n_in: int, n_out: int) -> Weights:
 @lru_cache(maxsize=64)
 def linear_table(
     n_in: int, n_out: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
-    """:func:`linear_weights` as (left index, right index, weight of the right), each (n_out,)."""
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.float32]]:
+    """:func:`linear_weights` as (left index, right index, weight of the right), each (n_out,).
+
+    Indices are unsigned, so that compiled loops need not look for negative ones.
+    """
     position = (np.arange(n_out) + 0.5) * n_in / n_out - 0.5
     first = np.floor(position).astype(np.int64)
-    left = np.clip(first, 0, n_in - 1).astype(np.int32)
-    right = np.clip(first + 1, 0, n_in - 1).astype(np.int32)
+    left = np.clip(first, 0, n_in - 1).astype(np.uint32)
+    right = np.clip(first + 1, 0, n_in - 1).astype(np.uint32)
     return left, right, (position - first).astype(np.float32)
 
 
 @lru_cache(maxsize=64)
-def area_table(n_in: int, n_out: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def area_table(n_in: int, n_out: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
     """:func:`area_weights` as first index (n_out,) and weights (n_out, taps), never beyond the input."""
     weights = area_weights(n_in, n_out)
     taps = int((weights > 0).sum(1).max())
-    first = np.minimum((weights > 0).argmax(1), n_in - taps).astype(np.int32)
-    return first, np.take_along_axis(weights, first[:, None] + np.arange(taps), 1).astype(np.float32)
+    first = np.minimum((weights > 0).argmax(1), n_in - taps).astype(np.uint32)
+    return first, np.take_along_axis(weights, first[:, None].astype(np.int64) + np.arange(taps), 1).astype(np.float32)

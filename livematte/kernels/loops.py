@@ -18,11 +18,12 @@ from livematte.kernels.compiled import compiled
 def shrink(
     plane: Any, stride: int, rows: Any, row_weights: Any, columns: Any, column_weights: Any, out: Any
 ) -> None:
-    """Area means: ``out`` (h, w, 3 or 1) float32 channel view; ``rows`` first indices, weights (n_out,
-    taps).
+    """Area means of a plane into ``out`` (h, w) float32.
+
+    ``rows``, ``columns``: first sample of each mean (n_out,); weights: (n_out, taps) and (taps, n_out).
     """
     height, width = out.shape
-    reach = columns[width - 1] + column_weights.shape[1]
+    reach = columns[width - 1] + column_weights.shape[0]
     total = np.empty(reach, np.float32)
     for y in range(height):
         total[:] = 0
@@ -33,12 +34,12 @@ def shrink(
                 line = plane[start : start + reach]
                 for x in range(line.size):
                     total[x] += weight * np.float32(line[x])
-        for x in range(width):
-            value = np.float32(0)
-            first = columns[x]
-            for k in range(column_weights.shape[1]):
-                value += column_weights[x, k] * total[first + k]
-            out[y, x] = value
+        target = out[y]
+        target[:] = 0
+        for k in range(column_weights.shape[0]):
+            weights, shifted = column_weights[k], total[k:]
+            for x in range(width):
+                target[x] += weights[x] * shifted[columns[x]]
 
 
 @compiled
@@ -64,12 +65,14 @@ def tile_kinds(alpha: Any, height: int, width: int, maximum: int, kinds: Any) ->
 
 
 @compiled
-def run_end(kinds: Any, ty: int, tx: int) -> int:
-    """The tile after the last one of the same kind, from ``tx`` on."""
-    kind = kinds[ty, tx]
-    while tx < kinds.shape[1] and kinds[ty, tx] == kind:
-        tx += 1
-    return tx
+def runs_of(kinds: Any, ty: int, ends: Any) -> int:
+    """Fill ``ends`` with where runs of one kind end in a row of tiles; gives how many there are."""
+    count = 0
+    for tx in range(kinds.shape[1]):
+        if tx + 1 == kinds.shape[1] or kinds[ty, tx + 1] != kinds[ty, tx]:
+            ends[count] = tx + 1
+            count += 1
+    return count
 
 
 @compiled
@@ -126,33 +129,32 @@ def alpha_plane(
     left0, left1, left_t = columns
     row_slope = np.empty(slope.shape[1], np.float32)
     row_offset = np.empty(slope.shape[1], np.float32)
+    ends = np.empty(kinds.shape[1], np.int32)
     half, limit, zero = np.float32(0.5), np.float32(maximum), np.float32(0)
     coarse_kinds(slope, offset, rows, columns, limit, size, kinds)
     for ty in range(kinds.shape[0]):
+        runs = runs_of(kinds, ty, ends)
         for y in range(ty * 16, min(ty * 16 + 16, height)):
             y0, y1, t = rows[0][y], rows[1][y], rows[2][y]
-            tx = 0
-            while tx < kinds.shape[1]:
-                kind = kinds[ty, tx]
-                end = run_end(kinds, ty, tx)
-                left, right = tx * 16, min(end * 16, width)
-                tx = end
+            left = 0
+            for run in range(runs):
+                kind, right = kinds[ty, ends[run] - 1], min(ends[run] * 16, width)
                 target = alpha[y * width + left : y * width + right]
                 if kind != 2:
-                    code = 0 if kind == 0 else maximum
+                    target[:] = 0 if kind == 0 else maximum
+                else:
+                    first, last = left0[left], left1[right - 1] + 1
+                    lerp_rows(slope, y0, y1, t, first, last, row_slope)
+                    lerp_rows(offset, y0, y1, t, first, last, row_offset)
+                    line = luma[y * stride + left : y * stride + right]
+                    i0, i1, share = left0[left:right], left1[left:right], left_t[left:right]
                     for x in range(target.size):
-                        target[x] = code
-                    continue
-                first, last = left0[left], left1[right - 1] + 1
-                lerp_rows(slope, y0, y1, t, first, last, row_slope)
-                lerp_rows(offset, y0, y1, t, first, last, row_offset)
-                line = luma[y * stride + left : y * stride + right]
-                for x in range(target.size):
-                    x0, x1, s = left0[left + x], left1[left + x], left_t[left + x]
-                    a = row_slope[x0] + s * (row_slope[x1] - row_slope[x0])
-                    b = row_offset[x0] + s * (row_offset[x1] - row_offset[x0])
-                    value = a * np.float32(line[x]) + b
-                    target[x] = np.int32(min(max(value, zero), limit) + half)
+                        x0, x1, s = i0[x], i1[x], share[x]
+                        a = row_slope[x0] + s * (row_slope[x1] - row_slope[x0])
+                        b = row_offset[x0] + s * (row_offset[x1] - row_offset[x0])
+                        value = a * np.float32(line[x]) + b
+                        target[x] = np.int32(min(max(value, zero), limit) + half)
+                left = right
         for tx in range(kinds.shape[1]):
             if kinds[ty, tx] == 2:
                 bottom, right = min(ty * 16 + 16, height), min(tx * 16 + 16, width)
@@ -165,18 +167,29 @@ def block_sums(
 ) -> None:
     """``sums[i]``: alpha summed over the pixels chroma sample left + i covers, an odd edge's pixel twice."""
     height, width = size
-    first = (y << v) * width
-    second = min((y << v) + (1 << v) - 1, height - 1) * width
-    for x in range(left, right):
-        x0, x1 = x << h, min((x << h) + (1 << h) - 1, width - 1)
-        total = np.int32(alpha[first + x0])
-        if h:
-            total += np.int32(alpha[first + x1])
-        if v:
-            total += np.int32(alpha[second + x0])
-            if h:
-                total += np.int32(alpha[second + x1])
-        sums[x - left] = total
+    first = alpha[(y << v) * width :]
+    second = alpha[min((y << v) + (1 << v) - 1, height - 1) * width :]
+    if h == 0:
+        upper, lower = first[left:right], second[left:right]
+        if v == 0:
+            for x in range(upper.size):
+                sums[x] = upper[x]
+        else:
+            for x in range(upper.size):
+                sums[x] = np.int32(upper[x]) + np.int32(lower[x])
+        return
+    whole = min(right, width // 2)
+    upper, lower = first[2 * left : 2 * whole], second[2 * left : 2 * whole]
+    if v == 0:
+        for x in range(whole - left):
+            sums[x] = np.int32(upper[2 * x]) + np.int32(upper[2 * x + 1])
+    else:
+        for x in range(whole - left):
+            above = np.int32(upper[2 * x]) + np.int32(upper[2 * x + 1])
+            sums[x] = above + np.int32(lower[2 * x]) + np.int32(lower[2 * x + 1])
+    if whole < right:
+        edge = np.int32(first[width - 1]) * 2
+        sums[whole - left] = edge if v == 0 else edge + np.int32(second[width - 1]) * 2
 
 
 @compiled
@@ -196,29 +209,30 @@ def mix_plane(
     """αI + (1-α)·behind."""
     height, width = size
     v, h = chroma
-    whole = maximum << (v + h)
-    scale, one, half = np.float32(1.0 / whole), np.float32(1), np.float32(0.5)
+    scale, one, half = np.float32(maximum << (v + h)), np.float32(1), np.float32(0.5)
     sums = np.empty(width, np.int32)
+    ends = np.empty(kinds.shape[1], np.int32)
     step_y, step_x = 16 >> v, 16 >> h
-    for y in range(height):
-        ty, tx = y // step_y, 0
-        while tx < kinds.shape[1]:
-            kind = kinds[ty, tx]
-            end = run_end(kinds, ty, tx)
-            left, right = tx * step_x, min(end * step_x, width)
-            tx = end
-            target = out[y * width + left : y * width + right]
-            front = plane[y * stride + left : y * stride + right]
-            back = behind[y * behind_stride + left : y * behind_stride + right]
-            if kind == 0:
-                copy(back, target)
-            elif kind == 1:
-                copy(front, target)
-            else:
-                block_sums(alpha, alpha_size, y, left, right, v, h, sums)
-                for x in range(target.size):
-                    a = np.float32(sums[x]) * scale
-                    target[x] = np.int32(a * np.float32(front[x]) + (one - a) * np.float32(back[x]) + half)
+    for ty in range(kinds.shape[0]):
+        runs = runs_of(kinds, ty, ends)
+        for y in range(ty * step_y, min(ty * step_y + step_y, height)):
+            left = 0
+            for run in range(runs):
+                kind, right = kinds[ty, ends[run] - 1], min(ends[run] * step_x, width)
+                target = out[y * width + left : y * width + right]
+                front = plane[y * stride + left : y * stride + right]
+                back = behind[y * behind_stride + left : y * behind_stride + right]
+                if kind == 0:
+                    copy(back, target)
+                elif kind == 1:
+                    copy(front, target)
+                else:
+                    block_sums(alpha, alpha_size, y, left, right, v, h, sums)
+                    for x in range(target.size):
+                        a = np.float32(sums[x]) / scale
+                        mixed = a * np.float32(front[x]) + (one - a) * np.float32(back[x])
+                        target[x] = np.int32(mixed + half)
+                left = right
 
 
 @compiled
@@ -240,50 +254,57 @@ def fuse_plane(
     out: Any,
     size: tuple[int, int],
 ) -> None:
-    """αF + (1-α)·behind; with ``straight`` F itself where α > 0, and behind elsewhere."""
+    """αF + (1-α)·behind; with ``straight`` F itself where α > 0, and behind elsewhere.
+
+    Where α is 1 the equation gives back the picture, where it is 0 what is behind: to the code, without branches.
+    """
     height, width = size
     v, h = chroma
-    left0, left1, left_t = columns
     row_f = np.empty(F_hat.shape[1], np.float32)
     row_b = np.empty(F_hat.shape[1], np.float32)
+    wide_f = np.empty(width, np.float32)
+    wide_b = np.empty(width, np.float32)
     sums = np.empty(width, np.int32)
-    whole = maximum << (v + h)
-    scale, one, half = np.float32(1.0 / whole), np.float32(1), np.float32(0.5)
+    ends = np.empty(kinds.shape[1], np.int32)
+    scale, one, half = np.float32(maximum << (v + h)), np.float32(1), np.float32(0.5)
     zero, limit = np.float32(0), np.float32(maximum)
     step_y, step_x = 16 >> v, 16 >> h
-    for y in range(height):
-        ty, tx = y // step_y, 0
-        while tx < kinds.shape[1]:
-            kind = kinds[ty, tx]
-            end = run_end(kinds, ty, tx)
-            left, right = tx * step_x, min(end * step_x, width)
-            tx = end
-            target = out[y * width + left : y * width + right]
-            front = plane[y * stride + left : y * stride + right]
-            back = behind[y * behind_stride + left : y * behind_stride + right]
-            if kind == 0:
-                copy(back, target)
-                continue
-            if kind == 1:
-                copy(front, target)
-                continue
-            first, last = left0[left], left1[right - 1] + 1
-            lerp_rows(F_hat, rows[0][y], rows[1][y], rows[2][y], first, last, row_f)
-            lerp_rows(B_hat, rows[0][y], rows[1][y], rows[2][y], first, last, row_b)
-            block_sums(alpha, alpha_size, y, left, right, v, h, sums)
-            for x in range(target.size):
-                code = sums[x]
-                if code == 0:
-                    target[x] = back[x]
-                elif code == whole:
-                    target[x] = front[x]
+    for ty in range(kinds.shape[0]):
+        runs = runs_of(kinds, ty, ends)
+        for y in range(ty * step_y, min(ty * step_y + step_y, height)):
+            left = 0
+            for run in range(runs):
+                kind, right = kinds[ty, ends[run] - 1], min(ends[run] * step_x, width)
+                start, left = left, right
+                if start >= right:  # chroma of an odd, narrow last tile
+                    continue
+                target = out[y * width + start : y * width + right]
+                front = plane[y * stride + start : y * stride + right]
+                back = behind[y * behind_stride + start : y * behind_stride + right]
+                if kind == 0:
+                    copy(back, target)
+                    continue
+                if kind == 1:
+                    copy(front, target)
+                    continue
+                i0, i1, share = columns[0][start:right], columns[1][start:right], columns[2][start:right]
+                first, last = i0[0], i1[i1.size - 1] + 1
+                lerp_rows(F_hat, rows[0][y], rows[1][y], rows[2][y], first, last, row_f)
+                lerp_rows(B_hat, rows[0][y], rows[1][y], rows[2][y], first, last, row_b)
+                for x in range(target.size):
+                    x0, x1, s = i0[x], i1[x], share[x]
+                    wide_f[x] = row_f[x0] + s * (row_f[x1] - row_f[x0])
+                    wide_b[x] = row_b[x0] + s * (row_b[x1] - row_b[x0])
+                block_sums(alpha, alpha_size, y, start, right, v, h, sums)
+                if straight:
+                    for x in range(target.size):
+                        a = np.float32(sums[x]) / scale
+                        f = wide_f[x] + a * (np.float32(front[x]) - a * wide_f[x] - (one - a) * wide_b[x])
+                        f = min(max(f, zero), limit) + half
+                        target[x] = np.int32(f) if sums[x] != 0 else np.int32(back[x])
                 else:
-                    a = np.float32(code) * scale
-                    x0, x1, s = left0[left + x], left1[left + x], left_t[left + x]
-                    f = row_f[x0] + s * (row_f[x1] - row_f[x0])
-                    b = row_b[x0] + s * (row_b[x1] - row_b[x0])
-                    f = f + a * (np.float32(front[x]) - a * f - (one - a) * b)
-                    f = min(max(f, zero), limit)
-                    if not straight:
-                        f = a * f + (one - a) * np.float32(back[x])
-                    target[x] = np.int32(f + half)
+                    for x in range(target.size):
+                        a = np.float32(sums[x]) / scale
+                        f = wide_f[x] + a * (np.float32(front[x]) - a * wide_f[x] - (one - a) * wide_b[x])
+                        f = min(max(f, zero), limit)
+                        target[x] = np.int32(a * f + (one - a) * np.float32(back[x]) + half)

@@ -15,37 +15,45 @@ from livematte.kernels.compiled import compiled
 
 @compiled
 def to_rgb(codes: Any, matrix: Any, out: Any) -> None:
-    """(3, n) float32 codes through a (3, 4) float32 matrix to (n, 3) uint8, rounded and clipped."""
+    """(3, n) float32 codes through a (3, 4) float32 matrix to (3, n) uint8, rounded and clipped."""
     zero, limit, half = np.float32(0), np.float32(255), np.float32(0.5)
+    first, second, third = codes[0], codes[1], codes[2]
     for c in range(3):
         m0, m1, m2, m3 = matrix[c, 0], matrix[c, 1], matrix[c, 2], matrix[c, 3]
-        for i in range(codes.shape[1]):
-            value = m0 * codes[0, i] + m1 * codes[1, i] + m2 * codes[2, i] + m3
-            out[i, c] = np.int32(min(max(value, zero), limit) + half)
+        target = out[c]
+        for i in range(target.size):
+            value = m0 * first[i] + m1 * second[i] + m2 * third[i] + m3
+            target[i] = np.int32(min(max(value, zero), limit) + half)
 
 
 @compiled
 def neighbourhood(alpha: Any, snap: Any, radius: int, kinds: Any) -> None:
     """CLEAR or SOLID where all cells within ``radius`` are, SOFT (2) elsewhere."""
     h, w = alpha.shape
-    one = np.float32(1)
+    full = np.float32(1) - snap
     bits = np.empty((h, w), np.uint8)
-    tall = np.empty(w, np.uint8)
+    tall = np.zeros(w + 2 * radius, np.uint8)  # nothing lies beyond the edge
+    found = np.empty(w, np.uint8)
     for y in range(h):
         source, target = alpha[y], bits[y]
         for x in range(w):
-            target[x] = np.uint8((source[x] > snap) * 1 + (source[x] < one - snap) * 2)
+            target[x] = np.uint8(source[x] > snap) | (np.uint8(source[x] < full) << 1)
+    middle = tall[radius : radius + w]
     for y in range(h):
-        tall[:] = 0
+        middle[:] = 0
         for j in range(max(y - radius, 0), min(y + radius, h - 1) + 1):
             line = bits[j]
             for x in range(w):
-                tall[x] |= line[x]
+                middle[x] |= line[x]
+        found[:] = 0
+        for i in range(2 * radius + 1):
+            shifted = tall[i : i + w]
+            for x in range(w):
+                found[x] |= shifted[x]
+        target = kinds[y]
         for x in range(w):
-            found = np.uint8(0)
-            for i in range(max(x - radius, 0), min(x + radius, w - 1) + 1):
-                found |= tall[i]
-            kinds[y, x] = 2 if found == 3 else (0 if found == 2 else 1)
+            # 1: something not clear, 2: something not solid, 3: both
+            target[x] = 2 if found[x] == 3 else np.uint8(found[x] == 1)
 
 
 @compiled
@@ -100,13 +108,16 @@ def twice_as_fine(
     near, far = np.float32(0.75), np.float32(0.25)
     stretch = np.float32(1) / (np.float32(1) - np.float32(2) * snap)
     across = np.empty((2, 2, 5), np.float32)
+    slope2[:] = 0
     for y in range(h):
+        line = kinds[y]
+        for j in range(2):
+            target = offset2[2 * y + j]
+            for x in range(w):
+                target[2 * x] = line[x]
+                target[2 * x + 1] = line[x]
         for x in range(w):
-            if kinds[y, x] != 2:
-                for j in range(2):
-                    for i in range(2):
-                        slope2[2 * y + j, 2 * x + i] = 0
-                        offset2[2 * y + j, 2 * x + i] = kinds[y, x]
+            if line[x] != 2:
                 continue
             across[:] = 0
             for j in range(5):
@@ -134,73 +145,86 @@ def twice_as_fine(
 
 
 @compiled
-def weighted_colors(F: Any, B: Any, alpha: Any, out: Any) -> None:
-    """(h, 7, w): αF, (1-α)B and α of every cell; colours are (3, h, w)."""
+def weighted_colors(F: Any, B: Any, alpha: Any, margin: int, out: Any) -> None:
+    """(h, 7 * (w + 2 margin)): αF, (1-α)B and α of every cell, each row of each with its edges repeated.
+
+    Flat rows, because a slice costs Numba as much as adding a hundred numbers.
+    """
+    h, w = alpha.shape
     one = np.float32(1)
-    for y in range(alpha.shape[0]):
-        a = alpha[y]
+    step = w + 2 * margin
+    for y in range(h):
+        a, line = alpha[y], out[y]
         for c in range(3):
-            front, back, f, b = out[y, c], out[y, 3 + c], F[c, y], B[c, y]
-            for x in range(a.size):
+            f, b = F[c, y], B[c, y]
+            front, back = line[c * step + margin :], line[(3 + c) * step + margin :]
+            for x in range(w):
                 front[x] = a[x] * f[x]
                 back[x] = (one - a[x]) * b[x]
-        total = out[y, 6]
-        for x in range(a.size):
+        total = line[6 * step + margin :]
+        for x in range(w):
             total[x] = a[x]
+        for start in range(0, 7 * step, step):
+            for i in range(margin):
+                line[start + i] = line[start + margin]
+                line[start + margin + w + i] = line[start + margin + w - 1]
 
 
 @compiled
-def soft_span(kinds: Any) -> tuple[int, int]:
-    """First and one past the last SOFT cell of a row; (0, 0) where there is none."""
-    left, right = 0, kinds.size
-    while right > 0 and kinds[right - 1] != 2:
-        right -= 1
-    while left < right and kinds[left] != 2:
-        left += 1
-    return left, right
+def window_sums(products: Any, y: int, radius: int, tall: Any, sums: Any) -> None:
+    """``sums``: products summed over the windows round every cell of row ``y``; cell x of each at its x."""
+    last = products.shape[0] - 1
+    tall[:] = products[y]
+    for j in range(1, radius + 1):  # two lines at once: what is loaded and stored is what takes the time
+        above, below = products[max(y - j, 0)], products[min(y + j, last)]
+        for i in range(tall.size):
+            tall[i] += above[i] + below[i]
+    inner = tall.size - 2 * radius
+    middle = tall[radius : radius + inner]
+    for i in range(inner):
+        sums[i] = middle[i]
+    for k in range(0, radius - 1, 2):
+        left, right = tall[k : k + inner + 1], tall[2 * radius - k - 1 : 2 * radius - k + inner]
+        for i in range(inner):
+            sums[i] += left[i] + left[i + 1] + right[i] + right[i + 1]
+    if radius % 2:
+        left, right = tall[radius - 1 : radius - 1 + inner], tall[radius + 1 : radius + 1 + inner]
+        for i in range(inner):
+            sums[i] += left[i] + right[i]
 
 
 @compiled
 def blur_fusion(
     products: Any, planes: Any, alpha: Any, radius: int, kinds: Any, fuse: bool, F: Any, B: Any
 ) -> None:
-    """One pass where ``kinds`` is SOFT: window means F̂, B̂, and with ``fuse`` their fusion with the picture.
+    """One pass where ``kinds`` is SOFT: window means F̂, B̂, and with ``fuse`` their fusion; F, B are kept elsewhere.
 
-    ``products`` is what :func:`weighted_colors` made of the colours so far; cells beyond the edge repeat it.
+    ``products`` is what :func:`weighted_colors` made of the colours so far, with a margin of ``radius``.
     """
     h, w = alpha.shape
+    step = w + 2 * radius
     one, few, tiny = np.float32(1), np.float32(1e-3), np.float32(1e-4)
-    share = np.float32(1) / np.float32((2 * radius + 1) ** 2)
-    tall = np.empty((7, w), np.float32)
-    sums = np.empty(7, np.float32)
+    share = one / np.float32((2 * radius + 1) ** 2)
+    tall = np.empty(7 * step, np.float32)
+    sums = np.empty(7 * step, np.float32)
     for y in range(h):
-        left, right = soft_span(kinds[y])
-        if right == left:
+        soft = kinds[y]
+        wanted = np.uint8(0)
+        for x in range(w):
+            wanted |= soft[x]
+        if wanted < 2:
             continue
-        first, last = max(left - radius, 0), min(right + radius, w)
-        tall[:, first:last] = 0
-        for j in range(y - radius, y + radius + 1):
-            row = min(max(j, 0), h - 1)
-            for c in range(7):
-                line, total = products[row, c, first:last], tall[c, first:last]
-                for i in range(total.size):
-                    total[i] += line[i]
-        for x in range(left, right):
-            if kinds[y, x] != 2:
+        window_sums(products, y, radius, tall, sums)
+        for x in range(w):
+            if soft[x] != 2:
                 continue
-            sums[:] = 0
-            for i in range(x - radius, x + radius + 1):
-                column = min(max(i, 0), w - 1)
-                for c in range(7):
-                    sums[c] += tall[c, column]
-            a = alpha[y, x]
-            front = sums[6] * share
+            a, front = alpha[y, x], sums[6 * step + x] * share
             back = one - front
             per_front, per_back = share / (front + tiny), share / (back + tiny)
             for c in range(3):
                 value = planes[c, y, x]
-                f = sums[c] * per_front if front > few else value
-                b = sums[3 + c] * per_back if back > few else value
+                f = sums[c * step + x] * per_front if front > few else value
+                b = sums[(3 + c) * step + x] * per_back if back > few else value
                 if fuse:
                     rest = value - a * f - (one - a) * b
                     f, b = f + a * rest, b + (one - a) * rest

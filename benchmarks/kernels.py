@@ -1,0 +1,137 @@
+"""What a frame costs between the network and the encoder, kernel by kernel, on one core.
+
+    python -m benchmarks.kernels [--height 720 --width 1280] [--format yuv420p]
+
+CPU time of the calling thread (median of 40 calls), so that other work on the machine disturbs little. The picture
+is synthetic: a person-sized figure with a fringe of soft strands, about 7 % soft tiles as in a video call.
+Beside each compiled kernel stands what else was tried for the same job.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import cv2
+import numpy as np
+
+from livematte.backgrounds import parse_background
+from livematte.composite import Compositor
+from livematte.frame import PIXEL_FORMATS, Array, ColorInfo, Frame, Matte
+from livematte.kernels import cpu, reference
+from livematte.refine import EPSILON, RADII, SNAP
+from livematte.temporal import TemporalFilter
+
+NETWORK = (160, 288)
+
+
+def figure(height: int, width: int) -> Array:
+    """(height, width) float32 alpha: head and shoulders, with strands of hair."""
+    y = (np.arange(height)[:, None] + 0.5) / height
+    x = ((np.arange(width)[None, :] + 0.5) / width - 0.5) * width / height
+    angle = np.arctan2(y - 0.35, x)
+    head = 0.19 + 0.008 * np.sin(40 * angle) - np.hypot(x, (y - 0.35) * 0.8)
+    body = 0.42 - np.hypot(x, (y - 1.05) * 0.75)
+    return np.clip(np.maximum(head, body) * 60 + 0.5, 0, 1).astype(np.float32)
+
+
+def example(height: int, width: int, format: str) -> tuple[Frame, Matte]:
+    """A frame and the matte that a network would give for it."""
+    rng = np.random.default_rng(0)
+    alpha = figure(height, width)
+    room = cv2.resize(rng.integers(30, 220, (9, 16, 3)).astype(np.float32), (width, height))
+    rgb = alpha[..., None] * np.array([190.0, 140, 120]) + (1 - alpha[..., None]) * room
+    rgb = np.clip(rgb + rng.normal(0, 3, rgb.shape), 0, 255).astype(np.uint8)
+    color = ColorInfo("rgb", full_range=True) if PIXEL_FORMATS[format].rgb else ColorInfo()
+    frame = Frame(cpu.planes_from_rgb(rgb, format, color), format, 0, Fraction(1, 30), color=color)
+    return frame, Matte(cpu.resize(alpha, *NETWORK))
+
+
+def measure(function: Callable[[], Any], repeats: int = 40) -> float:
+    """Median CPU milliseconds of this thread for one call."""
+    function()
+    times = []
+    for _ in range(repeats):
+        began = time.thread_time()
+        function()
+        times.append(time.thread_time() - began)
+    return statistics.median(times) * 1e3
+
+
+def kernels(frame: Frame, matte: Matte) -> dict[str, Callable[[], Any]]:
+    """Every step with what it was chosen over."""
+    h, w = NETWORK
+    layout = frame.pixel_format
+    maximum = layout.maximum
+    luma = frame.planes[0]
+    small = cpu.small_planes(frame, h, w)
+    guide = small[0] / np.float32(maximum)
+    slope, offset = cpu.guided_coefficients(matte.alpha, guide, EPSILON, SNAP)
+    alpha, kinds = cpu.upsample_alpha(luma, slope, offset, maximum)
+    F, B = cpu.estimate_colors(small, matte.alpha, RADII)
+    planes = cpu.split_planes(frame)
+    behind = cpu.split_planes(parse_background("green")(frame, matte.alpha))
+    soft = float((kinds == reference.SOFT).mean())
+    print(f"{frame.width}x{frame.height} {frame.format}, network {w}x{h}, {soft:.1%} of tiles soft")
+
+    def all_planes(kernel: Callable[..., Array], *colors: Array) -> None:
+        for c in range(3):
+            chroma = layout.chroma if c else (0, 0)
+            kernel(planes[c], behind[c], alpha, kinds, *(x[c] for x in colors), chroma, maximum)
+
+    def opencv_upsampling() -> Array:
+        size = (frame.width, frame.height)
+        full_slope, full_offset = cv2.resize(slope, size), cv2.resize(offset, size)
+        values = full_slope * luma.astype(np.float32) * np.float32(1 / maximum) + full_offset
+        return np.clip(values * maximum + 0.5, 0, maximum).astype(luma.dtype)
+
+    def opencv_mix() -> None:
+        for c in range(3):
+            a = cv2.resize(alpha, planes[c].shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
+            a *= np.float32(1 / maximum)
+            cv2.blendLinear(planes[c], behind[c], a, 1 - a)
+
+    return {
+        "small_rgb": lambda: cpu.small_rgb(frame, h, w),
+        "small_planes": lambda: cpu.small_planes(frame, h, w),
+        "  cv2.resize INTER_AREA": lambda: [cv2.resize(p, (w, h), interpolation=cv2.INTER_AREA) for p in planes],
+        "guided_coefficients": lambda: cpu.guided_coefficients(matte.alpha, guide, EPSILON, SNAP),
+        "  NumPy definition": lambda: reference.guided_coefficients(matte.alpha, guide, EPSILON, SNAP),
+        "upsample_alpha": lambda: cpu.upsample_alpha(luma, slope, offset, maximum),
+        "  cv2.resize + NumPy": opencv_upsampling,
+        "estimate_colors": lambda: cpu.estimate_colors(small, matte.alpha, RADII),
+        "fuse_plane, all planes": lambda: all_planes(cpu.fuse_plane, F, B),
+        "mix_plane, all planes": lambda: all_planes(cpu.mix_plane),
+        "  cv2.blendLinear": opencv_mix if maximum == 255 else lambda: None,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--height", type=int, default=720)
+    parser.add_argument("--width", type=int, default=1280)
+    parser.add_argument("--format", default="yuv420p", choices=sorted(f for f in PIXEL_FORMATS if "gray" not in f))
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    frame, matte = example(options.height, options.width, options.format)
+    for name, function in kernels(frame, matte).items():
+        print(f"{name:28s}{measure(function, 5 if 'NumPy def' in name else 40):8.2f} ms")
+
+    rgb = cpu.small_rgb(frame, *NETWORK)
+    smooth = TemporalFilter()
+    _, state = smooth(matte, rgb, None)
+    whole = {"temporal": lambda: smooth(matte, rgb, state)}
+    for spec in ("green", "blur", "transparent"):
+        behind = parse_background(spec)
+        whole[f"Compositor, {spec}"] = lambda behind=behind: Compositor()(frame, matte, behind)
+    print()
+    for name, function in whole.items():
+        print(f"{name:28s}{measure(function):8.2f} ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,8 @@ Ground truth of every picture, by its number ``i`` of ``frames`` (see :func:`lum
 * the ground is dark grey, luma 40 (of 255; at 10 bits 4 x 40 + 1, which 8 bits cannot hold);
 * a disc of luma 220 and radius height / 6 stands with its centre at :func:`centre`: it goes from the left to
   the right in a straight line at 60 % of the height;
-* the upper left corner holds ``i`` in binary: 12 squares of 8 x 8 pixels, lowest bit first, white 235, black 16.
+* the upper left corner holds ``i`` in binary: 12 squares of 8 x 8 pixels, lowest bit first, white
+  235, black 16.
   Their place tells which way up the picture is, too;
 * chroma is neutral but for the disc, which is reddish: V 200, U 90.
 
@@ -67,7 +68,7 @@ def number(picture: np.ndarray, depth: int = 8) -> int:
 
 
 def found_centre(picture: np.ndarray, depth: int = 8) -> tuple[float, float]:
-    """The middle of the bright disc in a luma plane (h, w), as (x, y); the corner with the number is left out."""
+    """The middle of the bright disc in a luma plane (h, w), as (x, y), without the number's rows."""
     bright = (picture >> (depth - 8)) > 130
     bright[: CELL + 2] = False
     rows, columns = np.nonzero(bright)
@@ -162,7 +163,8 @@ def make_clip(
         if chapters:
             half = int(length * 500)
             out.set_chapters([
-                {"id": 1, "start": 0, "end": half, "time_base": Fraction(1, 1000), "metadata": {"title": "first"}},
+                {"id": 1, "start": 0, "end": half, "time_base": Fraction(1, 1000),
+                 "metadata": {"title": "first"}},
                 {"id": 2, "start": half, "end": 2 * half, "time_base": Fraction(1, 1000),
                  "metadata": {"title": "second"}},
             ])  # fmt: skip

@@ -18,10 +18,11 @@ SWS_OF_MATRIX = {"bt709": 1, "bt601": 5, "bt2020": 9, "rgb": 0}
 """swscale's own numbering of the same matrices (SWS_CS_*); 0 leaves an RGB frame alone."""
 
 RANGE_NAMES = {0: "unspecified", 1: "limited", 2: "full"}
-MATRIX_NAMES = {0: "rgb", 1: "bt709", 2: "unspecified", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
-                8: "ycgco", 9: "bt2020nc", 10: "bt2020c", 14: "ictcp"}  # fmt: skip
+MATRIX_NAMES = {0: "rgb", 1: "bt709", 2: "unspecified", 4: "fcc", 5: "bt470bg", 6: "smpte170m",
+                7: "smpte240m", 8: "ycgco", 9: "bt2020nc", 10: "bt2020c", 14: "ictcp"}  # fmt: skip
 PRIMARIES_NAMES = {1: "bt709", 2: "unspecified", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
-                   8: "film", 9: "bt2020", 10: "smpte428", 11: "dci-p3", 12: "display-p3", 22: "ebu3213"}  # fmt: skip
+                   8: "film", 9: "bt2020", 10: "smpte428", 11: "dci-p3",
+                   12: "display-p3", 22: "ebu3213"}  # fmt: skip
 TRANSFER_NAMES = {1: "bt709", 2: "unspecified", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m",
                   8: "linear", 11: "xvycc", 13: "srgb", 14: "bt2020-10", 15: "bt2020-12", 16: "pq",
                   17: "smpte428", 18: "hlg"}  # fmt: skip
@@ -55,7 +56,7 @@ def color_of(frame: VideoFrame, *, rgb: bool, full_range_default: bool, height: 
 
 
 def as_yuv(color: ColorInfo, height: int) -> ColorInfo:
-    """What an RGB picture becomes where only YUV can be stored: limited range, 601 or 709 by size, tagged so."""
+    """An RGB picture's colours where only YUV is stored: limited range, 601 or 709 by size, tagged so."""
     if color.matrix != "rgb":
         return color
     matrix = "bt709" if height >= HD_ROWS else "bt601"

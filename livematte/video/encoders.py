@@ -58,10 +58,11 @@ _X26X = (
 )
 
 ENCODERS: Mapping[str, Encoder] = {
-    # crf 18 is where x264 is called visually lossless; veryfast costs 12 ms a 720p frame, medium 31 (DESIGN.md).
+    # At crf 18 x264 is called visually lossless; a 720p frame costs 12 ms veryfast, 31 medium (DESIGN.md).
     "x264": Encoder("libx264", ("mp4", "mov", "matroska"), 18, (0, 51), "veryfast", _X26X, even=True),
     "x265": Encoder(
-        "libx265", ("mp4", "mov", "matroska"), 20, (0, 51), "fast", _X26X, {"x265-params": "log-level=error"}, even=True
+        "libx265", ("mp4", "mov", "matroska"), 20, (0, 51), "fast", _X26X,
+        {"x265-params": "log-level=error"}, even=True,
     ),
     "svt-av1": Encoder(
         "libsvtav1", ("mp4", "matroska", "webm"), 24, (1, 63), "8", tuple(map(str, range(14))), even=True
@@ -71,7 +72,8 @@ ENCODERS: Mapping[str, Encoder] = {
         {"b": "0", "row-mt": "1", "deadline": "good"}, alpha_in=("webm", "matroska"),
     ),
     "prores": Encoder(
-        "prores_ks", ("mov", "matroska"), None, (0, 0), "hq", ("proxy", "lt", "standard", "hq", "4444", "4444xq"),
+        "prores_ks", ("mov", "matroska"), None, (0, 0), "hq",
+        ("proxy", "lt", "standard", "hq", "4444", "4444xq"),
         {"vendor": "apl0"}, rgb_as=(0, 0), full_range=False, alpha_in=("mov", "matroska"),
     ),
     "ffv1": Encoder(
@@ -81,7 +83,8 @@ ENCODERS: Mapping[str, Encoder] = {
 }  # fmt: skip
 """Names as ``--codec`` takes them."""
 
-_ALIASES = {"h264": "x264", "libx264": "x264", "avc": "x264", "h265": "x265", "hevc": "x265", "libx265": "x265",
+_ALIASES = {"h264": "x264", "libx264": "x264", "avc": "x264", "h265": "x265", "hevc": "x265",
+            "libx265": "x265",
             "av1": "svt-av1", "svtav1": "svt-av1", "libsvtav1": "svt-av1", "libvpx-vp9": "vp9",
             "prores_ks": "prores"}  # fmt: skip
 _DEFAULT = {"mp4": "x264", "mov": "x264", "matroska": "x264", "webm": "vp9"}
@@ -148,10 +151,10 @@ def encoder_options(name: str, crf: int | None, preset: str | None, format: str)
 
 
 def choose_format(name: str, source: PixelFormat, height: int, width: int, *, alpha: bool) -> str:
-    """The encoder's own pixel format nearest to ``source``: exact if it has it, else the least that loses least.
+    """The encoder's pixel format nearest to ``source``: exact if it has it, else what loses least.
 
-    An odd size in an encoder that wants even ones goes to 4:4:4, which keeps every row and column; padding would
-    need cropping signalled in units of two and so cannot say an odd size at all.
+    An odd size in an encoder that wants even ones goes to 4:4:4, which keeps every row and column; padding
+    would need cropping, which is signalled in units of two and so cannot say an odd size at all.
 
     Raises:
         OutputError: none carries what is needed.
@@ -159,6 +162,8 @@ def choose_format(name: str, source: PixelFormat, height: int, width: int, *, al
     encoder = ENCODERS[name]
     supported = [format.name for format in Codec(encoder.library, "w").video_formats or ()]
     want = replace(source, alpha=alpha, interleaved=source.interleaved and not alpha)
+    if source.gray:
+        want = replace(want, gray=False, chroma=(1, 1))
     if source.rgb and encoder.rgb_as is not None:
         want = replace(want, rgb=False, chroma=encoder.rgb_as)
     if name == "vp9" and alpha:
@@ -175,7 +180,7 @@ def choose_format(name: str, source: PixelFormat, height: int, width: int, *, al
 
 
 def stored_as(name: str, info: SourceInfo, *, grey: bool, alpha: bool) -> tuple[str, ColorInfo, list[str]]:
-    """How frames of ``info`` are stored: the encoder's pixel format, what its numbers mean, what changes thereby.
+    """How frames of ``info`` are stored: the pixel format, what its numbers mean, what changes by it.
 
     Args:
         name: a key of ENCODERS.
@@ -209,7 +214,7 @@ def stored_as(name: str, info: SourceInfo, *, grey: bool, alpha: bool) -> tuple[
 def _candidates(supported: Iterable[str], want: PixelFormat) -> list[PixelFormat]:
     found = [PIXEL_FORMATS[name] for name in supported if name in PIXEL_FORMATS]
     return [
-        each for each in found if each.alpha == want.alpha and each.rgb == want.rgb
+        each for each in found if each.alpha == want.alpha and each.rgb == want.rgb and not each.gray
         and (not each.interleaved or want.interleaved)
     ]  # fmt: skip
 

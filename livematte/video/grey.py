@@ -24,9 +24,11 @@ def grey_color(color: ColorInfo) -> ColorInfo:
 
 
 def alpha_of(frame: Frame) -> tuple[Array, bool]:
-    """The plane that is the matte, (h, w), and whether it is full range: alpha, else luma (green of RGB)."""
+    """The matte's plane (h, w), and if it is full range: alpha or grey, else luma (of RGB green)."""
     if frame.pixel_format.alpha:
         return frame.planes[3], True
+    if frame.pixel_format.gray:
+        return frame.planes[0], True
     return frame.planes[0], frame.color.full_range or frame.pixel_format.rgb
 
 

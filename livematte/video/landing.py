@@ -37,7 +37,7 @@ def check_target(path: Path, source: str | Path | None = None) -> Path:
 
 def explain(error: BaseException, path: Path, frames: int | None = None) -> str:
     """One line for a failed write."""
-    # FFmpeg's own complaints reuse the system's numbers; only the file itself speaks of disks and permissions.
+    # FFmpeg's own complaints reuse the system's numbers; only the file itself speaks of disks.
     number = None if isinstance(error, av.error.FFmpegError) else getattr(error, "errno", None)
     so_far = f" after {frames} frames" if frames is not None else ""
     if number == errno.ENOSPC or (hasattr(errno, "EDQUOT") and number == errno.EDQUOT):
@@ -74,7 +74,7 @@ class Landing:
             ) from error
 
     def keep_partial(self) -> Path:
-        """The file was cut short: it keeps its target's name if that is free, else gets ``<stem>.partial<ext>``."""
+        """The file was cut short: it gets its target's name if that is free, else ``<stem>.partial<ext>``."""
         self.file.close()
         kept = self._target
         if kept.exists():
@@ -108,7 +108,7 @@ class WholeWrites:
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self.error: OSError | None = None
-        self._file = open(path, "w+b", buffering=0)
+        self._file = open(path, "w+b", buffering=0)  # noqa: SIM115 - closed by the muxer's owner
         self.seek, self.tell, self.close = self._file.seek, self._file.tell, self._file.close
 
     @property

@@ -1,4 +1,4 @@
-"""Opening a file for reading: what it may be, which stream is the video, and what is said when it is not one."""
+"""Opening a file for reading: what it may be, which stream is the video, what is said when there is none."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _why_not_opened(path: Path, error: Exception) -> str:
         with path.open("rb") as file:
             head = file.read(64)
         if head[4:8] in (b"ftyp", b"mdat", b"wide"):
-            return f"{path} is cut off: an MP4/MOV without its index ('moov') cannot be played; copy or record it again"
+            return f"{path} is cut off: an MP4/MOV without its index ('moov') cannot be played; copy it again"
     if isinstance(error, av.error.InvalidDataError):
         return f"{path} is not a media file, or its beginning is damaged"
     return f"{path} cannot be opened: {getattr(error, 'strerror', None) or error}"
@@ -127,7 +127,7 @@ def check_size(width: int, height: int, path: str | Path) -> None:
 
 
 def decoder_for(stream: VideoStream) -> VideoCodecContext:
-    """The decoder: multi-threaded, and libvpx where the stream carries alpha, which FFmpeg's own decoders drop."""
+    """The decoder, multi-threaded; libvpx where the stream has alpha, which FFmpeg's own decoders drop."""
     context = stream.codec_context
     library = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(context.codec.canonical_name)
     tags = {key.lower(): value for key, value in stream.metadata.items()}

@@ -97,7 +97,7 @@ def _turned(clockwise: int) -> Orientation:
 
 
 def exif_orientation(path: str | Path) -> int | None:
-    """The EXIF orientation (1-8) of a JPEG, None for any other file or where none is written (EXIF 2.3, 4.6.4)."""
+    """The EXIF orientation (1-8) of a JPEG, None for other files or where none is set (EXIF 2.3, 4.6.4)."""
     try:
         with open(path, "rb") as file:
             if file.read(2) != b"\xff\xd8":

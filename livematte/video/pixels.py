@@ -1,4 +1,4 @@
-"""Between FFmpeg's frames and arrays: views of planes, the nearest format, conversion with the right matrix."""
+"""Between FFmpeg's frames and arrays: views of planes, the nearest format, exact conversion."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def nearest_format(source: VideoFormat) -> str:
         InputError: raw sensor or hardware formats, which are no pictures yet.
     """
     name = RELABELLED.get(source.name, source.name)
-    if name in PIXEL_FORMATS:
+    if name in PIXEL_FORMATS and not PIXEL_FORMATS[name].gray:
         return name
     components = source.components
     if source.is_bayer or not components:
@@ -47,14 +47,19 @@ def nearest_format(source: VideoFormat) -> str:
     if source.is_rgb or source.has_palette or source.name == "xyz12le":
         return f"gbr{letter}p{suffix}"
     if colours <= 1:
-        return f"yuv{letter}420p{suffix}"
+        return _known(f"yuv{letter}420p{suffix}")
     # Asked at 16 x 16: how much smaller the chroma planes are.
     wide, high = (
         VideoFormat(source.name, 16, 16).chroma_width(16),
         VideoFormat(source.name, 16, 16).chroma_height(16),
     )
     subsampling = "444" if wide == 16 else "422" if high == 16 else "420"
-    return f"yuv{letter}{subsampling}p{suffix}"
+    return _known(f"yuv{letter}{subsampling}p{suffix}")
+
+
+def _known(format: str) -> str:
+    """FFmpeg's name, or the next finer format's: it has no 4:2:0 with alpha at 12 bits."""
+    return "yuva422p12le" if format == "yuva420p12le" else format
 
 
 def planes_of(frame: VideoFrame, format: str) -> tuple[Array, ...]:
@@ -89,12 +94,17 @@ def writable_planes(frame: VideoFrame, format: str) -> tuple[Array, ...]:
 
 
 def to_video_frame(frame: Frame, *, drop_alpha: bool = False) -> VideoFrame:
-    """A copy of ``frame`` in FFmpeg's hands, with time, duration and colour tags; alpha left out on request."""
+    """A copy of ``frame`` in FFmpeg's hands, with time, duration and tags; alpha left out on request."""
     name = frame.format
     if drop_alpha and frame.pixel_format.alpha:
         name = name.replace("yuva", "yuv").replace("gbrap", "gbrp")
+    planes = frame.planes
+    if _known(name) != name:
+        name = _known(name)
+        chroma = [np.repeat(plane, 2, axis=0)[: frame.height] for plane in planes[1:3]]
+        planes = (planes[0], *chroma, planes[3])
     out = VideoFrame(frame.width, frame.height, name)
-    for target, plane in zip(writable_planes(out, name), frame.planes, strict=False):
+    for target, plane in zip(writable_planes(out, name), planes, strict=False):
         np.copyto(target, plane)
     out.pts = frame.pts
     out.time_base = frame.time_base
@@ -107,7 +117,7 @@ def to_video_frame(frame: Frame, *, drop_alpha: bool = False) -> VideoFrame:
 
 
 class Converter:
-    """swscale kept ready for one conversion; takes over matrix and range exactly, threads left to the pipeline."""
+    """swscale kept ready for one conversion, exact in matrix and range, in the calling thread only."""
 
     def __init__(self) -> None:
         self._scaler = VideoReformatter()

@@ -17,9 +17,6 @@ from livematte.video import color as colors
 from livematte.video.orientation import Orientation
 from livematte.video.timing import has_arbitrary_clock
 
-STILL_CODECS = {"png", "mjpeg", "webp", "bmp", "tiff", "jpegls", "jpeg2000", "ppm", "pgm", "pam", "targa", "qoi",
-                "jpegxl", "av1", "hevc", "gif", "exr", "dpx"}  # fmt: skip
-
 
 def is_still(container: InputContainer, stream: VideoStream, path: str | Path) -> bool:
     """``container`` is one picture, not a video."""
@@ -30,10 +27,10 @@ def is_still(container: InputContainer, stream: VideoStream, path: str | Path) -
 
 
 def describe(
-    container: InputContainer, stream: VideoStream, frame: VideoFrame, color: ColorInfo, orientation: Orientation,
-    *, path: str | Path, origin: Fraction,
+    container: InputContainer, stream: VideoStream, frame: VideoFrame, color: ColorInfo,
+    orientation: Orientation, *, path: str | Path, origin: Fraction,
 ) -> dict[str, Any]:  # fmt: skip
-    """Codec, container, streams, turn, interlacing, bit rate, HDR: every value a str, int, float, bool, list or dict."""
+    """Codec, container, streams, turn, interlacing, bit rate, HDR, as values that JSON can hold."""
     context = stream.codec_context
     return {
         "path": str(path),

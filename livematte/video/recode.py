@@ -16,6 +16,10 @@ from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.stream import SubtitleStream
 
+TEXT_CODECS = {"subrip", "ass", "ssa", "mov_text", "webvtt", "text", "microdvd", "mpl2", "sami",
+               "realtext", "stl"}  # fmt: skip
+TEXT_OF_MUXER = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+
 
 class Recoder(Protocol):
     """Takes a source's packets and muxes what becomes of them."""
@@ -99,21 +103,6 @@ class RecodedAudio:
 class RecodedText:
     """Subtitles of text as the container's kind of text; styles survive as far as it knows them."""
 
-    _TEXT = {
-        "subrip",
-        "ass",
-        "ssa",
-        "mov_text",
-        "webvtt",
-        "text",
-        "microdvd",
-        "mpl2",
-        "sami",
-        "realtext",
-        "stl",
-    }
-    _KIND = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
-
     def __init__(self, output: OutputContainer, source: SubtitleStream, codec: str) -> None:
         self.codec = codec
         self._output, self._source = output, source
@@ -129,9 +118,9 @@ class RecodedText:
     @classmethod
     def if_text(cls, output: OutputContainer, source: SubtitleStream, muxer: str) -> RecodedText | None:
         """None for subtitles that are pictures."""
-        if source.codec_context.codec.canonical_name not in cls._TEXT:
+        if source.codec_context.codec.canonical_name not in TEXT_CODECS:
             return None
-        return cls(output, source, cls._KIND[muxer])
+        return cls(output, source, TEXT_OF_MUXER[muxer])
 
     def take(self, packet: Packet[Stream], shift: Fraction) -> None:
         """One line of text, with its time and length."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -22,14 +23,18 @@ from livematte.video.timing import origin_of
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
-_STALE = ("encoder", "major_brand", "minor_version", "compatible_brands", "rotate", "vendor_id", "duration", "bps",
-          "number_of_frames", "number_of_bytes", "alpha_mode")  # fmt: skip
+_STALE = ("encoder", "major_brand", "minor_version", "compatible_brands", "rotate", "vendor_id", "duration",
+          "bps", "number_of_frames", "number_of_bytes", "alpha_mode")  # fmt: skip
 """Tags that describe the old file's making, not its content."""
 
 
-_QUICKTIME = {"deu": "ger", "fre": "fra", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice", "zho": "chi",
-              "sqi": "alb", "rum": "ron", "cze": "ces", "slo": "slk"}  # fmt: skip
+_QUICKTIME = {"deu": "ger", "fre": "fra", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice",
+              "zho": "chi", "sqi": "alb", "rum": "ron", "cze": "ces", "slo": "slk"}  # fmt: skip
 """FFmpeg's table of QuickTime's languages has these three letters for them."""
+
+
+_GAP = b"\0\0"
+"""An MP4's empty subtitle between two others; the muxer writes its own."""
 
 
 def lasting(metadata: dict[str, str]) -> dict[str, str]:
@@ -73,9 +78,10 @@ class CopiedStreams:
                 self._ways[stream.index] = way
         self._packets: Iterator[Packet[Stream]] = iter(())
         self._next: Packet[Stream] | None = None
+        self._late: list[Packet[Stream]] = []
 
     def start(self, shift: Fraction, *, trimmed: bool) -> None:
-        """Begin, with ``shift`` seconds taken off every time; ``trimmed`` leaves out what is earlier than that.
+        """Begin, with ``shift`` seconds taken off every time; ``trimmed`` leaves out what is earlier.
 
         Called before the first packet is muxed.
         """
@@ -85,34 +91,48 @@ class CopiedStreams:
         if not self._ways:
             return
         if self._begin is not None:
-            try:
+            # Where seeking fails it is read from the beginning; earlier packets are left out anyway.
+            with contextlib.suppress(av.error.FFmpegError):
                 self._input.seek(max(0, int((self._begin - 1) * 1_000_000)))
-            except av.error.FFmpegError:
-                pass  # read from the beginning; earlier packets are left out below
         self._packets = self._input.demux(*[self._input.streams[index] for index in self._ways])
         self._advance()
         ahead = self._next
         if self._muxer in ("matroska", "webm") and ahead is not None and ahead.pts is not None:
             early = shift - ahead.pts * ahead.time_base
             opus = ahead.stream.type == "audio" and ahead.stream.codec_context.name in ("opus", "libopus")
-            if early > 0 and self._begin is None and not opus:  # Opus says its lead-in, other sound cannot
+            if early > 0 and self._begin is None and not opus:  # Opus says its lead-in
                 # MP4 hides an encoder's lead-in by an edit list; Matroska has none and no negative times.
-                told = f"all times are {round(early * 1000)} ms later: the sound's lead-in begins at 0 in Matroska"
+                told = f"all times are {round(early * 1000)} ms later: Matroska plays the sound's lead-in"
                 self.notes.append(told)
 
     def mux_until(self, seconds: Fraction | None) -> None:
-        """Mux everything that is decoded up to ``seconds`` on the output's clock; None is all that is left."""
+        """Mux all that is due up to ``seconds`` on the output's clock; None is all that is left."""
         while self._next is not None:
             packet = self._next
             stamp = packet.dts if packet.dts is not None else packet.pts
             if seconds is not None and stamp is not None and stamp * packet.time_base - self._shift > seconds:
                 return
             if self._kept(packet):
-                self._ways[packet.stream_index].take(packet, self._shift)
+                if self._muxer in ("mp4", "mov") and packet.stream.type == "subtitle":
+                    if bytes(packet) != _GAP:
+                        self._late.append(packet)
+                else:
+                    self._ways[packet.stream_index].take(packet, self._shift)
             self._advance()
         if seconds is None:
+            self.mux_text()
             for way in self._ways.values():
                 way.finish()
+
+    def mux_text(self) -> None:
+        """Mux the subtitles that were held back; nothing but these may follow.
+
+        FFmpeg 8 gives text wrong times, or ends the process, where an MP4's pieces divide it.
+        A few bytes a line, it all goes into the last piece.
+        """
+        for packet in self._late:
+            self._ways[packet.stream_index].take(packet, self._shift)
+        self._late.clear()
 
     def close(self) -> None:
         """Let go of the source."""
@@ -134,10 +154,9 @@ class CopiedStreams:
         if self._end is not None and begins >= self._end:
             return False
         # Text that is still to be read at the cut stays; sound begins with its first whole packet.
-        return (
-            self._begin is None
-            or (ends if isinstance(packet.stream, SubtitleStream) else begins) >= self._begin
-        )
+        if isinstance(packet.stream, SubtitleStream):
+            return self._begin is None or ends > self._begin
+        return self._begin is None or begins >= self._begin
 
     def _way(self, stream: Stream) -> Recoder | None:
         label = f"{stream.type} stream {stream.index}"

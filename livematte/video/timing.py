@@ -28,7 +28,7 @@ def has_arbitrary_clock(container: InputContainer) -> bool:
 
 
 class Clock:
-    """Gives each decoded frame its pts: its own, else its dts, else one step after the last; always rising."""
+    """Gives each frame its pts: its own, else its dts, else one step after the last; always rising."""
 
     def __init__(self, time_base: Fraction, rate: Fraction | None, note: Callable[[str], None]) -> None:
         self._step = max(1, round(1 / (rate * time_base))) if rate else 1

@@ -1,4 +1,4 @@
-"""A video file as a Sink: the frames encoded, everything else of the source taken along, safe against a cut."""
+"""A video file as a Sink: frames encoded, all else of the source taken along, safe against a cut."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ from livematte.errors import OutputError, UsageError
 from livematte.frame import Frame
 from livematte.protocols import SourceInfo
 from livematte.video.encoders import (
-    ALPHA_ADVICE, CONTAINERS, ENCODERS, choose_encoder, encoder_options, stored_as,
+    ALPHA_ADVICE,
+    CONTAINERS,
+    ENCODERS,
+    choose_encoder,
+    encoder_options,
+    stored_as,
 )  # fmt: skip
 from livematte.video.grey import grey_of
 from livematte.video.images import STILLS, ImageSequenceSink, write_image
@@ -33,18 +38,30 @@ __all__ = ["FileSink", "open_sink", "playable_frames", "write_image"]
 
 Kind = Literal["picture", "alpha", "foreground"]
 
-_FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "2000000"}
-"""MP4 and MOV in pieces of 2 s that play if the file is cut short; at the end it becomes an ordinary file."""
+_FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov+frag_keyframe"}
+"""MP4 and MOV in pieces that play if the file is cut short; at the end it becomes an ordinary file.
 
-_COMMON_TAGS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright",
-                "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords",
-                "creation_time", "make", "model", "location", "track", "encoder", "timecode"}  # fmt: skip
+A piece is from key frame to key frame: pieces cut by time (frag_duration) gave some sound packets of a stream
+that begins late the time of their neighbour, and min_frag_duration ended the process (FFmpeg 8.1.2).
+"""
+
+_KEY_FRAMES = 2
+"""Seconds between key frames at most: what a killed render loses, and how finely the file can be sought."""
+
+_INTERLEAVE = {"max_interleave_delta": "2000000"}
+"""Microseconds a sparse stream (subtitles) may hold the others back from the disk; FFmpeg's own are 10 s."""
+
+_COMMON_TAGS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre",
+                "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id",
+                "network", "keywords", "creation_time", "make", "model", "location", "track", "encoder",
+                "timecode"}  # fmt: skip
 
 
 def open_sink(
-    path: str | Path, info: SourceInfo, *, kind: Kind = "picture", alpha: bool = False, codec: str | None = None,
-    crf: int | None = None, preset: str | None = None, copy_streams_from: str | Path | None = None,
-    start: float | None = None, end: float | None = None, threads: int = 0,
+    path: str | Path, info: SourceInfo, *, kind: Kind = "picture", alpha: bool = False,
+    codec: str | None = None, crf: int | None = None, preset: str | None = None,
+    copy_streams_from: str | Path | None = None, start: float | None = None,
+    end: float | None = None, threads: int = 0,
 ) -> FileSink | ImageSequenceSink:  # fmt: skip
     """Open a file to write frames to.
 
@@ -52,8 +69,8 @@ def open_sink(
         path: ``.mp4``, ``.m4v``, ``.mov``, ``.mkv``, ``.webm``; ``frames/%06d.png``, or ``frames/`` with its
             slash, for a folder of PNG.
         info: of the frames that will be written: size, format, time base, rate, colour.
-        kind: 'picture' and 'foreground' write the frames' colours; 'alpha' writes their alpha plane (their luma
-            where they have none) as a grey video in limited range, so that any editor shows 0 as black and 1 as white.
+        kind: 'picture' and 'foreground' write the frames' colours; 'alpha' writes their alpha plane (their
+            luma where they have none) as a grey video in limited range: any editor shows 0 black and 1 white.
         alpha: carry straight alpha along; the frames have an alpha plane (yuva…, gbrap…).
         codec, crf, preset: see encoders.ENCODERS; by default x264 ``veryfast`` crf 18, WebM VP9, alpha
             ProRes 4444 (.mov), VP9 (.webm), FFV1 (.mkv).
@@ -122,7 +139,7 @@ class FileSink:
         self._converter = Converter()
         self._format, self._color, told = stored_as(encoder, info, grey=kind == "alpha", alpha=alpha)
         self.notes += told
-        options = dict(_FRAGMENTS) if muxer in ("mp4", "mov") else {}
+        options = _INTERLEAVE | (_FRAGMENTS if muxer in ("mp4", "mov") else {})
         self._container: OutputContainer | None = av.open(
             landing.file, "w", format=muxer, container_options=options, buffer_size=1 << 17
         )
@@ -157,6 +174,8 @@ class FileSink:
             context.color_primaries, context.color_trc = color.primaries, color.transfer
             context.color_range = 2 if color.full_range else color.range_tag
             context.thread_count = threads
+            if ENCODERS[self._encoder].crf is not None:
+                context.gop_size = max(12, round(_KEY_FRAMES * (info.average_rate or 25)))
             if self._encoder == "x265" and self._muxer in ("mp4", "mov"):
                 context.codec_tag = "hvc1"  # Apple's players take no other
             if self._alpha and self._encoder == "vp9":
@@ -197,7 +216,7 @@ class FileSink:
         self.frames += 1
 
     def _begin(self, first: int) -> None:
-        """Times begin at 0 where the source was cut, or where its clock begins anywhere; else they are kept."""
+        """Times begin at 0 where the source was cut or its clock begins anywhere; else they are kept."""
         if self._trimmed:
             self._shift = first
         elif self._info.details.get("arbitrary_clock"):
@@ -232,11 +251,12 @@ class FileSink:
         if self._copied is not None:
             if whole:
                 self._copied.mux_until(None)
+            self._copied.mux_text()
             self.notes += [line for line in self._copied.notes if line not in self.notes]
         self._container.close()
 
     def close(self) -> None:
-        """Finish the file and put it in its place; after a failed write, or without a frame, as :meth:`abort`.
+        """Finish the file and put it in its place; after a failed write or without a frame as :meth:`abort`.
 
         Raises:
             OutputError: it could not be finished; what there is has been kept.

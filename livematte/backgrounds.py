@@ -328,11 +328,11 @@ class Blur:
         sigma = self.strength * frame.height / 720
         scale = min(1.0, _WORKING_SIGMA / sigma)
         h, w = (max(1, round(n * scale)) for n in frame.size)
-        codes = np.moveaxis(cpu.small_planes(frame, h, w), 0, -1)
+        codes = cpu.small_planes(frame, h, w)
         blurred = blur_room(codes, self._person(alpha, h, w), min(sigma, _WORKING_SIGMA))
         maximum = frame.pixel_format.maximum
         planes = []
-        for plane, values in zip(cpu.split_planes(frame), cv2.split(blurred), strict=False):
+        for plane, values in zip(cpu.split_planes(frame), blurred, strict=False):
             small = np.clip(np.rint(values), 0, maximum).astype(plane.dtype)
             planes.append(cv2.resize(small, plane.shape[::-1], interpolation=cv2.INTER_LINEAR))
         opaque = (np.full_like(frame.planes[3], maximum),) if frame.pixel_format.alpha else ()
@@ -341,7 +341,7 @@ class Blur:
     @staticmethod
     def _person(alpha: Array, h: int, w: int) -> Array:
         """Alpha a little wider than it is, at the working size: what is half a person is no background."""
-        wider = cv2.dilate(np.asarray(alpha, np.float32), np.ones((3, 3), np.uint8))
+        wider = cv2.dilate(np.asarray(alpha, np.float32), np.ones((5, 5), np.uint8))
         return cpu.resize(np.minimum(wider * 4, 1), h, w)
 
     def close(self) -> None:
@@ -352,26 +352,23 @@ def blur_room(picture: Array, person: Array, sigma: float) -> Array:
     """Gaussian means over background pixels only.
 
     Args:
-        picture: (h, w, 3) float32.
+        picture: (3, h, w) float32.
         person: (h, w) float32 in [0, 1].
         sigma: standard deviation in pixels.
 
     Returns:
-        (h, w, 3) float32. Where no background lies within reach, ever wider means fill in.
+        (3, h, w) float32. Where no background lies within reach, ever wider means fill in.
     """
-    room = 1 - person
-    weighted = np.dstack([picture * room[..., None], room])
-    near = cv2.GaussianBlur(weighted, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    # Each coarser mean counts only as far as the finer one saw no room.
-    total, weight = near[..., :3], near[..., 3:]
     h, w = person.shape
-    coarse = weighted
-    while min(coarse.shape[:2]) > 3:
-        third = (coarse.shape[1] // 3, coarse.shape[0] // 3)
-        coarse = cv2.resize(coarse, third, interpolation=cv2.INTER_AREA)
-        wide = cv2.resize(coarse, (w, h), interpolation=cv2.INTER_LINEAR)
-        missing = np.clip(1 - weight * 20, 0, 1) * np.float32(0.05)
-        total, weight = total + wide[..., :3] * missing, weight + wide[..., 3:] * missing
-    everywhere = weighted.mean((0, 1)) if float(room.max()) > 1e-3 else np.append(picture.mean((0, 1)), 1)
-    total, weight = total + everywhere[:3] * np.float32(1e-5), weight + everywhere[3] * np.float32(1e-5)
-    return np.asarray(total / np.maximum(weight, 1e-9), np.float32)
+    room = 1 - person
+    weighted = cv2.merge([plane * room for plane in picture] + [room])
+    near = cv2.GaussianBlur(weighted, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    # Each wider mean weighs a thousandth of the one before: it counts where that saw no room.
+    wide = cv2.resize(weighted, (-(-w // 4), -(-h // 4)), interpolation=cv2.INTER_AREA)
+    widest = cv2.resize(wide, (min(4, wide.shape[1]), min(4, wide.shape[0])), interpolation=cv2.INTER_AREA)
+    everywhere = np.array([*picture.mean((1, 2)), 1], np.float32)
+    widest = widest + everywhere * np.float32(1e-3)
+    wide = cv2.scaleAdd(cv2.resize(widest, wide.shape[1::-1]), 1e-3, wide)
+    near = cv2.scaleAdd(cv2.resize(wide, (w, h)), 1e-3, near)
+    *sums, weight = cv2.split(near)
+    return np.stack([cv2.divide(total, weight) for total in sums])

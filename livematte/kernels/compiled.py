@@ -8,7 +8,9 @@ from typing import Any, TypeVar, cast
 import numba
 
 _RELAXED = {"nnan", "nsz", "arcp", "contract"}
-"""What may be assumed of floats: no NaN, no signed zero; multiply and add may be one step. Sums keep their order."""
+"""What may be assumed of floats: no NaN, no signed zero; multiply and add may be one step. Sums keep their
+order.
+"""
 
 F = TypeVar("F", bound=Callable[..., Any])
 

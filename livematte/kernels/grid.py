@@ -80,4 +80,5 @@ def area_table(n_in: int, n_out: int) -> tuple[NDArray[np.uint32], NDArray[np.fl
     weights = area_weights(n_in, n_out)
     taps = int((weights > 0).sum(1).max())
     first = np.minimum((weights > 0).argmax(1), n_in - taps).astype(np.uint32)
-    return first, np.take_along_axis(weights, first[:, None].astype(np.int64) + np.arange(taps), 1).astype(np.float32)
+    return first, np.take_along_axis(weights, first[:, None].astype(np.int64) + np.arange(taps),
+    1).astype(np.float32)

@@ -256,7 +256,8 @@ def fuse_plane(
 ) -> None:
     """αF + (1-α)·behind; with ``straight`` F itself where α > 0, and behind elsewhere.
 
-    Where α is 1 the equation gives back the picture, where it is 0 what is behind: to the code, without branches.
+    Where α is 1 the equation gives back the picture, where it is 0 what is behind: to the code, without
+    branches.
     """
     height, width = size
     v, h = chroma

@@ -197,7 +197,8 @@ def window_sums(products: Any, y: int, radius: int, tall: Any, sums: Any) -> Non
 def blur_fusion(
     products: Any, planes: Any, alpha: Any, radius: int, kinds: Any, fuse: bool, F: Any, B: Any
 ) -> None:
-    """One pass where ``kinds`` is SOFT: window means F̂, B̂, and with ``fuse`` their fusion; F, B are kept elsewhere.
+    """One pass where ``kinds`` is SOFT: window means F̂, B̂, and with ``fuse`` their fusion; F, B are kept
+    elsewhere.
 
     ``products`` is what :func:`weighted_colors` made of the colours so far, with a margin of ``radius``.
     """

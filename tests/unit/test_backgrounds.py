@@ -217,7 +217,7 @@ def red_person_in_a_blue_room(size: tuple[int, int] = (180, 320)) -> tuple[Frame
     return Frame(planes, "yuv420p", 0, TICK, color=color), alpha
 
 
-@pytest.mark.parametrize("strength", [2, 20, 80])
+@pytest.mark.parametrize("strength", [2, 6, 20, 80])
 def test_blur_does_not_bleed(strength: float) -> None:
     frame, alpha = red_person_in_a_blue_room()
     made = cpu.to_rgb(Blur(strength)(frame, cpu.resize(alpha, 45, 80))).astype(int)

@@ -120,6 +120,7 @@ def test_full_matte_is_the_alpha_and_straight_colour_at_full_size() -> None:
     full = Compositor().full_matte(frame, Matte(cpu.resize(truth, 24, 24)))
     assert full.alpha.shape == (96, 96)
     assert full.alpha.dtype == np.float32
+    assert full.foreground is not None
     assert full.foreground.shape == (96, 96, 3)
     assert np.abs(full.foreground[48, 48] - np.array([220, 40, 40]) / 255).max() < 0.02
 

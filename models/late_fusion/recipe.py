@@ -41,6 +41,7 @@ from livematte.training.checkpoints import (
     save_checkpoint,
 )
 from livematte.training.data import PeopleStore, pack
+from livematte.training.parallel import join_workers
 
 SIZES = {
     "small": ((96, 160), (128, 128), (160, 96)),
@@ -88,7 +89,7 @@ def live_config(scale: float, seed: int = 1) -> Config:
         0.998,
         (
             Step("segmentation-small", n(2400), "small", 16, 5e-4, 2.5e-3, 1),
-            Step("segmentation", n(480), "large", 12, 2e-4, 1.5e-3, 1),
+            Step("segmentation", n(1125), "large", 12, 2e-4, 1.5e-3, 1),
             Step("fusion", n(100), "large", 12, 5e-4, 1.5e-3, 1),
             Step("joint", n(850), "large", 12, 5e-6, 1e-3, 1),
         ),
@@ -202,8 +203,11 @@ def sample_sheet(network: LateFusion, store: PeopleStore, path: Path, count: int
 
 def train(config: Config, data: Path, out: Path, cache: Path) -> None:
     """Run, or go on with, a training whose state is in ``out``."""
+    workers = join_workers()
     out.mkdir(parents=True, exist_ok=True)
-    pack(data, cache)
+    if workers.first:
+        pack(data, cache)
+    workers.wait()
     people, held_out = PeopleStore(cache), PeopleStore(cache, validation=True)
     torch.manual_seed(config.seed)
     network = build(config.model, imagenet_file())
@@ -218,7 +222,8 @@ def train(config: Config, data: Path, out: Path, cache: Path) -> None:
         network.load_state_dict({k[8:]: v for k, v in resumed.items() if k.startswith("network.")})
         average.tensors = {k[8:]: v for k, v in resumed.items() if k.startswith("average.")}
         average.steps = facts["averaged"]
-    (out / "config.json").write_text(json.dumps(asdict(config), indent=1))
+    if workers.first:
+        (out / "config.json").write_text(json.dumps(asdict(config), indent=1))
     log = open(out / "log.jsonl", "a", buffering=1)  # noqa: SIM115
 
     for number, step in enumerate(config.steps):
@@ -243,31 +248,35 @@ def train(config: Config, data: Path, out: Path, cache: Path) -> None:
                 group["lr"] = rate * group["factor"]
             rng = np.random.default_rng((config.seed, number, iteration))
             height, width = SIZES[step.sizes][int(rng.integers(len(SIZES[step.sizes])))]
-            pictures = [training_picture(rng, people, height, width) for _ in range(step.batch)]
+            rng = np.random.default_rng((config.seed, number, iteration, workers.rank))
+            share = workers.share(step.batch)
+            pictures = [training_picture(rng, people, height, width) for _ in range(share)]
             rgb, alpha = (torch.from_numpy(a) for a in as_batch(pictures))
             loss = step_loss(step, network, rgb.to(memory_format=torch.channels_last), alpha)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            workers.mean_gradients(network.parameters())
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimizer.step()
             average.update(network)
             total += float(loss.detach())
             done = iteration + 1
-            if done % 50 == 0:
+            if done % 50 == 0 and workers.first:
                 speed = step.batch * (done - first) / (time.monotonic() - began)
                 row = {"step": step.name, "iteration": done, "loss": total / 50, "crops_s": round(speed, 2)}
                 total = 0.0
                 print(row, flush=True)
                 log.write(json.dumps(row) + "\n")
-            if done % 200 == 0 or done == step.iterations:
+            if workers.first and (done % 200 == 0 or done == step.iterations):
                 tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
                 tensors |= {f"average.{k}": v for k, v in average.tensors.items()}
                 tensors |= optimizer_tensors(optimizer)
                 facts = {"step": number, "iteration": done, "averaged": average.steps}
                 save_checkpoint(state, tensors, facts)
             if done % 400 == 0 or done == step.iterations:
-                judge(config, average, held_out, out, step.name, done, log)
-                enter(step, network)
+                if workers.first:
+                    judge(config, average, held_out, out, step.name, done, log)
+                workers.wait()
         average.steps = max(average.steps, 10)
     log.close()
 

@@ -1,0 +1,58 @@
+"""Several processes that train one network, each on its share of the batch.
+
+Started by ``torchrun --standalone --nproc-per-node N -m <recipe>``; alone without it. Two processes of one
+thread each use a two-core machine better than one process of two threads, because a picture is made and a small
+layer is computed on one core anyway.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed
+
+
+@dataclass(frozen=True)
+class Workers:
+    """This process among those that train together."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes logs and checkpoints."""
+        return self.rank == 0
+
+    def share(self, batch: int) -> int:
+        """How many pictures of a batch this process takes."""
+        return batch // self.count + (self.rank < batch % self.count)
+
+    def mean_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Replace every gradient by its mean over the processes."""
+        if self.count == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([g.reshape(-1) for g in gradients])
+        distributed.all_reduce(flat)
+        flat /= self.count
+        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def wait(self) -> None:
+        """Until every process is here: while the first one validates, the others must not run ahead."""
+        if self.count > 1:
+            distributed.barrier()
+
+
+def join_workers() -> Workers:
+    """Join the processes that ``torchrun`` started; each gets its share of the processor's threads."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        return Workers()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
+    distributed.init_process_group("gloo")
+    return Workers(int(os.environ["RANK"]), count)

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from livematte.composite import Compositor
 from livematte.frame import Array, Frame, Matte
 from livematte.kernels.cpu import small_rgb
-from livematte.protocols import Background, Model, Sink, Source
+from livematte.protocols import AheadModel, Background, Model, PendingMatte, Sink, Source
 from livematte.temporal import TemporalFilter
 
 T = TypeVar("T")
@@ -124,15 +124,48 @@ class Matting:
         """The small RGB picture that the model sees, (h, w, 3) uint8."""
         return small_rgb(frame, *self._model.input_size(frame.height, frame.width))
 
-    def __call__(self, frame: Frame, rgb: Array) -> Matte:
-        """The calmed matte of ``frame``, at the size of ``rgb``."""
+    @property
+    def in_flight(self) -> int:
+        """How many frames to :meth:`begin` before the first is finished."""
+        return self._model.in_flight if isinstance(self._model, AheadModel) else 1
+
+    def begin(self, rgb: Array) -> PendingMatte | None:
+        """Let the model start on a picture, where it can work ahead."""
+        return self._model.submit(rgb) if isinstance(self._model, AheadModel) else None
+
+    def __call__(self, frame: Frame, rgb: Array, begun: PendingMatte | None = None) -> Matte:
+        """The calmed matte of ``frame``, at the size of ``rgb``. Frames come in order."""
         if frame.keyframe_hint or frame.size != self._size:
             self._state = self._smooth = None
             self._size = frame.size
-        matte, self._state = self._model(rgb, self._state)
+        if begun is not None:
+            matte = begun.result()
+        else:
+            matte, self._state = self._model(rgb, self._state)
         calm: Matte
         calm, self._smooth = self._temporal(matte, rgb, self._smooth)
         return calm
+
+
+class _Ahead:
+    """The model's stage: keeps as many pictures under way as the model takes, gives mattes in order."""
+
+    def __init__(self, matting: Matting) -> None:
+        self._matting = matting
+        self._begun: deque[tuple[_Work, PendingMatte | None]] = deque()
+
+    def __call__(self, work: _Work) -> list[_Work]:
+        """Take one frame in; give the frames that are done."""
+        self._begun.append((work, self._matting.begin(work.rgb)))
+        return [self._next()] if len(self._begun) >= self._matting.in_flight else []
+
+    def rest(self) -> list[_Work]:
+        """What is still under way when no frame comes any more."""
+        return [self._next() for _ in range(len(self._begun))]
+
+    def _next(self) -> _Work:
+        work, begun = self._begun.popleft()
+        return _Work(work.frame, work.rgb, self._matting(work.frame, work.rgb, begun))
 
 
 class _Pipeline:
@@ -152,8 +185,14 @@ class _Pipeline:
         self._threads.append(thread)
         thread.start()
 
-    def stage(self, name: str, inbox: Channel[Any], work: Callable[[Any], Any]) -> Channel[Any]:
-        """Run ``work`` on everything from ``inbox``; gives the channel with the results."""
+    def stage(
+        self,
+        name: str,
+        inbox: Channel[Any],
+        work: Callable[[Any], list[Any]],
+        rest: Callable[[], list[Any]] = list,
+    ) -> Channel[Any]:
+        """Run ``work`` on everything from ``inbox`` and ``rest`` at its end; gives the channel of results."""
         outbox: Channel[Any] = Channel()
         clock = self.stats.stages[name]
 
@@ -161,10 +200,13 @@ class _Pipeline:
             try:
                 for item in inbox:
                     began = time.perf_counter()
-                    result = work(item)
+                    results = work(item)
                     clock.add(began)
-                    if not outbox.put(result):
+                    if not all(outbox.put(result) for result in results):
                         break
+                else:
+                    for result in rest():
+                        outbox.put(result)
             except BaseException as error:
                 self.fail(error)
             finally:
@@ -240,9 +282,10 @@ def render(
     whole = False
     try:
         decoded = _decode(pipeline, source, matting, stop)
-        matted = pipeline.stage("model", decoded, lambda w: _Work(w.frame, w.rgb, matting(w.frame, w.rgb)))
+        ahead = _Ahead(matting)
+        matted = pipeline.stage("model", decoded, ahead, ahead.rest)
         finished = pipeline.stage(
-            "composite", matted, lambda w: compositor(w.frame, w.matte, background, want)
+            "composite", matted, lambda w: [compositor(w.frame, w.matte, background, want)]
         )
         clock = stats.stages["encode"]
         for composed in finished:

@@ -73,6 +73,28 @@ class Model(Protocol):
         ...
 
 
+class PendingMatte(Protocol):
+    """A matte under way."""
+
+    def result(self) -> Matte:
+        """Wait for it; once only."""
+        ...
+
+
+@runtime_checkable
+class AheadModel(Model, Protocol):
+    """A model without state that works on several pictures side by side."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many pictures to keep under way for full speed."""
+        ...
+
+    def submit(self, rgb: Array) -> PendingMatte:
+        """Begin a picture and return at once; mattes are fetched in the order of the pictures."""
+        ...
+
+
 @runtime_checkable
 class Background(Protocol):
     """What is put behind people."""

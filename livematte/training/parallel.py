@@ -1,8 +1,8 @@
 """Several processes that train one network, each on its share of the batch.
 
 Started by ``torchrun --standalone --nproc-per-node N -m <recipe>``; alone without it. Two processes of one
-thread each use a two-core machine better than one process of two threads, because a picture is made and a small
-layer is computed on one core anyway.
+thread each use a two-core machine better than one process of two threads, because making a picture and
+computing a small layer take one core anyway.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Workers:
         flat = torch.cat([g.reshape(-1) for g in gradients])
         distributed.all_reduce(flat)
         flat /= self.count
-        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
 
     def wait(self) -> None:

@@ -195,6 +195,32 @@ def test_a_model_keeps_its_state_within_a_shot() -> None:
     assert (model.calls, model.shots) == (9, 1)
 
 
+def test_a_model_that_works_ahead_keeps_order_and_loses_nothing() -> None:
+    class Later:
+        def __init__(self, model: WorksAhead, rgb: Array) -> None:
+            self._model, self._rgb = model, rgb
+
+        def result(self) -> Matte:
+            self._model.under_way -= 1
+            return Matte(np.full(self._rgb.shape[:2], self._rgb[0, 0, 0] / 255, np.float32))
+
+    class WorksAhead(EverythingIsForeground):
+        in_flight = 3
+        under_way = most = 0
+
+        def submit(self, rgb: Array) -> Later:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            return Later(self, rgb)
+
+    model, alphas = WorksAhead(), ListSink()
+    render(GreySource(20), model, black(), [Output(alphas, "alpha")], temporal=TemporalFilter("off"))
+    assert [pts for pts, _ in alphas.frames] == [n * n for n in range(20)]
+    values = [alpha for _, alpha in alphas.frames]
+    assert values == sorted(values) and len(set(values)) == 20, "each frame has the matte of its own picture"
+    assert model.most == 3 and model.under_way == 0
+
+
 def test_mattes_gives_full_size_alpha_with_each_frame() -> None:
     source = GreySource(4)
     pairs = list(mattes(source, EverythingIsForeground(), temporal=TemporalFilter("off")))

@@ -1,0 +1,38 @@
+"""Compiled loops start late, and also where nothing can be written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+
+def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_numba_is_not_imported_before_the_first_picture() -> None:
+    done = run(
+        "import sys\n"
+        "import livematte.composite, livematte.backgrounds, livematte.temporal\n"
+        "assert 'numba' not in sys.modules"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_a_place_for_the_cache_it_still_compiles() -> None:
+    """Numba asks its locators for a folder that can be written; here none of them has one."""
+    done = run(
+        "from numba.core import caching\n"
+        "caching.CacheImpl._locator_classes = []\n"
+        "import numpy as np\n"
+        "from livematte.kernels import cpu\n"
+        "assert cpu.soft_cells(np.ones((3, 3), np.float32), 0.1, 1).tolist() == [[1] * 3] * 3\n"
+    )
+    assert done.returncode == 0, done.stderr

@@ -11,9 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from livematte.api import Progress, RenderReport, image, load_model, mattes, render
+    from livematte.api import RenderReport, image, load_model, mattes, render
     from livematte.errors import LivematteError
     from livematte.frame import ColorInfo, Frame, Matte
+    from livematte.progress import Progress
 
 __all__ = [
     "ColorInfo",
@@ -39,6 +40,7 @@ _HOMES = {
     "Frame": "frame",
     "Matte": "frame",
     "LivematteError": "errors",
+    "Progress": "progress",
 }
 
 

@@ -17,7 +17,8 @@ from livematte.composite import Compositor
 from livematte.defaults import DEFAULT_BACKGROUND, DEFAULT_MODEL
 from livematte.errors import InputError, LivematteError, UsageError
 from livematte.frame import Frame, Matte
-from livematte.protocols import Background, Model, SourceInfo
+from livematte.progress import Meter, Progress
+from livematte.protocols import Background, Model
 from livematte.temporal import TemporalFilter
 from livematte.video.reader import FileSource, open_video
 from livematte.video.writer import Kind, open_sink, write_image
@@ -26,19 +27,6 @@ PathLike = str | os.PathLike[str]
 
 RENDER_STREAMS = 2
 """Pictures that the network works on side by side when a file is rendered: measured 15 % faster than one."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a job is."""
-
-    done: int
-    total: int | None
-    """Frames expected; None where the container does not say."""
-    fps: float
-    """Frames a second over the last seconds."""
-    eta: float | None
-    """Seconds left at that rate."""
 
 
 @dataclass(frozen=True)
@@ -58,40 +46,6 @@ class RenderReport:
     interrupted: bool = False
     stages: dict[str, float] = field(default_factory=dict)
     """Busy seconds of each stage of the engine."""
-
-
-class _Meter:
-    """Turns "one more frame" into a :class:`Progress`, at most ten times a second."""
-
-    def __init__(self, info: SourceInfo, report: Callable[[Progress], None] | None) -> None:
-        self._report, self._total = report, info.frames
-        self._first = self._last = self._shown = 0.0
-        self._done = 0
-        self._rate = 0.0
-
-    def __call__(self, done: int) -> None:
-        now = time.monotonic()
-        if done == 1:
-            self._first = now
-        else:
-            recent = 1 / max(now - self._last, 1e-6)
-            share = min(1.0, max(now - self._last, 1e-6) / 2.0)  # mean over about two seconds
-            self._rate = recent if self._rate == 0 else 1 / ((1 - share) / self._rate + share / recent)
-        self._last, self._done = now, done
-        if self._report is not None and (now - self._shown >= 0.1 or done == self._total):
-            self._shown = now
-            self._report(self.progress())
-
-    def progress(self) -> Progress:
-        left = None
-        if self._total is not None and self._rate > 0:
-            left = max(self._total - self._done, 0) / self._rate
-        return Progress(self._done, self._total, self._rate, left)
-
-    @property
-    def fps(self) -> float:
-        """The mean over the whole job."""
-        return (self._done - 1) / (self._last - self._first) if self._last > self._first else 0.0
 
 
 def load_model(
@@ -249,7 +203,7 @@ def render(
         for opened in outputs:
             opened.sink.abort()
         raise
-    meter = _Meter(source.info, progress)
+    meter = Meter(source.info.frames, progress)
     sinks: list[Any] = [opened.sink for opened in outputs]
     try:
         stats = engine.render(

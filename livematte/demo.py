@@ -19,6 +19,7 @@ from livematte import api
 from livematte.errors import OutputError
 from livematte.frame import Array
 from livematte.kernels.cpu import to_rgb
+from livematte.progress import Progress
 from livematte.video.reader import open_video
 
 ASSETS = Path(__file__).parent / "assets"
@@ -44,7 +45,7 @@ class DemoResult:
 
 
 def run(
-    folder: Path, *, display: Callable[[str], Callable[[api.Progress], None]] | None = None
+    folder: Path, *, display: Callable[[str], Callable[[Progress], None]] | None = None
 ) -> list[DemoResult]:
     """Render the bundled clip in every way into ``folder``, which is made where it is missing.
 

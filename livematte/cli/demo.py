@@ -12,7 +12,7 @@ import typer
 from livematte.cli import options, terminal
 
 if TYPE_CHECKING:
-    from livematte.api import Progress
+    from livematte.progress import Progress
 
 
 def demo(

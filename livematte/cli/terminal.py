@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from livematte.api import Progress
+    from livematte.progress import Progress
 
 PLAIN_SECONDS = 5.0
 """Between two progress lines where the output is no terminal."""

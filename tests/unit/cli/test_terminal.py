@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from livematte import cli
-from livematte.api import Progress
 from livematte.cli import interrupt, terminal
 from livematte.cli.options import _complete_background, _complete_models
 from livematte.errors import InputError
+from livematte.progress import Progress
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
 from livematte import refine as refinement
+from livematte.backgrounds import Color
 from livematte.errors import UsageError
-from livematte.frame import PIXEL_FORMATS, Array, Frame, Matte, PixelFormat
+from livematte.frame import PIXEL_FORMATS, Array, ColorInfo, Frame, Matte, PixelFormat
 from livematte.kernels import cpu
 from livematte.kernels.color import code_of
 from livematte.protocols import Background
@@ -169,3 +171,23 @@ class _Work:
         name = "gray" if depth == 8 else f"gray{depth}le"
         color = replace(self.frame.color, full_range=True, range_tag=2)
         return replace(self.frame, planes=(self.alpha.plane,), format=name, color=color)
+
+
+def warm_up(format: str = "yuv420p") -> None:
+    """Load the compiled loops, and compile them on a machine's first run (some 15 s), for frames of
+    ``format``.
+
+    Called in a thread while a model loads, it takes that wait from the first frame.
+    """
+    layout = PIXEL_FORMATS[format]
+    dtype = np.uint8 if layout.depth == 8 else np.uint16
+    chroma = layout.chroma_size(32, 32)
+    planes = tuple(np.zeros(size, dtype) for size in ((32, 32), chroma, chroma))
+    if layout.alpha:
+        planes += (np.full((32, 32), layout.maximum, dtype),)
+    color = ColorInfo("rgb", full_range=True) if layout.rgb else ColorInfo()
+    frame = Frame(cpu.join_planes(planes[:3], layout) + planes[3:], format, 0, Fraction(1), color=color)
+    alpha = np.tile(np.linspace(0, 1, 8, dtype=np.float32), (8, 1))
+    cpu.small_rgb(frame, 8, 8)
+    for foreground in (True, False):
+        Compositor(foreground=foreground)(frame, Matte(alpha), Color((0, 0, 0)))

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 
 from livematte.backgrounds import Color, Transparent
-from livematte.composite import Compositor, alpha_twin, opaque_twin
+from livematte.composite import Compositor, alpha_twin, opaque_twin, warm_up
 from livematte.errors import UsageError
 from livematte.frame import ColorInfo, Frame, Matte
 from livematte.kernels import cpu
@@ -140,3 +141,18 @@ def test_what_cannot_be_composed_is_refused() -> None:
         Compositor()(frame, Matte(disc(4, 4)), Color((0, 0, 0)), frozenset({"trimap"}))
     with pytest.raises(UsageError, match="guided, none"):
         Compositor(refine="best")
+
+
+@pytest.mark.parametrize("format", ["yuv420p", "nv12", "gbrap10le"])
+def test_after_warming_up_nothing_is_left_to_compile(format: str) -> None:
+    from livematte.kernels import loops
+
+    compiled: list[Any] = [loops.fuse_plane, loops.mix_plane, loops.shrink, loops.alpha_plane]
+    warm_up(format)
+    before = [len(function.signatures) for function in compiled]
+    frame = random_frame(format, 40, 56, padding=3)
+    for foreground in (True, False):
+        for behind in (Color((0, 0, 0)), Transparent()):
+            Compositor(foreground=foreground)(frame, Matte(disc(10, 14)), behind, EVERYTHING)
+    cpu.small_rgb(frame, 10, 14)
+    assert [len(function.signatures) for function in compiled] == before

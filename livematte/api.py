@@ -126,6 +126,7 @@ def render(
     precision: str = "auto",
     threads: int | None = None,
     temporal: str = "on",
+    keep_islands: bool = False,
     refine: str = "guided",
     foreground: bool = True,
     alpha_out: PathLike | None = None,
@@ -150,6 +151,7 @@ def render(
         fit: how an image or video background fills the picture: ``cover``, ``contain`` or ``stretch``.
         model, weights, size, device, runtime, precision, threads: see :func:`load_model`.
         temporal: ``on``, ``strong`` or ``off``: how the matte is calmed over time.
+        keep_islands: keep small faint patches that are not connected to a person.
         refine: ``guided`` sharpens the matte by the full-size picture, ``none`` only enlarges it.
         foreground: estimate the people's own colours, so that the old background does not glow in hair.
         alpha_out, foreground_out: also write the matte, and the people over black, as videos.
@@ -213,6 +215,7 @@ def render(
             outputs,
             compositor=compositor,
             temporal=smoother,
+            keep_islands=keep_islands,
             progress=meter,
             stop=stop,
         )
@@ -248,6 +251,7 @@ def image(
     runtime: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    keep_islands: bool = False,
     refine: str = "guided",
     foreground: bool = True,
     alpha_out: PathLike | None = None,
@@ -276,7 +280,7 @@ def image(
         behind = _background(background, fit)
         try:
             network = _network(model, weights, size, device, runtime, precision, threads)
-            matting = engine.Matting(network, TemporalFilter("off"))
+            matting = engine.Matting(network, TemporalFilter("off"), keep_islands=keep_islands)
             matte = matting(frame, matting.shrink(frame))
             composed = compositor(frame, matte, behind, frozenset(targets))
         finally:
@@ -300,6 +304,7 @@ def mattes(
     precision: str = "auto",
     threads: int | None = None,
     temporal: str = "on",
+    keep_islands: bool = False,
     refine: str = "guided",
     start: float | None = None,
     end: float | None = None,
@@ -311,7 +316,7 @@ def mattes(
     compositor, smoother = Compositor(refine=refine), TemporalFilter(temporal)
     network = _network(model, weights, size, device, runtime, precision, threads)
     source = open_video(os.fspath(input), start=start, end=end)
-    return engine.mattes(source, network, compositor=compositor, temporal=smoother)
+    return engine.mattes(source, network, compositor=compositor, temporal=smoother, keep_islands=keep_islands)
 
 
 def _background(spec: PathLike | Background, fit: str) -> Background:

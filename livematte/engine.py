@@ -10,13 +10,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from livematte.composite import Compositor
 from livematte.frame import Array, Frame, Matte
 from livematte.kernels.cpu import small_rgb
 from livematte.protocols import AheadModel, Background, Model, PendingMatte, Sink, Source
+from livematte.regions import drop_islands
 from livematte.temporal import TemporalFilter
 
 T = TypeVar("T")
@@ -112,10 +113,10 @@ class _Work:
 
 
 class Matting:
-    """Model and temporal filter with their state: frames in order in, mattes out."""
+    """Model, islands dropped, temporal filter, with their state: frames in order in, mattes out."""
 
-    def __init__(self, model: Model, temporal: TemporalFilter) -> None:
-        self._model, self._temporal = model, temporal
+    def __init__(self, model: Model, temporal: TemporalFilter, *, keep_islands: bool = False) -> None:
+        self._model, self._temporal, self._keep_islands = model, temporal, keep_islands
         self._state: Any = None
         self._smooth: Any = None
         self._size: tuple[int, int] | None = None
@@ -142,6 +143,8 @@ class Matting:
             matte = begun.result()
         else:
             matte, self._state = self._model(rgb, self._state)
+        if not self._keep_islands:
+            matte = replace(matte, alpha=drop_islands(matte.alpha))
         calm: Matte
         calm, self._smooth = self._temporal(matte, rgb, self._smooth)
         return calm
@@ -173,12 +176,19 @@ class _Pipeline:
 
     def __init__(self, stats: RenderStats) -> None:
         self._threads: list[threading.Thread] = []
+        self._channels: list[Channel[Any]] = []
         self._lock = threading.Lock()
         self.stats = stats
 
     def fail(self, error: BaseException) -> None:
         with self._lock:
             self.stats.failure = self.stats.failure or error
+
+    def channel(self) -> Channel[Any]:
+        """A channel that :meth:`end` cancels, even where its reader was never started."""
+        made: Channel[Any] = Channel()
+        self._channels.append(made)
+        return made
 
     def start(self, name: str, body: Callable[[], None]) -> None:
         thread = threading.Thread(target=body, name=f"livematte-{name}", daemon=True)
@@ -193,7 +203,7 @@ class _Pipeline:
         rest: Callable[[], list[Any]] = list,
     ) -> Channel[Any]:
         """Run ``work`` on everything from ``inbox`` and ``rest`` at its end; gives the channel of results."""
-        outbox: Channel[Any] = Channel()
+        outbox = self.channel()
         clock = self.stats.stages[name]
 
         def body() -> None:
@@ -216,16 +226,20 @@ class _Pipeline:
         self.start(name, body)
         return outbox
 
-    def join(self) -> None:
+    def end(self) -> None:
+        """Stop what still runs and wait for it."""
+        for channel in self._channels:
+            channel.cancel()
         for thread in self._threads:
-            thread.join()
+            if thread.is_alive():
+                thread.join()
 
 
 def _decode(
     pipeline: _Pipeline, source: Source, matting: Matting, stop: threading.Event | None
 ) -> Channel[_Work]:
     """The first stage: frames with their small RGB copies, until the source ends or ``stop`` is set."""
-    outbox: Channel[_Work] = Channel()
+    outbox: Channel[_Work] = pipeline.channel()
     clock = pipeline.stats.stages["decode"]
 
     def body() -> None:
@@ -258,6 +272,7 @@ def render(
     *,
     compositor: Compositor | None = None,
     temporal: TemporalFilter | None = None,
+    keep_islands: bool = False,
     progress: Callable[[int], None] | None = None,
     stop: threading.Event | None = None,
 ) -> RenderStats:
@@ -267,6 +282,7 @@ def render(
     otherwise with ``abort``.
 
     Args:
+        keep_islands: leave what is not connected to a person; see :func:`livematte.regions.drop_islands`.
         progress: called with the number of frames written, after each, in the calling thread.
         stop: set it from anywhere to end early; what is under way is still written.
 
@@ -277,8 +293,7 @@ def render(
     want = frozenset(output.kind for output in outputs)
     stats = RenderStats()
     pipeline = _Pipeline(stats)
-    matting = Matting(model, temporal or TemporalFilter())
-    finished: Channel[Any] | None = None
+    matting = Matting(model, temporal or TemporalFilter(), keep_islands=keep_islands)
     whole = False
     try:
         decoded = _decode(pipeline, source, matting, stop)
@@ -300,10 +315,10 @@ def render(
     except BaseException as error:
         pipeline.fail(error)
     finally:
-        if finished is not None:
-            finished.cancel()
-        pipeline.join()
-        _close(source, background, outputs, pipeline, whole)
+        try:
+            pipeline.end()
+        finally:  # a second Ctrl-C while threads are waited for
+            _close(source, background, outputs, pipeline, whole)
     if stats.failure is not None:
         raise stats.failure
     return stats
@@ -314,7 +329,10 @@ def _close(
 ) -> None:
     """Finish everything once; a sink that cannot finish spoils the others' names no more."""
     for part in (source, background):
-        part.close()
+        try:
+            part.close()
+        except BaseException as error:
+            pipeline.fail(error)
     for output in outputs:
         try:
             (output.sink.close if whole else output.sink.abort)()
@@ -329,10 +347,11 @@ def mattes(
     *,
     compositor: Compositor | None = None,
     temporal: TemporalFilter | None = None,
+    keep_islands: bool = False,
 ) -> Iterator[tuple[Frame, Matte]]:
     """Frames with their full-size mattes (alpha (H, W) float32 in [0, 1]), in order, one at a time."""
     compositor = compositor or Compositor()
-    matting = Matting(model, temporal or TemporalFilter())
+    matting = Matting(model, temporal or TemporalFilter(), keep_islands=keep_islands)
     try:
         for frame in source:
             small = matting(frame, matting.shrink(frame))

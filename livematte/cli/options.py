@@ -102,6 +102,15 @@ Temporal = Annotated[
         rich_help_panel=_MATTE,
     ),
 ]
+KeepIslands = Annotated[
+    bool,
+    typer.Option(
+        "--keep-islands",
+        metavar="",
+        help="Keep small patches that hang on to nobody; without it they are taken for the room.",
+        rich_help_panel=_MATTE,
+    ),
+]
 Refine = Annotated[
     str,
     typer.Option(

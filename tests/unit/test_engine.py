@@ -184,6 +184,43 @@ def test_a_sink_that_cannot_finish_is_reported_and_the_next_is_aborted() -> None
     assert first.ends == ["close"] and second.ends == ["abort"]
 
 
+def test_a_stage_that_cannot_start_hangs_nothing_and_closes_every_sink(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decoder already runs then, and nobody reads what it gives. So it is with Ctrl-C at that moment."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "livematte-model":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    source, sink, errors = GreySource(10_000), ListSink(), []
+
+    def job() -> None:
+        try:
+            render(source, EverythingIsForeground(), black(), [Output(sink)])
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    worker = threading.Thread(target=job, daemon=True)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    worker.start()
+    worker.join(10)
+    assert not worker.is_alive() and errors == ["can't start new thread"]
+    assert sink.ends == ["abort"] and source.closed == 1
+
+
+def test_a_background_that_cannot_close_keeps_no_sink_from_closing() -> None:
+    background, sink, source = black(), ListSink(), GreySource(3)
+
+    def broken() -> None:
+        raise InputError("the share is gone")
+
+    background.close = broken  # type: ignore[method-assign]
+    with pytest.raises(InputError, match="share is gone"):
+        render(source, EverythingIsForeground(), background, [Output(sink)])
+    assert sink.ends == ["close"] and source.closed == 1
+
+
 def test_threads_are_gone_after_a_render() -> None:
     render(GreySource(3), EverythingIsForeground(), black(), [Output(ListSink())])
     assert not [t for t in threading.enumerate() if t.name.startswith("livematte-")]
@@ -214,7 +251,8 @@ def test_a_model_that_works_ahead_keeps_order_and_loses_nothing() -> None:
             return Later(self, rgb)
 
     model, alphas = WorksAhead(), ListSink()
-    render(GreySource(20), model, black(), [Output(alphas, "alpha")], temporal=TemporalFilter("off"))
+    outputs, still = [Output(alphas, "alpha")], TemporalFilter("off")
+    render(GreySource(20), model, black(), outputs, temporal=still, keep_islands=True)
     assert [pts for pts, _ in alphas.frames] == [n * n for n in range(20)]
     values = [alpha for _, alpha in alphas.frames]
     assert values == sorted(values) and len(set(values)) == 20, "each frame has the matte of its own picture"

@@ -1,0 +1,64 @@
+"""Islands go, people and what hangs on to them stay."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livematte.regions import drop_islands
+
+Alpha = NDArray[np.float32]
+
+
+def empty() -> Alpha:
+    return np.zeros((160, 288), np.float32)
+
+
+def test_a_faint_island_goes_and_the_person_stays_to_the_last_bit() -> None:
+    person = empty()
+    person[40:160, 100:180] = 1
+    person[36:40, 100:180] = 0.3
+    alpha = person.copy()
+    alpha[20:40, 20:50] = 0.45
+    np.testing.assert_array_equal(drop_islands(alpha), person)
+
+
+def test_a_small_solid_island_goes() -> None:
+    alpha = empty()
+    alpha[40:160, 100:180] = 1
+    alpha[10:16, 10:16] = 1
+    out = drop_islands(alpha)
+    assert out[:, :50].max() == 0 and out[100, 140] == 1
+
+
+def test_a_second_person_far_away_stays() -> None:
+    alpha = empty()
+    alpha[20:160, 60:160] = 1
+    alpha[60:90, 220:232] = 0.9
+    np.testing.assert_array_equal(drop_islands(alpha), alpha)
+
+
+def test_hair_that_hangs_on_by_a_faint_strand_stays() -> None:
+    alpha = empty()
+    alpha[60:160, 100:180] = 1
+    alpha[40:60, 139] = 0.1
+    alpha[30:40, 130:150] = 0.4
+    assert drop_islands(alpha) is alpha
+
+
+def test_an_arm_that_touches_by_a_corner_stays() -> None:
+    alpha = empty()
+    alpha[60:160, 100:180] = 1
+    alpha[50:60, 180:200] = 0.4
+    assert drop_islands(alpha) is alpha
+
+
+def test_a_room_with_nobody_but_a_ghost_becomes_empty() -> None:
+    alpha = empty()
+    alpha[40:100, 100:180] = 0.4
+    assert drop_islands(alpha).max() == 0
+
+
+def test_an_empty_and_a_full_picture_stay() -> None:
+    assert drop_islands(empty()).max() == 0
+    assert drop_islands(np.ones((160, 288), np.float32)).min() == 1

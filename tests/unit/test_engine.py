@@ -184,7 +184,7 @@ def test_a_sink_that_cannot_finish_is_reported_and_the_next_is_aborted() -> None
     assert first.ends == ["close"] and second.ends == ["abort"]
 
 
-def test_a_stage_that_cannot_start_hangs_nothing_and_closes_every_sink(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_that_cannot_start_hangs_nothing_and_closes_the_sink(monkeypatch: pytest.MonkeyPatch) -> None:
     """The decoder already runs then, and nobody reads what it gives. So it is with Ctrl-C at that moment."""
     start = threading.Thread.start
 

@@ -1,9 +1,8 @@
-"""The fast twins of :mod:`livematte.kernels.reference`: OpenCV on small pictures, compiled loops on
-full-size planes.
+"""The fast twins of :mod:`livematte.kernels.reference`.
 
 What each function means, and its shapes, is said there; ``tests/unit/kernels/test_parity.py`` holds the two
-together. OpenCV was measured to win where whole small arrays are filtered, Numba where a full-size pixel
-needs several values at once (``python -m benchmarks.kernels``).
+together. Loops compiled by Numba do what a frame needs, since they measured faster than chains of OpenCV
+calls (``python -m benchmarks.kernels``); OpenCV does the rest. Numba is imported with the first picture.
 """
 
 from __future__ import annotations

@@ -272,6 +272,9 @@ class FileSink:
             line = explain(self._landing.file.error or error, self.path, self.frames)
             self._keep()
             raise OutputError(line) from error
+        except BaseException:  # Ctrl-C while the encoder hands out its last frames
+            self._keep()
+            raise
         self._let_go()
         self._landing.commit()
 
@@ -279,11 +282,13 @@ class FileSink:
         """Stop here: finish what was written as far as that goes and keep it; ``notes`` says where."""
         if self._done:
             return
-        if self.frames and self._landing.file.error is None:
-            # What is on the disk already plays without its end.
-            with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
-                self._finish(whole=False)
-        self._keep()
+        try:
+            if self.frames and self._landing.file.error is None:
+                # What is on the disk already plays without its end.
+                with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
+                    self._finish(whole=False)
+        finally:
+            self._keep()
 
     def _keep(self) -> None:
         self._let_go()

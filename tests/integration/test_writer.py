@@ -314,6 +314,24 @@ def test_stopping_keeps_what_there_is(tmp_path):
     assert len(list(tmp_path.iterdir())) == 4
 
 
+@pytest.mark.parametrize("end", ["close", "abort"])
+def test_ctrl_c_while_finishing_leaves_a_file_that_plays(tmp_path, end, monkeypatch):
+    source = clips.make_clip(tmp_path / "in.mp4", frames=120)
+    with open_video(source) as video:
+        sink = open_sink(tmp_path / "out.mp4", video.info, preset="ultrafast")
+        for frame in video:
+            sink.write(frame)
+
+    def interrupted(picture):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sink, "_mux", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(sink, end)()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+    assert 0 < len(times(tmp_path / "out.mp4")) <= 120
+
+
 def test_stopping_before_the_first_frame_leaves_nothing(tmp_path):
     old = tmp_path / "out.mp4"
     old.write_bytes(b"precious")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from livematte.frame import Frame, Matte
 from livematte.progress import Meter, Progress
 from livematte.protocols import Background, Model
 from livematte.temporal import TemporalFilter
+from livematte.video.images import check_image
+from livematte.video.opening import PATTERN
 from livematte.video.reader import FileSource, open_video
 from livematte.video.writer import Kind, open_sink, write_image
 
@@ -108,8 +111,16 @@ def _check_targets(input: PathLike, targets: list[Path], overwrite: bool) -> Non
             raise UsageError(f"{target} is the input itself: give the output another name")
         if any(_same_file(target, other) for other in targets[:number]):
             raise UsageError(f"{target} is asked for twice: give every output its own name")
-        if not overwrite and target.exists():
+        if not overwrite and _is_there(target):
             raise UsageError(f"{target} exists already and overwriting was not allowed")
+
+
+def _is_there(target: Path) -> bool:
+    """Also of numbered pictures, if one of them is."""
+    if not PATTERN.search(target.name):
+        return target.exists()
+    numbered = re.compile(r"\d+".join(map(re.escape, PATTERN.split(target.name))))
+    return target.parent.is_dir() and any(numbered.fullmatch(file.name) for file in target.parent.iterdir())
 
 
 def render(
@@ -279,6 +290,8 @@ def image(
             raise InputError(f"{input} has no picture that decodes")
         behind = _background(background, fit)
         try:
+            for kind, path in targets.items():
+                check_image(Path(path), alpha=kind == "picture" and behind.transparent)
             network = _network(model, weights, size, device, runtime, precision, threads)
             matting = engine.Matting(network, TemporalFilter("off"), keep_islands=keep_islands)
             matte = matting(frame, matting.shrink(frame))

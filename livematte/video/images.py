@@ -45,11 +45,7 @@ def write_image(path: str | Path, frame: Frame, *, alpha: bool | None = None) ->
         OutputError: the folder is missing or not writable, or the disk full.
     """
     path = Path(path)
-    library = STILLS.get(path.suffix.lower())
-    if library is None:
-        raise UsageError(f"{path}: cannot write {path.suffix or 'no extension'}, only {', '.join(STILLS)}")
-    if alpha and library in _NO_ALPHA:
-        raise UsageError(f"{path.suffix} carries no transparency: write .png, .webp or .tiff")
+    library = check_image(path, alpha=bool(alpha))
     keep = frame.pixel_format.alpha and library not in _NO_ALPHA if alpha is None else alpha
     landing = Landing(path)
     try:
@@ -58,6 +54,22 @@ def write_image(path: str | Path, frame: Frame, *, alpha: bool | None = None) ->
         landing.discard()
         raise OutputError(explain(landing.file.error or error, path)) from error
     landing.commit()
+
+
+def check_image(path: Path, *, alpha: bool) -> str:
+    """The FFmpeg encoder for a picture of that extension, which can carry ``alpha`` where that is wanted.
+
+    Raises:
+        UsageError: an unknown extension, or alpha asked of JPEG or BMP.
+    """
+    library = STILLS.get(path.suffix.lower())
+    if library is None:
+        raise UsageError(f"{path}: cannot write {path.suffix or 'no extension'}, only {', '.join(STILLS)}")
+    if alpha and library in _NO_ALPHA:
+        raise UsageError(
+            f"{path}: {path.suffix} has no transparency: write .png, .webp or .tiff, or choose a background"
+        )
+    return library
 
 
 class StillEncoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
@@ -43,10 +44,12 @@ def open_video(path: str | Path, *, start: float | None = None, end: float | Non
         UsageError: ``start`` or ``end`` is negative or they leave nothing.
         InputError: missing, a directory, empty, no media file, without video, too large, or undecodable.
     """
-    if start is not None and start < 0:
+    if start is not None and not 0 <= start < math.inf:
         raise UsageError(f"start must be 0 or more seconds, not {start:g}")
-    if end is not None and end <= (start or 0):
-        raise UsageError(f"end ({end:g} s) must be later than start ({start or 0:g} s)")
+    if end is not None and not (start or 0) < end < math.inf:
+        raise UsageError(
+            f"end ({end:g} s) must be later than start ({start or 0:g} s); without an end all is taken"
+        )
     container = open_container(path)
     try:
         return FileSource(path, container, video_stream(container, path), start, end)

@@ -130,6 +130,8 @@ def test_unknown_word_for_an_option(refused: Run, out: Path, option: str) -> Non
         ("--size", "99999"),
         ("--threads", "0"),
         ("--start", "-1"),
+        ("--start", "nan"),
+        ("--end", "inf"),
         ("--start", "3", "--end", "1"),
         ("--nonsense",),
         ("--background", ""),
@@ -166,6 +168,23 @@ def test_transparent_into_a_container_without_alpha(refused: Run, out: Path) -> 
 
 def test_existing_output_when_overwriting_is_forbidden(refused: Run, out: Path) -> None:
     assert "out.mp4" in refused("render", CLIP, out, "--no-overwrite", code=2)
+
+
+def test_existing_pictures_when_overwriting_is_forbidden(refused: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    (folder / "a7.png").write_bytes(PRECIOUS)
+    assert "a%02d.png" in refused("render", CLIP, folder / "a%02d.png", "--no-overwrite", code=2)
+    assert (folder / "a7.png").read_bytes() == PRECIOUS
+
+
+@pytest.mark.parametrize("name", ["cut.jpg", "cut.bmp"])
+def test_a_cut_out_into_a_picture_without_transparency(refused: Run, tmp_path: Path, name: str) -> None:
+    assert ".png" in refused("image", CLIP, tmp_path / name, code=2)
+
+
+def test_a_picture_of_an_unknown_kind(refused: Run, tmp_path: Path) -> None:
+    assert ".png" in refused("image", CLIP, tmp_path / "cut.gif", "-b", "red", code=2)
 
 
 def test_a_picture_as_a_video(refused: Run, out: Path) -> None:

@@ -118,7 +118,9 @@ def stages_alone(clip: Path, model: Model, background: Path, folder: Path) -> di
     return {
         "decode": rate_of(decode()),
         "model": rate_of(matting(f, s) for f, s in zip(frames, small, strict=True)),
-        "composite": rate_of(compositor(f, m, behind, want) for f, m in zip(frames, mattes, strict=True)),
+        "composite": rate_of(
+            compositor(f, m, behind, want, s.planes) for f, m, s in zip(frames, mattes, small, strict=True)
+        ),
         "encode": rate_of(encode()),
     }
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from livematte import engine, registry
 from livematte.backgrounds import parse_background
-from livematte.composite import Compositor
+from livematte.composite import Compositor, warm_up
 from livematte.defaults import DEFAULT_BACKGROUND, DEFAULT_MODEL
 from livematte.errors import InputError, LivematteError, UsageError
 from livematte.frame import Frame, Matte
@@ -194,6 +194,8 @@ def render(
         behind = _background(background, fit)
         cores = threads or os.cpu_count() or 1
         streams = min(cores, RENDER_STREAMS)
+        warming = threading.Thread(target=warm_up, args=(source.info.format,), daemon=True)
+        warming.start()  # Numba's start-up takes as long as the model's: side by side
         network = _network(model, weights, size, device, runtime, precision, threads, streams)
         for kind, path in targets.items():
             sink = open_sink(
@@ -294,8 +296,9 @@ def image(
                 check_image(Path(path), alpha=kind == "picture" and behind.transparent)
             network = _network(model, weights, size, device, runtime, precision, threads)
             matting = engine.Matting(network, TemporalFilter("off"), keep_islands=keep_islands)
-            matte = matting(frame, matting.shrink(frame))
-            composed = compositor(frame, matte, behind, frozenset(targets))
+            small = matting.shrink(frame)
+            matte = matting(frame, small)
+            composed = compositor(frame, matte, behind, frozenset(targets), small.planes)
         finally:
             behind.close()
         for kind, path in targets.items():

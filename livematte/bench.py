@@ -114,7 +114,7 @@ def _pictures(clip: Path | str, network: Model, count: int) -> tuple[list[Array]
     """The small pictures of the first frames, and the frames' (height, width)."""
     matting = engine.Matting(network, TemporalFilter("off"))
     with closing(open_video(str(clip))) as source:
-        pictures = [matting.shrink(frame) for frame in islice(source, count)]
+        pictures = [matting.shrink(frame).rgb for frame in islice(source, count)]
         if not pictures:
             raise InputError(f"{clip} has no picture that decodes")
         return pictures, (source.info.height, source.info.width)

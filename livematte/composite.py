@@ -39,7 +39,7 @@ class Composed:
 
 def alpha_twin(format: str) -> str:
     """The format that adds straight alpha to ``format``: yuv420p → yuva420p, gbrp10le → gbrap10le, nv12 →
-    yuva420p.
+    yuva420p; the one with the next finer chroma where FFmpeg has none: yuv420p12le → yuva422p12le.
     """
     found = PIXEL_FORMATS[format]
     return _twin(found, alpha=True)
@@ -52,11 +52,24 @@ def opaque_twin(format: str) -> str:
 
 
 def _twin(like: PixelFormat, *, alpha: bool) -> str:
-    for name, other in PIXEL_FORMATS.items():
-        same = (other.chroma, other.depth, other.rgb) == (like.chroma, like.depth, like.rgb)
-        if same and other.alpha == alpha and not other.interleaved and not other.gray:
-            return name
-    raise AssertionError(f"{like.name} has no twin")
+    fitting = [
+        other
+        for other in PIXEL_FORMATS.values()
+        if (other.depth, other.rgb, other.alpha) == (like.depth, like.rgb, alpha)
+        and not (other.interleaved or other.gray)
+        and other.chroma[0] <= like.chroma[0]
+        and other.chroma[1] <= like.chroma[1]
+    ]
+    return max(fitting, key=lambda other: sum(other.chroma)).name
+
+
+def _with_alpha(straight: Frame, alpha: Array) -> Frame:
+    """``straight`` and its alpha in one frame."""
+    name = alpha_twin(straight.format)
+    luma, *chroma = cpu.split_planes(straight)
+    if PIXEL_FORMATS[name].chroma != straight.pixel_format.chroma:  # 4:2:0 becomes 4:2:2
+        chroma = [np.repeat(plane, 2, axis=0)[: straight.height] for plane in chroma]
+    return straight.with_planes((luma, *chroma, alpha), name)
 
 
 class Compositor:
@@ -76,13 +89,19 @@ class Compositor:
         self._refine, self._foreground = refine, foreground
 
     def __call__(
-        self, frame: Frame, matte: Matte, background: Background, want: frozenset[str] = PICTURE
+        self,
+        frame: Frame,
+        matte: Matte,
+        background: Background,
+        want: frozenset[str] = PICTURE,
+        small: Array | None = None,
     ) -> Composed:
         """Composite one frame.
 
         Args:
             matte: at the network's size.
             want: any of ``picture``, ``alpha``, ``foreground``.
+            small: (3, h, w) float32, the frame's planes at the size of the matte, where they are at hand.
 
         Raises:
             UsageError: something else is wanted.
@@ -90,15 +109,13 @@ class Compositor:
         if not want <= KINDS:
             odd = ", ".join(sorted(want - KINDS))
             raise UsageError(f"cannot compose {odd!r}: allowed are {', '.join(sorted(KINDS))}")
-        work = _Work.begin(frame, matte, self._refine, self._foreground)
+        work = _Work.begin(frame, matte, self._refine, self._foreground, small)
         transparent = background.transparent
         straight = work.straight() if "foreground" in want or (transparent and "picture" in want) else None
         picture: Frame | None = None
         if "picture" in want:
             if straight is not None and transparent:
-                picture = straight.with_planes(
-                    (*cpu.split_planes(straight), work.alpha.plane), alpha_twin(frame.format)
-                )
+                picture = _with_alpha(straight, work.alpha.plane)
             else:
                 picture = work.over(background(frame, matte.alpha))
         return Composed(
@@ -107,11 +124,11 @@ class Compositor:
             straight if "foreground" in want else None,
         )
 
-    def full_matte(self, frame: Frame, matte: Matte) -> Matte:
+    def full_matte(self, frame: Frame, matte: Matte, small: Array | None = None) -> Matte:
         """The matte at the frame's size: alpha (H, W) float32 in [0, 1] and straight foreground (H, W, 3)
         RGB.
         """
-        work = _Work.begin(frame, matte, self._refine, self._foreground)
+        work = _Work.begin(frame, matte, self._refine, self._foreground, small)
         alpha = work.alpha.plane * np.float32(1 / frame.pixel_format.maximum)
         rgb = cpu.to_rgb(work.straight()) * np.float32(1 / 255)
         return replace(matte, alpha=alpha, foreground=rgb)
@@ -128,9 +145,9 @@ class _Work:
     """F̂, B̂; None where the picture itself is the foreground."""
 
     @classmethod
-    def begin(cls, frame: Frame, matte: Matte, refine: str, foreground: bool) -> _Work:
-        h, w = matte.alpha.shape
-        small = cpu.small_planes(frame, h, w)
+    def begin(cls, frame: Frame, matte: Matte, refine: str, foreground: bool, small: Array | None) -> _Work:
+        if small is None or small.shape[1:] != matte.alpha.shape:
+            small = cpu.small_planes(frame, *matte.alpha.shape)
         alpha = refinement.full_alpha(frame, matte.alpha, small, method=refine)
         colors = None
         if foreground and refinement.has_soft(alpha):

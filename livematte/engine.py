@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from livematte.composite import Compositor
 from livematte.frame import Array, Frame, Matte
-from livematte.kernels.cpu import small_rgb
+from livematte.kernels.cpu import rgb_from_codes, small_planes
 from livematte.protocols import AheadModel, Background, Model, PendingMatte, Sink, Source
 from livematte.regions import drop_islands
 from livematte.temporal import TemporalFilter
@@ -104,11 +104,24 @@ class RenderStats:
 
 
 @dataclass(frozen=True)
+class Small:
+    """A frame at the size that the model sees.
+
+    Attributes:
+        planes: (3, h, w) float32, the frame's own codes.
+        rgb: (h, w, 3) uint8.
+    """
+
+    planes: Array
+    rgb: Array
+
+
+@dataclass(frozen=True)
 class _Work:
     """A frame on its way."""
 
     frame: Frame
-    rgb: Array
+    small: Small
     matte: Matte | None = None
 
 
@@ -121,32 +134,33 @@ class Matting:
         self._smooth: Any = None
         self._size: tuple[int, int] | None = None
 
-    def shrink(self, frame: Frame) -> Array:
-        """The small RGB picture that the model sees, (h, w, 3) uint8."""
-        return small_rgb(frame, *self._model.input_size(frame.height, frame.width))
+    def shrink(self, frame: Frame) -> Small:
+        """The small picture that the model sees."""
+        planes = small_planes(frame, *self._model.input_size(frame.height, frame.width))
+        return Small(planes, rgb_from_codes(planes, frame))
 
     @property
     def in_flight(self) -> int:
         """How many frames to :meth:`begin` before the first is finished."""
         return self._model.in_flight if isinstance(self._model, AheadModel) else 1
 
-    def begin(self, rgb: Array) -> PendingMatte | None:
+    def begin(self, small: Small) -> PendingMatte | None:
         """Let the model start on a picture, where it can work ahead."""
-        return self._model.submit(rgb) if isinstance(self._model, AheadModel) else None
+        return self._model.submit(small.rgb) if isinstance(self._model, AheadModel) else None
 
-    def __call__(self, frame: Frame, rgb: Array, begun: PendingMatte | None = None) -> Matte:
-        """The calmed matte of ``frame``, at the size of ``rgb``. Frames come in order."""
+    def __call__(self, frame: Frame, small: Small, begun: PendingMatte | None = None) -> Matte:
+        """The calmed matte of ``frame``, at the size of ``small``. Frames come in order."""
         if frame.keyframe_hint or frame.size != self._size:
             self._state = self._smooth = None
             self._size = frame.size
         if begun is not None:
             matte = begun.result()
         else:
-            matte, self._state = self._model(rgb, self._state)
+            matte, self._state = self._model(small.rgb, self._state)
         if not self._keep_islands:
             matte = replace(matte, alpha=drop_islands(matte.alpha))
         calm: Matte
-        calm, self._smooth = self._temporal(matte, rgb, self._smooth)
+        calm, self._smooth = self._temporal(matte, small.rgb, self._smooth)
         return calm
 
 
@@ -159,7 +173,7 @@ class _Ahead:
 
     def __call__(self, work: _Work) -> list[_Work]:
         """Take one frame in; give the frames that are done."""
-        self._begun.append((work, self._matting.begin(work.rgb)))
+        self._begun.append((work, self._matting.begin(work.small)))
         return [self._next()] if len(self._begun) >= self._matting.in_flight else []
 
     def rest(self) -> list[_Work]:
@@ -168,7 +182,7 @@ class _Ahead:
 
     def _next(self) -> _Work:
         work, begun = self._begun.popleft()
-        return _Work(work.frame, work.rgb, self._matting(work.frame, work.rgb, begun))
+        return _Work(work.frame, work.small, self._matting(work.frame, work.small, begun))
 
 
 class _Pipeline:
@@ -300,7 +314,7 @@ def render(
         ahead = _Ahead(matting)
         matted = pipeline.stage("model", decoded, ahead, ahead.rest)
         finished = pipeline.stage(
-            "composite", matted, lambda w: [compositor(w.frame, w.matte, background, want)]
+            "composite", matted, lambda w: [compositor(w.frame, w.matte, background, want, w.small.planes)]
         )
         clock = stats.stages["encode"]
         for composed in finished:
@@ -354,7 +368,7 @@ def mattes(
     matting = Matting(model, temporal or TemporalFilter(), keep_islands=keep_islands)
     try:
         for frame in source:
-            small = matting(frame, matting.shrink(frame))
-            yield frame, compositor.full_matte(frame, small)
+            small = matting.shrink(frame)
+            yield frame, compositor.full_matte(frame, matting(frame, small), small.planes)
     finally:
         source.close()

@@ -258,9 +258,12 @@ class Video:
             raise InputError(f"background {self._path!r} shows not a single frame")
         self._origin, self._start = origin, first.seconds
         self._current, self._next = first, next(self._frames, None)
+        self._still = self._next is None
         self._shown += 1
 
     def _at(self, seconds: Fraction) -> Frame:
+        if self._still:
+            return self._current
         if seconds < self._origin or (self._length and seconds >= self._origin + 2 * self._length):
             # A jump: back in time, or further on than playing through would be quick.
             length = self._length

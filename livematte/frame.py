@@ -52,6 +52,7 @@ def _formats() -> Mapping[str, PixelFormat]:
             name = f"gbr{letter}p{suffix}"
             table[name] = PixelFormat(name, (0, 0), depth, rgb=True, alpha=bool(letter))
         table["gray" + suffix] = PixelFormat("gray" + suffix, (0, 0), depth, gray=True)
+    del table["yuva420p12le"]  # FFmpeg has no such format
     table["nv12"] = PixelFormat("nv12", (1, 1), 8, interleaved=True)
     return table
 

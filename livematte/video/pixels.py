@@ -47,19 +47,19 @@ def nearest_format(source: VideoFormat) -> str:
     if source.is_rgb or source.has_palette or source.name == "xyz12le":
         return f"gbr{letter}p{suffix}"
     if colours <= 1:
-        return _known(f"yuv{letter}420p{suffix}")
+        return _held(f"yuv{letter}420p{suffix}")
     # Asked at 16 x 16: how much smaller the chroma planes are.
     wide, high = (
         VideoFormat(source.name, 16, 16).chroma_width(16),
         VideoFormat(source.name, 16, 16).chroma_height(16),
     )
     subsampling = "444" if wide == 16 else "422" if high == 16 else "420"
-    return _known(f"yuv{letter}{subsampling}p{suffix}")
+    return _held(f"yuv{letter}{subsampling}p{suffix}")
 
 
-def _known(format: str) -> str:
-    """FFmpeg's name, or the next finer format's: it has no 4:2:0 with alpha at 12 bits."""
-    return "yuva422p12le" if format == "yuva420p12le" else format
+def _held(format: str) -> str:
+    """The same, or the next finer format: there is no 4:2:0 with alpha at 12 bits."""
+    return format if format in PIXEL_FORMATS else format.replace("420", "422")
 
 
 def planes_of(frame: VideoFrame, format: str) -> tuple[Array, ...]:
@@ -98,13 +98,8 @@ def to_video_frame(frame: Frame, *, drop_alpha: bool = False) -> VideoFrame:
     name = frame.format
     if drop_alpha and frame.pixel_format.alpha:
         name = name.replace("yuva", "yuv").replace("gbrap", "gbrp")
-    planes = frame.planes
-    if _known(name) != name:
-        name = _known(name)
-        chroma = [np.repeat(plane, 2, axis=0)[: frame.height] for plane in planes[1:3]]
-        planes = (planes[0], *chroma, planes[3])
     out = VideoFrame(frame.width, frame.height, name)
-    for target, plane in zip(writable_planes(out, name), planes, strict=False):
+    for target, plane in zip(writable_planes(out, name), frame.planes, strict=False):
         np.copyto(target, plane)
     out.pts = frame.pts
     out.time_base = frame.time_base

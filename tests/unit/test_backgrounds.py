@@ -186,8 +186,10 @@ def test_a_video_jumps_far_without_playing_through() -> None:
 
 
 def test_a_single_picture_as_video_stands_still() -> None:
+    LoopSource.opened = 0
     video = Video("x", "cover", lambda path: LoopSource([0], 0))
     assert [shown(video, pts) for pts in (0, 5, 100, 2000)] == [0, 0, 0, 0]
+    assert LoopSource.opened == 1, "it is not read again for every frame"
 
 
 def test_a_video_is_converted_once_a_picture_and_closed() -> None:

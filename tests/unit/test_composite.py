@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 
 from livematte.backgrounds import Color, Transparent
 from livematte.composite import Compositor, alpha_twin, opaque_twin, warm_up
 from livematte.errors import UsageError
-from livematte.frame import ColorInfo, Frame, Matte
+from livematte.frame import PIXEL_FORMATS, ColorInfo, Frame, Matte
 from livematte.kernels import cpu
 from livematte.refine import upsample_alpha
 from tests.unit.kernels.pictures import SOURCE_FORMATS, disc, random_frame
@@ -72,6 +73,20 @@ def test_twins() -> None:
     assert alpha_twin("yuva422p") == "yuva422p"
     assert opaque_twin("yuva444p12le") == "yuv444p12le"
     assert opaque_twin("nv12") == "nv12"
+    assert alpha_twin("yuv420p12le") == "yuva422p12le", "FFmpeg has no 4:2:0 with alpha at 12 bits"
+    for format in PIXEL_FORMATS:
+        if not PIXEL_FORMATS[format].gray:
+            VideoFrame(16, 16, alpha_twin(format))  # raises where FFmpeg does not know it
+            VideoFrame(16, 16, opaque_twin(format))
+
+
+def test_twelve_bit_420_gets_its_alpha_with_chroma_of_422() -> None:
+    frame = random_frame("yuv420p12le", 5, 6)
+    made = Compositor(foreground=False)(frame, Matte(np.ones((5, 6), np.float32)), Transparent()).picture
+    assert made is not None
+    assert made.format == "yuva422p12le"
+    assert [plane.shape for plane in made.planes] == [(5, 6), (5, 3), (5, 3), (5, 6)]
+    assert (made.planes[1] == frame.planes[1][[0, 0, 1, 1, 2]]).all()
 
 
 def test_nobody_is_where_alpha_is_zero() -> None:

@@ -16,14 +16,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+from livematte.models.late_fusion import model as adapter
+from livematte.models.late_fusion.network import DecoderBlock, LateFusion, late_fusion, late_fusion_live
+from livematte.models.late_fusion.recipe import data_hash
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from livematte.frame import Array
 from livematte.metrics import mad, mse
-from livematte.models.late_fusion import model as adapter
-from livematte.models.late_fusion.network import DecoderBlock, LateFusion, late_fusion, late_fusion_live
-from livematte.models.late_fusion.recipe import data_hash
 from livematte.runtime.onnx_network import export
 from livematte.runtime.quantize import quantize
 from livematte.training.augment import training_picture, validation_picture
@@ -84,7 +84,7 @@ def keeps_float(node: str) -> bool:
     return bool(_FLOAT.search(node)) or not _EIGHT_BIT.search(node)
 
 
-def calibration_pictures(store: PeopleStore, count: int = 64, side: int = 192) -> list[Array]:
+def calibration_pictures(store: PeopleStore, count: int = 40, side: int = 160) -> list[Array]:
     """Training pictures, (1, side, side, 3) uint8; always the same ones."""
     seeds = (np.random.default_rng((7, number)) for number in range(count))
     return [training_picture(rng, store, side, side)[0][None] for rng in seeds]
@@ -120,7 +120,8 @@ def install(average: Path, cache: Path, folder: Path, count: int, data: Path | N
         float_file, int8_file = Path(scratch) / f"{name}.safetensors", Path(scratch) / f"{name}.int8.onnx"
         reduced = save_small(tensors, float_file, LIMIT, {"model": name, "step": json.dumps(facts)})
         source = adapter.program(name, Card(name, folder / "card-live.toml", {}, ()), float_file, "fp32")
-        quantize(export(source), int8_file, calibration_pictures(PeopleStore(cache)), keeps_float)
+        pictures = calibration_pictures(PeopleStore(cache))
+        quantize(export(source), int8_file, pictures, keeps_float, overflow_safe=True)
         rows = compare(float_file, int8_file, average, PeopleStore(cache, validation=True), count)
         files = {"fp16": float_file, "int8": int8_file}
         text = card_text(folder / "card-live.toml", files, rows, facts, reduced, count)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import torch
+from livematte.models.late_fusion.network import LateFusionOutput
 from torch import Tensor
 from torch.nn import functional
-
-from livematte.models.late_fusion.network import LateFusionOutput
 
 LOW, HIGH = 0.02, 0.98
 """Alpha below LOW counts as 0 and above HIGH as 1: 8-bit mattes are never quite solid."""

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-
 from livematte.models.late_fusion import losses
 from livematte.models.late_fusion.network import LateFusionOutput
 

@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from torch import nn
-
 from livematte.models.late_fusion import recipe
 from livematte.models.late_fusion.network import late_fusion, late_fusion_live
+from torch import nn
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,8 @@ def open_container(path: str | Path) -> InputContainer:
     Raises:
         InputError: it is missing, a directory, empty, not readable or not a media file.
     """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(path)):
+        raise InputError(f"{path} is an address: download it first, livematte reads files")
     path = Path(path)
     options: dict[str, str] = {}
     format = None

@@ -24,7 +24,10 @@ from livematte.video.opening import check_size, decoder_for, open_container, vid
 from livematte.video.orientation import orientation_of
 from livematte.video.pixels import RELABELLED, Converter, nearest_format, planes_of
 from livematte.video.probe import describe, is_still
-from livematte.video.timing import Clock, origin_of
+from livematte.video.timing import Clock, announced_end, origin_of
+
+_MISSING = Fraction(1, 2)
+"""Seconds by which pictures may end before the file's own word of it: times and lengths are often rounded."""
 
 _STEPS_BACK = (0.0, 2.0, 20.0)
 """Seconds to seek before the wanted start, when the first try landed behind it."""
@@ -217,16 +220,32 @@ class FileSource:
         rate = self.info.average_rate
         clock = Clock(self._time_base, rate, self.note)
         frames = self._progressive()
+        ended = Fraction(0)
         while True:
             with self._lock:  # close() may come from another thread; FFmpeg must not be inside the file then
-                decoded = None if self._closed else next(frames, None)
+                if self._closed:
+                    return
+                decoded = next(frames, None)
                 if decoded is None:
+                    self._missing_end(ended)
                     return
                 pts = clock.time_of(decoded)
                 if self._end_time is not None and pts * self._time_base >= self._end_time:
                     return
                 frame = self._frame(decoded, pts)
+                ended = (pts + decoded.duration) * self._time_base
             yield frame
+
+    def _missing_end(self, ended: Fraction) -> None:
+        """Say so when the pictures stop at ``ended`` and the file announces more."""
+        announced = announced_end(self._container, self._stream)
+        if announced is None:
+            return
+        wanted = announced if self._end_time is None else min(announced, self._end_time)
+        if ended < wanted - _MISSING:
+            origin = origin_of(self._container, self._stream)
+            there, told = (f"{float(time - origin):.1f}" for time in (ended, announced))
+            self.note(f"the end of {self._path} is missing: its picture stops at {there} of {told} seconds")
 
     def _progressive(self) -> Iterator[VideoFrame]:
         """The decoded frames, deinterlaced from the first interlaced one on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -20,6 +21,20 @@ def origin_of(container: InputContainer, stream: Stream | None = None) -> Fracti
     if stream is not None and stream.start_time is not None and stream.time_base is not None:
         return stream.start_time * stream.time_base
     return Fraction(0)
+
+
+def announced_end(container: InputContainer, stream: Stream) -> Fraction | None:
+    """When the last picture ends by the file's own word, in seconds on its clock; None where it says nothing.
+
+    Only what is said of the stream itself counts: the whole file's length may be that of longer sound.
+    """
+    if stream.duration and stream.time_base is not None:
+        return ((stream.start_time or 0) + stream.duration) * stream.time_base
+    if "matroska" in container.format.name:
+        told = next((value for key, value in stream.metadata.items() if key.upper() == "DURATION"), "")
+        if match := re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", told.strip()):
+            return int(match[1]) * 3600 + int(match[2]) * 60 + Fraction(match[3])
+    return None
 
 
 def has_arbitrary_clock(container: InputContainer) -> bool:

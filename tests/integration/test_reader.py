@@ -172,9 +172,30 @@ def test_truncated_files_give_what_is_whole(tmp_path):
     data = whole.read_bytes()
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(data[: len(data) * 6 // 10])
-    _, *frames = read(cut)
+    source, *frames = read(cut)
     assert 30 < len(frames) < 90
     assert [clips.number(planes[0]) for _, planes in frames[:20]] == list(range(20))
+    assert [note for note in source.notes if "is missing: its picture stops at" in note and "of 4.0" in note]
+    assert read(cut, end=1)[0].notes == []
+    assert read(whole)[0].notes == []
+
+
+def test_longer_sound_is_no_missing_end(tmp_path):
+    """The picture of the second half is cut out of the file; its sound, and the file's length, stay."""
+    import av
+
+    for kind in ("mkv", "mp4"):
+        whole = clips.make_clip(tmp_path / f"a.{kind}", frames=100, audio=1)
+        short = tmp_path / f"short.{kind}"
+        with av.open(str(whole)) as old, av.open(str(short), "w") as new:
+            copies = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+            for packet in old.demux():
+                late = packet.stream.type == "video" and packet.dts and packet.dts * packet.time_base > 2
+                if packet.size and not late:
+                    packet.stream = copies[packet.stream.index]
+                    new.mux(packet)
+        source, *frames = read(short)
+        assert (len(frames) < 60, source.notes) == (True, []), kind
 
 
 def test_damage_is_counted_and_the_rest_is_read(tmp_path):
@@ -190,6 +211,11 @@ def test_damage_is_counted_and_the_rest_is_read(tmp_path):
     assert source.damaged > 0
     assert len(frames) > 40
     assert clips.number(frames[-1][1][0]) == 59
+
+
+def test_an_address_is_no_file():
+    with pytest.raises(InputError, match="http://127.0.0.1:9/a.mp4 is an address: download it"):
+        open_video("http://127.0.0.1:9/a.mp4")
 
 
 def test_every_byte_position_may_be_cut(tmp_path):

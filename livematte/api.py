@@ -105,10 +105,14 @@ def _same_file(a: Path, b: Path) -> bool:
         return False
 
 
-def _check_targets(input: PathLike, targets: list[Path], overwrite: bool) -> None:
+def _check_targets(
+    input: PathLike, targets: list[Path], overwrite: bool, background: PathLike | Background
+) -> None:
     for number, target in enumerate(targets):
         if _same_file(Path(input), target):
             raise UsageError(f"{target} is the input itself: give the output another name")
+        if isinstance(background, (str, os.PathLike)) and _same_file(Path(background), target):
+            raise UsageError(f"{target} is the background itself: give the output another name")
         if any(_same_file(target, other) for other in targets[:number]):
             raise UsageError(f"{target} is asked for twice: give every output its own name")
         if not overwrite and _is_there(target):
@@ -184,7 +188,7 @@ def render(
     targets = {kind: os.fspath(path) for kind, path in kinds.items() if path is not None}
     if isinstance(model, str):
         registry.entry("models", model)
-    _check_targets(input, [Path(path) for path in targets.values()], overwrite)
+    _check_targets(input, [Path(path) for path in targets.values()], overwrite, background)
     compositor, smoother = Compositor(refine=refine, foreground=foreground), TemporalFilter(temporal)
     source = open_video(os.fspath(input), start=start, end=end)
     outputs: list[engine.Output] = []
@@ -284,7 +288,7 @@ def image(
     targets = {kind: os.fspath(path) for kind, path in kinds.items() if path is not None}
     if isinstance(model, str):
         registry.entry("models", model)
-    _check_targets(input, [Path(path) for path in targets.values()], overwrite)
+    _check_targets(input, [Path(path) for path in targets.values()], overwrite, background)
     compositor = Compositor(refine=refine, foreground=foreground)
     with _Closing(open_video(os.fspath(input))) as source:
         frame = next(iter(source), None)

@@ -150,6 +150,15 @@ def test_output_equal_to_input(refused: Run, tmp_path: Path) -> None:
     assert clip.read_bytes() == before
 
 
+def test_output_equal_to_its_background(refused: Run, out: Path, tmp_path: Path) -> None:
+    assert "is the background itself" in refused("render", CLIP, out, "-b", out, code=2)
+    still = tmp_path / "still.png"
+    still.write_bytes(PRECIOUS)
+    for option in ("-b", "--background"):
+        assert "is the background itself" in refused("image", CLIP, still, option, still, code=2)
+    assert still.read_bytes() == PRECIOUS
+
+
 def test_matte_equal_to_the_picture(refused: Run, out: Path) -> None:
     assert "twice" in refused("render", CLIP, out, "--alpha-out", out, code=2)
 

@@ -180,9 +180,11 @@ class ImageSequenceSink:
             raise OutputError(
                 f"{self.path}: a frame without alpha ({frame.format}) came where alpha is written"
             )
+        picture = self._making / (self.path.name % (self.frames + 1))
         try:
-            (self._making / (self.path.name % (self.frames + 1))).write_bytes(self._encode(frame))
+            picture.write_bytes(self._encode(frame))
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            picture.unlink(missing_ok=True)  # half a picture is none
             raise OutputError(explain(error, self.path, self.frames)) from error
         self.frames += 1
 

@@ -99,8 +99,13 @@ class CopiedStreams:
         ahead = self._next
         if self._muxer in ("matroska", "webm") and ahead is not None and ahead.pts is not None:
             early = shift - ahead.pts * ahead.time_base
-            opus = ahead.stream.type == "audio" and ahead.stream.codec_context.name in ("opus", "libopus")
-            if early > 0 and self._begin is None and not opus:  # Opus says its lead-in
+            # Opus says its lead-in, and so does whatever comes from Matroska.
+            told_already = (
+                "matroska" in self._input.format.name
+                or (isinstance(self._ways[ahead.stream.index], RecodedAudio) and self._muxer == "webm")
+                or (ahead.stream.type == "audio" and ahead.stream.codec_context.name in ("opus", "libopus"))
+            )
+            if early > 0 and self._begin is None and not told_already:
                 # MP4 hides an encoder's lead-in by an edit list; Matroska has none and no negative times.
                 told = f"all times are {round(early * 1000)} ms later: Matroska plays the sound's lead-in"
                 self.notes.append(told)

@@ -164,6 +164,7 @@ class FileSink:
         assert self._container is not None
         try:
             library = ENCODERS[self._encoder].library
+            os.environ.setdefault("SVT_LOG", "1")  # errors only: it writes to stderr past FFmpeg's log
             stream = self._container.add_stream(library, rate=info.average_rate or 25, options=options)
             assert isinstance(stream, VideoStream)
             context = stream.codec_context

@@ -430,8 +430,26 @@ def test_a_full_disk_is_one_line_and_a_file_that_plays(tmp_path):
         with pytest.raises(OutputError, match="disk is full"):
             write_image(disk / "a.bmp", replace_size(picture))
         assert not (disk / "a.bmp").exists()
+        kept.unlink()
+        pictures = open_sink(disk / "pictures" / "%d.png", info_of("gbrp"))
+        with pytest.raises(OutputError, match="disk is full after"):
+            for i in range(200):
+                pictures.write(noisy(i))
+        pictures.abort()
+        left = sorted((disk / "pictures").iterdir())
+        assert len(left) == pictures.frames > 0
+        assert all(len(times(path)) == 1 for path in left)
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+def noisy(i: int) -> Frame:
+    """A picture that no encoder makes small."""
+    frame = ramp(i, info_of("gbrp"))
+    noise = np.random.default_rng(i)
+    return replace(
+        frame, planes=tuple(noise.integers(0, 256, plane.shape, np.uint8) for plane in frame.planes)
+    )
 
 
 def replace_size(frame: Frame) -> Frame:
@@ -541,3 +559,26 @@ def test_memory_does_not_grow_with_sparse_subtitles(tmp_path):
         if waiting is not None and waiting.dts is not None:
             assert waiting.dts * waiting.time_base <= frame.seconds + 1
     sink.close()
+
+
+def test_matroska_again_is_not_later(tmp_path):
+    """The lead-in that an MP4 hides moves all times in Matroska; one that Matroska tells of does not."""
+    first = render(clips.make_clip(tmp_path / "a.mp4", frames=20, audio=1), tmp_path / "b.mkv")
+    assert [note for note in first.notes if "lead-in" in note]
+    for name in ("c.mkv", "d.webm"):
+        again = render(tmp_path / "b.mkv", tmp_path / name)
+        assert not [note for note in again.notes if "lead-in" in note]
+        assert times(again.path) == times(first.path), name
+
+
+def test_svt_says_nothing_past_the_log(tmp_path):
+    source = clips.make_clip(tmp_path / "in.mp4", frames=3)
+    code = (
+        "import sys; from livematte.video import open_sink, open_video; video = open_video(sys.argv[1]);"
+        "sink = open_sink(sys.argv[2], video.info, codec='svt-av1', preset='10');"
+        "[sink.write(frame) for frame in video]; sink.close()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(source), str(tmp_path / "out.mp4")], check=True,
+                          capture_output=True, text=True)  # fmt: skip
+    assert (done.stdout, done.stderr) == ("", "")
+    assert len(times(tmp_path / "out.mp4")) == 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,7 @@ class PendingMatte:
         return Matte(alpha, None, extras)
 
 
+@lru_cache(maxsize=64)  # asked for every frame
 def choose_size(height: int, width: int, long_side: int = 0) -> tuple[int, int]:
     """The multiples of 32 to shrink a frame to.
 

@@ -33,6 +33,9 @@ def person_box(rng: Rng, box: Box, shape: tuple[int, int]) -> Box:
         h = int(h * (rng.uniform(0.16, 0.3) if draw < 0.2 else rng.uniform(0.3, 0.6)))
     elif tall > 1.2 and draw < 0.4:
         h = int(h * rng.uniform(0.45, 0.85))
+    if tall > 1.2 and rng.random() < 0.12:  # no head: somebody who stands up, or a camera too low
+        y += int(h * rng.uniform(0.25, 0.5))
+        h = int(h * rng.uniform(0.3, 0.5))
     return x, y, max(w, 8), max(h, 8)
 
 

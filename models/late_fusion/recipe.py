@@ -91,7 +91,8 @@ def live_config(scale: float, seed: int = 1) -> Config:
             Step("segmentation-small", n(2400), "small", 16, 5e-4, 2.5e-3, 1),
             Step("segmentation", n(1125), "large", 12, 2e-4, 1.5e-3, 1),
             Step("fusion", n(100), "large", 12, 5e-4, 1.5e-3, 1),
-            Step("joint", n(850), "large", 12, 5e-6, 1e-3, 1),
+            Step("joint", n(1000), "large", 12, 5e-6, 1e-3, 1),
+            Step("joint-again", n(1125), "large", 12, 5e-6, 8e-4, 1),
         ),
     )
 
@@ -124,7 +125,7 @@ def step_loss(step: Step, network: LateFusion, rgb: Tensor, alpha: Tensor) -> Te
     """The loss that the step minimises, on a network set up by :func:`enter`."""
     if step.name.startswith("segmentation"):
         return losses.segmentation(network.segment(rgb), alpha)
-    output: LateFusionOutput = network(rgb, sides=step.name == "joint")
+    output: LateFusionOutput = network(rgb, sides=step.name.startswith("joint"))
     return (losses.fusion if step.name == "fusion" else losses.joint)(output, alpha)
 
 
@@ -137,7 +138,7 @@ def enter(step: Step, network: LateFusion) -> None:
     frozen: list[nn.Module] = []
     if fusing:
         frozen += [network.encoder, network.foreground, network.background]
-    if step.name == "joint":
+    if step.name.startswith("joint"):
         frozen += [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     encoder = network.encoder
     for module in encoder.early_layers() if isinstance(encoder, EfficientNetLite0) else ():

@@ -170,7 +170,8 @@ def render(
         refine: ``guided`` sharpens the matte by the full-size picture, ``none`` only enlarges it.
         foreground: estimate the people's own colours, so that the old background does not glow in hair.
         alpha_out, foreground_out: also write the matte, and the people over black, as videos.
-        codec, crf, preset: see :func:`livematte.video.writer.open_sink`.
+        codec, crf, preset: of ``output``, see :func:`livematte.video.writer.open_sink`; the other two files
+            take what their ending suggests.
         start, end: seconds; only this part of the input.
         overwrite: False refuses to replace existing outputs.
         progress: called now and then from the calling thread.
@@ -208,8 +209,8 @@ def render(
                 kind=kind,
                 alpha=kind == "picture" and behind.transparent,
                 codec=codec if kind == "picture" else None,
-                crf=crf,
-                preset=preset,
+                crf=crf if kind == "picture" else None,
+                preset=preset if kind == "picture" else None,
                 copy_streams_from=os.fspath(input) if kind == "picture" else None,
                 start=start,
                 end=end,
@@ -242,7 +243,7 @@ def render(
     if stats.frames == 0 and not stats.interrupted:
         raise InputError(f"{input} has no picture that decodes")
     if progress is not None:
-        progress(meter.progress())
+        progress(meter.progress() if stats.interrupted else meter.finished())
     return RenderReport(
         frames=stats.frames,
         damaged=source.damaged,
@@ -342,6 +343,11 @@ def mattes(
 def _background(spec: PathLike | Background, fit: str) -> Background:
     if isinstance(spec, (str, os.PathLike)):
         return parse_background(spec if isinstance(spec, str) else Path(spec), fit=fit)
+    if not isinstance(spec, Background):
+        raise UsageError(
+            f"background {spec!r} is of no use: give a colour as text (#00b140), a file, blur, transparent "
+            "or an object with the methods of livematte.protocols.Background"
+        )
     return spec
 
 

@@ -50,6 +50,10 @@ class Meter:
             left = max(self._total - self._done, 0) / self._rate
         return Progress(self._done, self._total, self._rate, left)
 
+    def finished(self) -> Progress:
+        """The last word: what there was is all there is, however many the container had promised."""
+        return Progress(self._done, self._done, self._rate, 0.0)
+
     @property
     def fps(self) -> float:
         """The mean over the whole job."""

@@ -29,8 +29,8 @@ def probe(
     from rich.table import Table
 
     table = Table(show_header=False, box=None, title=info.name, title_justify="left", title_style="bold")
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column(overflow="fold")
+    table.add_column(style="cyan")
+    table.add_column(overflow="fold", min_width=12)
     table.add_row("size", f"{info.width} x {info.height}")
     table.add_row("planes", info.format)
     if info.average_rate:
@@ -55,13 +55,22 @@ def _rows(details: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, st
         name = f"{above}{key}".replace("_", " ")
         if isinstance(value, Mapping):
             yield from _rows(value, f"{name} ")
-        elif isinstance(value, (list, tuple)):
+        elif isinstance(value, (list, tuple)) and not key.endswith("size"):
             for number, entry in enumerate(value):
                 text = (
-                    ", ".join(f"{k} {v}" for k, v in entry.items() if v not in (None, "", {}))
+                    ", ".join(f"{k} {_value(k, v)}" for k, v in entry.items() if v not in (None, "", {}))
                     if isinstance(entry, Mapping)
                     else str(entry)
                 )
                 yield (name if number == 0 else ""), text
         elif value is not None:
-            yield name, str(value)
+            yield name, _value(key, value)
+
+
+def _value(key: str, value: Any) -> str:
+    """In people's words: yes and no, and the width first."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if key.endswith("size") and isinstance(value, (list, tuple)):
+        return " x ".join(str(side) for side in reversed(value))
+    return str(value)

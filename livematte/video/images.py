@@ -47,9 +47,10 @@ def write_image(path: str | Path, frame: Frame, *, alpha: bool | None = None) ->
     path = Path(path)
     library = check_image(path, alpha=bool(alpha))
     keep = frame.pixel_format.alpha and library not in _NO_ALPHA if alpha is None else alpha
+    grey = frame.pixel_format.gray and library == "png"
     landing = Landing(path)
     try:
-        landing.file.write(StillEncoder(library, alpha=keep)(frame))
+        landing.file.write(StillEncoder(library, alpha=keep, grey=grey)(frame))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         landing.discard()
         raise OutputError(explain(landing.file.error or error, path)) from error

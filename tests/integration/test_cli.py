@@ -11,10 +11,13 @@ import sys
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 import livematte
 from livematte import cli, demo
+from livematte.errors import UsageError
+from tests import clips
 
 ROOT = Path(__file__).parents[2]
 CLIP = str(demo.clip_path())
@@ -80,6 +83,14 @@ def test_matte_and_foreground_beside_the_picture(tmp_path: Path) -> None:
     assert [frames_in(path) for path in names.values()] == [10, 10]
 
 
+def test_the_encoders_settings_are_the_pictures_alone(tmp_path: Path) -> None:
+    """ProRes knows ``lt``; the matte beside it is x264, which does not, and must not be asked for it."""
+    matte = tmp_path / "matte.mp4"
+    prores = ["--codec", "prores", "--preset", "lt", "--alpha-out", str(matte)]
+    assert cli.run(["render", CLIP, str(tmp_path / "out.mov"), *SHORT, "-q", *prores]) == 0
+    assert frames_in(matte) == 10
+
+
 def test_image_cuts_out_to_a_png_with_alpha(tmp_path: Path) -> None:
     target = tmp_path / "out.png"
     assert cli.run(["image", CLIP, str(target), "--quiet"]) == 0
@@ -89,6 +100,44 @@ def test_image_cuts_out_to_a_png_with_alpha(tmp_path: Path) -> None:
     alpha = picture[..., 3]
     assert alpha[600, 500] > 200, "the space suit is in front"
     assert alpha[80, 920] < 50, "the wall is not"
+
+
+def test_the_last_line_says_that_all_frames_are_done(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Matroska does not count its frames: the total is told from the length, here one too many."""
+    source = clips.make_clip(tmp_path / "in.mkv", frames=12, audio=1)
+    command = ["render", str(source), str(tmp_path / "out.mp4"), "--size", "64", "--json"]
+    assert cli.run(command) == 0
+    events = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    last = [event for event in events if event["event"] == "progress"][-1]
+    assert (last["done"], last["total"], last["eta"]) == (12, 12, 0.0)
+
+
+@pytest.mark.parametrize("background", [None, (0, 255, 0), 7])
+def test_a_background_of_no_use_is_refused(tmp_path: Path, background: object) -> None:
+    with pytest.raises(UsageError, match="is of no use: give a colour as text"):
+        livematte.render(CLIP, tmp_path / "out.mp4", background=background)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_matte_of_a_photograph_is_a_grey_png(tmp_path: Path) -> None:
+    matte = tmp_path / "matte.png"
+    assert cli.run(["image", CLIP, str(tmp_path / "out.png"), "--alpha-out", str(matte), "-q"]) == 0
+    with av.open(str(matte)) as grey, av.open(str(tmp_path / "out.png")) as cut:
+        alone, within = (next(container.decode(video=0)) for container in (grey, cut))
+    assert (alone.format.name, within.format.name) == ("gray", "rgba")
+    np.testing.assert_array_equal(alone.to_ndarray(), within.to_ndarray()[..., 3])
+
+
+def test_probe_fits_a_narrow_terminal(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    assert cli.run(["probe", CLIP]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 30
+    assert any(line.split()[-3:] == ["1280", "x", "720"] for line in lines if line.strip())
 
 
 def test_probe_for_people_and_for_programs(capfd: pytest.CaptureFixture[str]) -> None:

@@ -94,8 +94,9 @@ def to_torch(array: Array, device: Device) -> Array:
 
     if isinstance(array, torch.Tensor):
         return array.to(str(device), non_blocking=True)
-    if _is_numpy(array):  # torch has no negative strides
-        whole = array.copy() if any(stride < 0 for stride in array.strides) else array
+    if _is_numpy(array):  # torch has no negative strides, and no read-only tensors
+        unfit = not array.flags.writeable or any(stride < 0 for stride in array.strides)
+        whole = array.copy() if unfit else array
         tensor = torch.from_numpy(whole)
     else:
         tensor = torch.utils.dlpack.from_dlpack(array)

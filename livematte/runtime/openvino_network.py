@@ -125,7 +125,8 @@ class OpenVinoNetwork:
         check_inputs(self._program, arrays)
         request, idle = self._request(tuple(tuple(a.shape) for a in arrays))
         for wanted, array in zip(self._program.inputs, arrays, strict=True):
-            request.set_tensor(wanted.name, openvino.Tensor(array, shared_memory=array.flags.c_contiguous))
+            shared = array.flags.c_contiguous and array.flags.writeable  # others OpenVINO must copy
+            request.set_tensor(wanted.name, openvino.Tensor(array, shared_memory=shared))
         request.start_async()
         return _OpenVinoPending(request, arrays, idle, self._program.outputs)
 

@@ -90,6 +90,12 @@ def test_a_view_with_strides_is_taken_for_what_it_shows(network):
     np.testing.assert_allclose(network(wide)[0], expected(wide.copy())[0], atol=1e-5)
 
 
+def test_a_picture_that_may_not_be_written_is_read(network):
+    rgb = picture(6)
+    rgb.flags.writeable = False
+    np.testing.assert_allclose(network(rgb)[0], expected(rgb.copy())[0], atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [

@@ -96,6 +96,12 @@ def test_a_picture_that_may_not_be_written_is_read(network):
     np.testing.assert_allclose(network(rgb)[0], expected(rgb.copy())[0], atol=1e-5)
 
 
+def test_a_picture_that_may_not_be_written_is_taken(network):
+    rgb = picture(11)
+    rgb.flags.writeable = False
+    np.testing.assert_allclose(network(rgb)[0], expected(rgb.copy())[0], atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [

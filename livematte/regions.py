@@ -13,8 +13,8 @@ FAINT = 0.04
 """What hangs on to a person at this opacity or more belongs to it: hair, motion blur, glass."""
 SMALLEST = 0.0015
 """Share of the picture below which a core is no person: 8 x 8 pixels of 160 x 288."""
-COMPANION = 0.02
-"""Share of the largest region's core below which another is no person."""
+COMPANION = 0.005
+"""Share of the largest region's core below which another is no person: a face close up may fill the picture."""
 
 
 def drop_islands(alpha: Array) -> Array:
@@ -29,7 +29,7 @@ def drop_islands(alpha: Array) -> Array:
     Returns:
         (h, w) float32; ``alpha`` itself where nothing is to be dropped.
     """
-    count, labels = cv2.connectedComponents((alpha > FAINT).view(np.uint8), ltype=cv2.CV_16U)
+    count, labels = cv2.connectedComponents((alpha > FAINT).view(np.uint8), ltype=cv2.CV_32S)
     cores = np.bincount(labels[alpha > CORE], minlength=count)
     stays = cores >= max(SMALLEST * alpha.size, COMPANION * cores.max())
     stays[0] = True  # below FAINT anyway; refinement snaps it to 0

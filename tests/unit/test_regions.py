@@ -38,6 +38,23 @@ def test_a_second_person_far_away_stays() -> None:
     np.testing.assert_array_equal(drop_islands(alpha), alpha)
 
 
+def test_someone_far_behind_a_face_close_up_stays_and_specks_between_them_go() -> None:
+    alpha = empty()
+    alpha[20:160, 0:200] = 1  # 28000 pixels
+    alpha[40:64, 240:248] = 1  # 192: 0.7 % of them, 0.4 % of the picture
+    both = alpha.copy()
+    alpha[10:14, 220:228] = 1  # 32: less than SMALLEST of the picture
+    np.testing.assert_array_equal(drop_islands(alpha), both)
+
+
+def test_more_islands_than_sixteen_bits_count_are_told_apart() -> None:
+    alpha = np.zeros((800, 800), np.float32)
+    alpha[:600:2, ::2] = 0.1  # 120000 specks: with 16 bits some would take the person's number
+    alpha[700:780, 300:500] = 1
+    out = drop_islands(alpha)
+    assert out[:600].max() == 0 and out[700:780, 300:500].min() == 1
+
+
 def test_hair_that_hangs_on_by_a_faint_strand_stays() -> None:
     alpha = empty()
     alpha[60:160, 100:180] = 1

@@ -7,9 +7,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -245,3 +248,19 @@ def test_every_dependency_is_pinned() -> None:
     pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.split("==")[0].lower() for line in pins if "==" in line}
     assert plain - {"livematte"} <= pinned
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
+def test_every_pin_is_a_version_that_is_allowed(python: str) -> None:
+    """Else pip refuses to install anything on that Python."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [project["optional-dependencies"][extra] for extra in ("train", "test", "dev")]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    here = {"python_version": python, "python_full_version": f"{python}.0"}
+    pins = {}
+    for pin in (Requirement(line) for line in lines if "==" in line and not line.startswith("#")):
+        if pin.marker is None or pin.marker.evaluate(here):
+            pins[canonicalize_name(pin.name)] = str(pin.specifier).removeprefix("==")
+    for wanted in map(Requirement, chain(project["dependencies"], *extras)):
+        if wanted.name != "livematte" and (wanted.marker is None or wanted.marker.evaluate(here)):
+            assert wanted.specifier.contains(pins[canonicalize_name(wanted.name)]), wanted

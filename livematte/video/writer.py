@@ -192,8 +192,8 @@ class FileSink:
         """Encode one frame; its planes are copied.
 
         Raises:
-            OutputError: the disk is full or fails, or the frame is not of the announced size, has no alpha
-                where alpha is written, or does not come after the last one. Then close or abort.
+            OutputError: the disk is full or fails, or the frame is not of the announced size or time base, has no
+                alpha where alpha is written, or does not come after the last one. Then close or abort.
         """
         if self._done:
             raise OutputError(f"{self.path} is already closed")
@@ -202,7 +202,11 @@ class FileSink:
             raise OutputError(
                 f"{self.path}: a frame of {frame.width}x{frame.height} came, {told} was announced"
             )
-        if frame.pts <= self._last or frame.time_base != self._time_base:
+        if frame.time_base != self._time_base:
+            raise OutputError(
+                f"{self.path}: a frame counted in {frame.time_base} s came, {self._time_base} s was announced"
+            )
+        if frame.pts <= self._last:
             raise OutputError(f"{self.path}: frame times must rise: {frame.pts} came after {self._last}")
         try:
             if self.frames == 0:

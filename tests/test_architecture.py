@@ -238,6 +238,16 @@ def test_every_package_is_in_the_wheel() -> None:
     assert listed == there
 
 
+def test_weights_come_with_their_licence_in_the_wheel() -> None:
+    """What weights were trained on may allow less than Apache-2.0 does."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "weights/LICENSE" in settings["tool"]["setuptools"]["package-data"]["*"]
+    listed = {path for pattern in settings["project"]["license-files"] for path in ROOT.glob(pattern)}
+    for folder in (ROOT / "models").glob("*/weights"):
+        licence = folder / "LICENSE"
+        assert licence in listed and len(licence.read_text(encoding="utf-8")) > 200, short(folder)
+
+
 def test_every_dependency_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"]]

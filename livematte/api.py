@@ -332,12 +332,21 @@ def mattes(
 ) -> Iterator[tuple[Frame, Matte]]:
     """Every frame of a video with its matte, alpha (H, W) float32 in [0, 1], for code of your own.
 
-    ``livematte.kernels.cpu.to_rgb(frame)`` gives the picture as (H, W, 3) uint8 RGB.
+    ``livematte.kernels.cpu.to_rgb(frame)`` gives the picture as (H, W, 3) uint8 RGB. Wrong options and a file
+    that is not there are said at once; it is opened for the first frame and closed after the last one.
     """
     compositor, smoother = Compositor(refine=refine), TemporalFilter(temporal)
+    if not Path(input).is_fifo():  # which can be read once only
+        open_video(os.fspath(input), start=start, end=end).close()  # says at once what is wrong with the file
     network = _network(model, weights, size, device, runtime, precision, threads)
-    source = open_video(os.fspath(input), start=start, end=end)
-    return engine.mattes(source, network, compositor=compositor, temporal=smoother, keep_islands=keep_islands)
+
+    def pairs() -> Iterator[tuple[Frame, Matte]]:
+        source = open_video(os.fspath(input), start=start, end=end)
+        yield from engine.mattes(
+            source, network, compositor=compositor, temporal=smoother, keep_islands=keep_islands
+        )
+
+    return pairs()
 
 
 def _background(spec: PathLike | Background, fit: str) -> Background:

@@ -14,7 +14,7 @@ FAINT = 0.04
 SMALLEST = 0.0015
 """Share of the picture below which a core is no person: 8 x 8 pixels of 160 x 288."""
 COMPANION = 0.005
-"""Share of the largest region's core below which another is no person: a face close up may fill the picture."""
+"""Share of the largest region's core below which another is no person; a face close up may fill it all."""
 
 
 def drop_islands(alpha: Array) -> Array:

@@ -17,7 +17,7 @@ RELABELLED = {"yuvj420p": "yuv420p", "yuvj422p": "yuv422p", "yuvj444p": "yuv444p
 """The same planes under another name; the range is said by the colour."""
 
 _ACCURATE_RND, _FULL_CHR_H_INT, _FULL_CHR_H_INP = 1 << 18, 1 << 13, 1 << 14
-"""SWS_ACCURATE_RND and so on of FFmpeg's swscale.h: PyAV 17, the last for Python 3.10, has no names for them."""
+"""SWS_ACCURATE_RND and so on of swscale.h: PyAV 17, the last for Python 3.10, has no names for them."""
 
 _EXACT = int(Interpolation.BICUBIC) | _ACCURATE_RND | _FULL_CHR_H_INT | _FULL_CHR_H_INP
 

@@ -67,6 +67,8 @@ def test_times_are_kept_and_must_rise(tmp_path: Path, target: str) -> None:
         sink.write(frame)
     with pytest.raises(OutputError, match="must rise"):
         sink.write(frames(info, [2000])[0])
+    with pytest.raises(OutputError, match="counted in 1/90000 s came, 1/1000 s was"):
+        sink.write(frames(replace(info, time_base=Fraction(1, 90000)), [180000])[0])
     sink.close()
     assert [frame.seconds * 1000 for frame in open_video(tmp_path / target)] == times
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -92,3 +93,25 @@ def test_memory_is_the_same_however_long_the_clip(tmp_path: Path) -> None:
     quarter = len(pages) // 4
     grown = (np.median(pages[-quarter:]) - np.median(pages[quarter : 2 * quarter])) * 4096 / 1e6
     assert grown < 25, f"{grown:.0f} MB more in the last quarter than in the second"
+
+
+def test_mattes_opens_the_file_for_the_first_frame_and_lets_it_go(tmp_path: Path) -> None:
+    """A file that is held open cannot be moved on Windows; one that is read later has what it has then."""
+    file = clips.make_clip(tmp_path / "in.mp4", frames=3)
+    never = livematte.mattes(file, size=64)
+    file.rename(tmp_path / "moved.mp4")
+    with pytest.raises(livematte.LivematteError, match=r"in\.mp4"):
+        next(never)
+    (tmp_path / "moved.mp4").rename(file)
+    assert len(list(livematte.mattes(file, size=64))) == 3
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temporal": "maybe"}, {"refine": "sharp"}, {"size": 3}, {"start": 2.0, "end": 1.0}]
+)
+def test_mattes_says_at_once_what_cannot_be(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    file = clips.make_clip(tmp_path / "in.mp4", frames=3)
+    with pytest.raises(livematte.LivematteError):
+        livematte.mattes(file, **wrong)
+    with pytest.raises(livematte.LivematteError, match="nowhere"):
+        livematte.mattes(tmp_path / "nowhere.mp4")

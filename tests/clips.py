@@ -257,7 +257,7 @@ def make_pictures(
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(frames):
         picture = video_frame(i, frames, size, "gbrp").reformat(format="rgb24")
-        picture.save(folder / f"{i + first:04d}.png")
+        picture.save(str(folder / f"{i + first:04d}.png"))  # PyAV 17 takes no Path
     return folder / "%04d.png"
 
 

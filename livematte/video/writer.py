@@ -192,8 +192,8 @@ class FileSink:
         """Encode one frame; its planes are copied.
 
         Raises:
-            OutputError: the disk is full or fails, or the frame is not of the announced size or time base, has
-                no alpha where alpha is written, or does not come after the last one. Then close or abort.
+            OutputError: the disk is full or fails, or the frame is not of the announced size or time base,
+                has no alpha where it is written, or does not come after the last one. Then close or abort.
         """
         if self._done:
             raise OutputError(f"{self.path} is already closed")

@@ -33,7 +33,8 @@ def render(source: Path, target: Path, *, start=None, end=None, **how):
 
 
 def times(path: Path) -> list[Fraction]:
-    return [frame.seconds for frame in open_video(path)]
+    with open_video(path) as source:  # a file left open takes its place on a full disk even when deleted
+        return [frame.seconds for frame in source]
 
 
 def info_of(format: str = "yuva420p", size: tuple[int, int] = (120, 160), **more) -> SourceInfo:

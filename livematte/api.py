@@ -105,6 +105,12 @@ def _same_file(a: Path, b: Path) -> bool:
         return False
 
 
+def _targets(picture: PathLike, alpha: PathLike | None, foreground: PathLike | None) -> dict[Kind, str]:
+    """What is wanted, and where; text, since a closing slash says that a folder is meant."""
+    kinds: dict[Kind, PathLike | None] = {"picture": picture, "alpha": alpha, "foreground": foreground}
+    return {kind: os.fspath(path) for kind, path in kinds.items() if path is not None}
+
+
 def _check_targets(
     input: PathLike, targets: list[Path], overwrite: bool, background: PathLike | Background
 ) -> None:
@@ -181,12 +187,7 @@ def render(
         LivematteError: with one line that says what is wrong and what to do.
     """
     began = time.monotonic()
-    kinds: dict[Kind, PathLike | None] = {
-        "picture": output,
-        "alpha": alpha_out,
-        "foreground": foreground_out,
-    }
-    targets = {kind: os.fspath(path) for kind, path in kinds.items() if path is not None}
+    targets = _targets(output, alpha_out, foreground_out)
     if isinstance(model, str):
         registry.entry("models", model)
     _check_targets(input, [Path(path) for path in targets.values()], overwrite, background)
@@ -281,17 +282,12 @@ def image(
     A video's first frame is taken where ``input`` is a video. Options as for :func:`render`.
     """
     began = time.monotonic()
-    kinds: dict[Kind, PathLike | None] = {
-        "picture": output,
-        "alpha": alpha_out,
-        "foreground": foreground_out,
-    }
-    targets = {kind: os.fspath(path) for kind, path in kinds.items() if path is not None}
+    targets = _targets(output, alpha_out, foreground_out)
     if isinstance(model, str):
         registry.entry("models", model)
     _check_targets(input, [Path(path) for path in targets.values()], overwrite, background)
     compositor = Compositor(refine=refine, foreground=foreground)
-    with _Closing(open_video(os.fspath(input))) as source:
+    with open_video(os.fspath(input)) as source:
         frame = next(iter(source), None)
         if frame is None:
             raise InputError(f"{input} has no picture that decodes")
@@ -384,16 +380,3 @@ def _network(
         threads=threads,
         streams=streams,
     )
-
-
-class _Closing:
-    """``contextlib.closing`` that knows its type."""
-
-    def __init__(self, source: FileSource) -> None:
-        self._source = source
-
-    def __enter__(self) -> FileSource:
-        return self._source
-
-    def __exit__(self, *error: object) -> None:
-        self._source.close()

@@ -1,0 +1,44 @@
+"""Losses that more than one paper uses. Maps are (N, C, H, W); sums over pixels are means over the picture."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def _blur(x: Tensor) -> Tensor:
+    """The 5x5 binomial window of a Gaussian pyramid, each channel for itself, edges replicated."""
+    taps = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], dtype=x.dtype, device=x.device) / 16
+    n, c, h, w = x.shape
+    flat = x.reshape(n * c, 1, h, w)
+    flat = functional.conv2d(functional.pad(flat, (2, 2, 0, 0), "replicate"), taps.view(1, 1, 1, 5))
+    flat = functional.conv2d(functional.pad(flat, (0, 0, 2, 2), "replicate"), taps.view(1, 1, 5, 1))
+    return flat.reshape(n, c, h, w)
+
+
+def laplacian(prediction: Tensor, target: Tensor, levels: int = 5, weight: Tensor | None = None) -> Tensor:
+    """Laplacian pyramid loss: the sum over levels s of ``2**(s-1)`` times the L1 distance of level s.
+
+    Hou & Liu 2019 and FBA (Forte & Pitie 2020), table 1. Level s has 4**(s-1) times fewer pixels than the
+    picture; the sums are divided by the picture's pixel count, so no level outweighs the next by its size.
+
+    Args:
+        weight: (N, 1, H, W) >= 0, where to look; everywhere alike when ``None``.
+    """
+    difference = prediction - target  # the pyramid is linear
+    total = difference.new_zeros(())
+    pixels = difference.numel()
+    for level in range(levels):
+        if min(difference.shape[-2:]) < 4:
+            break
+        smaller = _blur(difference)[..., ::2, ::2]
+        larger = functional.interpolate(
+            smaller, size=difference.shape[-2:], mode="bilinear", align_corners=False
+        )
+        detail = (difference - larger).abs()
+        if weight is not None:
+            detail = detail * functional.adaptive_avg_pool2d(weight, list(detail.shape[-2:]))
+        total = total + 2**level * detail.sum() / pixels
+        difference = smaller
+    return total

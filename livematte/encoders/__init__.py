@@ -6,5 +6,6 @@ first, one for each halving of the picture, and whose ``channels`` attribute say
 
 from livematte.encoders.densenet import DenseNet201
 from livematte.encoders.efficientnet_lite import EfficientNetLite0
+from livematte.encoders.resnet import ResNet50
 
-__all__ = ["DenseNet201", "EfficientNetLite0"]
+__all__ = ["DenseNet201", "EfficientNetLite0", "ResNet50"]

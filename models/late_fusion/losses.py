@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from livematte.models.late_fusion.network import LateFusionOutput
 from torch import Tensor
 from torch.nn import functional
 
+from livematte.models.late_fusion.network import LateFusionOutput
 from livematte.training.losses import laplacian
 
 LOW, HIGH = 0.02, 0.98

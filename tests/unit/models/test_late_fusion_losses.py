@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from livematte.models.late_fusion import losses
 from livematte.models.late_fusion.network import LateFusionOutput
 

@@ -6,12 +6,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from livematte.models.late_fusion import model as adapter
-from livematte.models.late_fusion.export import keeps_float
-from livematte.models.late_fusion.network import late_fusion_live
 from safetensors.torch import save_file
 
 from livematte.errors import ModelError, UsageError, WeightsError
+from livematte.models.late_fusion import model as adapter
+from livematte.models.late_fusion.export import keeps_float
+from livematte.models.late_fusion.network import late_fusion_live
 
 
 @pytest.fixture(scope="module")

@@ -154,15 +154,11 @@ def user_weights(path: str | Path) -> Path:
     return file
 
 
-def load_into(module: nn.Module, path: Path) -> None:
-    """Fill ``module`` with the tensors of a safetensors file; fp16 becomes the module's own dtype.
-
-    A tensor may be stored in 8 bits: ``x`` int8 beside ``x.scale`` float32, one scale for each first index.
-    Counters of batch normalisation (``num_batches_tracked``) may be missing: inference does not use them.
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; those kept in 8 bits (``x`` beside ``x.scale``) as float32.
 
     Raises:
-        WeightsError: not a safetensors file, or tensors that are missing, unexpected or of another shape;
-            the message counts each kind and names the first ones.
+        WeightsError: not a whole safetensors file.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -174,6 +170,20 @@ def load_into(module: nn.Module, path: Path) -> None:
     for name in [k for k in given if k.endswith(".scale") and k[:-6] in given]:
         scale, whole = given.pop(name), name[:-6]
         given[whole] = given[whole].float() * scale.reshape(-1, *(1,) * (given[whole].dim() - 1))
+    return given
+
+
+def load_into(module: nn.Module, path: Path) -> None:
+    """Fill ``module`` with the tensors of a safetensors file; fp16 becomes the module's own dtype.
+
+    A tensor may be stored in 8 bits: ``x`` int8 beside ``x.scale`` float32, one scale for each first index.
+    Counters of batch normalisation (``num_batches_tracked``) may be missing: inference does not use them.
+
+    Raises:
+        WeightsError: not a safetensors file, or tensors that are missing, unexpected or of another shape;
+            the message counts each kind and names the first ones.
+    """
+    given = read_tensors(path)
     own = module.state_dict()
     needed = {k for k in own if not k.endswith("num_batches_tracked")}
     shapes = [

@@ -1,4 +1,4 @@
-"""Losses that more than one paper uses. Maps are (N, C, H, W); sums over pixels are means over the picture."""
+"""Losses that several papers use. Maps are (N, C, H, W); sums over pixels are means over the picture."""
 
 from __future__ import annotations
 

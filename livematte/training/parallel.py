@@ -27,6 +27,12 @@ class Workers:
         """Whether this process writes logs and checkpoints."""
         return self.rank == 0
 
+    def device(self, wanted: str) -> torch.device:
+        """Where this process computes: with several processes and ``cuda``, each on its own GPU."""
+        if wanted == "cuda" and self.count > 1:
+            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", self.rank)))
+        return torch.device(wanted)
+
     def share(self, batch: int) -> int:
         """How many pictures of a batch this process takes."""
         return batch // self.count + (self.rank < batch % self.count)
@@ -48,11 +54,17 @@ class Workers:
             distributed.barrier()
 
 
-def join_workers() -> Workers:
-    """Join the processes that ``torchrun`` started; each gets its share of the processor's threads."""
+def join_workers(device: str = "cpu") -> Workers:
+    """Join the processes that ``torchrun`` started; each gets its share of the processor's threads.
+
+    Gradients go over gloo between CPU processes and over NCCL between GPUs.
+    """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         return Workers()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
-    distributed.init_process_group("gloo")
-    return Workers(int(os.environ["RANK"]), count)
+    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    workers = Workers(int(os.environ["RANK"]), count)
+    if device.startswith("cuda"):
+        torch.cuda.set_device(workers.device(device))
+    return workers

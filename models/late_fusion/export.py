@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from livematte.models.late_fusion import model as adapter
 from livematte.models.late_fusion.network import DecoderBlock, LateFusion, late_fusion, late_fusion_live
-from livematte.models.late_fusion.recipe import data_hash
+from livematte.training.data import data_hash
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
-from livematte.models.late_fusion import recipe
+from livematte.models.late_fusion import losses
+from livematte.models.late_fusion.recipe import late_fusion_live_recipe
 from livematte.models.late_fusion.network import late_fusion, late_fusion_live
 from torch import nn
+
+from livematte.training.recipe import LARGE, Step
 
 
 @pytest.fixture(scope="module")
@@ -114,27 +117,28 @@ def test_gradients_reach_every_parameter():
     torch.manual_seed(0)
     network = late_fusion_live().train()
     rgb, alpha = torch.rand(2, 3, 64, 64), torch.rand(2, 1, 64, 64)
-    recipe.losses.joint(network(rgb, sides=True), alpha).backward()
+    losses.joint(network(rgb, sides=True), alpha).backward()
     silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert silent == []
 
 
-@pytest.mark.parametrize("name", ["segmentation", "fusion", "joint"])
+@pytest.mark.parametrize("name", ["segmentation", "fusion", "joint", "crisp"])
 def test_a_few_iterations_lower_the_loss_of_each_training_step(name):
     torch.manual_seed(1)
     network = late_fusion_live()
     for decoder in (network.foreground, network.background):
         # untrained, F-bar + B-bar is 1 and alpha does not depend on the blending weight (eq. 3)
         nn.init.constant_(decoder.blocks[-1].side.bias, 2.0)
-    step = recipe.Step(name, 8, "large", 2, 1e-3, 1e-3, 1)
-    recipe.enter(step, network)
+    step = Step(name, 8, LARGE, 2, 1e-3, 1e-3)
+    late_fusion_live_recipe.enter(step, network)
     yy, xx = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
     alpha = torch.sigmoid(10 - ((yy - 16) ** 2 + (xx - 16) ** 2).sqrt()).expand(2, 1, 32, 32)
     rgb = 0.2 + 0.6 * alpha.expand(2, 3, 32, 32) + 0.05 * torch.rand(2, 3, 32, 32)
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=5e-3)
     values = []
     for _ in range(8):
-        loss = recipe.step_loss(step, network, rgb, alpha)
+        batch = {"rgb": rgb, "alpha": alpha}
+        loss = sum(late_fusion_live_recipe.losses(step, network, batch, "network").values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -144,7 +148,7 @@ def test_a_few_iterations_lower_the_loss_of_each_training_step(name):
 
 def test_fusion_step_leaves_the_segmentation_network_as_it_is():
     network = late_fusion_live()
-    recipe.enter(recipe.Step("fusion", 1, "large", 2, 1e-3, 1e-3, 1), network)
+    late_fusion_live_recipe.enter(Step("fusion", 1, LARGE, 2, 1e-3, 1e-3), network)
     thawed = {n.split(".")[0] for n, p in network.named_parameters() if p.requires_grad}
     assert thawed == {"fusion"}
     assert not network.encoder.training and not network.foreground.training and network.fusion.training
@@ -152,5 +156,5 @@ def test_fusion_step_leaves_the_segmentation_network_as_it_is():
 
 def test_joint_step_freezes_all_batch_normalisation():
     network = late_fusion_live()
-    recipe.enter(recipe.Step("joint", 1, "large", 2, 1e-3, 1e-3, 1), network)
+    late_fusion_live_recipe.enter(Step("joint", 1, LARGE, 2, 1e-3, 1e-3), network)
     assert not any(m.training for m in network.modules() if isinstance(m, nn.BatchNorm2d))

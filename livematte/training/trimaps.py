@@ -1,0 +1,213 @@
+"""Training examples for networks that take a trimap: crops around soft outlines, and trimaps of them.
+
+A trimap is (H, W) uint8: 0 background, 128 unknown, 255 foreground. As in ``augment``, everything is drawn
+from one ``numpy`` generator, so an example is a function of its seed.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from livematte.training.augment import Rng, _background, _tone
+from livematte.training.data import PeopleStore, Picture
+
+BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
+
+LOW, HIGH = 5, 250
+"""Alpha up to LOW is solid background, from HIGH solid foreground: 8-bit mattes are never quite solid."""
+
+SMALLEST = 256
+"""Photographs whose longer side is shorter than this have no fine detail to show."""
+
+
+def exact_trimap(alpha: Picture) -> Picture:
+    """The trimap whose unknown pixels are just the soft ones (AdaMatting eq. 2)."""
+    return _trimap(alpha <= LOW, alpha >= HIGH)
+
+
+def eroded_trimap(rng: Rng, alpha: Picture) -> Picture:
+    """Solid regions eroded by random radii, up to a tenth of the picture; what it calls known is right.
+
+    "Random erode and dilate": AdaMatting sec. 4.1, after Xu et al. 2017, "Deep Image Matting".
+    """
+    reach = max(2, min(alpha.shape) // 10)
+    background, foreground = (
+        _erode(solid, int(rng.integers(0, reach + 1))) for solid in (alpha <= LOW, alpha >= HIGH)
+    )
+    return _trimap(background, foreground)
+
+
+def coarse_trimap(rng: Rng, alpha: Picture) -> Picture:
+    """A trimap as made from a trimap-free network's alpha of a picture 2.5 to 8 times smaller.
+
+    It has such an alpha's faults: outlines are displaced and smooth, thin parts may be missing, and now and
+    then a piece is taken for the other side; so what it calls known may be wrong.
+    """
+    height, width = alpha.shape
+    factor = float(np.exp(rng.uniform(np.log(2.5), np.log(8))))
+    rows, columns = max(round(height / factor), 4), max(round(width / factor), 4)
+    small = np.asarray(cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
+    soft = cv2.resize(
+        _degraded(rng, small / np.float32(255)), (width, height), interpolation=cv2.INTER_LINEAR
+    )
+    low, high = rng.uniform(0.02, 0.2, 2)
+    radius = int(rng.uniform(0.25, 1.5) * factor)
+    return _trimap(_erode(soft <= low, radius), _erode(soft >= 1 - high, radius))
+
+
+def random_trimap(rng: Rng, alpha: Picture, coarse: float = 0.5) -> Picture:
+    """A trimap of (H, W) uint8 ``alpha``: {0, 128, 255}.
+
+    Args:
+        coarse: share that :func:`coarse_trimap` makes, known regions that may be wrong; the rest are right
+            (:func:`eroded_trimap`).
+    """
+    return coarse_trimap(rng, alpha) if rng.random() < coarse else eroded_trimap(rng, alpha)
+
+
+def edge_crop(
+    rng: Rng, people: PeopleStore, height: int, width: int
+) -> tuple[Picture, Picture, Picture, Picture]:
+    """A crop around a person's soft outline, composited on a room near the photograph's own resolution.
+
+    Returns:
+        rgb (H, W, 3), alpha (H, W), straight foreground (H, W, 3) and background (H, W, 3), all uint8.
+        But for the camera's blur, noise and compression,
+        rgb = alpha * foreground + (1 - alpha) * background.
+    """
+    foreground, alpha = _outline(rng, people, height, width)
+    background = _room(rng, people, height, width)
+    if rng.random() < 0.7:
+        foreground, background = _tone(rng, foreground, 0.5), _tone(rng, background, 0.7)
+    table = int(rng.integers(1 << 31))  # the camera's own tone is one for both
+    foreground, background = (
+        _tone(np.random.default_rng(table), picture, 0.7) for picture in (foreground, background)
+    )
+    a = alpha[..., None].astype(np.float32) / 255
+    rgb = background + a * (foreground.astype(np.float32) - background)
+    return _sensor(rng, (rgb + 0.5).astype(np.uint8)), alpha, foreground, background
+
+
+def _trimap(background: NDArray[np.bool_], foreground: NDArray[np.bool_]) -> Picture:
+    out = np.full(background.shape, UNKNOWN, np.uint8)
+    out[background] = BACKGROUND
+    out[foreground] = FOREGROUND
+    return out
+
+
+def _erode(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """Solid up to the picture's border stays so."""
+    if radius < 1:
+        return mask
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return np.asarray(cv2.erode(mask.astype(np.uint8), disk), np.bool_)
+
+
+def _smooth_noise(rng: Rng, shape: tuple[int, int], sigma: float) -> NDArray[np.float32]:
+    """Noise of deviation 1 whose grain is ``sigma`` pixels."""
+    noise = rng.normal(0, 1, shape).astype(np.float32)
+    noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), sigma), np.float32)
+    return noise / max(float(noise.std()), 1e-6)
+
+
+def _degraded(rng: Rng, alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A small (h, w) float32 alpha with the faults of a small network."""
+    shape = alpha.shape[0], alpha.shape[1]
+    if rng.random() < 0.3:  # what is thin is lost, or narrow gaps are closed
+        how = cv2.MORPH_OPEN if rng.random() < 0.7 else cv2.MORPH_CLOSE
+        alpha = np.asarray(cv2.morphologyEx(alpha, how, np.ones((3, 3), np.uint8)), np.float32)
+    if rng.random() < 0.8:  # displaced outlines
+        strength, grain = rng.uniform(0.1, 1.0), float(rng.uniform(1.5, 6))
+        y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+        x += np.float32(strength) * _smooth_noise(rng, shape, grain)
+        y += np.float32(strength) * _smooth_noise(rng, shape, grain)
+        alpha = np.asarray(
+            cv2.remap(alpha, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
+        )
+    if rng.random() < 0.7:
+        alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), float(rng.uniform(0.3, 1.3))), np.float32)
+    gain, bias = float(np.exp(rng.normal(0.25, 0.25))), float(rng.normal(0, 0.06))
+    alpha = (alpha - 0.5) * gain + 0.5 + bias
+    if rng.random() < 0.5:
+        alpha = alpha + float(rng.uniform(0, 0.1)) * _smooth_noise(rng, shape, float(rng.uniform(1, 4)))
+    if rng.random() < 0.2:  # a piece of one side taken for the other
+        y, x = (float(rng.uniform(0, n)) for n in shape)
+        rows, columns = np.ogrid[: shape[0], : shape[1]]
+        radius = float(rng.uniform(0.05, 0.2)) * min(shape)
+        distance = ((rows - y) ** 2 + (columns - x) ** 2) / radius**2
+        alpha = alpha + (1.2 if rng.random() < 0.5 else -1.2) * np.exp(-distance)
+    return np.clip(alpha, 0, 1).astype(np.float32)
+
+
+def _outline(rng: Rng, people: PeopleStore, height: int, width: int) -> tuple[Picture, Picture]:
+    """Straight foreground and alpha around a soft pixel: flipped, turned up to 45 degrees and resized.
+
+    The resize is 0.4 to 1.5: what crops of 800 to 320 pixels shrunk to 320 and a factor of 0.75 to 1.5 come
+    to (AdaMatting sec. 4.1), with its far end left out; more where the photograph would not fill the crop.
+    """
+    while True:
+        number = int(rng.integers(len(people.people)))
+        if max(people.people[number]["shape"]) >= SMALLEST:
+            break
+    person = people.person(number)
+    ys, xs = np.nonzero((person.alpha > LOW) & (person.alpha < HIGH))
+    if len(ys):
+        chosen = int(rng.integers(len(ys)))
+        y, x = float(ys[chosen]), float(xs[chosen])
+    else:  # hard edges only
+        left, top, w, h = people.people[number]["box"]
+        y, x = top + h * rng.random(), left + w * rng.random()
+    rows, columns = person.alpha.shape
+    smallest = max(0.4, height / rows, width / columns)
+    scale = float(np.exp(rng.uniform(np.log(smallest), np.log(max(1.5, smallest)))))
+    angle = np.radians(rng.uniform(-45, 45)) if rng.random() < 0.5 else 0.0
+    flip = -1.0 if rng.random() < 0.5 else 1.0
+    reach = np.array([width, height]) / (2 * scale)  # the window stays in the photograph, corners apart
+    middle = np.array([x, y]) + rng.uniform(-0.6, 0.6, 2) * reach
+    middle = np.clip(middle, reach, np.maximum(np.array([columns, rows]) - reach, reach))
+    source_f, source_a, shrink = person.foreground, person.alpha, 1.0
+    if scale < 0.75:  # warpAffine does not average: shrink first so that hair does not alias
+        shrink = scale
+        source_f, source_a = (
+            np.asarray(cv2.resize(p, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+            for p in (source_f, source_a)
+        )
+    cos, sin = np.cos(angle) * scale / shrink, np.sin(angle) * scale / shrink
+    turn = np.array([[cos * flip, -sin], [sin * flip, cos]])
+    matrix = np.hstack((turn, (np.array([width, height]) / 2 - turn @ middle * shrink)[:, None]))
+    foreground, alpha = (
+        np.asarray(
+            cv2.warpAffine(
+                p, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+            ),
+            np.uint8,
+        )
+        for p in (source_f, source_a)
+    )
+    return foreground, alpha
+
+
+def _room(rng: Rng, people: PeopleStore, height: int, width: int) -> Picture:
+    """A piece of a room, up to twice as near as a whole picture of this size would show it."""
+    near = float(rng.uniform(1, 2))
+    rows, columns = int(height * near), int(width * near)
+    whole = _background(rng, people, rows, columns)
+    top, left = int(rng.integers(rows - height + 1)), int(rng.integers(columns - width + 1))
+    return np.ascontiguousarray(whole[top : top + height, left : left + width])
+
+
+def _sensor(rng: Rng, picture: Picture) -> Picture:
+    """Blur, noise and compression as of a camera's full-size picture; colours stay as they are."""
+    if rng.random() < 0.2:
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.3, 0.9))), np.uint8)
+    if rng.random() < 0.4:
+        noise = rng.normal(0, rng.uniform(1, 7), picture.shape).astype(np.float32)
+        if rng.random() < 0.5:
+            noise = np.asarray(cv2.blur(noise, (2, 2)), np.float32) * 1.6
+        picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
+    if rng.random() < 0.4:
+        _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 95))])
+        picture = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return picture

@@ -96,6 +96,31 @@ class AheadModel(Model, Protocol):
 
 
 @runtime_checkable
+class TrimapModel(Protocol):
+    """A network that mattes with the help of a trimap: what ``--refine`` runs where a matte is in doubt.
+
+    Entry points in the group ``livematte.refiners`` are factories of such, with the keyword options of a
+    model's factory that apply: ``device``, ``runtime``, ``precision``, ``threads``, ``weights``.
+    """
+
+    stride: int
+    """Pictures come in multiples of this on both axes."""
+
+    def refine(self, rgb: Array, trimap: Array) -> Matte:
+        """Matte one picture, or a part of one, without memory of the last. One thread calls it.
+
+        Args:
+            rgb: (h, w, 3) uint8 RGB, h and w multiples of :attr:`stride`.
+            trimap: (h, w) uint8, 0 background, 128 unknown, 255 foreground.
+
+        Returns:
+            alpha (h, w) float32 in [0, 1], of use where the trimap is unknown (elsewhere the trimap's word
+            stands); foreground (h, w, 3) float32 straight RGB in [0, 1], or None where it gives none.
+        """
+        ...
+
+
+@runtime_checkable
 class Background(Protocol):
     """What is put behind people."""
 

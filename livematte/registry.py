@@ -1,7 +1,8 @@
 """Finding models and plug-ins by name: the only way from ``livematte`` to ``models/`` and ``plugins/``.
 
-Groups are entry points: ``livematte.models`` (name → a factory of :class:`~livematte.protocols.Model`) and
-``livematte.sinks``. An installed third package joins by declaring the same.
+Groups are entry points: ``livematte.models`` (name → a factory of :class:`~livematte.protocols.Model`),
+``livematte.refiners`` (of :class:`~livematte.protocols.TrimapModel`) and ``livematte.sinks``. An installed
+third package joins by declaring the same.
 """
 
 from __future__ import annotations

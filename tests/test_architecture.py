@@ -27,6 +27,7 @@ LAYERS = {
     "clock": 1, "device": 1, "progress": 1, "protocols": 1, "registry": 1,
     "encoders": 2, "kernels": 2, "metrics": 2, "video": 2, "weights": 2,
     "runtime": 2.5,  # caches what it compiles under the hash of the weights
+    "adapters": 2.7,
     "backgrounds": 3, "refine": 3, "regions": 3, "temporal": 3, "training": 3,
     "composite": 3.5,  # fused with the second half of refining
     "engine": 4,

@@ -6,11 +6,11 @@ normalisation frozen; a cyclical rate in each. What differs from the paper is in
 
 from __future__ import annotations
 
-from livematte.models.late_fusion import losses
-from livematte.models.late_fusion.network import LateFusion, late_fusion, late_fusion_live
 from torch import Tensor, nn
 
 from livematte.encoders import EfficientNetLite0
+from livematte.models.late_fusion import losses
+from livematte.models.late_fusion.network import LateFusion, late_fusion, late_fusion_live
 from livematte.training.recipe import (
     LARGE,
     LIVE,

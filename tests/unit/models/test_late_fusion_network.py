@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from livematte.models.late_fusion import losses
-from livematte.models.late_fusion.recipe import late_fusion_live_recipe
-from livematte.models.late_fusion.network import late_fusion, late_fusion_live
 from torch import nn
 
+from livematte.models.late_fusion import losses
+from livematte.models.late_fusion.network import late_fusion, late_fusion_live
+from livematte.models.late_fusion.recipe import late_fusion_live_recipe
 from livematte.training.recipe import LARGE, Step
 
 

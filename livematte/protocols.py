@@ -114,8 +114,9 @@ class TrimapModel(Protocol):
             trimap: (h, w) uint8, 0 background, 128 unknown, 255 foreground.
 
         Returns:
-            alpha (h, w) float32 in [0, 1], of use where the trimap is unknown (elsewhere the trimap's word
-            stands); foreground (h, w, 3) float32 straight RGB in [0, 1], or None where it gives none.
+            alpha (h, w) float32 in [0, 1], taken as it is everywhere: a network that shall not correct what
+            the trimap knows gives exactly 0 and 1 there. foreground (h, w, 3) float32 straight RGB in
+            [0, 1], or None where it gives none; of use where alpha is neither 0 nor 1.
         """
         ...
 

@@ -5,20 +5,74 @@ Everything is drawn from one ``numpy`` generator, so a picture is a function of 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livematte.training.data import PeopleStore, Picture
+from livematte.training.data import Keypoints, PeopleStore, Picture
 
 Rng = np.random.Generator
 Box = tuple[int, int, int, int]
+
+MIRRORED = (0, 1, 5, 6, 7, 2, 3, 4, 8, 12, 13, 14, 9, 10, 11, 16, 15, 18, 17, 22, 23, 24, 19, 20, 21)
+"""Which joint of BODY_25 each one is in a mirror: left and right change places."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One person in a training picture, before the camera's blur, noise and tone."""
+
+    foreground: Picture
+    """(H, W, 3) straight RGB, also beyond the alpha."""
+    alpha: Picture
+    """(H, W) 0..255."""
+    keypoints: Keypoints | None
+    """(25, 3) in the picture's pixels, maybe outside of it; None where nobody marked them."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A training picture and everything known of it. Pictures are uint8 of one height and width."""
+
+    rgb: Picture
+    """(H, W, 3) as the camera saw it."""
+    alpha: Picture
+    """(H, W) of all people together."""
+    people: tuple[Placed, ...]
+    """Back to front; nobody, one or two."""
+    background: Picture | None
+    """(H, W, 3) RGB of what is behind the people, before the camera; None in a photograph."""
+
+    def foreground(self) -> Picture:
+        """(H, W, 3) straight RGB of all people together: alpha * this + (1 - alpha) * background is the
+        composite before the camera. Where nobody is, the front person's colours, or zeros without people.
+        """
+        premultiplied = np.zeros(self.rgb.shape, np.float32)
+        total = np.zeros((*self.alpha.shape, 1), np.float32)
+        for person in self.people:
+            a = person.alpha[..., None].astype(np.float32) / 255
+            premultiplied += a * (person.foreground - premultiplied)
+            total += a * (1 - total)
+        rest = self.people[-1].foreground if self.people else np.zeros_like(self.rgb)
+        straight = np.where(total > 0, premultiplied / np.maximum(total, 1e-6), rest)
+        return (straight + 0.5).astype(np.uint8)
 
 
 def _resize(picture: Picture, height: int, width: int) -> Picture:
     shrink = height * width < picture.shape[0] * picture.shape[1]
     how = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(picture, (width, height), interpolation=how), np.uint8)
+
+
+def _moved(keypoints: Keypoints | None, matrix: NDArray[np.float64]) -> Keypoints | None:
+    """Joints under the affine (2, 3) ``matrix``; a mirroring one changes left and right as well."""
+    if keypoints is None:
+        return None
+    out = keypoints.copy()
+    out[:, :2] = keypoints[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    return out[list(MIRRORED)] if np.linalg.det(matrix[:, :2]) < 0 else out
 
 
 def person_box(rng: Rng, box: Box, shape: tuple[int, int]) -> Box:
@@ -39,12 +93,12 @@ def person_box(rng: Rng, box: Box, shape: tuple[int, int]) -> Box:
     return x, y, max(w, 8), max(h, 8)
 
 
-def _crop_photo(
-    rng: Rng, image: Picture, alpha: Picture, box: Box, height: int, width: int
-) -> tuple[Picture, Picture]:
-    """A window of the wanted aspect around the person, as far as the photograph reaches."""
-    rows, columns = alpha.shape
-    x, y, w, h = person_box(rng, box, (rows, columns))
+def _photograph(rng: Rng, store: PeopleStore, height: int, width: int) -> Example:
+    """A window of the wanted aspect around a person, as far as the photograph reaches; before the camera."""
+    number = int(rng.integers(len(store.people)))
+    entry, person = store.people[number], store.person(number)
+    rows, columns = person.alpha.shape
+    x, y, w, h = person_box(rng, tuple(entry["box"]), (rows, columns))
     aspect = width / height
     side = max(h, w / aspect) * rng.uniform(0.8, 1.7)
     side = min(side, rows, columns / aspect)
@@ -54,7 +108,15 @@ def _crop_photo(
     left = int(np.clip(cx - cw / 2, 0, max(columns - cw, 0)))
     top = int(np.clip(cy - ch / 2, 0, max(rows - ch, 0)))
     window = np.s_[top : top + ch, left : left + cw]
-    return _resize(image[window], height, width), _resize(alpha[window], height, width)
+    pictures = [_resize(p[window], height, width) for p in (person.image, person.foreground, person.alpha)]
+    sx, sy = width / cw, height / ch
+    matrix = np.array([[sx, 0, (0.5 - left) * sx - 0.5], [0, sy, (0.5 - top) * sy - 0.5]])
+    if rng.random() < 0.5:
+        pictures = [np.ascontiguousarray(p[:, ::-1]) for p in pictures]
+        matrix = np.array([[-sx, 0, width - 1 - matrix[0, 2]], matrix[1]])
+    image, foreground, alpha = pictures
+    placed = Placed(foreground, alpha, _moved(store.keypoints(number), matrix))
+    return Example(image, alpha, (placed,), None)
 
 
 def _background(rng: Rng, store: PeopleStore, height: int, width: int) -> Picture:
@@ -89,8 +151,8 @@ def _tone(rng: Rng, picture: Picture, strength: float) -> Picture:
     return np.asarray(cv2.LUT(np.ascontiguousarray(picture), (table * 255).astype(np.uint8)[:, None, :]))
 
 
-def _place(rng: Rng, store: PeopleStore, height: int, width: int) -> tuple[Picture, Picture]:
-    """One person's straight foreground and alpha on an empty canvas of the wanted size."""
+def _place(rng: Rng, store: PeopleStore, height: int, width: int) -> Placed:
+    """One person on an empty canvas of the wanted size."""
     number = int(rng.integers(len(store.people)))
     entry, person = store.people[number], store.person(number)
     rows, columns = person.alpha.shape
@@ -106,6 +168,7 @@ def _place(rng: Rng, store: PeopleStore, height: int, width: int) -> tuple[Pictu
     linear = np.array([[cos * flip, -sin], [sin * flip, cos]])
     anchor = np.array([x + w / 2, y + h])
     matrix = np.hstack((linear, (np.array([cx, bottom]) - linear @ anchor)[:, None]))
+    keypoints = _moved(store.keypoints(number), matrix)
     source_f, source_a = person.foreground, person.alpha
     if scale < 0.6:  # warpAffine does not average: shrink first so that small people do not alias
         factor = scale / 0.75
@@ -117,22 +180,26 @@ def _place(rng: Rng, store: PeopleStore, height: int, width: int) -> tuple[Pictu
         source_f, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     alpha = cv2.warpAffine(source_a, matrix, (width, height), flags=cv2.INTER_LINEAR)
-    return np.asarray(foreground, np.uint8), np.asarray(alpha, np.uint8)
+    return Placed(np.asarray(foreground, np.uint8), np.asarray(alpha, np.uint8), keypoints)
 
 
-def _composite(rng: Rng, store: PeopleStore, height: int, width: int) -> tuple[Picture, Picture]:
-    picture = _tone(rng, _background(rng, store, height, width), 1.0).astype(np.float32)
+def _composite(rng: Rng, store: PeopleStore, height: int, width: int) -> Example:
+    """Nobody, one person or two in front of a room; before the camera."""
+    background = _tone(rng, _background(rng, store, height, width), 1.0)
+    picture, placed = background.astype(np.float32), []
     total = np.zeros((height, width), np.float32)
     draw = rng.random()
     people = 0 if draw < 0.03 else 2 if draw < 0.2 else 1
     for _ in range(people):
-        foreground, alpha8 = _place(rng, store, height, width)
-        alpha = alpha8.astype(np.float32) / 255
+        person = _place(rng, store, height, width)
+        alpha = person.alpha.astype(np.float32) / 255
         if rng.random() < 0.7:
-            foreground = _tone(rng, foreground, 0.7)
-        picture += alpha[..., None] * (foreground - picture)
+            person = replace(person, foreground=_tone(rng, person.foreground, 0.7))
+        placed.append(person)
+        picture += alpha[..., None] * (person.foreground - picture)
         total += alpha * (1 - total)
-    return picture.astype(np.uint8), (total * 255 + 0.5).astype(np.uint8)
+    alpha8 = (total * 255 + 0.5).astype(np.uint8)
+    return Example(picture.astype(np.uint8), alpha8, tuple(placed), background)
 
 
 def _camera(rng: Rng, picture: Picture) -> Picture:
@@ -162,25 +229,26 @@ def _camera(rng: Rng, picture: Picture) -> Picture:
     return picture
 
 
-def training_picture(
+def training_example(
     rng: Rng, store: PeopleStore, height: int, width: int, composited: float = 0.65
-) -> tuple[Picture, Picture]:
-    """One augmented picture (H, W, 3) RGB and its alpha (H, W), both uint8.
+) -> Example:
+    """One augmented picture with all that is known of it.
 
     Args:
         composited: share of people cut out and put into a room, where alpha is exact; the rest are
             photographs with the alpha they came with.
     """
-    if rng.random() < composited:
-        picture, alpha = _composite(rng, store, height, width)
-    else:
-        number = int(rng.integers(len(store.people)))
-        person = store.person(number)
-        box = tuple(store.people[number]["box"])
-        picture, alpha = _crop_photo(rng, person.image, person.alpha, box, height, width)
-        if rng.random() < 0.5:
-            picture, alpha = picture[:, ::-1], alpha[:, ::-1]
-    return _camera(rng, picture), np.ascontiguousarray(alpha)
+    make = _composite if rng.random() < composited else _photograph
+    example = make(rng, store, height, width)
+    return replace(example, rgb=_camera(rng, example.rgb))
+
+
+def training_picture(
+    rng: Rng, store: PeopleStore, height: int, width: int, composited: float = 0.65
+) -> tuple[Picture, Picture]:
+    """A :func:`training_example`'s picture (H, W, 3) RGB and alpha (H, W), both uint8."""
+    example = training_example(rng, store, height, width, composited)
+    return example.rgb, example.alpha
 
 
 def validation_picture(store: PeopleStore, number: int) -> tuple[Picture, Picture, Picture]:

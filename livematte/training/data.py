@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
+
+Keypoints = NDArray[np.float32]
+"""(25, 3): x and y in pixels and visibility in [0, 1] of one person's joints, in BODY_25 order."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,17 @@ def is_validation_room(name: str) -> bool:
 def pack(data: Path, cache: Path) -> Path:
     """Decode ``data`` into ``cache`` (about 5 GB) unless that was done before; gives ``cache``.
 
+    Keypoints, where ``data`` has ``pose.json`` (name to 25 x [x, y, visibility]), come along.
+
     Raises:
         FileNotFoundError: ``data`` lacks ``split.json`` or one of the folders.
     """
     index_file = cache / "index.json"
+    cache.mkdir(parents=True, exist_ok=True)
+    if (data / "pose.json").exists() and not (cache / "pose.json").exists():
+        shutil.copyfile(data / "pose.json", cache / "pose.json")
     if index_file.exists():
         return cache
-    cache.mkdir(parents=True, exist_ok=True)
     split = json.loads((data / "split.json").read_text())
     validation = set(split["val"])
     index: dict[str, list[dict[str, Any]]] = {"people": [], "rooms": []}
@@ -111,7 +119,7 @@ def pack(data: Path, cache: Path) -> Path:
 
 
 class PeopleStore:
-    """The packed people and rooms of one split, memory-mapped."""
+    """The packed people and rooms of one split, memory-mapped; keypoints where the cache has them."""
 
     def __init__(self, cache: Path, validation: bool = False) -> None:
         index = json.loads((cache / "index.json").read_text())
@@ -119,6 +127,8 @@ class PeopleStore:
         self.rooms = [r for r in index["rooms"] if r["val"] == validation]
         self._people = np.memmap(cache / "people.bin", np.uint8, "r")
         self._rooms = np.memmap(cache / "rooms.bin", np.uint8, "r")
+        pose = cache / "pose.json"
+        self._pose = json.loads(pose.read_text(encoding="utf-8")) if pose.exists() else {}
 
     def person(self, number: int) -> Person:
         """The person at ``number`` in :attr:`people`; the arrays are views of the file."""
@@ -132,6 +142,11 @@ class PeopleStore:
             planes[3 * area : 6 * area].reshape(height, width, 3),
             planes[6 * area :].reshape(height, width),
         )
+
+    def keypoints(self, number: int) -> Keypoints | None:
+        """The joints of the person at ``number``; None where nobody marked them."""
+        found = self._pose.get(self.people[number]["name"])
+        return None if found is None else np.asarray(found, np.float32)
 
     def room(self, number: int) -> Picture:
         """(H, W, 3) uint8 RGB, a view of the file."""

@@ -1,0 +1,125 @@
+"""What a training example says of its picture: joints move along, and its layers compose to it."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from livematte.training import augment
+from livematte.training.data import PeopleStore, pack
+
+NOSE, RIGHT, LEFT = 0, 2, 5
+JOINTS = {NOSE: ((140, 90), (0, 200, 0)), RIGHT: ((95, 160), (0, 0, 220)), LEFT: ((185, 160), (220, 0, 0))}
+"""Where this person facing the camera has nose and shoulders, and the BGR disk drawn there."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """One person, a grey disk with coloured shoulders and nose, once with and once without keypoints."""
+    data = tmp_path_factory.mktemp("data")
+    for folder in ("people", "alpha", "backgrounds"):
+        (data / folder).mkdir()
+    y, x = np.mgrid[:300, :280].astype(np.float32)
+    alpha = np.clip((115 - np.hypot(y - 150, x - 140)) / 4, 0, 1)
+    image = np.full((300, 280, 3), 110, np.uint8)
+    pose = np.zeros((25, 3))
+    for joint, (point, color) in JOINTS.items():
+        cv2.circle(image, point, 22, color, -1)
+        pose[joint] = (*point, 1)
+    for name in ("marked", "unmarked"):
+        cv2.imwrite(str(data / "people" / f"{name}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 98])
+        cv2.imwrite(str(data / "alpha" / f"{name}.png"), (alpha * 255).astype(np.uint8))
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        cv2.imwrite(str(data / "backgrounds" / f"{name}.jpg"), rng.integers(0, 256, (200, 260, 3), np.uint8))
+    (data / "split.json").write_text(json.dumps({"train": ["marked", "unmarked"], "val": []}))
+    (data / "pose.json").write_text(json.dumps({"marked": pose.tolist()}))
+    return data
+
+
+@pytest.fixture(scope="module")
+def people(data, tmp_path_factory):
+    return PeopleStore(pack(data, tmp_path_factory.mktemp("packed")))
+
+
+def color_at(picture, point):
+    """``"nose"`` for green, ``"shoulder"`` for red or blue, None where the point is not in the picture."""
+    x, y = (round(float(v)) for v in point)
+    if not (0 <= y < picture.shape[0] and 0 <= x < picture.shape[1]):
+        return None
+    red, green, blue = (int(v) for v in picture[y, x])
+    return "nose" if green > red + 60 and green > blue + 60 else "shoulder" if abs(red - blue) > 60 else "?"
+
+
+def placed(*args):
+    return augment._place(*args)
+
+
+def photographed(*args):
+    return augment._photograph(*args).people[0]
+
+
+@pytest.mark.parametrize("make", [placed, photographed])
+def test_joints_move_along_with_the_person(people, make):
+    seen, mirrored = 0, set()
+    for seed in range(60):
+        person = make(np.random.default_rng(seed), people, 120, 160)
+        if person.keypoints is None:
+            continue
+        colors = {j: color_at(person.foreground, person.keypoints[j, :2]) for j in JOINTS}
+        assert colors[NOSE] in ("nose", None)
+        assert colors[RIGHT] in ("shoulder", None) and colors[LEFT] in ("shoulder", None)
+        assert person.keypoints[RIGHT, 0] < person.keypoints[LEFT, 0]  # also in a mirror
+        seen += sum(c is not None for c in colors.values())
+        if colors[RIGHT]:
+            x, y = person.keypoints[RIGHT, :2].round().astype(int)
+            mirrored.add(bool(person.foreground[y, x, 2] > person.foreground[y, x, 0]))
+    assert seen > 30 and mirrored == {True, False}  # the drawn colours do change places
+
+
+def test_mirroring_joints_twice_changes_nothing():
+    order = np.array(augment.MIRRORED)
+    np.testing.assert_array_equal(order[order], np.arange(25))
+
+
+def test_people_without_keypoints_say_so(people):
+    names = [p["name"] for p in people.people]
+    assert people.keypoints(names.index("unmarked")) is None
+    assert people.keypoints(names.index("marked")).shape == (25, 3)
+
+
+def test_a_cache_packed_before_there_were_keypoints_gets_them(data, tmp_path):
+    cache = pack(data, tmp_path)
+    (cache / "pose.json").unlink()
+    assert PeopleStore(cache).keypoints(0) is None
+    before = (cache / "people.bin").stat().st_mtime_ns
+    assert PeopleStore(pack(data, cache)).keypoints(0) is not None
+    assert (cache / "people.bin").stat().st_mtime_ns == before
+
+
+def test_layers_of_a_composite_compose_to_it(people):
+    counts = set()
+    for seed in range(60):
+        example = augment._composite(np.random.default_rng(seed), people, 64, 80)
+        counts.add(len(example.people))
+        a = example.alpha[..., None] / 255
+        composed = a * example.foreground() + (1 - a) * example.background
+        assert np.abs(composed - example.rgb).max() < 2.5
+    assert counts == {0, 1, 2}
+
+
+def test_a_training_picture_is_its_example(people):
+    for seed in range(6):
+        example = augment.training_example(np.random.default_rng(seed), people, 48, 64)
+        rgb, alpha = augment.training_picture(np.random.default_rng(seed), people, 48, 64)
+        np.testing.assert_array_equal(rgb, example.rgb)
+        np.testing.assert_array_equal(alpha, example.alpha)
+        assert rgb.shape == (48, 64, 3) and alpha.shape == (48, 64)
+
+
+@pytest.mark.parametrize("composited", [0.0, 1.0])
+def test_only_photographs_have_no_background(people, composited):
+    for seed in range(8):
+        example = augment.training_example(np.random.default_rng(seed), people, 32, 32, composited)
+        assert (example.background is None) == (composited == 0)

@@ -3,7 +3,8 @@
 Still pictures: Rhemann et al. 2009, "A Perceptually Motivated Online Benchmark for Image Matting", sec. 4.
 Video: Erofeev et al. 2015, "Perceptually Motivated Benchmark for Video Matting", sec. 4.
 
-Alphas are (H, W) float32 in [0, 1]; ``mask`` is (H, W) bool and says which pixels count, None for all.
+Alphas are (H, W) float32 in [0, 1]; ``mask`` is (H, W) bool and says which pixels count, None for all:
+:func:`unknown_band` makes the one that papers on trimaps count in.
 Nothing is scaled: papers print SAD, Grad and Conn divided by 1000, and the means times 1000.
 """
 
@@ -16,6 +17,27 @@ from numpy.typing import NDArray
 Alpha = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.float32]
+
+SOLID = 5 / 255
+"""Alpha this near to 0 or 1 is solid: mattes of 8 bits are never quite so."""
+BAND = 10
+"""Pixels from the edge of what is solid that the unknown band reaches."""
+
+
+def unknown_band(truth: Alpha, radius: int = BAND) -> Mask:
+    """Where a trimap would say unknown: within ``radius`` pixels of alpha that is soft or of a hard edge.
+
+    Solid background and solid foreground, each eroded by a disk, are known; the rest is not. At the picture's
+    border nothing is eroded.
+
+    Args:
+        truth: (H, W) float32 in [0, 1].
+    """
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    background, foreground = (
+        cv2.erode(solid.astype(np.uint8), disk) for solid in (truth <= SOLID, truth >= 1 - SOLID)
+    )
+    return np.asarray(cv2.max(background, foreground) == 0, np.bool_)
 
 
 def _chosen(values: NDArray[np.floating], mask: Mask | None) -> NDArray[np.float64]:
@@ -72,17 +94,17 @@ def conn(alpha: Alpha, truth: Alpha, mask: Mask | None = None, step: float = 0.1
     as none.
     """
     alpha, truth = alpha.astype(np.float32), truth.astype(np.float32)
-    level = np.full(alpha.shape, -1.0, np.float32)
-    count = round(1 / step)
-    for number in range(1, count + 1):
-        both = ((alpha >= number * step) & (truth >= number * step)).astype(np.uint8)
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(both, connectivity=4)
-        if len(stats) > 1:
-            omega = labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-        else:
-            omega = np.zeros(alpha.shape, bool)
-        level[(level < 0) & ~omega] = (number - 1) * step
-    level[level < 0] = 1.0
+    common = np.minimum(alpha, truth)
+    within = np.ones(alpha.shape, np.bool_)  # the largest region at every threshold so far
+    steps = np.zeros(alpha.shape, np.uint8)
+    for number in range(1, round(1 / step) + 1):
+        both = (common >= number * step).astype(np.uint8)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(both, connectivity=4, ltype=cv2.CV_32S)
+        if len(stats) == 1:
+            break
+        within &= labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+        steps += within
+    level = steps * np.float32(step)
 
     def connected(a: Alpha) -> Alpha:
         drop = a - level
@@ -99,6 +121,19 @@ def dtssd(
     return float(np.sqrt(_mean(_chosen(np.square(change), mask))))
 
 
+def motion(previous: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Where each pixel went: (H, W, 2) float32, pixels (x, y) from the previous picture to this.
+
+    Dense inverse search (Kroeger et al. 2016). The benchmark takes the motion from the true sequence, not
+    from what is judged; so should the caller.
+
+    Args:
+        previous, now: (H, W) uint8.
+    """
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return np.asarray(search.calc(previous, now, None), np.float32)  # type: ignore[call-overload]
+
+
 def messddt(
     alpha: Alpha,
     previous: Alpha,
@@ -110,7 +145,9 @@ def messddt(
     """Flicker along the motion: mean change, from a pixel to where it went, of the squared error.
 
     Args:
-        flow: (H, W, 2) float32, pixels (x, y) from the previous frame to this; what leaves does not count.
+        flow: (H, W, 2) float32, pixels (x, y) from the previous frame to this, of the true sequence
+            (:func:`motion`); what leaves the picture does not count.
+        mask: pixels of the previous frame.
     """
     height, width = alpha.shape
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)

@@ -1,11 +1,29 @@
-"""Metrics against hand-worked numbers and against definitions written out pixel by pixel."""
+"""Metrics against hand-worked numbers, against definitions written out pixel by pixel and, on larger
+pictures, against SciPy's filters and scikit-image's regions.
+"""
 
 import math
 
+import cv2
 import numpy as np
 import pytest
+from scipy import ndimage
+from skimage.measure import label
 
 from livematte import metrics
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    """A soft-edged matte of 160 x 200 and an answer with noise, a hole and an island."""
+    rng = np.random.default_rng(7)
+    truth = np.zeros((160, 200), np.float32)
+    truth[40:, 60:140] = 1
+    truth = cv2.GaussianBlur(truth, (0, 0), 3)
+    alpha = np.clip(truth + rng.normal(0, 0.06, truth.shape), 0, 1).astype(np.float32)
+    alpha[90:110, 90:110] = 0.2
+    alpha[5:25, 5:35] = 0.9
+    return alpha, truth
 
 
 def array(rows):
@@ -121,6 +139,57 @@ def test_an_island_that_is_not_there_costs_its_area():
     assert metrics.conn(alpha, truth) == pytest.approx(4)
 
 
+def test_grad_of_a_whole_picture_is_scipys(photograph):
+    x = np.arange(-4, 5)  # ceil(1.4 * sqrt(-2 ln(sqrt(2 pi) 1.4 * 0.01))) = 4
+    gauss = np.exp(-(x**2) / (2 * 1.4**2))
+    kernel = np.outer(gauss, -x * gauss)
+    kernel /= np.sqrt(np.square(kernel).sum())
+
+    def length(a):
+        return np.hypot(*(ndimage.convolve(a.astype(float), k, mode="nearest") for k in (kernel, kernel.T)))
+
+    expected = np.square(length(photograph[0]) - length(photograph[1])).sum()
+    assert expected > 10
+    assert metrics.grad(*photograph) == pytest.approx(expected, rel=1e-4)
+
+
+def test_conn_of_a_whole_picture_is_scikit_images(photograph):
+    alpha, truth = photograph
+    level = np.full(truth.shape, np.nan)
+    for number in range(1, 11):
+        t = np.float32(number * 0.1)
+        regions = label((alpha >= t) & (truth >= t), connectivity=1)
+        sizes = np.bincount(regions.ravel())[1:]
+        inside = regions == 1 + sizes.argmax() if len(sizes) else np.zeros(truth.shape, bool)
+        level[np.isnan(level) & ~inside] = (number - 1) / 10
+    level[np.isnan(level)] = 1
+    phi = [1 - np.where(a - level >= 0.15, a - level, 0) for a in (alpha, truth)]
+    expected = np.abs(phi[0] - phi[1]).sum()
+    assert expected > 600  # the island alone costs 0.9 a pixel
+    assert metrics.conn(alpha, truth) == pytest.approx(expected, rel=1e-3)
+
+
+def test_unknown_band_holds_soft_and_hard_edges_and_no_more():
+    truth = array([[0, 0, 0, 0, 1, 1, 1, 1, 1, 0.5, 1, 1, 1, 1]]).repeat(9, 0)
+    unknown = np.zeros((9, 14), bool)
+    unknown[:, 2:6] = True  # two pixels on both sides of the hard edge
+    unknown[:, 7:12] = True  # two around the soft pixel
+    np.testing.assert_array_equal(metrics.unknown_band(truth, 2), unknown)
+
+
+def test_unknown_band_is_what_scipys_morphology_leaves(photograph):
+    _, truth = photograph
+    y, x = np.mgrid[-10:11, -10:11]
+    disk = x**2 + y**2 <= 10.5**2
+    known = [
+        ndimage.binary_erosion(solid, disk, border_value=1)
+        for solid in (truth <= 5 / 255, truth >= 250 / 255)
+    ]
+    band = metrics.unknown_band(truth)
+    assert 0.1 < band.mean() < 0.6
+    assert (band != ~(known[0] | known[1])).mean() < 0.01  # the two round a disk's rim differently
+
+
 def test_dtssd_sees_change_and_not_constant_error():
     truth = np.zeros((2, 2), np.float32)
     off = np.full((2, 2), 0.3, np.float32)
@@ -138,6 +207,59 @@ def test_messddt_follows_the_motion():
     assert metrics.messddt(now, previous, truth, previous_truth, flow) == pytest.approx((0.25 + 0.25) / 4)
     flow[..., 0] = 1  # the last pixel leaves the picture
     assert metrics.messddt(now, previous, truth, previous_truth, flow) == pytest.approx(0)
+
+
+def messddt_by_hand(now, before, truth, truth_before, flow):
+    """Erofeev's sum, pixel by pixel, for motion by whole pixels."""
+    changes = []
+    for y in range(truth.shape[0]):
+        for x in range(truth.shape[1]):
+            u, v = x + round(float(flow[y, x, 0])), y + round(float(flow[y, x, 1]))
+            if 0 <= u < truth.shape[1] and 0 <= v < truth.shape[0]:
+                there, here = (now[v, u] - truth[v, u]) ** 2, (before[y, x] - truth_before[y, x]) ** 2
+                changes.append(abs(there - here))
+    return np.mean(changes)
+
+
+def test_messddt_and_dtssd_are_the_written_out_definitions():
+    rng = np.random.default_rng(3)
+    now, before, truth, truth_before = rng.random((4, 8, 9), dtype=np.float32)
+    flow = rng.integers(-2, 3, (8, 9, 2)).astype(np.float32)
+    four = (now, before, truth, truth_before)
+    assert metrics.messddt(*four, flow) == pytest.approx(messddt_by_hand(*four, flow), rel=1e-3)
+    squares = [
+        ((now[y, x] - before[y, x]) - (truth[y, x] - truth_before[y, x])) ** 2
+        for y in range(8)
+        for x in range(9)
+    ]
+    assert metrics.dtssd(*four) == pytest.approx(math.sqrt(sum(squares) / 72), rel=1e-5)
+
+
+def test_motion_finds_where_a_texture_went():
+    rng = np.random.default_rng(4)
+    wide = cv2.GaussianBlur(rng.integers(0, 256, (96, 140)).astype(np.uint8), (0, 0), 2)
+    before, now = wide[:, 10:130], wide[:, 7:127]  # three pixels to the right
+    flow = metrics.motion(np.ascontiguousarray(before), np.ascontiguousarray(now))
+    assert flow.shape == (96, 120, 2)
+    assert np.median(flow[10:-10, 10:-10, 0]) == pytest.approx(3, abs=0.1)
+    assert np.median(flow[10:-10, 10:-10, 1]) == pytest.approx(0, abs=0.1)
+
+
+def test_foreground_is_summed_over_pixels_and_channels_of_the_person():
+    rng = np.random.default_rng(5)
+    guess, truth = rng.random((2, 4, 5, 3), dtype=np.float32)
+    alpha = (rng.random((4, 5)) > 0.4).astype(np.float32) * np.float32(0.01)
+    assert 0 < (alpha > 0).sum() < 20
+    differences = [
+        abs(float(guess[y, x, c]) - float(truth[y, x, c]))
+        for y in range(4)
+        for x in range(5)
+        for c in range(3)
+        if alpha[y, x] > 0
+    ]
+    assert metrics.foreground_sad(guess, truth, alpha) == pytest.approx(sum(differences), rel=1e-5)
+    squares = sum(d * d for d in differences)
+    assert metrics.foreground_mse(guess, truth, alpha) == pytest.approx(squares / len(differences), rel=1e-5)
 
 
 def test_foreground_counts_only_where_alpha_is_above_zero():

@@ -28,7 +28,8 @@ LAYERS = {
     "encoders": 2, "kernels": 2, "metrics": 2, "video": 2, "weights": 2,
     "runtime": 2.5,  # caches what it compiles under the hash of the weights
     "adapters": 2.7,
-    "backgrounds": 3, "refine": 3, "regions": 3, "temporal": 3, "training": 3,
+    "backgrounds": 3, "regions": 3, "temporal": 3, "tiles": 3, "training": 3, "trimap": 3,
+    "refine": 3.2,  # runs networks on tiles of the trimap
     "composite": 3.5,  # fused with the second half of refining
     "engine": 4,
     "api": 5,

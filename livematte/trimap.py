@@ -1,0 +1,224 @@
+"""Trimaps: made from an alpha, brought to another size, read from a picture that someone drew.
+
+A trimap is (h, w) uint8: 0 background, 128 unknown, 255 foreground.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from livematte.errors import InputError
+from livematte.frame import Array, Matte
+from livematte.kernels import cpu
+from livematte.protocols import State
+from livematte.video.reader import open_video
+
+BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
+
+SURE = 0.05
+"""Alpha this near to 0 or 1 is taken for sure; all between is unknown."""
+NARROW, WIDE = 0.006, 0.024
+"""How far the unknown band reaches beyond what is soft, in shares of the picture's long side: around a crisp
+outline, and around one that is soft as far as the eye reaches (hair, motion)."""
+REACH = 0.02
+"""Half the window, in the same shares, in which softness is averaged to tell the one from the other."""
+CRISP, SOFTEST = 0.1, 0.3
+"""Mean of 4α(1-α) in that window up to which the band is narrow, and from which on it is wide."""
+_STEPS = 4
+"""Widths are rounded up to so many different ones: each costs one distance transform."""
+_SOFTEST_CORE = 0.75
+"""Alpha below this is never taken for sure foreground."""
+
+TOLERANCE = 32
+"""How far from 0, 128 and 255 the greys of a drawn trimap may be."""
+STRAY = 0.02
+"""Share of its pixels that may be of other greys (a pencil's soft rim); they count as unknown."""
+
+
+def make_trimap(
+    alpha: Array,
+    size: tuple[int, int] | None = None,
+    *,
+    own: Array | None = None,
+    narrow: float = NARROW,
+    wide: float = WIDE,
+) -> Array:
+    """What an alpha leaves in doubt.
+
+    Unknown is what is soft, and around it a band whose half width goes from ``narrow`` to ``wide`` with how
+    soft the surroundings are. Of what is sure the band takes at most the outer half of its thickness: an arm
+    or somebody far away keeps a core of foreground, a gap between arm and body a core of background.
+
+    Args:
+        alpha: (h, w) float32 in [0, 1], at the network's size.
+        size: (height, width) of the trimap; the size of ``alpha`` by default. Distances are measured at the
+            size of ``alpha`` and interpolated, so the band is smooth and costs no more.
+        own: (h', w') a trimap that the network gives itself, float32 0, 0.5, 1; it is taken instead, and is
+            background where ``alpha`` has nobody near.
+        narrow, wide: in shares of the long side.
+
+    Returns:
+        (height, width) uint8, 0, 128 or 255.
+    """
+    alpha = np.ascontiguousarray(alpha, np.float32)
+    height, width = size or alpha.shape
+    if own is not None:
+        made = resize_trimap(snap(own), height, width)
+        somebody = cpu.resize(_grown(alpha > SURE, 3 * wide * max(alpha.shape)), height, width)
+        return np.where(somebody > 0, made, np.uint8(BACKGROUND))
+    doubt = _doubt(alpha, narrow, wide)
+    if (height, width) != alpha.shape:
+        alpha, doubt = (cpu.resize(x, height, width) for x in (alpha, doubt))
+    trimap: Array = (alpha > 0.5).view(np.uint8) * np.uint8(FOREGROUND)
+    np.putmask(trimap, doubt > 0, np.uint8(UNKNOWN))
+    return trimap
+
+
+def _doubt(alpha: Array, narrow: float, wide: float) -> Array:
+    """(h, w) float32: how many pixels each lies within the band, negative outside of it."""
+    long_side = max(alpha.shape)
+    front, back = alpha >= 1 - SURE, alpha <= SURE
+    _keep_cores(alpha, front)
+    soft = ~(front | back) | _crossings(front, back)
+    if not soft.any():
+        return np.full(alpha.shape, np.float32(-long_side))
+    window = 2 * max(1, round(REACH * long_side)) + 1
+    softness = cv2.blur(4 * alpha * (1 - alpha), (window, window), borderType=cv2.BORDER_REPLICATE)
+    step = np.ceil(np.clip((softness - CRISP) * (1 / (SOFTEST - CRISP)), 0, 1) * (_STEPS - 1))
+    band = np.full(alpha.shape, np.float32(-long_side))
+    for number in range(_STEPS):
+        here = soft & (step >= number)
+        if here.any():
+            half_width = np.float32((narrow + (wide - narrow) * number / (_STEPS - 1)) * long_side)
+            band = np.maximum(band, half_width - _distance_to(here))
+    depth: Array = np.where(front, _distance_to(~front), _distance_to(~back))
+    return np.where(soft, np.maximum(band, 0.5), np.minimum(band, _half_depth(depth, wide, front) - depth))
+
+
+def _keep_cores(alpha: Array, front: Array) -> None:
+    """Somebody who is soft all over (far away, moving fast) is sure where he is least so."""
+    count, labels = cv2.connectedComponents((alpha > 0.5).view(np.uint8), ltype=cv2.CV_32S)
+    for label in np.flatnonzero(np.bincount(labels[front], minlength=count)[1:] == 0) + 1:
+        inside = labels == label
+        front |= inside & (alpha >= max(_SOFTEST_CORE, float(alpha[inside].max()) - SURE))
+
+
+def _crossings(front: Array, back: Array) -> Array:
+    """Sure pixels beside sure pixels of the other side: where an outline is hard."""
+    near = np.ones((3, 3), np.uint8)
+    by_back, by_front = (cv2.dilate(side.view(np.uint8), near).view(np.bool_) for side in (back, front))
+    return np.asarray((front & by_back) | (back & by_front))
+
+
+def _half_depth(depth: Array, wide: float, front: Array) -> Array:
+    """Half of how thick the sure region is around each pixel, as far as it matters to the band."""
+    reach = max(1, int(np.ceil(wide * max(depth.shape))))
+    window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    thick = [cv2.dilate(np.where(side, depth, np.float32(0)), window) for side in (front, ~front)]
+    return np.asarray(np.where(front, *thick) * np.float32(0.5))
+
+
+def _distance_to(region: Array) -> Array:
+    """(h, w) float32: pixels to the nearest of ``region``, 0 inside; the long side and more without one."""
+    if not region.any():
+        return np.full(region.shape, np.float32(sum(region.shape)))
+    return cv2.distanceTransform((~region).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+
+
+def _grown(region: Array, radius: float) -> Array:
+    return np.asarray(_distance_to(region) <= radius, np.float32)
+
+
+def snap(trimap: Array) -> Array:
+    """Values in [0, 1] as (h, w) uint8: 0 below a quarter, 255 above three quarters, 128 between."""
+    low = np.where(trimap < 0.25, np.uint8(BACKGROUND), np.uint8(UNKNOWN))
+    return np.where(trimap > 0.75, np.uint8(FOREGROUND), low)
+
+
+def resize_trimap(trimap: Array, height: int, width: int) -> Array:
+    """A trimap at another size; where it shrinks, a pixel is known only if all that it covers agrees."""
+    h, w = trimap.shape
+    if (h, w) == (height, width):
+        return trimap
+    shares = (cpu.resize((trimap == side).astype(np.float32), height, width) for side in (0, 255))
+    back, front = shares
+    enough = 0.999 if height <= h and width <= w else 0.5
+    low = np.where(back >= enough, np.uint8(BACKGROUND), np.uint8(UNKNOWN))
+    return np.where(front >= enough, np.uint8(FOREGROUND), low)
+
+
+def read_trimap(path: str | os.PathLike[str], size: tuple[int, int]) -> Array:
+    """A trimap that someone drew: black background, grey unknown, white foreground.
+
+    Args:
+        size: (height, width) that it must have.
+
+    Returns:
+        (height, width) uint8, 0, 128 or 255: greys within :data:`TOLERANCE` of these are snapped to them.
+
+    Raises:
+        InputError: not a picture, of another size, not of three greys, or without any unknown or any
+            foreground.
+    """
+    path = Path(path)
+    with open_video(path) as source:
+        frame = next(iter(source), None)
+    if frame is None:
+        raise InputError(f"trimap {path} has no picture that decodes")
+    if frame.size != size:
+        raise InputError(
+            f"trimap {path} is {frame.width}x{frame.height}, the picture {size[1]}x{size[0]}: draw it at the "
+            "picture's size"
+        )
+    return checked(cpu.to_rgb(frame), path)
+
+
+def checked(rgb: Array, path: Path) -> Array:
+    """The trimap in a picture (h, w, 3) uint8; errors as :func:`read_trimap`."""
+    grey = rgb.astype(np.int16)
+    trimap = np.full(grey.shape[:2], UNKNOWN, np.uint8)
+    three = np.zeros(grey.shape[:2], np.bool_)
+    for level in (BACKGROUND, UNKNOWN, FOREGROUND):
+        here = (np.abs(grey - level) <= TOLERANCE).all(-1)
+        trimap[here] = level
+        three |= here
+    stray = 1 - float(three.mean())
+    if stray > STRAY:
+        raise InputError(
+            f"{path} is no trimap: {100 * stray:.0f} % of it is neither black (background), mid-grey 128 "
+            "(unknown) nor white (foreground); draw it with these three, or let livematte trimap make one"
+        )
+    for level, what in ((UNKNOWN, "unknown (grey 128)"), (FOREGROUND, "foreground (white)")):
+        if not (three & (trimap == level)).any():
+            raise InputError(f"trimap {path} has no {what} pixel: there is nothing to matte by it")
+    return trimap
+
+
+@dataclass(frozen=True)
+class DrawnTrimap:
+    """A trimap in the place of a model (:class:`livematte.protocols.Model`): it says itself who is in front.
+
+    Attributes:
+        trimap: (H, W) uint8, the frame's size.
+    """
+
+    trimap: Array
+    long_side: int = 512
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """The frame's aspect; small, since colours are estimated at this size."""
+        scale = min(1.0, self.long_side / max(height, width))
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    def __call__(self, rgb: Array, state: State | None) -> tuple[Matte, State]:
+        """Alpha 0, 0.5 and 1, and the trimap itself in the extras."""
+        values = self.trimap.astype(np.float32) / 255
+        values[self.trimap == UNKNOWN] = 0.5
+        alpha = cpu.resize(values, *rgb.shape[:2])
+        alpha[(alpha > 0) & (alpha < 2 * SURE)] = 2 * SURE  # no hair is too thin to be asked about
+        return Matte(alpha, None, {"trimap": values}), None

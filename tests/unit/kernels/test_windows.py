@@ -1,0 +1,48 @@
+"""A part of a resized picture is what resizing the whole would have put there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from livematte.kernels import reference, windows
+from tests.unit.kernels.pictures import SOURCE_FORMATS, random_frame
+
+SIZES = [(60, 80), (37, 51), (60, 51), (90, 131), (67, 70)]
+"""Of the resized picture, from 60 x 80: the same, smaller, mixed, larger."""
+
+
+@pytest.mark.parametrize("format", SOURCE_FORMATS)
+@pytest.mark.parametrize("size", SIZES)
+def test_window_planes_are_a_part_of_small_planes(format: str, size: tuple[int, int]) -> None:
+    frame = random_frame(format, 60, 80, padding=5)
+    whole = reference.small_planes(frame, *size)
+    height, width = size
+    for box in [
+        (0, height, 0, width),
+        (0, 16, 0, 16),
+        (height - 16, height, width - 24, width),
+        (7, 20, 9, 41),
+    ]:
+        top, bottom, left, right = box
+        part = windows.window_planes(frame, size, box)
+        assert part.dtype == np.float32 and part.shape == (3, bottom - top, right - left)
+        tolerance = 1e-4 * frame.pixel_format.maximum
+        np.testing.assert_allclose(part, whole[:, top:bottom, left:right], atol=tolerance)
+
+
+def test_read_only_planes_are_taken() -> None:
+    frame = random_frame("yuv420p", 40, 40)
+    for plane in frame.planes:
+        plane.flags.writeable = False
+    assert windows.window_planes(frame, (20, 20), (4, 12, 4, 12)).shape == (3, 8, 8)
+
+
+def test_one_compiled_loop_serves_whole_pictures_and_parts() -> None:
+    from livematte.kernels import cpu, loops
+
+    frame = random_frame("yuv420p", 60, 80)
+    cpu.small_planes(frame, 20, 30)
+    before = len(loops.shrink.signatures)
+    windows.window_planes(frame, (40, 50), (8, 30, 4, 40))
+    assert len(loops.shrink.signatures) == before

@@ -32,6 +32,7 @@ LAYERS = {
     "refine": 3.2,  # runs networks on tiles of the trimap
     "composite": 3.5,  # fused with the second half of refining
     "engine": 4,
+    "evaluation": 4.5,
     "api": 5,
     "bench": 6, "demo": 6,
     "cli": 7,

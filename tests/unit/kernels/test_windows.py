@@ -46,3 +46,20 @@ def test_one_compiled_loop_serves_whole_pictures_and_parts() -> None:
     before = len(loops.shrink.signatures)
     windows.window_planes(frame, (40, 50), (8, 30, 4, 40))
     assert len(loops.shrink.signatures) == before
+
+
+@pytest.mark.parametrize("to", [(40, 60), (75, 90), (61, 60), (160, 240)])
+def test_pieces_enlarged_are_the_whole_enlarged(to: tuple[int, int]) -> None:
+    """Each lies where it belongs; only at a cut it cannot know its neighbour."""
+    size = (40, 60)
+    whole = np.random.default_rng(0).uniform(0, 1, size).astype(np.float32)
+    expected = reference.resize(whole, *to)
+    times = np.zeros(to, np.int32)
+    for box in [(0, 17, 0, 23), (0, 17, 23, 60), (17, 40, 0, 23), (17, 40, 23, 60)]:
+        top, bottom, left, right = windows.covered(box, size, to)
+        times[top:bottom, left:right] += 1
+        made = windows.enlarged(whole[box[0] : box[1], box[2] : box[3]], box, size, to)
+        assert made.shape == (bottom - top, right - left)
+        inner = np.s_[4:-4, 4:-4]
+        np.testing.assert_allclose(made[inner], expected[top:bottom, left:right][inner], atol=1e-5)
+    assert (times == 1).all()

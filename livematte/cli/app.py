@@ -8,10 +8,12 @@ import typer
 
 from livematte.cli.bench import bench
 from livematte.cli.demo import demo
+from livematte.cli.eval import eval
 from livematte.cli.image import image
 from livematte.cli.models import models
 from livematte.cli.probe import probe
 from livematte.cli.render import render
+from livematte.cli.train import train
 from livematte.cli.version import show_version, version
 
 app = typer.Typer(
@@ -46,9 +48,11 @@ for command, panel in (
     (render, "Do it"),
     (image, "Do it"),
     (demo, "Do it"),
+    (train, "Do it"),
     (models, "Look first"),
     (probe, "Look first"),
     (bench, "Look first"),
+    (eval, "Look first"),
     (version, "Look first"),
 ):
     app.command(rich_help_panel=panel)(command)

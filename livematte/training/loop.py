@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -49,12 +50,14 @@ class Settings:
         precision: ``fp32``, or ``bf16`` and ``fp16`` autocast on a GPU.
         judged: validation pictures.
         say: called with a line (a dict) of the log.
+        stop: set it to end after the iteration under way, with a checkpoint.
     """
 
     device: str = "cpu"
     precision: str = "fp32"
     judged: int = 48
     say: Callable[[dict[str, Any]], None] = print
+    stop: threading.Event | None = None
 
 
 class _Run:
@@ -112,7 +115,7 @@ class _Run:
         if number == self.start[0] and self.start[1] > 0:
             first = self.start[1]
             for player, optimizer in optimizers.items():
-                load_optimizer(optimizer, _part(self.resumed, f"{player}."))
+                load_optimizer(optimizer, _part(self.resumed, f"turn.{player}."))
             self.resumed = {}
         clock, sums = time.monotonic(), defaultdict[str, float](float)
         for iteration in range(first, step.iterations):
@@ -127,8 +130,11 @@ class _Run:
                 speed = (done - first) / (time.monotonic() - clock)
                 self.report(number, step, done, sums, speed)
                 sums.clear()
-            if self.workers.first and (done % SAVE_EVERY == 0 or done == step.iterations):
+            stopped = self.settings.stop is not None and self.settings.stop.is_set()
+            if self.workers.first and (done % SAVE_EVERY == 0 or done == step.iterations or stopped):
                 self.save(step, done, optimizers)
+            if stopped:
+                raise KeyboardInterrupt
             if done % JUDGE_EVERY == 0 or done == step.iterations:
                 if self.workers.first:
                     self.judge(step, done)
@@ -194,7 +200,7 @@ class _Run:
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.tensors.items()}
         for player, optimizer in optimizers.items():
-            tensors |= {f"{player}.{k}": v for k, v in optimizer_tensors(optimizer).items()}
+            tensors |= {f"turn.{player}.{k}": v for k, v in optimizer_tensors(optimizer).items()}
         facts = {"name": step.name, "iteration": done, "averaged": self.average.steps}
         save_checkpoint(self.out / "state.safetensors", tensors, facts)
 
@@ -244,7 +250,8 @@ class _Run:
     def sample_sheet(self, network: nn.Module, count: int = 12) -> None:
         """Pictures, their alpha and the predicted alpha, one column each."""
         columns = []
-        for number in np.linspace(3, len(self.held_out.people) - 1, count).astype(int):
+        last = len(self.held_out.people) - 1
+        for number in np.linspace(min(3, last), last, min(count, last + 1)).astype(int):
             picture, alpha, _ = validation_picture(self.held_out, int(number))
             out = self.predicted(network, picture, alpha, (160, 224), int(number)) * 255
             picture, alpha = (np.asarray(cv2.resize(p, (160, 224)), np.uint8) for p in (picture, alpha))

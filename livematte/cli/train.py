@@ -1,0 +1,176 @@
+"""``livematte train``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from livematte import registry
+from livematte.cli import options, terminal
+from livematte.errors import InputError, UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def _complete_recipes(incomplete: str) -> list[str]:
+    return [name for name in registry.names("recipes") if name.startswith(incomplete)]
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="Whose training.", autocompletion=_complete_recipes)
+    ],
+    data: Annotated[
+        Path,
+        typer.Option("--data", metavar="FOLDER", help="People with alpha, and rooms; see docs/training.md."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Of this run; runs/RECIPE otherwise.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="TOML that changes the recipe's plan.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--start-from", metavar="FILE", help="Weights to begin with, where names and shapes fit."
+        ),
+    ] = None,
+    steps: Annotated[
+        list[str] | None,
+        typer.Option("--step", metavar="NAME", help="Only this step of the plan; repeatable."),
+    ] = None,
+    scale: Annotated[
+        float, typer.Option(min=0.0001, metavar="X", help="Multiplies the iterations of every step.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the whole run.")] = 1,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the data is packed; beside --out otherwise.")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="WHERE", help="[b]auto[/b], cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="KIND", help="fp32; on a GPU also bf16 or fp16.")
+    ] = "fp32",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes; one for each core or GPU otherwise."),
+    ] = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a model, or go on with it, from the recipe of its paper.
+
+    [bold]Examples[/bold]
+
+    [cyan]livematte train late-fusion-live --data people/[/cyan]
+    [cyan]livematte train late-fusion-live --data people/ --resume[/cyan]  after Ctrl-C
+    [cyan]livematte train fba --data composition-1k/ --device cuda --precision bf16[/cyan]
+    """
+    terminal.configure(as_json=as_json, quiet=quiet)
+    if precision not in ("fp32", "bf16", "fp16"):
+        raise UsageError(f"unknown precision {precision!r}: allowed are fp32, bf16, fp16")
+    registry.entry("recipes", recipe)
+    out = out or Path("runs") / recipe
+    changes = _read(config)
+    chosen = _device(device)
+    if precision != "fp32" and chosen == "cpu":
+        raise UsageError(f"precision {precision} needs a GPU: use fp32 on the CPU, where it is faster")
+    if _spread(chosen, workers):
+        return
+    from livematte.cli.interrupt import stop_event
+    from livematte.training.data import data_hash, pack
+    from livematte.training.loop import Settings
+    from livematte.training.loop import train as run
+
+    found = registry.load("recipes", recipe)
+    plan = found.plan(scale, seed).changed(changes)
+    if steps:
+        plan = plan.only(steps)
+    cache = cache or out.parent / f"packed-{data.resolve().name}"
+    first = os.environ.get("RANK", "0") == "0"
+    if first:
+        if not (cache / "index.json").exists():
+            terminal.say(f"packing {data} into {cache}: once, some minutes")
+        pack(data, cache)
+        terminal.say(f"training {recipe} on {chosen}: {out}")
+    facts = {"command": ["livematte", *sys.argv[1:]], "data": str(data)}
+    facts |= {"data_hash": data_hash(data)} if first else {}
+    with stop_event() as stop:
+        settings = Settings(chosen, precision, say=_say(as_json), stop=stop)
+        run(found, plan, out, cache, settings=settings, start_from=start_from, resume=resume, facts=facts)
+    if first:
+        terminal.say(f"done: {out / 'average.safetensors'}; try it with --weights")
+
+
+def _read(config: Path | None) -> dict[str, Any]:
+    if config is None:
+        return {}
+    try:
+        return tomllib.loads(config.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"configuration {config} cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"configuration {config} is not TOML: {error}") from error
+
+
+def _device(wanted: str) -> str:
+    """cpu, cuda or cuda:N; auto takes a GPU where there is one."""
+    from livematte.device import choose_device
+
+    chosen = choose_device(wanted)
+    if chosen.kind == "cuda" and wanted in ("auto", "cuda"):
+        return "cuda"
+    return str(chosen)
+
+
+def _spread(device: str, workers: int | None) -> bool:
+    """Run this command in several processes; False where it is one already, or one is enough."""
+    if "WORLD_SIZE" in os.environ:
+        return False
+    if workers is None:
+        workers = min(os.cpu_count() or 1, 4) if device == "cpu" else 1
+        if device == "cuda":
+            import torch
+
+            workers = torch.cuda.device_count()
+    if workers == 1:
+        return False
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1" if device == "cpu" else "4"}
+    if sys.platform == "linux":
+        environment["GLOO_SOCKET_IFNAME"] = "lo"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}"]
+    done = subprocess.run(
+        [*launch, "-m", "livematte", *sys.argv[1:]], env={**environment, **os.environ}, check=False
+    )
+    if done.returncode:
+        raise typer.Exit(130 if done.returncode in (130, -2) else 1)
+    return True
+
+
+def _say(as_json: bool) -> Any:
+    def line(row: dict[str, Any]) -> None:
+        if as_json:
+            terminal.event("train", **row)
+        elif "mad" in row:
+            terminal.say(
+                f"{row['step']} {row['iteration']}: "
+                f"held-out MAD {row['mad']:.1f}, MSE {row['mse']:.1f} (x 1e3)"
+            )
+        elif "loss" in row:
+            terminal.say(
+                f"{row['step']} {row['iteration']}/{row['of']}  loss {row['loss']:.4f}  "
+                f"{row['crops_s']:.1f} crops/s  {row['minutes_left']:.0f} min left"
+            )
+        else:
+            terminal.say(", ".join(f"{k}: {v}" for k, v in row.items()))
+
+    return line

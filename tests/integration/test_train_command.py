@@ -1,0 +1,70 @@
+"""``livematte train`` as a user runs it, on people that the test draws."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.people import draw_people
+
+CONFIG = """
+seed = 4
+[steps.joint]
+iterations = 2
+batch = 2
+sizes = [[64, 64], [64, 96]]
+[steps.crisp]
+iterations = 1
+batch = 2
+sizes = [[64, 64]]
+"""
+
+
+def livematte(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "livematte", *map(str, arguments)], capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return draw_people(tmp_path_factory.mktemp("data") / "drawn")
+
+
+def options(data, folder):
+    (folder / "x.toml").write_text(CONFIG, encoding="utf-8")
+    steps = ["--step", "joint", "--step", "crisp", "--config", folder / "x.toml"]
+    return ["late-fusion-live", "--data", data, "--out", folder / "run", *steps]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_trains_refuses_to_be_overwritten_and_its_weights_matte(data, tmp_path, workers):
+    done = livematte("train", *options(data, tmp_path), "--workers", workers, "--json")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert [r["step"] for r in rows if "mad" in r] == ["joint", "crisp"]
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["plan"]["seed"] == 4 and len(record["data_hash"]) == 64
+    again = livematte("train", *options(data, tmp_path), "--workers", 1)
+    assert again.returncode == 2 and "holds a run already: give --resume" in again.stderr
+    out = tmp_path / "cut.png"
+    picture = sorted((data / "people").iterdir())[0]
+    weights = tmp_path / "run" / "average.safetensors"
+    cut = livematte("image", picture, out, "--weights", weights, "--runtime", "torch")
+    assert cut.returncode == 0 and out.exists(), cut.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (["nobody", "--data", "."], "unknown recipe 'nobody'"),
+        (["late-fusion-live", "--data", "nowhere"], "nowhere"),
+        (["late-fusion-live", "--data", ".", "--config", "no.toml"], "no.toml cannot be read"),
+        (["late-fusion-live", "--data", ".", "--precision", "fp16", "--device", "cpu"], "needs a GPU"),
+    ],
+)
+def test_wrong_use_is_one_line(wrong, says):
+    done = livematte("train", *wrong, "--workers", 1)
+    assert done.returncode in (1, 2) and says in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

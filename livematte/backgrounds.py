@@ -13,8 +13,8 @@ import numpy as np
 from livematte.errors import InputError, UsageError
 from livematte.frame import Array, Frame
 from livematte.kernels import cpu
-from livematte.kernels.color import code_of
 from livematte.kernels.css import parse_color
+from livematte.kernels.transfer import among_hdr, is_hdr
 from livematte.protocols import Background, Source
 
 FITS = ("cover", "contain", "stretch")
@@ -96,25 +96,27 @@ def _from_file(path: Path, spec: str, fit: str, open_video: Callable[[str], Sour
 def read_image(path: Path) -> Array:
     """(H, W, 3) uint8 RGB of an image file, upright as its EXIF says, see-through parts on black.
 
+    An AVIF's transparency is not read; of an animated WebP it is the first picture.
+
     Raises:
         InputError: it cannot be read or is no image.
     """
+    from livematte.video import reader  # PyAV, with the first file only
+
     try:
-        data = np.fromfile(path, np.uint8)
-        if not data.size:
-            raise InputError(f"image {str(path)!r} is empty")
-        found = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
-        whole = None
-        if path.suffix.lower() not in {".jpg", ".jpeg", ".jpe"}:  # those have no alpha
-            whole = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    except (OSError, cv2.error) as error:
-        raise InputError(f"image {str(path)!r} cannot be read: {str(error).splitlines()[0]}") from error
-    if found is None:
-        raise InputError(f"{str(path)!r} is not an image that can be read: give a PNG, JPEG or WebP file")
-    if whole is not None and whole.ndim == 3 and whole.shape[2] == 4 and whole.shape[:2] == found.shape[:2]:
-        top = {"uint8": 255, "uint16": 65535}.get(whole.dtype.name, 1)
-        found = np.rint(found * (whole[..., 3:] / np.float32(top))).astype(np.uint8)
-    return found
+        with reader.open_video(path) as source:
+            frame = next(iter(source))
+    except InputError:
+        # FFmpeg lacks animated WebP.
+        data = np.fromfile(path, np.uint8) if path.suffix.lower() == ".webp" else np.empty(0, np.uint8)
+        found = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+        if found is None:
+            raise
+        return found
+    rgb = cpu.to_rgb(frame)
+    if frame.pixel_format.alpha:
+        rgb = np.rint(rgb * (frame.planes[3][..., None] / np.float32(frame.pixel_format.maximum)))
+    return np.asarray(rgb, np.uint8)
 
 
 def fit_picture(rgb: Array, height: int, width: int, fit: str) -> Array:
@@ -165,6 +167,12 @@ class Transparent:
         """Nothing to let go of."""
 
 
+def _planes_among(rgb: Array, frame: Frame) -> tuple[Array, ...]:
+    """(h, w, 3) uint8 sRGB as planes of the frame's format and colours; in HDR it is not the brightest."""
+    codes = among_hdr(rgb, frame.color) if is_hdr(frame.color) else rgb
+    return cpu.planes_from_rgb(codes, frame.format, frame.color)
+
+
 class _Converted:
     """Planes made once, as long as frames keep size, format and colour."""
 
@@ -194,10 +202,8 @@ class Color:
         return self._converted.of(frame, None, lambda: self._planes(frame))
 
     def _planes(self, frame: Frame) -> tuple[Array, ...]:
-        codes = [*code_of(self.rgb, frame.color, frame.pixel_format), frame.pixel_format.maximum]
-        split = cpu.split_planes(frame)
-        planes = tuple(np.full(p.shape, code, p.dtype) for p, code in zip(split, codes, strict=False))
-        return cpu.join_planes(planes[:3], frame.pixel_format) + planes[3:]
+        codes = _planes_among(np.array([[self.rgb]], np.uint8), frame)
+        return tuple(np.full(p.shape, c[0, 0], p.dtype) for p, c in zip(frame.planes, codes, strict=True))
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -218,7 +224,7 @@ class Image:
         return self._converted.of(frame, None, lambda: self._planes(frame))
 
     def _planes(self, frame: Frame) -> tuple[Array, ...]:
-        return cpu.planes_from_rgb(fit_picture(self._rgb, *frame.size, self._fit), frame.format, frame.color)
+        return _planes_among(fit_picture(self._rgb, *frame.size, self._fit), frame)
 
     def close(self) -> None:
         """Let go of the picture's planes."""
@@ -294,7 +300,8 @@ class Video:
 
     def _planes(self, behind: Frame, frame: Frame) -> tuple[Array, ...]:
         ours, theirs = behind.color, frame.color
-        alike = (ours.matrix, ours.full_range) == (theirs.matrix, theirs.full_range)
+        brighter = is_hdr(theirs) and not is_hdr(ours)
+        alike = (ours.matrix, ours.full_range) == (theirs.matrix, theirs.full_range) and not brighter
         opaque = not behind.pixel_format.alpha
         if behind.format == frame.format and alike and opaque and self._fit != "contain":
             # The planes already mean the same: resize them as they are, ten times faster than over RGB.
@@ -304,7 +311,7 @@ class Video:
             made = tuple(fit_picture(plane, *size, self._fit) for plane, size in planes)
             return cpu.join_planes(made, frame.pixel_format)
         rgb = fit_picture(cpu.to_rgb(behind), *frame.size, self._fit)
-        return cpu.planes_from_rgb(rgb, frame.format, frame.color)
+        return _planes_among(rgb, frame) if brighter else cpu.planes_from_rgb(rgb, frame.format, theirs)
 
     def close(self) -> None:
         """Let go of the file."""

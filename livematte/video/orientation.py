@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from av.sidedata.sidedata import Type
@@ -67,7 +69,7 @@ _FROM_EXIF = {
 
 
 def orientation_of(frame: VideoFrame, path: str | Path) -> Orientation:
-    """How ``frame`` is to be turned, from its display matrix, or for a JPEG from its EXIF tag.
+    """How ``frame`` is to be turned, from a picture file's EXIF tag or else its display matrix.
 
     A matrix that turns by anything but a quarter is rounded to the nearest quarter.
     """
@@ -84,6 +86,9 @@ def orientation_of(frame: VideoFrame, path: str | Path) -> Orientation:
     return Orientation()
 
 
+_EXIF = b"Exif\0\0"
+
+
 def _from_matrix(matrix: Array) -> Orientation:
     # Row vectors: x' = a x + c y, y' = b x + d y (libavutil/display.h).
     a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
@@ -97,32 +102,59 @@ def _turned(clockwise: int) -> Orientation:
 
 
 def exif_orientation(path: str | Path) -> int | None:
-    """The EXIF orientation (1-8) of a JPEG, None for other files or where none is set (EXIF 2.3, 4.6.4)."""
+    """The EXIF orientation (1-8) of a JPEG, PNG, WebP or TIFF file; None for others or where none is set.
+
+    FFmpeg tells the turn of some of these, but not through PyAV that a picture is mirrored as well.
+    Source: EXIF 2.3, 4.6.4; PNG 3, 11.3.3.6; the WebP container's chunk EXIF.
+    """
     try:
         with open(path, "rb") as file:
-            if file.read(2) != b"\xff\xd8":
-                return None
-            while (marker := file.read(4)) and len(marker) == 4 and marker[0] == 0xFF:
-                size = struct.unpack(">H", marker[2:])[0] - 2
-                if marker[1] == 0xE1:
-                    payload = file.read(size)
-                    if payload[:6] == b"Exif\0\0":
-                        return _orientation_entry(payload[6:])
-                elif marker[1] == 0xDA or size < 0:
-                    return None
-                else:
-                    file.seek(size, 1)
-    except (OSError, struct.error):
+            head = file.read(12)
+            if head[:4] in (b"II*\0", b"MM\0*"):
+                return _orientation_entry(file)
+            for name, size in _blocks(file, head):
+                if name in (b"\xff\xe1", b"eXIf", b"EXIF"):
+                    block = file.read(size)
+                    if block.startswith(_EXIF) or name != b"\xff\xe1":  # JPEG keeps XMP there as well
+                        return _orientation_entry(io.BytesIO(block.removeprefix(_EXIF)))
+    except (OSError, struct.error):  # the end of the file
         pass
     return None
 
 
-def _orientation_entry(tiff: bytes) -> int | None:
-    order = "<" if tiff[:2] == b"II" else ">"
-    start = struct.unpack_from(order + "I", tiff, 4)[0]
-    for index in range(struct.unpack_from(order + "H", tiff, start)[0]):
-        entry = start + 2 + 12 * index
-        if struct.unpack_from(order + "H", tiff, entry)[0] == 0x0112:
-            value = int(struct.unpack_from(order + "H", tiff, entry + 8)[0])
+def _blocks(file: BinaryIO, head: bytes) -> Iterator[tuple[bytes, int]]:
+    """Name and size of each block before a JPEG's picture or of a whole PNG or WebP; ``file`` stands at it.
+
+    Ends with struct.error where the file ends.
+    """
+    begins = {b"\xff\xd8": 2, b"\x89P": 8, b"RI": 12}.get(head[:2])
+    if begins is None or (begins == 12 and head[8:] != b"WEBP"):
+        return
+    file.seek(begins)
+    while True:
+        if begins == 2:
+            name, size = struct.unpack(">2sH", file.read(4))
+            size, after = size - 2, 0
+            if name[0] != 0xFF or name == b"\xff\xda" or size < 0:
+                return
+        elif begins == 8:
+            size, name = struct.unpack(">I4s", file.read(8))
+            after = 4  # the checksum
+        else:
+            name, size = struct.unpack("<4sI", file.read(8))
+            after = size % 2
+        ends = file.tell() + size + after
+        yield name, size
+        file.seek(ends)
+
+
+def _orientation_entry(tiff: BinaryIO) -> int | None:
+    tiff.seek(0)
+    order = "<" if tiff.read(2) == b"II" else ">"
+    tiff.seek(4)
+    tiff.seek(struct.unpack(order + "I", tiff.read(4))[0])
+    for _ in range(struct.unpack(order + "H", tiff.read(2))[0]):
+        tag, value = struct.unpack(order + "H6xH2x", tiff.read(12))
+        if tag == 0x0112:
             return value if value in _FROM_EXIF else None
     return None

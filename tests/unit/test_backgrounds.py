@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from livematte import backgrounds
@@ -130,6 +132,42 @@ def test_an_image_is_shown_upright_and_its_holes_are_black(tmp_path: Path) -> No
     assert backgrounds.read_image(tmp_path / "turned.jpg").shape == (30, 20, 3)
 
 
+EXIF_ORIENTATIONS = {
+    1: [[1, 2], [3, 0]], 2: [[2, 1], [0, 3]], 3: [[0, 3], [2, 1]], 4: [[3, 0], [1, 2]],
+    5: [[1, 3], [2, 0]], 6: [[3, 1], [0, 2]], 7: [[0, 2], [3, 1]], 8: [[2, 0], [1, 3]],
+}  # fmt: skip
+"""What is seen of quarters stored as 1 2 over 3 0, by the words of EXIF 2.3, table 6."""
+
+
+@pytest.mark.parametrize("orientation", EXIF_ORIENTATIONS)
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff"])
+def test_a_turned_image_with_holes_is_upright_and_so_are_its_holes(
+    tmp_path: Path, suffix: str, orientation: int
+) -> None:
+    """Quarters of red, green, blue and nothing; written by Pillow, which is no part of livematte."""
+    colours = np.array([[0, 0, 0, 0], [255, 0, 0, 255], [0, 255, 0, 255], [0, 0, 255, 255]], np.uint8)
+    stored = colours[np.kron([[1, 2], [3, 0]], np.ones((20, 30), np.uint8))]
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    PIL.Image.fromarray(stored).save(tmp_path / f"turned{suffix}", exif=exif, lossless=True)
+    seen = backgrounds.read_image(tmp_path / f"turned{suffix}")
+    quarters = seen[seen.shape[0] // 4 :: seen.shape[0] // 2, seen.shape[1] // 4 :: seen.shape[1] // 2]
+    assert seen.shape == ((40, 60, 3) if orientation < 5 else (60, 40, 3))
+    np.testing.assert_array_equal(quarters, colours[np.array(EXIF_ORIENTATIONS[orientation])][..., :3])
+
+
+def test_an_animated_webp_stands_still_as_its_first_picture(tmp_path: Path) -> None:
+    first, second = (PIL.Image.new("RGB", (30, 20), grey) for grey in ((50, 60, 70), (200, 0, 0)))
+    first.save(tmp_path / "moves.webp", save_all=True, append_images=[second], lossless=True)
+    assert backgrounds.read_image(tmp_path / "moves.webp")[10, 10].tolist() == [50, 60, 70]
+
+
+def test_an_avif_keeps_red_and_blue_apart(tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (64, 48), (230, 40, 20)).save(tmp_path / "red.avif", quality=95)
+    seen = backgrounds.read_image(tmp_path / "red.avif")[10, 10].astype(int)
+    assert np.abs(seen - (230, 40, 20)).max() <= 6
+
+
 def test_an_image_is_converted_once_while_size_and_format_stay() -> None:
     made = Image(np.full((50, 50, 3), 90, np.uint8))
     first, again = made(frame_at(0), FLAT), made(frame_at(40), FLAT)
@@ -138,6 +176,44 @@ def test_an_image_is_converted_once_while_size_and_format_stay() -> None:
     other = made(frame_at(80, (20, 30), "yuv444p10le"), FLAT)
     assert other.size == (20, 30)
     assert other.format == "yuv444p10le"
+
+
+def hdr_frame(transfer: int, format: str = "yuv420p10le") -> Frame:
+    color = ColorInfo("bt2020", primaries=9, transfer=transfer, matrix_tag=9, range_tag=1)
+    blank = random_frame(format, 36, 64)
+    return Frame(blank.planes, format, 0, TICK, color=color)
+
+
+@pytest.mark.parametrize(("transfer", "signal"), [(16, 0.58), (18, 0.75)])
+def test_white_lies_at_reference_white_in_hdr(transfer: int, signal: float) -> None:
+    """BT.2408-7, table 1: 203 cd/m² are 58 % in PQ and 75 % in HLG; black stays black."""
+    frame = hdr_frame(transfer)
+    for made in (Color((255, 255, 255)), Image(np.full((36, 64, 3), 255, np.uint8))):
+        luma, u, v = made(frame, FLAT).planes
+        assert np.abs(luma.astype(int) - (64 + 876 * signal)).max() <= 3
+        assert np.abs(np.stack([u, v]).astype(int) - 512).max() <= 1
+    assert int(Color((0, 0, 0))(frame, FLAT).planes[0][0, 0]) == 64
+
+
+def test_an_ordinary_video_behind_hdr_lies_there_too() -> None:
+    """Its bits and matrix may be those of the frame: what its codes mean still differs."""
+    white = Color((255, 255, 255))(replace(hdr_frame(1), duration=1), FLAT)
+
+    class White(LoopSource):
+        def __iter__(self) -> Iterator[Frame]:
+            yield white
+
+    shown = Video("x", "cover", lambda path: White([0], 0))(hdr_frame(16), FLAT)
+    assert abs(int(white.planes[0][5, 5]) - 940) <= 1
+    assert abs(int(shown.planes[0][5, 5]) - (64 + 876 * 0.58)) <= 3
+    hdr = replace(white, color=hdr_frame(16).color)
+
+    class Bright(LoopSource):
+        def __iter__(self) -> Iterator[Frame]:
+            yield hdr
+
+    kept = Video("x", "cover", lambda path: Bright([0], 0))(hdr_frame(16), FLAT)
+    assert int(kept.planes[0][5, 5]) == int(white.planes[0][5, 5])
 
 
 class LoopSource:

@@ -53,7 +53,8 @@ def coarse_trimap(rng: Rng, alpha: Picture) -> Picture:
         _degraded(rng, small / np.float32(255)), (width, height), interpolation=cv2.INTER_LINEAR
     )
     low, high = rng.uniform(0.02, 0.2, 2)
-    radius = int(rng.uniform(0.25, 1.5) * factor)
+    radius = factor * float(np.exp(rng.uniform(np.log(0.3), np.log(3.5))))
+    radius = min(radius, min(height, width) / 5)
     return _trimap(_erode(soft <= low, radius), _erode(soft >= 1 - high, radius))
 
 
@@ -97,12 +98,12 @@ def _trimap(background: NDArray[np.bool_], foreground: NDArray[np.bool_]) -> Pic
     return out
 
 
-def _erode(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+def _erode(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
     """Solid up to the picture's border stays so."""
-    if radius < 1:
+    if radius < 1 or mask.all():
         return mask
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return np.asarray(cv2.erode(mask.astype(np.uint8), disk), np.bool_)
+    inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    return np.asarray(inside > radius, np.bool_)
 
 
 def _smooth_noise(rng: Rng, shape: tuple[int, int], sigma: float) -> NDArray[np.float32]:

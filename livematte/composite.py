@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from livematte import debugview
 from livematte import refine as refinement
 from livematte.backgrounds import Color
 from livematte.errors import UsageError
@@ -16,9 +17,10 @@ from livematte.kernels import cpu
 from livematte.kernels.color import code_of
 from livematte.protocols import Background
 from livematte.refine import FullAlpha
+from livematte.refiners import Refined, TileRefiner, refined_colors
 
 PICTURE = frozenset({"picture"})
-KINDS = PICTURE | {"alpha", "foreground"}
+KINDS = PICTURE | {"alpha", "foreground", "debug"}
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,13 @@ class Composed:
             transparent background the straight foreground in :func:`alpha_twin` of the format.
         alpha: full range in one plane: format ``gray``, ``gray10le`` or ``gray12le``, the frame's depth.
         foreground: straight foreground colour, black where alpha is 0; the frame's format less its alpha.
+        debug: what the model saw and thought; see :mod:`livematte.debugview`.
     """
 
     picture: Frame | None = None
     alpha: Frame | None = None
     foreground: Frame | None = None
+    debug: Frame | None = None
 
 
 def alpha_twin(format: str) -> str:
@@ -73,20 +77,25 @@ def _with_alpha(straight: Frame, alpha: Array) -> Frame:
 
 
 class Compositor:
-    """Makes the output of one frame. Keeps nothing from frame to frame, so threads may share one."""
+    """Makes the output of one frame. Without a refiner it keeps nothing from frame to frame, so threads may
+    share one.
+    """
 
-    def __init__(self, *, refine: str = "guided", foreground: bool = True) -> None:
+    def __init__(
+        self, *, refine: str = "guided", foreground: bool = True, refiner: TileRefiner | None = None
+    ) -> None:
         """Choose how.
 
         Args:
             refine: ``guided`` or ``none``: how alpha comes to full size.
             foreground: take the old background's colour out of hair and edges.
+            refiner: decides where the model is in doubt; for the frames of one video, in order.
 
         Raises:
             UsageError: unknown ``refine``.
         """
         refinement.check_method(refine)
-        self._refine, self._foreground = refine, foreground
+        self._refine, self._foreground, self._refiner = refine, foreground, refiner
 
     def __call__(
         self,
@@ -100,16 +109,17 @@ class Compositor:
 
         Args:
             matte: at the network's size.
-            want: any of ``picture``, ``alpha``, ``foreground``.
+            want: any of ``picture``, ``alpha``, ``foreground``, ``debug``.
             small: (3, h, w) float32, the frame's planes at the size of the matte, where they are at hand.
 
         Raises:
             UsageError: something else is wanted.
+            ModelError: the refiner is broken.
         """
         if not want <= KINDS:
             odd = ", ".join(sorted(want - KINDS))
             raise UsageError(f"cannot compose {odd!r}: allowed are {', '.join(sorted(KINDS))}")
-        work = _Work.begin(frame, matte, self._refine, self._foreground, small)
+        work = self._begin(frame, matte, small)
         transparent = background.transparent
         straight = work.straight() if "foreground" in want or (transparent and "picture" in want) else None
         picture: Frame | None = None
@@ -117,21 +127,41 @@ class Compositor:
             if straight is not None and transparent:
                 picture = _with_alpha(straight, work.alpha.plane)
             else:
-                picture = work.over(background(frame, matte.alpha))
+                picture = work.over(background(frame, work.small_alpha))
         return Composed(
             picture,
             work.alpha_frame() if "alpha" in want else None,
             straight if "foreground" in want else None,
+            debugview.grid(frame, work.seen(matte)) if "debug" in want else None,
         )
 
     def full_matte(self, frame: Frame, matte: Matte, small: Array | None = None) -> Matte:
         """The matte at the frame's size: alpha (H, W) float32 in [0, 1] and straight foreground (H, W, 3)
         RGB.
         """
-        work = _Work.begin(frame, matte, self._refine, self._foreground, small)
+        work = self._begin(frame, matte, small)
         alpha = work.alpha.plane * np.float32(1 / frame.pixel_format.maximum)
         rgb = cpu.to_rgb(work.straight()) * np.float32(1 / 255)
         return replace(matte, alpha=alpha, foreground=rgb)
+
+    def _begin(self, frame: Frame, matte: Matte, small: Array | None) -> _Work:
+        if small is None or small.shape[1:] != matte.alpha.shape:
+            small = cpu.small_planes(frame, *matte.alpha.shape)
+        plane, kinds = refinement.enlarged_alpha(frame, matte.alpha, small, self._refine)
+        refined = None
+        thought = matte
+        if self._refiner is not None:
+            refined = self._refiner(frame, matte, plane)
+            plane, kinds = refined.plane, cpu.tile_kinds(refined.plane, refined.maximum)
+            thought = replace(matte, alpha=refined.small_alpha(*matte.alpha.shape))
+        alpha = refinement.within_own(frame, plane, kinds)
+        colors = None
+        if self._foreground and refinement.has_soft(alpha):
+            if refined is not None:
+                colors = refined_colors(frame, thought, small, refined)
+            else:
+                colors = refinement.colors(frame, matte, small, method=self._refine)
+        return _Work(frame, cpu.split_planes(frame)[:3], alpha, colors, small, thought.alpha, refined)
 
 
 @dataclass(frozen=True)
@@ -143,16 +173,12 @@ class _Work:
     alpha: FullAlpha
     colors: tuple[Array, Array] | None
     """F̂, B̂; None where the picture itself is the foreground."""
+    small: Array
+    small_alpha: Array
+    refined: Refined | None
 
-    @classmethod
-    def begin(cls, frame: Frame, matte: Matte, refine: str, foreground: bool, small: Array | None) -> _Work:
-        if small is None or small.shape[1:] != matte.alpha.shape:
-            small = cpu.small_planes(frame, *matte.alpha.shape)
-        alpha = refinement.full_alpha(frame, matte.alpha, small, method=refine)
-        colors = None
-        if foreground and refinement.has_soft(alpha):
-            colors = refinement.colors(frame, matte, small, method=refine)
-        return cls(frame, cpu.split_planes(frame)[:3], alpha, colors)
+    def seen(self, matte: Matte) -> list[debugview.Cell]:
+        return debugview.cells(cpu.rgb_from_codes(self.small, self.frame), matte, self.refined)
 
     def over(self, background: Frame) -> Frame:
         behind = cpu.split_planes(background)

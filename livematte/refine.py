@@ -60,6 +60,14 @@ def full_alpha(
     Raises:
         UsageError: unknown method.
     """
+    plane, kinds = enlarged_alpha(frame, alpha, small, method)
+    return within_own(frame, plane, kinds)
+
+
+def enlarged_alpha(
+    frame: Frame, alpha: Array, small: Array | None = None, method: str = "guided"
+) -> tuple[Array, Array]:
+    """The plane and kinds of :func:`full_alpha`, whatever the frame's own alpha says."""
     check_method(method)
     maximum = frame.pixel_format.maximum
     luma = frame.planes[0]
@@ -70,11 +78,15 @@ def full_alpha(
     else:
         offset = np.ascontiguousarray(alpha, np.float32)
         slope = np.zeros_like(offset)
-    plane, kinds = cpu.upsample_alpha(luma, slope, offset, maximum)
+    return cpu.upsample_alpha(luma, slope, offset, maximum)
+
+
+def within_own(frame: Frame, plane: Array, kinds: Array) -> FullAlpha:
+    """What is transparent already stays so: the two opacities multiply."""
     if frame.pixel_format.alpha:
-        # What is transparent already stays so: the two opacities multiply.
+        maximum = frame.pixel_format.maximum
         own = frame.planes[3].astype(np.uint32)
-        plane = ((plane * own + maximum // 2) // maximum).astype(luma.dtype)
+        plane = ((plane * own + maximum // 2) // maximum).astype(plane.dtype)
         kinds = cpu.tile_kinds(plane, maximum)
     return FullAlpha(plane, kinds)
 

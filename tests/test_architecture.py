@@ -28,8 +28,9 @@ LAYERS = {
     "encoders": 2, "kernels": 2, "metrics": 2, "video": 2, "weights": 2,
     "runtime": 2.5,  # caches what it compiles under the hash of the weights
     "adapters": 2.7,
-    "backgrounds": 3, "regions": 3, "temporal": 3, "tiles": 3, "training": 3, "trimap": 3,
-    "refine": 3.2,  # runs networks on tiles of the trimap
+    "backgrounds": 3, "refine": 3, "regions": 3, "temporal": 3, "tiles": 3, "training": 3, "trimap": 2.8,
+    "refiners": 3.2,
+    "debugview": 3.3,
     "composite": 3.5,  # fused with the second half of refining
     "engine": 4,
     "evaluation": 4.5,

@@ -1,0 +1,208 @@
+"""A second network, one that takes a trimap, where the first is in doubt: alpha and colours of the tiles that
+touch the unknown band.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from livematte.errors import ModelError
+from livematte.frame import Array, Frame, Matte
+from livematte.kernels import cpu
+from livematte.kernels.windows import Box, covered, enlarged, window_planes
+from livematte.protocols import TrimapModel
+from livematte.refine import EPSILON, colors
+from livematte.tiles import Blend, Place, Tile, grid_of, in_order, left_out, part, working_size
+from livematte.trimap import BACKGROUND, make_trimap
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What a refiner made of a frame's alpha.
+
+    Attributes:
+        plane: (H, W), dtype and depth of the frame's planes, 0..maximum.
+        trimap: (h, w) uint8 of the working picture.
+        done, waiting: the tiles that were computed, and how many were left for the next frames.
+        colors: foreground, background (3, h, w each, codes of the frame's planes) and how far they count, for
+            each tile; empty where the refiner gives no foreground.
+    """
+
+    plane: Array
+    maximum: int
+    trimap: Array
+    done: tuple[Tile, ...]
+    waiting: int
+    colors: Blend | None
+
+    def small_alpha(self, height: int, width: int) -> Array:
+        """The plane as (height, width) float32 in [0, 1]."""
+        return cpu.resize(self.plane, height, width).astype(np.float32) * np.float32(1 / self.maximum)
+
+
+class TileRefiner:
+    """Lets a network that takes a trimap decide where the first network is in doubt.
+
+    Only tiles that touch the unknown band are computed; elsewhere, and in tiles there was no time for, alpha
+    stays as it came. Remembers which tiles were left out, so one is for one video, in order, and not
+    thread-safe.
+
+    Args:
+        network: an object of the group ``livematte.refiners``.
+        long_side: of the working picture, in pixels; larger frames are shrunk to it, and what comes out
+            follows the full-size luma. None: :data:`livematte.tiles.LONG_SIDE`.
+        budget: seconds a frame that its networks may take; at least one tile is always computed. None: all.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        network: TrimapModel,
+        *,
+        long_side: int | None = None,
+        budget: float | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._network, self._long_side, self._budget, self._clock = network, long_side, budget, clock
+        self._waiting: dict[Place, int] = {}
+        self._size: tuple[int, int] | None = None
+        self._tile_seconds = 0.0
+
+    def __call__(self, frame: Frame, matte: Matte, plane: Array) -> Refined:
+        """Refine one frame.
+
+        Args:
+            matte: at the network's size; ``extras["trimap"]``, (h, w) float32 0, 0.5, 1, is taken where the
+                network gives it.
+            plane: (H, W) alpha as it is without a refiner; left as it is.
+
+        Raises:
+            ModelError: the network gives no number, or a matte of another size.
+        """
+        size = working_size(frame.height, frame.width, self._long_side)
+        if size != self._size:
+            self._size, self._waiting = size, {}
+        own = matte.extras.get("trimap")
+        trimap = make_trimap(matte.alpha, size, own=own if own is not None and own.ndim == 2 else None)
+        order = in_order(trimap, grid_of(*size, self._network.stride), self._waiting)
+        work = _Tiles(frame, size, trimap)
+        began = self._clock()
+        for tile in order:
+            if work.done and self._late(began):
+                break
+            started = self._clock()
+            work.add(tile, self._network)
+            spent = self._clock() - started
+            self._tile_seconds += (spent - self._tile_seconds) * (0.2 if self._tile_seconds else 1)
+        self._waiting = left_out(order, work.done, self._waiting)
+        made, maximum = work.onto(plane), frame.pixel_format.maximum
+        return Refined(made, maximum, trimap, tuple(work.done), len(self._waiting), work.colors)
+
+    def _late(self, began: float) -> bool:
+        """Whether one more tile would exceed the budget."""
+        if self._budget is None:
+            return False
+        return self._clock() - began + self._tile_seconds > self._budget
+
+
+class _Tiles:
+    """One frame under way."""
+
+    def __init__(self, frame: Frame, size: tuple[int, int], trimap: Array) -> None:
+        self._frame, self._size, self._trimap = frame, size, trimap
+        self._alpha = Blend(size)
+        self._lumas: list[Array] = []
+        self.done: list[Tile] = []
+        self.colors: Blend | None = None
+
+    def add(self, tile: Tile, network: TrimapModel) -> None:
+        codes = window_planes(self._frame, self._size, tile.box)
+        trimap = part(self._trimap, tile.box)
+        matte = _asked(network, cpu.rgb_from_codes(codes, self._frame), trimap)
+        self._alpha.add(tile, matte.alpha[None])
+        self._lumas.append(codes[0])
+        self.done.append(tile)
+        if matte.foreground is None:
+            return
+        if self.colors is None:
+            self.colors = Blend(self._size, 6)
+        front = cpu.codes_from_rgb(matte.foreground * np.float32(255), self._frame.color, self._frame.format)
+        # The background that makes the compositing equation true: with it, fusing gives ``front`` back.
+        rest = np.maximum(1 - matte.alpha, np.float32(0.05))
+        back = np.clip((codes - matte.alpha * front) / rest, 0, self._frame.pixel_format.maximum)
+        self.colors.add(tile, np.concatenate([front, back]))
+
+    def onto(self, plane: Array) -> Array:
+        """A copy of the full-size ``plane`` with the tiles on it."""
+        out = plane.copy()
+        maximum = self._frame.pixel_format.maximum
+        for tile, luma in zip(self.done, self._lumas, strict=True):
+            window = covered(tile.box, self._size, self._frame.size)
+            alpha, share = self._alpha.values(tile.box)[0], self._alpha.share(tile.box)
+            if self._frame.size != self._size:
+                alpha = self._following(alpha, luma, tile, window)
+                share = enlarged(share, tile.box, self._size, self._frame.size)
+            before = part(plane, window).astype(np.float32)
+            mixed = before + share * (alpha * np.float32(maximum) - before)
+            part(out, window)[...] = mixed + np.float32(0.5)
+        return out
+
+    def _following(self, alpha: Array, luma: Array, tile: Tile, window: Box) -> Array:
+        """The tile's alpha at the frame's size, its edges those of the full-size luma."""
+        scale = np.float32(1 / self._frame.pixel_format.maximum)
+        top, bottom, left, right = tile.box
+        box, size = (2 * top, 2 * bottom, 2 * left, 2 * right), (2 * self._size[0], 2 * self._size[1])
+        slope, offset = (
+            enlarged(grid, box, size, self._frame.size)
+            for grid in cpu.guided_coefficients(alpha, luma * scale, EPSILON, 0.0)
+        )
+        return np.clip(slope * (part(self._frame.planes[0], window) * scale) + offset, 0, 1)
+
+
+def _asked(network: TrimapModel, rgb: Array, trimap: Array) -> Matte:
+    """The matte of one tile, checked; smaller pictures than a tile are padded to the stride."""
+    height, width = trimap.shape
+    down, right = -height % network.stride, -width % network.stride
+    if down or right:
+        rgb = np.pad(rgb, ((0, down), (0, right), (0, 0)), mode="edge")
+        trimap = np.pad(trimap, ((0, down), (0, right)), mode="edge")
+    matte = network.refine(rgb, np.ascontiguousarray(trimap))
+    alpha, front = np.asarray(matte.alpha, np.float32), matte.foreground
+    if alpha.shape != trimap.shape or (front is not None and front.shape != rgb.shape):
+        raise ModelError(f"the refiner gave a matte of {alpha.shape} for a picture of {trimap.shape}")
+    if not np.isfinite(alpha).all() or (front is not None and not np.isfinite(front).all()):
+        raise ModelError("the refiner gave values that are no numbers: its weights or its runtime are broken")
+    return Matte(
+        np.clip(alpha, 0, 1)[:height, :width],
+        None if front is None else np.asarray(front, np.float32)[:height, :width],
+    )
+
+
+def refined_colors(frame: Frame, matte: Matte, small: Array, refined: Refined) -> tuple[Array, Array]:
+    """The refiner's own colours where it gives them, elsewhere as :func:`livematte.refine.colors`.
+
+    Args:
+        matte: its alpha is the refined one, shrunk to the network's size.
+        small: (3, h, w) float32, the frame's planes at that size.
+
+    Returns:
+        F̂, B̂: (3, h, w) float32; of the working picture's size where the refiner gives colours.
+    """
+    F, B = colors(frame, matte, small, method="none")
+    if refined.colors is None:
+        return F, B
+    size = refined.trimap.shape
+    F, B = (np.stack([cpu.resize(plane, *size) for plane in planes]) for planes in (F, B))
+    for tile in refined.done:
+        given = refined.colors.values(tile.box)
+        # Where the trimap is sure of the background a network's foreground means nothing.
+        share = refined.colors.share(tile.box) * (part(refined.trimap, tile.box) != BACKGROUND)
+        top, bottom, left, right = tile.box
+        for whole, own in ((F, given[:3]), (B, given[3:])):
+            region = whole[:, top:bottom, left:right]
+            region += share * (own - region)
+    return F, B

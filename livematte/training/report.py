@@ -122,7 +122,7 @@ def loss_plot(log: Path, out: Path) -> None:
     if len(curves.mad):
         right = axes.twinx()
         right.plot(*curves.mad.T, color="C1", marker=".")
-        right.set_ylim(bottom=0)
+        right.set_ylim(0, 1.1 * curves.mad[:, 1].max())
         right.set_ylabel("validation MAD x 1000", color="C1")
     try:
         figure.savefig(out, format="png")

@@ -1,0 +1,180 @@
+"""Foreign data sets become a cache that training reads like any other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livematte.errors import InputError, OutputError, UsageError
+from livematte.training.augment import training_picture, validation_picture
+from livematte.training.data import PeopleStore
+from livematte.training.datasets import samples
+from livematte.training.packing import load, pack_folders
+from tests.unit.training import trees
+
+ADOBE = "Adobe-licensed images"
+
+
+@pytest.fixture
+def portraits(tmp_path: Path) -> Path:
+    """Photographs with alpha, two for training and one for validation."""
+    trees.photographs(tmp_path / "P3M", "train/blurred_image", "train/mask", ["p_1", "p_2"])
+    trees.photographs(tmp_path / "P3M/validation/P3M-500-NP", "original_image", "mask", ["v_1"])
+    return tmp_path / "P3M"
+
+
+@pytest.fixture
+def cut_outs(tmp_path: Path) -> Path:
+    """Two foregrounds for training and two for validation, these with lists of two backgrounds each."""
+    root = tmp_path / "AIM"
+    trees.cut_outs(root / "Training_set" / ADOBE, "fg", "alpha", ["a1", "a2"])
+    trees.cut_outs(root / "Test_set" / ADOBE, "fg", "alpha", ["t1", "t2"])
+    (root / "Test_set" / "test_fg_names.txt").write_text("t1.png\nt2.png\n")
+    (root / "Test_set" / "test_bg_names.txt").write_text("".join(f"room_{n}.png\n" for n in (3, 0, 5, 9)))
+    return root
+
+
+@pytest.fixture
+def rooms(tmp_path: Path) -> Path:
+    return trees.rooms(tmp_path / "rooms")
+
+
+def people_of(cache: Path) -> dict[str, tuple[PeopleStore, int]]:
+    return {
+        entry["name"]: (store, number)
+        for store in (PeopleStore(cache), PeopleStore(cache, validation=True))
+        for number, entry in enumerate(store.people)
+    }
+
+
+def test_packed_people_are_what_was_loaded(portraits: Path, rooms: Path, tmp_path: Path) -> None:
+    people = people_of(pack_folders([portraits], tmp_path / "cache", rooms))
+    assert len(people) == 3
+    for sample in samples(portraits):
+        store, number = people[sample.name]
+        packed, loaded = store.person(number), load(sample)
+        for name in ("image", "foreground", "alpha"):
+            assert np.array_equal(getattr(packed, name), getattr(loaded, name))
+
+
+def test_training_and_validation_pictures_come_from_a_foreign_cache(
+    portraits: Path, cut_outs: Path, rooms: Path, tmp_path: Path
+) -> None:
+    cache = pack_folders([portraits, cut_outs], tmp_path / "cache", rooms)
+    people, held_out = PeopleStore(cache), PeopleStore(cache, validation=True)
+    assert (len(people.people), len(held_out.people)) == (4, 5)
+    assert len(people.rooms) + len(held_out.rooms) == 12 and held_out.rooms
+    picture, alpha = training_picture(np.random.default_rng(1), people, 32, 48)
+    assert picture.shape == (32, 48, 3) and alpha.shape == (32, 48)
+    picture, alpha, _ = validation_picture(held_out, 2)
+    assert picture.shape == (trees.HEIGHT, trees.WIDTH, 3) and alpha.max() == 255
+
+
+def test_foregrounds_are_put_on_the_background_listed_for_them(
+    cut_outs: Path, rooms: Path, tmp_path: Path
+) -> None:
+    people = people_of(pack_folders([cut_outs], tmp_path / "cache", rooms))
+    blues = {}
+    for name, (store, number) in people.items():
+        person = store.person(number)
+        assert person.image[0, 0, :2].tolist() == [0, 0], "a blue room, not the file's green"
+        blues[name.split("/")[-1]] = int(person.image[0, 0, 2])
+    assert {n: blues[n] for n in ("t1_0", "t1_1", "t2_0", "t2_1")} == {
+        "t1_0": 130, "t1_1": 100, "t2_0": 150, "t2_1": 190,
+    }  # fmt: skip
+
+
+def test_a_test_foreground_whose_backgrounds_are_elsewhere_comes_once(
+    cut_outs: Path, rooms: Path, tmp_path: Path
+) -> None:
+    (cut_outs / "Test_set" / "test_bg_names.txt").write_text("".join(f"voc_{n}.jpg\n" for n in range(4)))
+    cache = pack_folders([cut_outs], tmp_path / "cache", rooms)
+    assert len(PeopleStore(cache, validation=True).people) == 2
+
+
+def test_backgrounds_are_enlarged_to_cover_and_kept_from_their_corner(cut_outs: Path) -> None:
+    sample = next(s for s in samples(cut_outs) if s.split == "train")
+    background = np.zeros((12, 16, 3), np.uint8)
+    background[:, 8:] = (0, 0, 200)
+    image = load(sample, background=background).image
+    assert image[0, :14].max() < 10, "twice as large, its left half covers the picture's width"
+    person = load(sample)
+    assert (person.image[person.alpha == 0] == 128).all(), "grey where there is no background"
+
+
+def test_pictures_are_bounded_and_keep_their_shape(portraits: Path, rooms: Path, tmp_path: Path) -> None:
+    cache = pack_folders([portraits], tmp_path / "cache", rooms, long_side=12)
+    store = PeopleStore(cache)
+    assert [p["shape"] for p in store.people] == [[12, 8]] * 2
+    assert store.room(0).shape == (8, 12, 3)
+    assert (cache / "people.bin").stat().st_size == 3 * 12 * 8 * 7
+
+
+def test_shrinking_a_cut_out_brings_no_colours_from_outside(cut_outs: Path) -> None:
+    for sample in samples(cut_outs):
+        small = load(sample, long_side=9)
+        own = trees.colours(sample.picture.stem)[0].astype(int)
+        assert np.abs(small.foreground.astype(int) - own).max() <= 1
+
+
+def test_broken_samples_are_left_out_by_name(portraits: Path, rooms: Path, tmp_path: Path) -> None:
+    trees.photographs(portraits, "train/blurred_image", "train/mask", ["lost", "small", "empty"])
+    (portraits / "train" / "mask" / "lost.png").unlink()
+    trees.write(portraits / "train" / "mask" / "small.png", trees.disk(9, 9))
+    trees.write(portraits / "train" / "mask" / "empty.png", np.zeros((24, 16), np.uint8))
+    said: list[str] = []
+    cache = pack_folders([portraits], tmp_path / "cache", rooms, say=said.append)
+    assert len(PeopleStore(cache).people) == 2
+    assert len(said) == 4 and said[-1] == "3 of 6 samples left out"
+    assert "empty" in said[0] and "lost" in said[1] and "9x9" in said[2]
+
+
+def test_a_list_of_names_picks_the_people(portraits: Path, rooms: Path, tmp_path: Path) -> None:
+    only = tmp_path / "people.txt"
+    only.write_text("p_2.jpg\nv_1\n")
+    cache = pack_folders([portraits], tmp_path / "cache", rooms, only=only)
+    assert [p["name"] for p in PeopleStore(cache).people] == ["train/blurred_image/p_2"]
+    only.write_text("nobody\n")
+    with pytest.raises(UsageError, match=r"people\.txt names no picture"):
+        pack_folders([portraits], tmp_path / "other", rooms, only=only)
+
+
+def test_a_benchmark_alone_is_not_enough(rooms: Path, tmp_path: Path) -> None:
+    for name in "12":
+        trees.write(tmp_path / "PPM-100" / "image" / f"{name}.jpg", trees.photograph(name))
+        trees.write(tmp_path / "PPM-100" / "matte" / f"{name}.jpg", trees.disk())
+    with pytest.raises(InputError, match="not one of 2 samples is for training"):
+        pack_folders([tmp_path / "PPM-100"], tmp_path / "cache", rooms)
+    assert not (tmp_path / "cache" / "index.json").exists()
+
+
+def test_backgrounds_are_asked_for(portraits: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no backgrounds"):
+        pack_folders([portraits], tmp_path / "cache")
+    trees.rooms(portraits / "backgrounds", 2)
+    cache = pack_folders([portraits], tmp_path / "cache")
+    assert [len(PeopleStore(cache, validation).rooms) for validation in (False, True)] == [1, 1]
+
+
+def test_a_full_cache_is_never_written_again(portraits: Path, rooms: Path, tmp_path: Path) -> None:
+    cache = pack_folders([portraits], tmp_path / "cache", rooms)
+    before = {f.name: (f.stat().st_mtime_ns, f.read_bytes()) for f in cache.iterdir()}
+    pack_folders([tmp_path / "gone"], cache)
+    assert {f.name: (f.stat().st_mtime_ns, f.read_bytes()) for f in cache.iterdir()} == before
+
+
+def test_a_cache_that_was_broken_off_is_made_anew(portraits: Path, rooms: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "people.bin").write_bytes(b"half of somebody")
+    pack_folders([portraits], cache, rooms)
+    assert len(json.loads((cache / "index.json").read_text())["people"]) == 3
+
+
+def test_a_cache_that_cannot_be_written_is_named(portraits: Path, rooms: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="file"):
+        pack_folders([portraits], tmp_path / "file" / "cache", rooms)

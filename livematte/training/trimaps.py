@@ -79,6 +79,8 @@ def edge_crop(
         rgb = alpha * foreground + (1 - alpha) * background.
     """
     foreground, alpha = _outline(rng, people, height, width)
+    if rng.random() < 0.35:
+        foreground, alpha = with_strands(rng, foreground, alpha)
     background = _room(rng, people, height, width)
     if rng.random() < 0.7:
         foreground, background = _tone(rng, foreground, 0.5), _tone(rng, background, 0.7)
@@ -188,6 +190,42 @@ def _outline(rng: Rng, people: PeopleStore, height: int, width: int) -> tuple[Pi
         for p in (source_f, source_a)
     )
     return foreground, alpha
+
+
+def with_strands(rng: Rng, foreground: Picture, alpha: Picture) -> tuple[Picture, Picture]:
+    """Foreground and alpha with drawn strands of hair that leave the outline; alpha only grows.
+
+    Mattes that a network made have hardly any single hair, and what is never seen is never learnt.
+    """
+    ys, xs = np.nonzero((alpha > 64) & (alpha < 192))
+    if not len(ys):
+        return foreground, alpha
+    chosen = int(rng.integers(len(ys)))  # hair grows on one part of the outline
+    near = np.hypot(ys - ys[chosen], xs - xs[chosen]) < rng.uniform(0.1, 0.5) * min(alpha.shape)
+    ys, xs = ys[near], xs[near]
+    smooth = cv2.GaussianBlur(alpha.astype(np.float32), (0, 0), 3)
+    outwards = -np.stack((cv2.Sobel(smooth, -1, 1, 0), cv2.Sobel(smooth, -1, 0, 1)), -1)
+    common = rng.normal(0, 0.6, 2)  # combed, or blown by wind
+    bend, longest = rng.normal(0, 0.5), rng.uniform(0.05, 0.25) * max(alpha.shape)
+    painted, grown = foreground.copy(), np.zeros_like(alpha)
+    along = np.linspace(0, 1, 8)[:, None]
+    for _ in range(int(rng.integers(4, 40))):
+        root = int(rng.integers(len(ys)))
+        y, x = int(ys[root]), int(xs[root])
+        normal = outwards[y, x] / max(float(np.hypot(*outwards[y, x])), 1e-6)
+        way = normal + common + rng.normal(0, 0.3, 2)
+        side = np.array([-way[1], way[0]]) * (bend + rng.normal(0, 0.3))
+        points = (
+            np.array([x, y]) - 3 * normal + longest * rng.uniform(0.2, 1) * (along * way + along**2 * side)
+        )
+        path = [np.round(points * 8).astype(np.int32)]
+        inner = np.clip((np.array([x, y]) - 4 * normal).round(), 0, np.array(alpha.shape)[::-1] - 1)
+        colour = foreground[int(inner[1]), int(inner[0])] * float(rng.uniform(0.8, 1.2))
+        cv2.polylines(painted, path, False, np.clip(colour, 0, 255).tolist(), 4, cv2.LINE_8, 3)
+        strand = np.zeros_like(alpha)
+        cv2.polylines(strand, path, False, int(rng.uniform(50, 255)), 1, cv2.LINE_AA, 3)
+        np.maximum(grown, strand, out=grown)
+    return np.where(alpha[..., None] > 127, foreground, painted), np.maximum(alpha, grown)
 
 
 def _room(rng: Rng, people: PeopleStore, height: int, width: int) -> Picture:

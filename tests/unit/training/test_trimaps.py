@@ -102,3 +102,20 @@ def test_crops_show_the_outline(people):
         alpha = trimaps.edge_crop(np.random.default_rng(seed), people, 64, 96)[1]
         shown.append((alpha > 127).any() and (alpha < 128).any())
     assert np.mean(shown) > 0.8
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_strands_only_add_to_alpha_and_leave_solid_colours_alone(seed):
+    alpha = disk_alpha()
+    foreground = np.random.default_rng(1).integers(0, 256, (96, 96, 3), np.uint8)
+    drawn, grown = trimaps.with_strands(np.random.default_rng(seed), foreground, alpha)
+    assert grown.dtype == np.uint8 and (grown >= alpha).all() and (grown > alpha).any()
+    np.testing.assert_array_equal(drawn[alpha > 127], foreground[alpha > 127])
+    thin = (grown > alpha) & (alpha == 0)
+    assert thin.mean() < 0.2 and cv2.erode(thin.astype(np.uint8), np.ones((9, 9))).sum() == 0
+
+
+def test_strands_need_an_outline():
+    alpha, foreground = np.zeros((32, 32), np.uint8), np.zeros((32, 32, 3), np.uint8)
+    drawn, grown = trimaps.with_strands(np.random.default_rng(0), foreground, alpha)
+    assert not grown.any() and not drawn.any()

@@ -69,6 +69,7 @@ class _Run:
         self.device = self.workers.device(settings.device)
         self.people, self.held_out = PeopleStore(cache), PeopleStore(cache, validation=True)
         torch.manual_seed(plan.seed)
+        recipe.options = plan.options
         self.network = recipe.network().to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(self.network, plan.average)
@@ -122,7 +123,8 @@ class _Run:
             batch = self.batch(number, step, iteration)
             torch.manual_seed(hash((self.plan.seed, number, iteration, self.workers.rank)))
             for player, optimizer in optimizers.items():
-                for name, value in self.turn(step, player, optimizer, batch, step.rate(iteration)).items():
+                rate = step.rate(iteration) * self.recipe.rate_factor(step, player)
+                for name, value in self.turn(step, player, optimizer, batch, rate).items():
                     sums[name] += value
             self.average.update(self.network)
             done = iteration + 1
@@ -224,7 +226,8 @@ class _Run:
     def validate(self, network: nn.Module, side: int = 256) -> dict[str, float]:
         """MAD and MSE (x 1e3) on people composited on unseen rooms, at the network's own size."""
         mad = mse = 0.0
-        numbers = np.linspace(0, len(self.held_out.people) - 1, self.settings.judged).astype(int)
+        everyone = len(self.held_out.people)
+        numbers = np.linspace(0, everyone - 1, min(self.settings.judged, everyone)).astype(int)
         for number in numbers:
             picture, alpha, _ = validation_picture(self.held_out, int(number))
             rows, columns = alpha.shape
@@ -278,6 +281,9 @@ def autocast(device: torch.device, precision: str) -> Iterator[None]:
 def warm_start(network: nn.Module, file: Path) -> tuple[int, int]:
     """Take from a safetensors file what has the same name and shape; how many were taken, how many not.
 
+    A tensor whose name ends just one of the network's (``encoder.x``: ``deployable.encoder.x``) fits
+    too: encoders go from one paper's network to another's.
+
     Raises:
         WeightsError: the file is not a whole safetensors file.
         UsageError: nothing in it fits.
@@ -286,7 +292,11 @@ def warm_start(network: nn.Module, file: Path) -> tuple[int, int]:
 
     own = network.state_dict()
     given = read_tensors(file)
-    fit = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+    fit = {}
+    for name, tensor in given.items():
+        places = [name] if name in own else [k for k in own if k.endswith(f".{name}")]
+        if len(places) == 1 and own[places[0]].shape == tensor.shape:
+            fit[places[0]] = tensor
     if not fit:
         raise UsageError(f"{file} has no tensor that fits {type(network).__name__}")
     network.load_state_dict(fit, strict=False)

@@ -127,6 +127,8 @@ class Recipe:
     """Base of a paper's recipe. Its methods are called by the loop in the order they are written here."""
 
     name: str
+    options: Mapping[str, Option] = {}
+    """Of the plan that runs; the loop sets them."""
 
     def plan(self, scale: float, seed: int) -> Plan:
         """The steps; ``scale`` multiplies their iterations."""
@@ -151,6 +153,10 @@ class Recipe:
     def parameters(self, step: Step, network: nn.Module, player: str) -> list[nn.Parameter]:
         """What ``player`` may change; called once, right after :meth:`enter`."""
         return [p for p in network.parameters() if p.requires_grad]
+
+    def rate_factor(self, step: Step, player: str) -> float:
+        """What ``player``'s learning rate is multiplied with."""
+        return 1.0
 
     def picture(
         self, rng: np.random.Generator, people: PeopleStore, step: Step, height: int, width: int

@@ -131,6 +131,8 @@ def test_weights_to_start_from_are_taken_where_they_fit(tmp_path):
     assert (taken, left) == (len(network.state_dict()) - 1, 1)
     torch.testing.assert_close(network.head.weight, before)
     torch.testing.assert_close(network.encoder[0].weight, given["encoder.0.weight"])
+    inner = nn.ModuleDict({"deployable": Small()})
+    assert loop.warm_start(inner, tmp_path / "given.safetensors") == (taken, left)
     save_file({"other": torch.zeros(1)}, tmp_path / "alien.safetensors")
     with pytest.raises(UsageError, match="no tensor that fits Small"):
         loop.warm_start(network, tmp_path / "alien.safetensors")

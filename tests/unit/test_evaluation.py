@@ -155,9 +155,14 @@ def test_report_on_disk(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    report = evaluate(Errs(0.1), [case("a", person())])
-    with pytest.raises(OutputError, match="cannot be written"):
-        evaluation.write_report(report, tmp_path / "file")
+    with pytest.raises(OutputError, match="file cannot be written"):
+        evaluation.report_folder(tmp_path / "file")
+
+
+def test_an_older_report_is_replaced(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        evaluation.write_report(evaluate(Errs(0.1), [case(name, person())]), tmp_path)
+    assert [path.name for path in (tmp_path / "worst").iterdir()] == ["01-b-1.png"]
 
 
 def test_a_table_has_a_dash_where_a_row_has_nothing() -> None:

@@ -1,11 +1,13 @@
 """Pictures and clips whose true alpha is known, read from a folder for judging a model by.
 
-Three kinds of folder are told apart by what is in them:
+Four kinds of folder are told apart by what is in them:
 
 - people, as trained on: packed (``index.json``) or as they are (``people/``, ``alpha/``, ``backgrounds/``,
   ``split.json``); the held-out people are put into rooms that no training sees, so the truth is exact;
 - pairs: ``image/`` and ``alpha/`` with files of the same stem, pictures or videos or folders of frames; a
   ``foreground/`` and a ``trimap/`` beside them are used too;
+- a data set of the field as people have it on disk (:mod:`livematte.training.datasets`): its validation
+  photographs;
 - clips: a folder for each, in it such a pair of frame folders or of videos (``image.mp4``, ``alpha.mp4``).
 """
 
@@ -22,10 +24,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livematte.errors import InputError
+from livematte.errors import InputError, UsageError
 from livematte.kernels.cpu import to_rgb
 from livematte.training.augment import validation_picture
 from livematte.training.data import PeopleStore, Person, Picture, _blur_fusion, is_validation_room
+from livematte.training.datasets import find_layout, samples
 from livematte.video.reader import open_video
 
 IMAGES = ("image", "images", "img", "rgb", "input", "com", "merged", "original", "fgr")
@@ -33,6 +36,8 @@ ALPHAS = ("alpha", "alphas", "pha", "matte", "mattes", "mask", "masks", "gt")
 FOREGROUNDS = ("foreground", "foregrounds", "fgr", "fg")
 TRIMAPS = ("trimap", "trimaps")
 """Names of folders and files, in order of preference; capitals do not matter."""
+
+SPLITS = {"train", "training", "val", "valid", "validation", "test", "eval"}
 
 STILLS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}
@@ -78,9 +83,8 @@ def find_cases(data: Path, *, moving: bool = False) -> list[Case]:
     store = _people(data)
     if store is not None:
         return moving_cases(store) if moving else people_cases(store)
-    cases = _paired(data) or [
-        case for folder in sorted(data.iterdir()) if folder.is_dir() for case in _clip(folder)
-    ]
+    folders = sorted(folder for folder in data.iterdir() if folder.is_dir())
+    cases = _paired(data) or _data_set(data) or [case for folder in folders for case in _clip(folder)]
     if not cases:
         raise InputError(
             f"{data} has no pictures with a true alpha: it needs image/ and alpha/ with files of the same "
@@ -230,6 +234,28 @@ def _paired(data: Path) -> list[Case]:
     return [
         _case(name, _Paths(*(kinds.get(kind, {}).get(name) for kind in vars(pair))))  # type: ignore[arg-type]
         for name in names
+    ]
+
+
+def _data_set(data: Path) -> list[Case]:
+    """The validation photographs of a data set; nothing where ``data`` is none, or may be clips."""
+    try:
+        layout = find_layout(data)
+    except UsageError:
+        return []
+    split = any(folder.name.lower() in SPLITS for folder in data.iterdir() if folder.is_dir())
+    if layout in ("image-alpha", "foreground-alpha") and not split:
+        return []
+    found = [sample for sample in samples(data, layout) if sample.split == "val" and sample.alpha is not None]
+    if found and not any(sample.image for sample in found):
+        raise InputError(
+            f"{data} ({layout}) has foregrounds without pictures: name its folder with frames and alphas, or "
+            "what livematte train packed of it"
+        )
+    return [
+        _case(sample.name, _Paths(sample.image, sample.alpha, None, sample.trimap))
+        for sample in found
+        if sample.image is not None and sample.alpha is not None and sample.frame is None
     ]
 
 

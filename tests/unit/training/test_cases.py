@@ -145,6 +145,46 @@ def test_videos_of_picture_and_alpha(tmp_path: Path, layout: str) -> None:
         assert np.abs(truth.rgb.astype(int) - RGB).mean() < 10
 
 
+def test_validation_photographs_of_a_data_set_with_a_trimap(tmp_path: Path) -> None:
+    write(tmp_path / "train" / "blurred_image" / "t.jpg", RGB)
+    write(tmp_path / "train" / "mask" / "t.png", ALPHA8)
+    for kind, folder in (("blurred_image", "P3M-500-P"), ("original_image", "P3M-500-NP")):
+        write(tmp_path / "validation" / folder / kind / "v.png", RGB)
+        write(tmp_path / "validation" / folder / "mask" / "v.png", ALPHA8)
+        write(tmp_path / "validation" / folder / "trimap" / "v.png", np.full((24, 32), 128, np.uint8))
+    cases = find_cases(tmp_path)
+    assert len(cases) == 2 and not any("train" in case.name for case in cases)
+    (truth,) = cases[0].frames()
+    np.testing.assert_array_equal(truth.rgb, RGB)
+    assert truth.trimap is not None and (truth.trimap == 128).all()
+
+
+def test_a_folder_split_into_train_and_val(tmp_path: Path) -> None:
+    for split, names in (("train", "ab"), ("val", "cd")):
+        for name in names:
+            write(tmp_path / split / "image" / f"{name}.png", RGB)
+            write(tmp_path / split / "alpha" / f"{name}.png", ALPHA8)
+    cases = find_cases(tmp_path)
+    assert [Path(case.name).name for case in cases] == ["c", "d"]
+    assert [len(list(case.frames())) for case in cases] == [1, 1]
+
+
+def test_one_clip_is_a_clip(tmp_path: Path) -> None:
+    for number in range(3):
+        write(tmp_path / "walk" / "image" / f"{number}.png", RGB)
+        write(tmp_path / "walk" / "alpha" / f"{number}.png", ALPHA8)
+    assert len(only(tmp_path)) == 3
+
+
+def test_foregrounds_alone_are_no_pictures(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write(tmp_path / split / "fgr" / "clip" / "0.png", RGB)
+        write(tmp_path / split / "pha" / "clip" / "0.png", ALPHA8)
+    with pytest.raises(InputError, match="foregrounds without pictures"):
+        find_cases(tmp_path)
+    assert [case.name for case in find_cases(tmp_path / "test")] == ["clip"]
+
+
 def test_fewer_alphas_than_pictures_are_an_error(tmp_path: Path) -> None:
     for number in range(2):
         write(tmp_path / "clip" / "image" / f"{number}.png", RGB)

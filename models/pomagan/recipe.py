@@ -7,7 +7,7 @@ own. What differs from the paper, and what the paper does not say, is in the REA
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,9 +168,7 @@ class POMAGANRecipe(Recipe):
         s = network.deployable.segmentation(rgb)
         network.made = batch, s.detach()
         where = losses.border(truth, self._number("border_share"))
-        likeness = losses.perceptual(
-            network.features, (s, rgb * s), (truth, rgb * truth), self._number("perceptual_scale")
-        )
+        likeness = self._likeness(network, (s, rgb * s), (truth, rgb * truth))
         return {
             "adversarial": self._fooling(step, network, _shown(step, batch, s)),
             "perceptual": self._number("segmentation_perceptual") * likeness,
@@ -183,11 +181,10 @@ class POMAGANRecipe(Recipe):
         alpha = _made(step, network, batch)
         network.made = batch, alpha.detach()
         where = losses.border(losses.binary(truth), self._number("border_share"))
-        likeness = losses.perceptual(
-            network.features,
+        likeness = self._likeness(
+            network,
             (alpha, rgb * alpha, losses.combined(rgb, alpha, room)),
             (truth, rgb * truth, losses.combined(rgb, truth, room)),
-            self._number("perceptual_scale"),
         )
         return {
             "adversarial": self._fooling(step, network, _shown(step, batch, alpha)),
@@ -195,6 +192,14 @@ class POMAGANRecipe(Recipe):
             "pixels": self._number("alpha_pixels") * losses.alpha(rgb, alpha, truth, room),
             "border": self._number("alpha_border") * losses.alpha_border(rgb, alpha, truth, room, where),
         }
+
+    def _likeness(
+        self, network: TrainedPOMAGAN, predicted: Sequence[Tensor], truth: Sequence[Tensor]
+    ) -> Tensor:
+        vgg = isinstance(network.features, VGG19Features)
+        weights = losses.VGG19_WEIGHTS if vgg else losses.EFFICIENTNET_WEIGHTS
+        scale = self._number("perceptual_scale")
+        return losses.perceptual(network.features, weights, predicted, truth, scale)
 
     def _fooling(self, step: Step, network: TrainedPOMAGAN, shown: Tensor) -> Tensor:
         discriminator = _discriminator(step, network).requires_grad_(False)  # only the way through it

@@ -39,10 +39,12 @@ def test_alpha_adds_map_foreground_and_combined_picture():  # eq. 9
 
 
 def test_perceptual_weighs_five_layers_and_sums_over_pairs():  # eq. 3
-    out = losses.perceptual(identity_features, (flat(0.2), flat(0.5, 3)), (flat(0.6), flat(0.3, 3)))
+    out = losses.perceptual(
+        identity_features, losses.VGG19_WEIGHTS, (flat(0.2), flat(0.5, 3)), (flat(0.6), flat(0.3, 3))
+    )
     weights = 1 / 32 + 1 / 16 + 1 / 8 + 1 / 4 + 1
     assert out.item() == pytest.approx(weights * (0.4 + 0.2))
-    assert all(0 < c <= 1 for c in losses.LAYER_WEIGHTS)
+    assert all(0 < c <= 1 for c in (*losses.VGG19_WEIGHTS, *losses.EFFICIENTNET_WEIGHTS))
 
 
 def test_perceptual_looks_at_shrunk_pictures_where_asked():
@@ -52,7 +54,7 @@ def test_perceptual_looks_at_shrunk_pictures_where_asked():
         seen.append(tuple(x.shape))
         return [x] * 5
 
-    losses.perceptual(features, (flat(0.2),), (flat(0.6),), scale=0.5)
+    losses.perceptual(features, losses.VGG19_WEIGHTS, (flat(0.2),), (flat(0.6),), scale=0.5)
     assert seen == [(1, 3, 2, 2)] * 2
 
 

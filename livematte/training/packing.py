@@ -64,7 +64,7 @@ def load(
         return Person(sample.name, image, estimate(image, alpha), alpha)
     foreground, alpha = _shrunk_together(picture, alpha, size)
     foreground = extended(foreground, alpha)
-    behind = np.full_like(foreground, GREY) if background is None else _covering(background, size)
+    behind = np.full_like(foreground, GREY) if background is None else covering(background, size)
     a = alpha[..., None].astype(np.float32) / 255
     image = (behind + a * (foreground.astype(np.float32) - behind) + 0.5).astype(np.uint8)
     return Person(sample.name, image, foreground, alpha)
@@ -272,7 +272,7 @@ def _shrunk_together(foreground: Picture, alpha: Picture, size: tuple[int, int])
     return np.clip(colours + 0.5, 0, 255).astype(np.uint8), (weights + 0.5).astype(np.uint8)
 
 
-def _covering(background: Picture, size: tuple[int, int]) -> Picture:
+def covering(background: Picture, size: tuple[int, int]) -> Picture:
     """The top left of a background, enlarged where it does not cover (width, height) ``size``."""
     width, height = size
     scale = max(1.0, height / background.shape[0], width / background.shape[1])

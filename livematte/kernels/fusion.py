@@ -1,8 +1,8 @@
 """Make alpha, foreground and background that were predicted apart explain the picture together.
 
-Forte & Pitié 2020, sec. 3.4: the maximum-likelihood estimate under Gaussian errors, eq. 4 to 6. Any model that
-gives alpha, F and B can use it. :func:`fuse_layers_reference` is the definition, :func:`fuse_layers` its fast
-twin with the same signature.
+Forte & Pitié 2020, sec. 3.4: the maximum-likelihood estimate under Gaussian errors, eq. 4 to 6. Any model
+that gives alpha, F and B can use it. :func:`fuse_layers_reference` is the definition, :func:`fuse_layers`
+its fast twin with the same signature.
 """
 
 from __future__ import annotations

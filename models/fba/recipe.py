@@ -1,0 +1,113 @@
+"""The training of F, B, Alpha Matting (sec. 3.5, 3.6), run by ``livematte train fba-live``.
+
+All losses of eq. 2 at once, on crops around soft outlines, with trimaps drawn at random. What differs from
+the paper is in the README.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from livematte.kernels.fusion import fuse_layers
+from livematte.models.fba import losses
+from livematte.models.fba.encoding import encode_trimap
+from livematte.models.fba.network import FBA, LiveEncoder, fba, fba_live
+from livematte.training.data import PeopleStore
+from livematte.training.foregrounds import extended
+from livematte.training.recipe import Batch, Plan, Recipe, Step, as_tensors, start_from_imagenet
+from livematte.training.trimaps import edge_crop, random_trimap
+
+PRINTED = ((640, 640), (480, 480), (320, 320))
+LIVE = ((192, 192), (160, 160), (128, 128))
+"""Sizes of the crops."""
+
+EPOCH = 43_100
+"""Pictures an epoch: 431 foregrounds, 100 backgrounds each (Xu et al. 2017, the data set of sec. 3.5)."""
+
+SEEN = 32
+"""Alpha from which a packed foreground's colour is believed; below, an old pack has the photograph's."""
+
+
+class FBARecipe(Recipe):
+    """Both sizes: ``fba`` as printed, ``fba-live``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def plan(self, scale: float, seed: int) -> Plan:
+        """40 epochs at 1e-5 and 5 at 1e-6, one picture at a time; the live size in one falling cycle.
+
+        ``scale`` = 1 of the live size is about 25 minutes on two cores.
+        """
+
+        def n(iterations: int) -> int:
+            return max(1, int(iterations * scale))
+
+        if self.name == "fba":
+            steps = (
+                Step("main", n(40 * EPOCH), PRINTED, 1, 1e-5, 1e-5),
+                Step("fine", n(5 * EPOCH), PRINTED, 1, 1e-6, 1e-6),
+            )
+            return Plan(self.name, seed, 1.0, 0.999, steps)
+        return Plan(self.name, seed, 0.3, 0.998, (Step("main", n(2500), LIVE, 8, 1e-5, 2e-3),))
+
+    def network(self) -> FBA:
+        """The live encoder starts from ImageNet where its weights are installed."""
+        if self.name == "fba":
+            return fba()
+        network = fba_live()
+        assert isinstance(network.encoder, LiveEncoder)
+        start_from_imagenet(network.encoder)
+        return network
+
+    def enter(self, step: Step, network: nn.Module) -> None:
+        """Everything learns; the live encoder's batch normalisation keeps the statistics it came with."""
+        assert isinstance(network, FBA)
+        network.train().requires_grad_(True)
+        for module in network.encoder.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
+    def picture(
+        self, rng: np.random.Generator, people: PeopleStore, step: Step, height: int, width: int
+    ) -> dict[str, NDArray[Any]]:
+        """A crop with both layers' colours everywhere (sec. 3.5), its trimap and the trimap's encoding."""
+        rgb, alpha, foreground, background = edge_crop(rng, people, height, width)
+        trimap = random_trimap(rng, alpha)
+        return {
+            "rgb": rgb,
+            "alpha": alpha,
+            "trimap": trimap,
+            "foreground": extended(foreground, alpha, SEEN),
+            "background": background,
+            "encoding": encode_trimap(trimap),
+        }
+
+    def losses(self, step: Step, network: nn.Module, batch: Batch, player: str) -> dict[str, Tensor]:
+        """The terms of eq. 2."""
+        return losses.terms(network(batch["rgb"], batch["encoding"]), batch)
+
+    def held_out(self, picture: NDArray[np.uint8], alpha: NDArray[np.uint8], number: int) -> Batch:
+        """With a trimap that is always the same for this ``number``."""
+        trimap = random_trimap(np.random.default_rng(number), alpha)
+        encoding = encode_trimap(trimap)
+        return as_tensors([{"rgb": picture, "alpha": alpha, "trimap": trimap, "encoding": encoding}])
+
+    def predict(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Alpha after the fusion of sec. 3.4, the trimap's own where that knows it."""
+        alpha, *colors = network(batch["rgb"], batch["encoding"])
+        trimap = batch["trimap"]
+        alpha = torch.where((trimap > 0) & (trimap < 1), alpha, trimap)
+        layers = [x.float().permute(0, 2, 3, 1).cpu().numpy() for x in (*colors, alpha)]
+        rgb = (batch["rgb"] * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        fused = [fuse_layers(C, F, B, a[..., 0])[2] for C, F, B, a in zip(rgb, *layers, strict=True)]
+        return torch.from_numpy(np.stack(fused)[:, None]).to(alpha.device)
+
+
+fba_recipe = FBARecipe("fba")
+fba_live_recipe = FBARecipe("fba-live")

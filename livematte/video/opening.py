@@ -23,6 +23,9 @@ MAX_PIXELS = 1 << 27
 PATTERN = re.compile(r"%0?\d*d")
 """A numbered image sequence, ``frames/%04d.png``."""
 
+_THREADS = "AUTO" if int(av.__version__.split(".")[0]) >= 18 else "SLICE"
+"""PyAV 17 forgets good frames that a decoder of several frames at a time gives together with a broken one."""
+
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf", "lrc", "srt", "webvtt", "ass", "ffmetadata", "concat"}
 """Demuxers for text and text art: FFmpeg would 'show' notes.txt as a video."""
 
@@ -138,5 +141,5 @@ def decoder_for(stream: VideoStream) -> VideoCodecContext:
         assert isinstance(with_alpha, VideoCodecContext)
         with_alpha.extradata = context.extradata
         return with_alpha
-    context.thread_type = "AUTO"
+    context.thread_type = _THREADS
     return context

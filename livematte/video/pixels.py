@@ -109,6 +109,9 @@ def to_video_frame(frame: Frame, *, drop_alpha: bool = False) -> VideoFrame:
     return out
 
 
+_UNSPECIFIED = 2
+
+
 class Converter:
     """swscale kept ready for one conversion, exact in matrix and range, in the calling thread only."""
 
@@ -125,15 +128,25 @@ class Converter:
     ) -> VideoFrame:
         """``frame`` in another pixel format, colour meaning or ``(height, width)``."""
         height, width = size or (frame.height, frame.width)
-        return self._scaler.reformat(
-            frame,
-            width,
-            height,
-            format,
-            src_colorspace=SWS_OF_MATRIX[source.matrix],
-            dst_colorspace=SWS_OF_MATRIX[target.matrix],
-            interpolation=_EXACT,
-            src_color_range=2 if source.full_range else 1,
-            dst_color_range=2 if target.full_range else 1,
-            threads=1,
-        )
+        tags = frame.colorspace, frame.color_primaries, frame.color_trc
+        # PyAV 17 knows BT.2020 by the tag only, and stops at reserved tags of what is not converted.
+        if "bt2020" in (source.matrix, target.matrix):
+            frame.colorspace = TAG_OF_MATRIX["bt2020"]
+        frame.color_primaries = frame.color_trc = _UNSPECIFIED
+        try:
+            made = self._scaler.reformat(
+                frame,
+                width,
+                height,
+                format,
+                src_colorspace=SWS_OF_MATRIX[source.matrix],
+                dst_colorspace=SWS_OF_MATRIX[target.matrix],
+                interpolation=_EXACT,
+                src_color_range=2 if source.full_range else 1,
+                dst_color_range=2 if target.full_range else 1,
+                threads=1,
+            )
+        finally:
+            frame.colorspace, frame.color_primaries, frame.color_trc = tags
+        made.color_primaries, made.color_trc = tags[1:]
+        return made

@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 
 from livematte.frame import ColorInfo
 from livematte.video import color as colors
+from livematte.video.light import light_of
 from livematte.video.orientation import Orientation
 from livematte.video.timing import has_arbitrary_clock
 
@@ -56,7 +57,7 @@ def describe(
         "chapters": len(container.chapters()),
         "stream": stream.index,
         "streams": [_stream(each) for each in container.streams],
-    }
+    } | light_of(frame)
 
 
 def _stream(stream: Stream) -> dict[str, Any]:

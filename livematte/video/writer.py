@@ -30,6 +30,7 @@ from livematte.video.encoders import (
 from livematte.video.grey import grey_of
 from livematte.video.images import STILLS, ImageSequenceSink, write_image
 from livematte.video.landing import Landing, explain
+from livematte.video.light import carry_light
 from livematte.video.opening import PATTERN
 from livematte.video.pixels import Converter, to_video_frame
 from livematte.video.streams import CopiedStreams
@@ -143,7 +144,10 @@ class FileSink:
         self._container: OutputContainer | None = av.open(
             landing.file, "w", format=muxer, container_options=options, buffer_size=1 << 17
         )
-        self._stream = self._open_encoder(encoder_options(encoder, crf, preset, self._format), threads)
+        chosen = encoder_options(encoder, crf, preset, self._format)
+        if kind != "alpha":
+            self.notes += carry_light(encoder, chosen, info.details)
+        self._stream = self._open_encoder(chosen, threads)
         self._copied: CopiedStreams | None = None
         if source is not None:
             self._copied = CopiedStreams(source, self._container, muxer, end)

@@ -93,6 +93,23 @@ def test_conversion_uses_matrix_and_range(matrix: str, full: bool, y: float, u: 
     assert [float(plane[9, 9]) for plane in planes_of(made, "yuv444p")] == pytest.approx([y, u, v], abs=1)
 
 
+@pytest.mark.parametrize("format", ["yuv420p", "yuv420p10le"])
+def test_conversion_between_rgb_and_bt2020_and_back(format: str) -> None:
+    rgb, hdr = ColorInfo("rgb", True), ColorInfo("bt2020", primaries=9, transfer=16, matrix_tag=9)
+    planes = tuple(np.full((32, 32), value, np.uint8) for value in (200, 90, 40))
+    stored = Converter()(to_video_frame(Frame(planes, "gbrp", 0, Fraction(1), color=rgb)), format, rgb, hdr)
+    back = Converter()(stored, "gbrp", hdr, rgb)
+    assert [int(plane[9, 9]) for plane in planes_of(back, "gbrp")] == pytest.approx([200, 90, 40], abs=2)
+
+
+def test_tags_pass_conversion_untouched_even_reserved_ones() -> None:
+    frame = av.VideoFrame(32, 32, "yuv420p")
+    frame.colorspace, frame.color_primaries, frame.color_trc = 9, 0, 3
+    made = Converter()(frame, "yuv444p", ColorInfo(), ColorInfo())
+    assert (made.color_primaries, made.color_trc) == (0, 3)
+    assert (frame.colorspace, frame.color_primaries, frame.color_trc) == (9, 0, 3)
+
+
 def test_grey_of_alpha_by_hand() -> None:
     alpha = np.array([[0, 51], [128, 255]], np.uint8)
     planes = (alpha, np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8), alpha)

@@ -20,7 +20,7 @@ def disk(height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.uint8]:
     """(H, W) alpha of a soft disk a quarter of the picture wide."""
     y, x = np.mgrid[:height, :width]
     distance = np.hypot(y - height / 2, x - width / 2)
-    return (np.clip((width / 3 - distance) / 3 + 0.5, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.clip((width / 3 - distance) / 3 + 0.5, 0, 1) * 255, np.uint8)
 
 
 def colours(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -45,7 +45,7 @@ def photograph(name: str) -> NDArray[np.uint8]:
     """(H, W, 3): the person over what is behind."""
     front, behind = colours(name)
     a = disk()[..., None] / 255
-    return (a * front + (1 - a) * behind + 0.5).astype(np.uint8)
+    return np.asarray(a * front + (1 - a) * behind + 0.5, np.uint8)
 
 
 def cut_out(name: str) -> NDArray[np.uint8]:

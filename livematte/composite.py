@@ -18,9 +18,10 @@ from livematte.kernels.color import code_of
 from livematte.protocols import Background
 from livematte.refine import FullAlpha
 from livematte.refiners import Refined, TileRefiner, refined_colors
+from livematte.trimap import trimap_of
 
 PICTURE = frozenset({"picture"})
-KINDS = PICTURE | {"alpha", "foreground", "debug"}
+KINDS = PICTURE | {"alpha", "foreground", "debug", "trimap"}
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,14 @@ class Composed:
         alpha: full range in one plane: format ``gray``, ``gray10le`` or ``gray12le``, the frame's depth.
         foreground: straight foreground colour, black where alpha is 0; the frame's format less its alpha.
         debug: what the model saw and thought; see :mod:`livematte.debugview`.
+        trimap: what the matte leaves in doubt, one ``gray`` plane of 0, 128 and 255 at the frame's size.
     """
 
     picture: Frame | None = None
     alpha: Frame | None = None
     foreground: Frame | None = None
     debug: Frame | None = None
+    trimap: Frame | None = None
 
 
 def alpha_twin(format: str) -> str:
@@ -109,7 +112,7 @@ class Compositor:
 
         Args:
             matte: at the network's size.
-            want: any of ``picture``, ``alpha``, ``foreground``, ``debug``.
+            want: any of :data:`KINDS`.
             small: (3, h, w) float32, the frame's planes at the size of the matte, where they are at hand.
 
         Raises:
@@ -119,6 +122,9 @@ class Compositor:
         if not want <= KINDS:
             odd = ", ".join(sorted(want - KINDS))
             raise UsageError(f"cannot compose {odd!r}: allowed are {', '.join(sorted(KINDS))}")
+        trimap = _grey_frame(frame, trimap_of(matte, frame.size)) if "trimap" in want else None
+        if want == {"trimap"}:
+            return Composed(trimap=trimap)
         work = self._begin(frame, matte, small)
         transparent = background.transparent
         straight = work.straight() if "foreground" in want or (transparent and "picture" in want) else None
@@ -130,9 +136,10 @@ class Compositor:
                 picture = work.over(background(frame, work.small_alpha))
         return Composed(
             picture,
-            work.alpha_frame() if "alpha" in want else None,
+            _grey_frame(frame, work.alpha.plane) if "alpha" in want else None,
             straight if "foreground" in want else None,
             debugview.grid(frame, work.seen(matte)) if "debug" in want else None,
+            trimap,
         )
 
     def full_matte(self, frame: Frame, matte: Matte, small: Array | None = None) -> Matte:
@@ -209,11 +216,13 @@ class _Work:
         made = tuple(plane(c, layout.chroma if c else (0, 0), layout.maximum) for c in range(3))
         return self.frame.with_planes(cpu.join_planes(made, layout), opaque_twin(self.frame.format))
 
-    def alpha_frame(self) -> Frame:
-        depth = self.frame.pixel_format.depth
-        name = "gray" if depth == 8 else f"gray{depth}le"
-        color = replace(self.frame.color, full_range=True, range_tag=2)
-        return replace(self.frame, planes=(self.alpha.plane,), format=name, color=color)
+
+def _grey_frame(like: Frame, plane: Array) -> Frame:
+    """One plane, full range, uint16 of the frame's depth or uint8, at the time of ``like``."""
+    depth = like.pixel_format.depth
+    name = "gray" if plane.dtype == np.uint8 else f"gray{depth}le"
+    color = replace(like.color, full_range=True, range_tag=2)
+    return replace(like, planes=(plane,), format=name, color=color)
 
 
 def warm_up(format: str = "yuv420p") -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
 from math import ceil, sqrt
 
 import cv2
@@ -11,6 +13,7 @@ import numpy as np
 
 from livematte.frame import Array, ColorInfo, Frame, Matte
 from livematte.kernels import cpu
+from livematte.protocols import SourceInfo
 from livematte.refiners import Refined
 
 CELL = 480
@@ -50,6 +53,12 @@ def grid_size(frame_size: tuple[int, int], count: int) -> tuple[int, int]:
     height, width = _cell_size(frame_size)
     columns = ceil(sqrt(count))
     return height * ceil(count / columns), width * columns
+
+
+def info_of(info: SourceInfo, count: int) -> SourceInfo:
+    """What :func:`grid` of ``count`` cells makes of a source's frames."""
+    height, width = grid_size((info.height, info.width), count)
+    return replace(info, height=height, width=width, format=_FORMAT, color=_COLOR, sample_aspect=Fraction(1))
 
 
 def grid(frame: Frame, shown: Sequence[Cell]) -> Frame:

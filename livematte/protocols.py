@@ -54,7 +54,13 @@ class Source(Protocol):
 
 @runtime_checkable
 class Model(Protocol):
-    """A network and all that surrounds it."""
+    """A network and all that surrounds it.
+
+    Entry points in the group ``livematte.models`` are factories of such, with the keyword options
+    ``weights``, ``size``, ``device``, ``runtime``, ``precision``, ``threads``, ``streams`` and ``extras``:
+    whether mattes carry the network's further maps. One of them called ``trimap``, (h, w) float32 with 0
+    background, 0.5 unknown and 1 foreground, is what a refiner then gets.
+    """
 
     def __call__(self, rgb: Array, state: State | None) -> tuple[Matte, State]:
         """Matte one picture. ``state=None`` begins a new shot.

@@ -17,7 +17,7 @@ from livematte.kernels.windows import Box, covered, enlarged, window_planes
 from livematte.protocols import TrimapModel
 from livematte.refine import EPSILON, colors
 from livematte.tiles import Blend, Place, Tile, grid_of, in_order, left_out, part, working_size
-from livematte.trimap import BACKGROUND, make_trimap
+from livematte.trimap import BACKGROUND, trimap_of
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ class TileRefiner:
         size = working_size(frame.height, frame.width, self._long_side)
         if size != self._size:
             self._size, self._waiting = size, {}
-        own = matte.extras.get("trimap")
-        trimap = make_trimap(matte.alpha, size, own=own if own is not None and own.ndim == 2 else None)
+        trimap = trimap_of(matte, size)
         order = in_order(trimap, grid_of(*size, self._network.stride), self._waiting)
         work = _Tiles(frame, size, trimap)
         began = self._clock()

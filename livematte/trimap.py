@@ -79,6 +79,12 @@ def make_trimap(
     return trimap
 
 
+def trimap_of(matte: Matte, size: tuple[int, int]) -> Array:
+    """:func:`make_trimap` of a matte; ``extras["trimap"]`` is the network's own, where that is (h, w)."""
+    own = matte.extras.get("trimap")
+    return make_trimap(matte.alpha, size, own=own if own is not None and own.ndim == 2 else None)
+
+
 def _doubt(alpha: Array, narrow: float, wide: float) -> Array:
     """(h, w) float32: how many pixels each lies within the band, negative outside of it."""
     long_side = max(alpha.shape)

@@ -82,14 +82,15 @@ def read_card(path: Path) -> Card:
         raise ModelError(f"model card {path} lacks {error}") from error
 
 
-def card_of(name: str) -> Card:
-    """The card of a registered model; found beside its module, which is not imported.
+def card_of(name: str, group: str = "models") -> Card:
+    """The card of a registered model or, of the group ``refiners``, one that takes a trimap; found beside
+    its module, which is not imported.
 
     Raises:
         UsageError: no model has that name.
         ModelError: the model has no card.
     """
-    entry = registry.entry("models", name)
+    entry = registry.entry(group, name)
     try:
         spec = find_spec(entry.module)
     except ImportError as error:

@@ -34,6 +34,8 @@ LAYERS = {
     "composite": 3.5,  # fused with the second half of refining
     "engine": 4,
     "evaluation": 4.5,
+    "jobs": 4.7,
+    "running": 4.8,
     "api": 5,
     "bench": 6, "demo": 6,
     "cli": 7,

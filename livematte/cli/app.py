@@ -14,6 +14,7 @@ from livematte.cli.models import models
 from livematte.cli.probe import probe
 from livematte.cli.render import render
 from livematte.cli.train import train
+from livematte.cli.trimap import trimap
 from livematte.cli.version import show_version, version
 
 app = typer.Typer(
@@ -47,6 +48,7 @@ def livematte(
 for command, panel in (
     (render, "Do it"),
     (image, "Do it"),
+    (trimap, "Do it"),
     (demo, "Do it"),
     (train, "Do it"),
     (models, "Look first"),

@@ -19,14 +19,18 @@ def image(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="[b].png[/b], [b].jpg[/b], [b].webp[/b] …")],
     background: options.Background = "transparent",
     fit: options.Fit = "cover",
-    model: options.ModelName = DEFAULT_MODEL,
+    model: options.ModelOrRefiner = DEFAULT_MODEL,
     weights: options.Weights = None,
     size: options.Size = None,
+    trimap: options.Trimap = None,
     keep_islands: options.KeepIslands = False,
     refine: options.Refine = "guided",
+    refine_weights: options.RefineWeights = None,
+    refine_size: options.RefineSize = None,
     foreground: options.Foreground = True,
     alpha_out: options.AlphaOut = None,
     foreground_out: options.ForegroundOut = None,
+    debug_view: options.DebugView = None,
     overwrite: options.Overwrite = True,
     device: options.Device = "auto",
     runtime: options.Runtime = "auto",
@@ -42,6 +46,7 @@ def image(
     [cyan]livematte image me.jpg me.png[/cyan]  on nothing: transparent
     [cyan]livematte image me.jpg out.jpg -b beach.jpg[/cyan]  on another picture
     [cyan]livematte image me.jpg out.png -b blur[/cyan]  like a portrait lens
+    [cyan]livematte image me.jpg out.png --trimap drawn.png --refine NAME[/cyan]  where you drew the outline
     """
     terminal.configure(as_json=as_json, quiet=quiet)
     from livematte import api
@@ -59,11 +64,15 @@ def image(
             runtime=runtime,
             precision=precision,
             threads=threads,
+            trimap=trimap,
             keep_islands=keep_islands,
             refine=refine,
+            refine_weights=refine_weights,
+            refine_size=refine_size,
             foreground=foreground,
             alpha_out=alpha_out,
             foreground_out=foreground_out,
+            debug_view=debug_view,
             overwrite=overwrite,
         )
     )

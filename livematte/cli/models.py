@@ -11,21 +11,32 @@ from livematte.cli import options, terminal
 from livematte.defaults import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from livematte.weights import Card
 
 
+GROUPS = {"models": "--model", "refiners": "--refine"}
+"""What is listed, and the option that takes it."""
+
+
 def models(as_json: options.Json = False) -> None:
-    """List the networks that are installed, with size, quality and licence."""
+    """List the networks that are installed, with size, quality and licence.
+
+    Models find people by themselves (--model); refiners decide where a model is in doubt (--refine).
+    """
     terminal.configure(as_json=as_json, quiet=False)
     from livematte import weights
     from livematte.errors import LivematteError
 
     rows = []
-    for name in registry.names("models"):
-        try:
-            rows.append(_facts(weights.card_of(name)))
-        except LivematteError as error:
-            rows.append({"name": name, "installed": False, "problem": terminal.one_line(str(error))})
+    for group in GROUPS:
+        for name in registry.names(group):
+            try:
+                rows.append({"kind": group[:-1], **_facts(weights.card_of(name, group))})
+            except LivematteError as error:
+                problem = terminal.one_line(str(error))
+                rows.append({"kind": group[:-1], "name": name, "installed": False, "problem": problem})
     if as_json:
         print(json.dumps(terminal.jsonable(rows)))
         return
@@ -48,11 +59,25 @@ def _facts(card: Card) -> dict[str, Any]:
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
+
+    console = Console()
+    for group, option in GROUPS.items():
+        some = [row for row in rows if row["kind"] == group[:-1]]
+        if some:
+            console.print(_table(f"{group} ({option})", some))
+    console.print("* used unless --model says otherwise. MAD and MSE x 1000: lower is better.", style="dim")
+    for row in rows:
+        for fact in ("title", "paper", "licence", "problem"):
+            if fact in row:
+                console.print(f"{row['name']}: {fact}: {row[fact]}", markup=False, highlight=False)
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
     table.add_column("name", style="cyan", no_wrap=True)
     for heading in ("params", "weights", "precision", "MAD", "MSE"):
         table.add_column(heading, justify="right")
@@ -68,13 +93,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
             _joined([_figure(row, precision, "mse") for precision in precisions]),
             "yes" if row["installed"] else "no",
         )
-    console = Console()
-    console.print(table)
-    console.print("* used unless --model says otherwise. MAD and MSE x 1000: lower is better.", style="dim")
-    for row in rows:
-        for fact in ("title", "paper", "licence", "problem"):
-            if fact in row:
-                console.print(f"{row['name']}: {fact}: {row[fact]}", markup=False, highlight=False)
+    return table
 
 
 def _joined(words: list[str]) -> str:

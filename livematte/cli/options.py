@@ -27,6 +27,18 @@ def _complete_models(incomplete: str) -> list[str]:
     return [name for name in registry.names("models") if name.startswith(incomplete)]
 
 
+def _complete_models_and_refiners(incomplete: str) -> list[str]:
+    return [*_complete_models(incomplete), *_complete_refiners(incomplete)]
+
+
+def _complete_refiners(incomplete: str) -> list[str]:
+    return [name for name in registry.names("refiners") if name.startswith(incomplete)]
+
+
+def _complete_refine(incomplete: str) -> list[str]:
+    return [*_one_of("guided", "none")(incomplete), *_complete_refiners(incomplete)]
+
+
 def _complete_background(incomplete: str) -> list[tuple[str, str]]:
     words = [("transparent", "alpha in the output"), ("blur", "the room, out of focus"), ("blur:40", "more")]
     words += [(colour, "a colour") for colour in COLOURS]
@@ -74,6 +86,17 @@ ModelName = Annotated[
         rich_help_panel=_MATTE,
     ),
 ]
+ModelOrRefiner = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="Which network; [b]livematte models[/b] lists them. With [b]--trimap[/b] one that refines.",
+        autocompletion=_complete_models_and_refiners,
+        rich_help_panel=_MATTE,
+    ),
+]
 Weights = Annotated[
     Path | None,
     typer.Option(
@@ -116,8 +139,47 @@ Refine = Annotated[
     typer.Option(
         "--refine",
         metavar="HOW",
-        help="[b]guided[/b] fits the edge to the full-size picture, [b]none[/b] only enlarges it.",
-        autocompletion=_one_of("guided", "none"),
+        help="[b]guided[/b] fits the edge to the full-size picture, [b]none[/b] only enlarges it; "
+        "the name of a refiner ([b]livematte models[/b]) lets that network decide where there is doubt.",
+        autocompletion=_complete_refine,
+        rich_help_panel=_MATTE,
+    ),
+]
+RefineWeights = Annotated[
+    Path | None,
+    typer.Option(
+        "--refine-weights",
+        metavar="FILE",
+        help="Weights of your own training for the refiner.",
+        rich_help_panel=_MATTE,
+    ),
+]
+RefineSize = Annotated[
+    int | None,
+    typer.Option(
+        "--refine-size",
+        metavar="PIXELS",
+        help="Long side at which a refiner works; the frame's own, up to 1280.",
+        rich_help_panel=_MATTE,
+    ),
+]
+RefineBudget = Annotated[
+    float | None,
+    typer.Option(
+        "--refine-budget",
+        metavar="MS",
+        help="Milliseconds a frame for a refiner; what is left over stays guided. As long as it takes "
+        "otherwise.",
+        rich_help_panel=_MATTE,
+    ),
+]
+Trimap = Annotated[
+    Path | None,
+    typer.Option(
+        "--trimap",
+        metavar="FILE",
+        help="A drawn picture of the same size: black background, grey 128 unknown, white foreground. A "
+        "refiner fills in the unknown.",
         rich_help_panel=_MATTE,
     ),
 ]
@@ -184,6 +246,23 @@ ForegroundOut = Annotated[
         help="Also write the people's own colours.",
         rich_help_panel=_OUTPUT,
     ),
+]
+DebugView = Annotated[
+    Path | None,
+    typer.Option(
+        "--debug-view",
+        metavar="FILE",
+        help="Also write what the networks saw and gave, side by side.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Start = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Begin here.", rich_help_panel=_OUTPUT),
+]
+End = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="End here.", rich_help_panel=_OUTPUT),
 ]
 Overwrite = Annotated[
     bool,

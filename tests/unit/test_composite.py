@@ -152,8 +152,8 @@ def test_frames_do_not_share_memory_with_the_next() -> None:
 
 def test_what_cannot_be_composed_is_refused() -> None:
     frame, _ = person_in_a_room()
-    with pytest.raises(UsageError, match=r"'trimap'.*alpha, debug, foreground, picture"):
-        Compositor()(frame, Matte(disc(4, 4)), Color((0, 0, 0)), frozenset({"trimap"}))
+    with pytest.raises(UsageError, match=r"'shadow'.*alpha, debug, foreground, picture, trimap"):
+        Compositor()(frame, Matte(disc(4, 4)), Color((0, 0, 0)), frozenset({"shadow"}))
     with pytest.raises(UsageError, match="guided, none"):
         Compositor(refine="best")
 

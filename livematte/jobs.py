@@ -1,0 +1,281 @@
+"""What a job was asked for, made or refused before anything is written: networks, targets, backgrounds."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from livematte import debugview, registry
+from livematte.backgrounds import parse_background
+from livematte.composite import Compositor
+from livematte.defaults import DEFAULT_MODEL
+from livematte.errors import ModelError, UsageError
+from livematte.protocols import Background, Model, SourceInfo, TrimapModel
+from livematte.refine import METHODS
+from livematte.refiners import TileRefiner
+from livematte.video.images import STILLS
+from livematte.video.opening import PATTERN
+
+PathLike = str | os.PathLike[str]
+
+
+def load_model(
+    name: str = DEFAULT_MODEL,
+    *,
+    weights: PathLike | None = None,
+    size: int | None = None,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    streams: int = 1,
+    extras: bool = False,
+) -> Model:
+    """A model ready to run.
+
+    Args:
+        name: one of ``livematte models``.
+        weights: a safetensors file of one's own training instead of the shipped one.
+        size: long side of the picture the network sees, in pixels; more is finer and slower.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        runtime: ``auto``, ``torch``, ``onnxruntime`` or ``openvino``.
+        precision: ``auto``, ``int8`` or ``fp32``.
+        threads: processor threads of the network; all by default.
+        streams: pictures worked on side by side, each on its share of the threads, where it can: more
+            frames a second, but each comes later. For files.
+        extras: whether mattes carry what else the network gives, e.g. heat maps, a trimap.
+
+    Raises:
+        UsageError: unknown name or impossible option.
+        ModelError: weights missing, damaged or of another architecture.
+        DeviceError: the device or runtime asked for is not there.
+    """
+    check_model(name)
+    model: Model = registry.load("models", name)(
+        weights=None if weights is None else Path(weights),
+        size=size,
+        device=device,
+        runtime=runtime,
+        precision=precision,
+        threads=threads,
+        streams=streams,
+        **({"extras": True} if extras else {}),
+    )
+    return model
+
+
+def load_refiner(
+    name: str,
+    *,
+    weights: PathLike | None = None,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+) -> TrimapModel:
+    """A network that takes a trimap, ready to run. Options and errors as for :func:`load_model`.
+
+    Args:
+        name: one of the refiners of ``livematte models``.
+    """
+    refiner: TrimapModel = registry.load("refiners", name)(
+        weights=None if weights is None else Path(weights),
+        device=device,
+        runtime=runtime,
+        precision=precision,
+        threads=threads,
+    )
+    return refiner
+
+
+def check_model(name: str) -> None:
+    """Raise UsageError unless a model has that name."""
+    if name not in registry.names("models") and name in registry.names("refiners"):
+        raise UsageError(
+            f"{name} takes a trimap: use --refine {name}, or for a drawn one livematte image IN OUT "
+            f"--trimap FILE --model {name}"
+        )
+    registry.entry("models", name)
+
+
+def check_refine(name: str) -> None:
+    """Raise UsageError unless ``name`` is a method of refining or a refiner."""
+    known = [*METHODS, *registry.names("refiners")]
+    if name in known:
+        return
+    if name in registry.names("models"):
+        raise UsageError(f"{name} is a model without a trimap: --refine takes {', '.join(known)}")
+    close = get_close_matches(name, known, 1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise UsageError(f"unknown refine method {name!r}: {hint}allowed are {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how networks run; each as for :func:`load_model`."""
+
+    device: str = "auto"
+    runtime: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Refining:
+    """How alpha comes to the frame's size.
+
+    Attributes:
+        how: ``none``, ``guided``, the name of a refiner or one that is loaded.
+        weights: the refiner's, of one's own training.
+        size: long side at which a refiner works; None: the frame's own, up to 1280.
+        budget: milliseconds a frame for a refiner; None: as long as it takes.
+    """
+
+    how: str | TrimapModel = "guided"
+    weights: PathLike | None = None
+    size: int | None = None
+    budget: float | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.how, str):
+            check_refine(self.how)
+        if self.size is not None and not 64 <= self.size <= 8192:
+            raise UsageError(
+                f"refine size {self.size} is not possible: give the long side in pixels, 64 to 8192"
+            )
+        if self.budget is not None and not 0 < self.budget < float("inf"):
+            raise UsageError(f"refine budget {self.budget} is not possible: give milliseconds, more than 0")
+        idle = [
+            f"--refine-{word}"
+            for word, value in (("weights", self.weights), ("size", self.size), ("budget", self.budget))
+            if value is not None
+        ]
+        if idle and not self.network:
+            known = ", ".join(registry.names("refiners")) or "none is installed"
+            raise UsageError(f"{idle[0]} is for a network that refines: name one with --refine ({known})")
+
+    @property
+    def network(self) -> bool:
+        """Whether a network does it."""
+        return self.how not in METHODS
+
+    def compositor(self, machine: Machine, *, foreground: bool) -> Compositor:
+        """What makes the outputs. Raises as :func:`load_model`."""
+        if not self.network:
+            assert isinstance(self.how, str)
+            return Compositor(refine=self.how, foreground=foreground)
+        network = self._named(self.how, machine) if isinstance(self.how, str) else self.how
+        budget = None if self.budget is None else self.budget / 1000
+        return Compositor(
+            foreground=foreground, refiner=TileRefiner(network, long_side=self.size, budget=budget)
+        )
+
+    def _named(self, name: str, machine: Machine) -> TrimapModel:
+        try:
+            return load_refiner(name, weights=self.weights, **vars(machine))
+        except ModelError as error:  # written for --model
+            line = re.sub(r"--(?=weights\b)", "--refine-", str(error)).replace("--model", "--refine")
+            raise type(error)(line) from error
+
+
+def taker_of_trimap(model: str | Model, refine: str | TrimapModel) -> str | TrimapModel:
+    """Which network is given a drawn trimap: ``--model`` or ``--refine`` names it."""
+    refiners = registry.names("refiners")
+    by_model = isinstance(model, str) and model in refiners
+    if by_model and refine not in METHODS:
+        raise UsageError(f"both {model} and {refine} would take the trimap: name one of them")
+    if isinstance(model, str) and by_model:
+        return model
+    if refine in METHODS:
+        known = ", ".join(refiners) or "none is installed"
+        raise UsageError(f"a trimap is for a network that takes one: name it with --refine ({known})")
+    return refine
+
+
+def network_of(
+    model: str | Model,
+    machine: Machine,
+    weights: PathLike | None,
+    size: int | None,
+    *,
+    streams: int = 1,
+    extras: bool = False,
+) -> Model:
+    """The model of a job, loaded if need be."""
+    if not isinstance(model, str):
+        return model
+    if size is not None and not 32 <= size <= 4096:
+        raise UsageError(f"size {size} is not possible: give the long side in pixels, 32 to 4096")
+    return load_model(model, weights=weights, size=size, streams=streams, extras=extras, **vars(machine))
+
+
+def background_of(spec: PathLike | Background, fit: str) -> Background:
+    """The background of a job, opened if need be."""
+    if isinstance(spec, (str, os.PathLike)):
+        return parse_background(spec if isinstance(spec, str) else Path(spec), fit=fit)
+    if not isinstance(spec, Background):
+        raise UsageError(
+            f"background {spec!r} is of no use: give a colour as text (#00b140), a file, blur, transparent "
+            "or an object with the methods of livematte.protocols.Background"
+        )
+    return spec
+
+
+def targets_of(**kinds: PathLike | None) -> dict[str, str]:
+    """What is wanted, and where; text, since a closing slash says that a folder is meant."""
+    return {kind: os.fspath(path) for kind, path in kinds.items() if path is not None}
+
+
+def is_picture(target: PathLike) -> bool:
+    """Whether the target is one picture, not a video or numbered ones."""
+    name = os.fspath(target)
+    path = Path(name)
+    return (
+        path.suffix.lower() in STILLS and not PATTERN.search(path.name) and not name.endswith(("/", os.sep))
+    )
+
+
+def check_targets(inputs: Mapping[str, Any], targets: Iterable[str | Path], *, overwrite: bool) -> None:
+    """Raise UsageError where a target is an input, is asked for twice, or is there and may not be replaced.
+
+    Args:
+        inputs: what each is called, and its path; whatever is no path is no file.
+    """
+    paths = [Path(target) for target in targets]
+    for number, target in enumerate(paths):
+        for name, given in inputs.items():
+            if isinstance(given, (str, os.PathLike)) and _same_file(Path(given), target):
+                raise UsageError(f"{target} is the {name} itself: give the output another name")
+        if any(_same_file(target, other) for other in paths[:number]):
+            raise UsageError(f"{target} is asked for twice: give every output its own name")
+        if not overwrite and _is_there(target):
+            raise UsageError(f"{target} exists already and overwriting was not allowed")
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    try:
+        return a.resolve() == b.resolve() or os.path.samefile(a, b)
+    except OSError:
+        return False
+
+
+def _is_there(target: Path) -> bool:
+    """Also of numbered pictures, if one of them is."""
+    if not PATTERN.search(target.name):
+        return target.exists()
+    numbered = re.compile(r"\d+".join(map(re.escape, PATTERN.split(target.name))))
+    return target.parent.is_dir() and any(numbered.fullmatch(file.name) for file in target.parent.iterdir())
+
+
+def debug_info(info: SourceInfo, model: Model, refining: Refining) -> SourceInfo:
+    """What the frames of a debug view will be like. Runs the model once, to see what it gives."""
+    black = np.zeros((*model.input_size(info.height, info.width), 3), np.uint8)
+    matte, _ = model(black, None)
+    return debugview.info_of(info, len(debugview.cells(black, matte)) + 2 * refining.network)

@@ -47,7 +47,7 @@ class AdaMattingRecipe(Recipe):
     def plan(self, scale: float, seed: int) -> Plan:
         """The paper's 120 epochs of 16 crops from 43,100 composites; what a CPU affords for the live size.
 
-        ``scale`` = 1 is 323,250 iterations for the printed size, and about 25 minutes on 2 cores for the
+        ``scale`` = 1 is 323,250 iterations for the printed size, and about 25 minutes of one core for the
         live one.
         """
 
@@ -58,8 +58,8 @@ class AdaMattingRecipe(Recipe):
             steps: tuple[Step, ...] = (PolyStep("multitask", n(323_250), PRINTED, 16, 0.0, 1e-4),)
             return Plan(self.name, seed, 1.0, 0.999, steps)
         steps = (
-            Step("small", n(1000), SMALL, 16, 2e-4, 2e-3),
-            Step("large", n(1300), LARGE, 12, 5e-6, 1.5e-3),
+            Step("small", n(700), SMALL, 16, 2e-4, 2e-3),
+            Step("large", n(900), LARGE, 12, 5e-6, 1.5e-3),
         )
         return Plan(self.name, seed, 0.3, 0.995, steps)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from livematte.composite import Compositor
+from livematte.errors import ModelError
 from livematte.frame import Array, Frame, Matte
 from livematte.kernels.cpu import rgb_from_codes, small_planes
 from livematte.protocols import AheadModel, Background, Model, PendingMatte, Sink, Source
@@ -125,6 +126,28 @@ class _Work:
     matte: Matte | None = None
 
 
+_ROUNDING = 1e-2
+"""How far a model's numbers may leave [0, 1]: what half precision and resizing do."""
+
+
+def _sound(matte: Matte, frame: Frame) -> Matte:
+    """Alpha and foreground clipped to [0, 1]; ModelError where that is no rounding: one NaN would spread."""
+    clipped: dict[str, Array] = {}
+    for what in ("alpha", "foreground"):
+        if (values := getattr(matte, what)) is None:
+            continue
+        low, high = float(values.min()), float(values.max())  # both NaN if anything is
+        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
+            odd = high if high > 1 + _ROUNDING else low
+            raise ModelError(
+                f"the model's {what} at {float(frame.seconds):.2f} s has a value of {odd:.4g}, allowed is"
+                " 0 to 1: try another --runtime or --precision"
+            )
+        if low < 0 or high > 1:
+            clipped[what] = values.clip(0, 1)
+    return replace(matte, **clipped) if clipped else matte
+
+
 class Matting:
     """Model, islands dropped, temporal filter, with their state: frames in order in, mattes out."""
 
@@ -157,6 +180,7 @@ class Matting:
             matte = begun.result()
         else:
             matte, self._state = self._model(small.rgb, self._state)
+        matte = _sound(matte, frame)
         if not self._keep_islands:
             matte = replace(matte, alpha=drop_islands(matte.alpha))
         calm: Matte

@@ -131,6 +131,51 @@ def test_a_model_that_fails_ends_the_job_with_its_own_error() -> None:
     assert len(sink.frames) == 7 and sink.ends == ["abort"] and source.given < 60
 
 
+class Odd(EverythingIsForeground):
+    """From the fourth picture on, one number of the matte is what it is told."""
+
+    def __init__(self, value: float, what: str = "alpha") -> None:
+        super().__init__()
+        self._value, self._what = value, what
+
+    def __call__(self, rgb: Array, state: Any) -> tuple[Matte, Any]:
+        matte, state = super().__call__(rgb, state)
+        full = Matte(matte.alpha, np.ones((*matte.alpha.shape, 3), np.float32))
+        if self.calls > 3:
+            getattr(full, self._what)[5, 7] = self._value
+        return full, state
+
+
+@pytest.mark.parametrize("what", ["alpha", "foreground"])
+@pytest.mark.parametrize(("value", "told"), [(np.nan, "nan"), (np.inf, "inf"), (-3.0, "-3"), (1.5, "1.5")])
+def test_a_matte_out_of_its_range_ends_the_job_before_it_is_seen(what: str, value: float, told: str) -> None:
+    sink = ListSink()
+    with pytest.raises(
+        ModelError, match=f"{what} at 0.01 s has a value of {told}, allowed is 0 to 1"
+    ) as error:
+        render(GreySource(20), Odd(value, what), black(), [Output(sink)], keep_islands=True)
+    assert "\n" not in str(error.value)
+    assert (len(sink.frames), sink.ends) == (3, ["abort"])
+    with pytest.raises(ModelError, match=what):
+        list(mattes(GreySource(20), Odd(value, what)))
+
+
+@pytest.mark.parametrize("value", [-0.004, 1.004])
+def test_rounding_of_a_matte_is_clipped(value: float) -> None:
+    seen: list[Array] = []
+
+    class Keeping(TemporalFilter):
+        def __call__(self, matte: Matte, rgb: Array, state: Any) -> tuple[Matte, Any]:
+            seen.extend([matte.alpha, matte.foreground])
+            return super().__call__(matte, rgb, state)
+
+    for what in ("alpha", "foreground"):
+        render(GreySource(6), Odd(value, what), black(), [Output(ListSink())], temporal=Keeping())
+    assert len(seen) == 24
+    assert min(float(values.min()) for values in seen) >= 0
+    assert max(float(values.max()) for values in seen) <= 1
+
+
 def test_stopping_writes_what_is_under_way_and_says_interrupted() -> None:
     stop, sink, source = threading.Event(), ListSink(), GreySource(10_000)
 

@@ -28,12 +28,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livematte import api, registry
-from livematte.composite import Compositor
+from livematte import registry
 from livematte.defaults import DEFAULT_MODEL
 from livematte.errors import LivematteError
 from livematte.evaluation import Judged, Pipeline, evaluate, markdown
 from livematte.frame import Matte
+from livematte.jobs import Machine, Refining, network_of
 from livematte.training.cases import Case, find_cases, spread
 
 Picture = NDArray[np.uint8]
@@ -116,25 +116,32 @@ class MediaPipe:
 
 def contenders(options: argparse.Namespace) -> Iterator[tuple[str, Make]]:
     """Every registered model alone and whole, refiners and sizes of the default model, then the peers."""
+    machine = Machine(options.device, options.runtime, options.precision)
 
-    def ours(model: str, refine: str | None, size: int | None = None) -> Make:
+    def ours(
+        model: str, refine: Refining | None, size: int | None = None, weights: Path | None = None
+    ) -> Make:
         def make(stack: ExitStack) -> Judged:
-            compositor = None if refine is None else Compositor(refine=refine)
-            network = api.load_model(
-                model, size=size, device=options.device, runtime=options.runtime, precision=options.precision
-            )
-            return Pipeline(network, compositor)
+            network = network_of(model, machine, weights, size)
+            return Pipeline(network, None if refine is None else refine.compositor(machine, foreground=True))
 
         return make
 
-    for model in options.models or registry.names("models"):
+    guided = Refining("guided")
+    for model in registry.names("models") if options.models is None else options.models:
         yield f"`{model}`, network alone", ours(model, None)
-        yield f"`{model}`", ours(model, "guided")
-    if DEFAULT_MODEL in (options.models or (DEFAULT_MODEL,)):
-        for size in options.sizes:
-            yield f"`{DEFAULT_MODEL}`, {size} px", ours(DEFAULT_MODEL, "guided", size)
-        for refiner in registry.names("refiners"):
-            yield f"`{DEFAULT_MODEL}`, refined by `{refiner}`", ours(DEFAULT_MODEL, refiner)
+        yield f"`{model}`", ours(model, guided)
+    for size in options.sizes:
+        yield f"`{DEFAULT_MODEL}`, {size} px", ours(DEFAULT_MODEL, guided, size)
+    for refiner in registry.names("refiners") if options.refiners is None else options.refiners:
+        yield f"`{DEFAULT_MODEL}`, refined by `{refiner}`", ours(DEFAULT_MODEL, Refining(refiner))
+    for name, file in options.weights:
+        label = f"with {file.name}"
+        if name in registry.names("refiners"):
+            yield f"`{DEFAULT_MODEL}`, refined by `{name}` {label}", ours(DEFAULT_MODEL, Refining(name, file))
+        else:
+            yield f"`{name}` {label}, network alone", ours(name, None, None, file)
+            yield f"`{name}` {label}", ours(name, guided, None, file)
     if options.rvm:
         yield "RVM MobileNetV3, 288 px", lambda _: Rvm(options.rvm, 288)
         yield "RVM MobileNetV3, 512 px", lambda _: Rvm(options.rvm, 512)
@@ -170,6 +177,8 @@ def document(rows: Mapping[str, Any], left_out: list[str], options: argparse.Nam
         f" {flag} {' '.join(map(str, value)) if isinstance(value, list) else '…'}"
         for flag, value in (
             ("--models", options.models),
+            ("--refiners", options.refiners),
+            ("--weights", [f"{name}={file.name}" for name, file in options.weights]),
             ("--sizes", options.sizes),
             ("--rvm", options.rvm),
             ("--mediapipe-python", options.mediapipe_python),
@@ -200,6 +209,13 @@ def insert(text: str, into: str) -> str:
     return f"{before}{begin}\n{text}\n{end}{after}"
 
 
+def _weights(given: str) -> tuple[str, Path]:
+    name, equals, file = given.partition("=")
+    if not equals or not Path(file).is_file():
+        raise argparse.ArgumentTypeError(f"{given}: give NAME=FILE, of a file that is there")
+    return name, Path(file)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -208,6 +224,15 @@ def main() -> None:
         "--data", type=Path, default=Path("runs/packed"), help="people and rooms, packed or not"
     )
     parser.add_argument("--models", nargs="*", help="only these; all that are registered otherwise")
+    parser.add_argument("--refiners", nargs="*", help="only these; all that are registered otherwise")
+    parser.add_argument(
+        "--weights",
+        nargs="*",
+        default=[],
+        type=_weights,
+        metavar="NAME=FILE",
+        help="weights of a model or refiner besides the shipped ones, e.g. of an ablation",
+    )
     parser.add_argument("--count", type=int, default=337, help="people; 337 is all of them")
     parser.add_argument("--sizes", type=int, nargs="*", default=[], help="other long sides to try")
     parser.add_argument("--device", default="cpu")

@@ -75,6 +75,9 @@ def eval(
     temporal: options.Temporal = "on",
     keep_islands: options.KeepIslands = False,
     refine: options.Refine = "guided",
+    refine_weights: options.RefineWeights = None,
+    refine_size: options.RefineSize = None,
+    refine_budget: options.RefineBudget = None,
     device: options.Device = "auto",
     runtime: options.Runtime = "auto",
     precision: options.Precision = "auto",
@@ -90,26 +93,22 @@ def eval(
 
     [cyan]livematte eval --data validation/ --out result/[/cyan]
     [cyan]livematte eval --data people/ --count 40 --alone --size 384[/cyan]  the network alone, finer
+    [cyan]livematte eval --data people/ --refine NAME --band[/cyan]  a refiner, where it works
     [cyan]livematte eval --data clips/ --weights mine.safetensors[/cyan]  weights of your own
     """  # fmt: skip
     terminal.configure(as_json=as_json, quiet=quiet)
-    from livematte import api, evaluation
-    from livematte.composite import Compositor
+    from livematte import evaluation
+    from livematte.jobs import Machine, Refining, check_model, network_of
     from livematte.training.cases import find_cases, spread
 
+    check_model(model)
+    refining = Refining(refine, refine_weights, refine_size, refine_budget)
     cases = spread(find_cases(data, moving=moving), count)
     if out is not None:
         evaluation.report_folder(out)
-    compositor = Compositor(refine=refine) if full else None
-    network = api.load_model(
-        model,
-        weights=weights,
-        size=size,
-        device=device,
-        runtime=runtime,
-        precision=precision,
-        threads=threads,
-    )
+    machine = Machine(device, runtime, precision, threads)
+    network = network_of(model, machine, weights, size)
+    compositor = refining.compositor(machine, foreground=True) if full else None
     judged = evaluation.Pipeline(network, compositor, temporal=temporal, keep_islands=keep_islands)
     with terminal.display(f"eval {model}") as display:
         report = evaluation.evaluate(judged, cases, band=band, progress=display)
@@ -118,6 +117,7 @@ def eval(
         "weights": None if weights is None else str(weights),
         "size": size,
         "data": str(data),
+        "refine_weights": None if refine_weights is None else str(refine_weights),
         "judged": f"whole pipeline, refine {refine}" if full else "network alone",
     }
     written = evaluation.write_report(report, out, **facts) if out is not None else []

@@ -112,3 +112,8 @@ def test_eval_that_cannot_write_says_so(
     out = str(tmp_path / "file")
     assert cli.run(["eval", "--data", str(people), "--count", "1", "--out", out, "--quiet", *FAST]) == 1
     assert "cannot be written" in capfd.readouterr().err
+
+
+def test_refiner_options_want_a_refiner(people: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["eval", "--data", str(people), "--refine-budget", "20", *FAST]) == 2
+    assert "--refine-budget is for a network that refines" in capfd.readouterr().err

@@ -16,6 +16,7 @@ from livematte.errors import InputError, ModelError, OutputError, UsageError
 from livematte.evaluation import Pipeline, evaluate
 from livematte.frame import Matte
 from livematte.kernels.cpu import resize
+from livematte.refiners import TileRefiner
 from livematte.training.cases import Case, Truth
 
 HEIGHT, WIDTH = 60, 80
@@ -206,6 +207,25 @@ def test_the_whole_way_is_what_an_image_gets(
     assert np.abs(matte.alpha - expected).mean() < 0.01
     assert np.abs(matte.alpha - Pipeline(network)(astronaut).alpha).mean() > 0.005  # refined
     assert matte.foreground is not None and matte.foreground.shape == (256, 256, 3)
+
+
+class Halves:
+    """A refiner that is sure of nothing: half wherever it is asked."""
+
+    stride = 32
+
+    def refine(self, rgb: np.ndarray, trimap: np.ndarray) -> Matte:
+        return Matte(np.where(trimap == 128, 0.5, trimap / 255).astype(np.float32))
+
+
+def test_a_refiner_is_judged_by_the_same_door(network: api.Model, astronaut: np.ndarray) -> None:
+    guided = Pipeline(network, Compositor())(astronaut).alpha
+    truth = Truth(astronaut, guided)
+    refined = Pipeline(network, Compositor(refiner=TileRefiner(Halves())))
+    report = evaluate(refined, [case("astronaut", truth)], band=True)
+    (same,) = evaluate(Pipeline(network, Compositor()), [case("astronaut", truth)], band=True).scores
+    assert same.values["MAD"] == 0
+    assert 100 < report.mean["MAD"] < 500  # at an edge half is wrong by up to a half
 
 
 def test_a_new_case_forgets_the_last(network: api.Model, astronaut: np.ndarray) -> None:

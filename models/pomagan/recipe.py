@@ -68,7 +68,8 @@ class POMAGANRecipe(Recipe):
     def __init__(self, name: str) -> None:
         self.name = name
         scale = {"perceptual_scale": 0.5} if name == "pomagan-live" else {}
-        self.options: Mapping[str, Option] = {**OPTIONS, **scale}
+        self._defaults: Mapping[str, Option] = {**OPTIONS, **scale}
+        self.options = self._defaults
 
     def plan(self, scale: float, seed: int) -> Plan:
         """Segmentation, then alpha. ``scale`` = 1 is ten epochs each for the printed size, 40 minutes on 2
@@ -83,13 +84,13 @@ class POMAGANRecipe(Recipe):
                 Step("segmentation", n(10 * PICTURES // 2), PRINTED, 2, 1e-4, 1e-4),
                 Step("alpha", n(10 * PICTURES), PRINTED, 1, 1e-4, 1e-4),
             )
-            return Plan(self.name, seed, 1.0, 0.999, steps, dict(self.options))
+            return Plan(self.name, seed, 1.0, 0.999, steps, dict(self._defaults))
         steps = (
             Step("segmentation-small", n(1200), SMALL, 16, 3e-4, 2e-3),
             Step("segmentation", n(1600), LARGE, 12, 2e-6, 1.5e-3),
             Step("alpha", n(1600), LIVE, 12, 2e-6, 2e-3),
         )
-        return Plan(self.name, seed, 0.3, 0.998, steps, dict(self.options))
+        return Plan(self.name, seed, 0.3, 0.998, steps, dict(self._defaults))
 
     def network(self) -> TrainedPOMAGAN:
         """Both generators, their discriminators and the perceptual features.

@@ -57,6 +57,12 @@ def test_printed_plan():
     assert plan.options["discriminator_rate"] == 0.1
 
 
+def test_a_run_with_other_options_leaves_the_next_plan_as_printed():
+    recipe = POMAGANRecipe("pomagan")
+    recipe.options = {**OPTIONS, "adversarial": 0.0}
+    assert recipe.plan(1, 0).options == OPTIONS
+
+
 def test_live_plan_trains_segmentation_before_alpha_with_the_printed_coefficients(recipe):
     plan = recipe.plan(1, 0)
     assert [s.name for s in plan.steps] == ["segmentation-small", "segmentation", "alpha"]

@@ -27,7 +27,8 @@ def encode_trimap(trimap: NDArray[np.uint8]) -> NDArray[np.float32]:
         elsewhere = np.asarray(trimap != known, np.uint8)
         if elsewhere.all():
             continue
-        squared = np.square(cv2.distanceTransform(elsewhere, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+        distance = cv2.distanceTransform(elsewhere, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        squared = np.rint(np.square(distance))  # whole numbers; the roots' last bit varies from call to call
         for number, sigma in enumerate(SIGMAS):
             out[..., first + number] = np.exp(squared * np.float32(-0.5 / sigma**2))
     return out

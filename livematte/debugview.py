@@ -18,6 +18,8 @@ from livematte.refiners import Refined
 
 CELL = 480
 """Long side of each picture in the grid."""
+_STRIP = 26
+"""Rows darkened under a title."""
 _COLOR = ColorInfo("bt709", full_range=False, primaries=1, transfer=1, matrix_tag=1, range_tag=1)
 _FORMAT = "yuv420p"
 
@@ -69,8 +71,8 @@ def grid(frame: Frame, shown: Sequence[Cell]) -> Frame:
     for number, (title, picture) in enumerate(shown):
         top, left = number // columns * height, number % columns * width
         cell = _fitted(picture, height, width)
-        for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-            cv2.putText(cell, title, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.55, colour, thickness, cv2.LINE_AA)
+        cell[:_STRIP] //= 3
+        cv2.putText(cell, title, (8, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 1, cv2.LINE_AA)
         whole[top : top + height, left : left + width] = cell
     planes = cpu.planes_from_rgb(whole, _FORMAT, _COLOR)
     return Frame(planes, _FORMAT, frame.pts, frame.time_base, frame.duration, _COLOR)
@@ -85,7 +87,7 @@ def _cell_size(frame_size: tuple[int, int]) -> tuple[int, int]:
 
 def _fitted(picture: Array, height: int, width: int) -> Array:
     how = cv2.INTER_AREA if picture.shape[0] > height else cv2.INTER_NEAREST
-    return cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=how)
+    return np.array(cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=how))
 
 
 def _bytes(values: Array) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 from livematte.errors import ModelError
 from livematte.frame import Array, Frame, Matte
 from livematte.kernels import cpu
-from livematte.kernels.windows import Box, covered, enlarged, window_planes
+from livematte.kernels.windows import covered, explaining_background, upsample_window, window_planes
 from livematte.protocols import TrimapModel
 from livematte.refine import EPSILON, colors
 from livematte.tiles import Blend, Place, Tile, grid_of, in_order, left_out, part, working_size
@@ -130,9 +130,8 @@ class _Tiles:
         if self.colors is None:
             self.colors = Blend(self._size, 6)
         front = cpu.codes_from_rgb(matte.foreground * np.float32(255), self._frame.color, self._frame.format)
-        # The background that makes the compositing equation true: with it, fusing gives ``front`` back.
-        rest = np.maximum(1 - matte.alpha, np.float32(0.05))
-        back = np.clip((codes - matte.alpha * front) / rest, 0, self._frame.pixel_format.maximum)
+        # With the background that makes the compositing equation true, fusing gives ``front`` back.
+        back = explaining_background(codes, front, matte.alpha, self._frame.pixel_format.maximum)
         self.colors.add(tile, np.concatenate([front, back]))
 
     def onto(self, plane: Array) -> Array:
@@ -140,26 +139,25 @@ class _Tiles:
         out = plane.copy()
         maximum = self._frame.pixel_format.maximum
         for tile, luma in zip(self.done, self._lumas, strict=True):
-            window = covered(tile.box, self._size, self._frame.size)
-            alpha, share = self._alpha.values(tile.box)[0], self._alpha.share(tile.box)
-            if self._frame.size != self._size:
-                alpha = self._following(alpha, luma, tile, window)
-                share = enlarged(share, tile.box, self._size, self._frame.size)
-            before = part(plane, window).astype(np.float32)
-            mixed = before + share * (alpha * np.float32(maximum) - before)
-            part(out, window)[...] = mixed + np.float32(0.5)
+            window = covered(tile.box, self._size, plane.shape)
+            alpha, share = self._full_size(tile, self._alpha.values(tile.box)[0], luma)
+            kinds = cpu.tile_kinds(share, maximum)
+            mixed = cpu.mix_plane(alpha, part(plane, window), share, kinds, (0, 0), maximum)
+            part(out, window)[...] = mixed
         return out
 
-    def _following(self, alpha: Array, luma: Array, tile: Tile, window: Box) -> Array:
-        """The tile's alpha at the frame's size, its edges those of the full-size luma."""
-        scale = np.float32(1 / self._frame.pixel_format.maximum)
+    def _full_size(self, tile: Tile, alpha: Array, luma: Array) -> tuple[Array, Array]:
+        """A tile's alpha, following the edges of the full-size luma, and how far it counts: both in codes."""
+        size, maximum, full = self._size, self._frame.pixel_format.maximum, self._frame.planes[0]
+        share = self._alpha.share(tile.box)
+        nothing = np.zeros_like(share)
+        counts, _ = upsample_window(full, nothing, share, maximum, tile.box, size)
+        if self._frame.size == size:
+            return upsample_window(full, nothing, alpha, maximum, tile.box, size)[0], counts
+        slope, offset = cpu.guided_coefficients(alpha, luma * np.float32(1 / maximum), EPSILON, 0.0)
         top, bottom, left, right = tile.box
-        box, size = (2 * top, 2 * bottom, 2 * left, 2 * right), (2 * self._size[0], 2 * self._size[1])
-        slope, offset = (
-            enlarged(grid, box, size, self._frame.size)
-            for grid in cpu.guided_coefficients(alpha, luma * scale, EPSILON, 0.0)
-        )
-        return np.clip(slope * (part(self._frame.planes[0], window) * scale) + offset, 0, 1)
+        finer = (2 * top, 2 * bottom, 2 * left, 2 * right), (2 * size[0], 2 * size[1])
+        return upsample_window(full, slope, offset, maximum, *finer)[0], counts
 
 
 def _asked(network: TrimapModel, rgb: Array, trimap: Array) -> Matte:
@@ -195,7 +193,7 @@ def refined_colors(frame: Frame, matte: Matte, small: Array, refined: Refined) -
     if refined.colors is None:
         return F, B
     size = refined.trimap.shape
-    F, B = (np.stack([cpu.resize(plane, *size) for plane in planes]) for planes in (F, B))
+    F, B = (_enlarged(planes, size) for planes in (F, B))
     for tile in refined.done:
         given = refined.colors.values(tile.box)
         # Where the trimap is sure of the background a network's foreground means nothing.
@@ -203,5 +201,14 @@ def refined_colors(frame: Frame, matte: Matte, small: Array, refined: Refined) -
         top, bottom, left, right = tile.box
         for whole, own in ((F, given[:3]), (B, given[3:])):
             region = whole[:, top:bottom, left:right]
-            region += share * (own - region)
+            own -= region
+            own *= share
+            region += own
     return F, B
+
+
+def _enlarged(planes: Array, size: tuple[int, int]) -> Array:
+    out = np.empty((len(planes), *size), np.float32)
+    for plane, target in zip(planes, out, strict=True):
+        target[...] = cpu.resize(plane, *size)
+    return out

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from livematte.frame import Array
-from livematte.kernels.windows import Box
+from livematte.kernels.windows import Box, add_weighted
 from livematte.trimap import UNKNOWN
 
 TILE = 256
@@ -134,17 +134,17 @@ class Blend:
 
     def add(self, tile: Tile, values: Array) -> None:
         """What one tile says: (channels, h, w) float32 over its box."""
-        for whole, given in zip(self._sums, values, strict=True):
-            region = part(whole, tile.box)
-            region += tile.weight * given
-        weights, shares = part(self._weights, tile.box), part(self._shares, tile.box)
-        weights += tile.weight
+        top, bottom, left, right = tile.box
+        sums = self._sums[:, top:bottom, left:right]
+        add_weighted(tile.weight, values, sums, part(self._weights, tile.box))
+        shares = part(self._shares, tile.box)
         np.maximum(shares, tile.share, out=shares)
 
     def values(self, box: Box) -> Array:
         """(channels, h, w) float32: the weighted mean of the tiles that say anything; elsewhere 0."""
+        top, bottom, left, right = box
         weights = np.maximum(part(self._weights, box), np.float32(1e-6))
-        return np.stack([part(whole, box) / weights for whole in self._sums])
+        return np.asarray(self._sums[:, top:bottom, left:right] / weights)
 
     def share(self, box: Box) -> Array:
         """(h, w) float32: how far the tiles count, 1 in the cells of those that were added, 0 beyond."""

@@ -7,6 +7,7 @@ A box is (top, bottom, left, right) in pixels of the resized picture. What comes
 from __future__ import annotations
 
 from math import ceil
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from livematte.frame import Array, Frame
 from livematte.kernels import grid
 from livematte.kernels.cpu import _flat, split_planes
+from livematte.kernels.reference import TILE
 
 Box = tuple[int, int, int, int]
 
@@ -83,21 +85,88 @@ def covered(box: Box, size: tuple[int, int], to: tuple[int, int]) -> Box:
     return top, bottom, left, right
 
 
+def upsample_window(
+    luma: Array, slope: Array, offset: Array, maximum: int, box: Box, size: tuple[int, int]
+) -> tuple[Array, Array]:
+    """What :func:`livematte.kernels.cpu.upsample_alpha` makes of the part that ``box`` covers.
+
+    Args:
+        luma: (H, W), the whole plane.
+        slope, offset: float32, the ``box`` of maps of ``size``.
+
+    Returns:
+        alpha and kinds of the pixels of ``covered(box, size, luma.shape)``; kinds count from its corner.
+    """
+    from livematte.kernels import loops
+
+    to = luma.shape
+    top, bottom, left, right = covered(box, size, to)
+    tables = [grid.linear_table(n, m) for n, m in zip(size, to, strict=True)]
+    rows = _part_of(tables[0], top, bottom, box[0], slope.shape[0])
+    columns = _part_of(tables[1], left, right, box[2], slope.shape[1])
+    shape = bottom - top, right - left
+    flat, stride = _flat(luma[top:bottom, left:right])
+    alpha, kinds = np.empty(shape, luma.dtype), np.empty([-(-n // TILE) for n in shape], np.uint8)
+    codes = np.multiply(offset, np.float32(maximum), dtype=np.float32)
+    loops.alpha_plane(
+        flat,
+        stride,
+        shape,
+        np.ascontiguousarray(slope),
+        codes,
+        rows,
+        columns,
+        maximum,
+        alpha.reshape(-1),
+        kinds,
+    )
+    return alpha, kinds
+
+
+def add_weighted(weight: Array, given: Array, sums: Array, weights: Array) -> None:
+    """In place: ``sums += weight · given``, (c, h, w) float32, and ``weights += weight``, (h, w)."""
+    _loops().add_weighted(weight, np.require(given, np.float32, ["C", "W"]), sums, weights)
+
+
+def explaining_background(codes: Array, foreground: Array, alpha: Array, maximum: int) -> Array:
+    """The background that makes the compositing equation true, (3, h, w) float32, clipped to codes.
+
+    Where alpha is nearly 1 any would, so it is divided by 0.05 at least.
+
+    Args:
+        codes, foreground: (3, h, w) float32.
+        alpha: (h, w) float32.
+    """
+    out = np.empty(codes.shape, np.float32)
+    whole, front, a = (np.require(x, np.float32, ["C", "W"]) for x in (codes, foreground, alpha))
+    _loops().explaining_background(whole, front, a, maximum, out)
+    return out
+
+
+def _loops() -> ModuleType:
+    from livematte.kernels import window_loops  # Numba takes half a second
+
+    return window_loops
+
+
 _Table = tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.float32]]
 
 
 def _interpolated(piece: Array, rows: _Table, columns: _Table, box: Box, origin: tuple[int, int]) -> Array:
     """Tables count in the whole map, of which ``piece`` begins at ``origin``."""
     top, bottom, left, right = box
-    above, below = (_within(x[top:bottom], origin[0], piece.shape[0]) for x in rows[:2])
-    before, after = (_within(x[left:right], origin[1], piece.shape[1]) for x in columns[:2])
-    begin, end = int(before[0]), int(after[-1]) + 1
-    piece = piece[:, begin:end]
-    upper, lower = piece[above].astype(np.float32), piece[below].astype(np.float32)
-    lines = upper + rows[2][top:bottom, None] * (lower - upper)
-    first, second = lines[:, before - begin], lines[:, after - begin]
-    return np.asarray(first + columns[2][left:right] * (second - first))
+    down = _part_of(rows, top, bottom, origin[0], piece.shape[0])
+    across = _part_of(columns, left, right, origin[1], piece.shape[1])
+    begin, end = int(across[0][0]), int(across[1][-1]) + 1
+    across = across[0] - np.uint32(begin), across[1] - np.uint32(begin), across[2]
+    out = np.empty((bottom - top, right - left), np.float32)
+    _loops().interpolate(np.require(piece[:, begin:end], np.float32, ["C", "W"]), down, across, out)
+    return out
 
 
-def _within(indices: NDArray[np.uint32], origin: int, length: int) -> NDArray[np.int64]:
-    return np.clip(indices.astype(np.int64) - origin, 0, length - 1)
+def _part_of(table: _Table, begin: int, end: int, origin: int, length: int) -> _Table:
+    """Entries ``begin`` to ``end`` of a table, counted from ``origin`` and kept within ``length``."""
+    first, second = (
+        np.clip(x[begin:end].astype(np.int64) - origin, 0, length - 1).astype(np.uint32) for x in table[:2]
+    )
+    return first, second, table[2][begin:end].copy()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livematte.kernels import reference, windows
-from tests.unit.kernels.pictures import SOURCE_FORMATS, random_frame
+from livematte.kernels import cpu, reference, windows
+from tests.unit.kernels.pictures import SOURCE_FORMATS, disc, random_frame
 
 SIZES = [(60, 80), (37, 51), (60, 51), (90, 131), (67, 70)]
 """Of the resized picture, from 60 x 80: the same, smaller, mixed, larger."""
@@ -39,7 +39,7 @@ def test_read_only_planes_are_taken() -> None:
 
 
 def test_one_compiled_loop_serves_whole_pictures_and_parts() -> None:
-    from livematte.kernels import cpu, loops
+    from livematte.kernels import loops
 
     frame = random_frame("yuv420p", 60, 80)
     cpu.small_planes(frame, 20, 30)
@@ -63,3 +63,32 @@ def test_pieces_enlarged_are_the_whole_enlarged(to: tuple[int, int]) -> None:
         inner = np.s_[4:-4, 4:-4]
         np.testing.assert_allclose(made[inner], expected[top:bottom, left:right][inner], atol=1e-5)
     assert (times == 1).all()
+
+
+@pytest.mark.parametrize("format", ["yuv420p", "yuv420p10le"])
+@pytest.mark.parametrize("size", [(48, 64), (97, 131)])
+def test_alpha_of_a_window_is_a_part_of_the_whole_alpha(format: str, size: tuple[int, int]) -> None:
+    frame = random_frame(format, *size, padding=3)
+    luma, maximum = frame.planes[0], frame.pixel_format.maximum
+    offset = disc(24, 32)
+    slope = np.where((offset > 0) & (offset < 1), np.float32(0.2), np.float32(0))
+    whole, _ = cpu.upsample_alpha(luma, slope, offset, maximum)
+    for box in [(0, 14, 0, 18), (8, 24, 10, 32)]:
+        part = np.s_[box[0] : box[1], box[2] : box[3]]
+        alpha, kinds = windows.upsample_window(luma, slope[part], offset[part], maximum, box, (24, 32))
+        top, bottom, left, right = windows.covered(box, (24, 32), size)
+        expected = whole[top:bottom, left:right]
+        assert alpha.shape == expected.shape and alpha.dtype == luma.dtype
+        inner = np.s_[4:-4, 4:-4]  # a cut does not know its neighbour
+        assert np.abs(alpha[inner].astype(int) - expected[inner]).max() <= 1
+        assert (kinds == cpu.tile_kinds(alpha, maximum)).all()
+
+
+def test_a_background_explains_the_picture() -> None:
+    rng = np.random.default_rng(0)
+    front, back = rng.uniform(0, 255, (2, 3, 20, 30)).astype(np.float32)
+    alpha = rng.uniform(0, 0.9, (20, 30)).astype(np.float32)
+    codes = alpha * front + (1 - alpha) * back
+    np.testing.assert_allclose(windows.explaining_background(codes, front, alpha, 255), back, atol=0.05)
+    found = windows.explaining_background(codes, front, np.ones_like(alpha), 255)
+    assert found.min() >= 0 and found.max() <= 255

@@ -164,3 +164,55 @@ class Sink(Protocol):
     def abort(self) -> None:
         """Finish after an error or an interruption: keep what plays, never raise."""
         ...
+
+
+@dataclass(frozen=True)
+class LiveFormat:
+    """What a live output is sent.
+
+    Attributes:
+        width, height: of every frame, both even.
+        rate: frames a second, kept by repeating and skipping.
+        alpha: frames are ``yuva420p``, straight colour; otherwise opaque ``yuv420p`` or ``nv12``, which may
+            change on the way. 8 bits always; matrix and range stand in ``Frame.color`` and may change too.
+    """
+
+    width: int
+    height: int
+    rate: Fraction
+    alpha: bool = False
+
+
+@runtime_checkable
+class LiveSink(Protocol):
+    """Where live frames go: a camera that other programs see, a mixer, a window.
+
+    Entry points in the group ``livematte.sinks`` are factories of such: ``factory(format: LiveFormat,
+    **options)``; they raise OutputError or UsageError with the command that mends it. A factory with a true
+    attribute ``wants_alpha`` is made for a transparent background, used where none is asked for.
+    """
+
+    name: str
+    notes: list[str]
+    """One line for each thing a user should know; grows."""
+
+    def send(self, frame: Frame) -> None:
+        """Show a frame, now. One thread calls it, at the pace of the format.
+
+        The frame is borrowed, but never written to later. ``pts`` counts frame times of the output from 0
+        in ``time_base`` 1 / rate; skipped ones leave gaps. The same planes come again where nothing newer is
+        there. Must not block longer than a frame lasts.
+
+        Raises:
+            OutputError: gone for good. What may come back is waited for without an error.
+        """
+        ...
+
+    @property
+    def watched(self) -> bool | None:
+        """Whether anybody looks; None where that cannot be known. Cheap: asked a few times a second."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it. Safe twice and after an error, never raises."""
+        ...

@@ -92,7 +92,7 @@ LIVE = Widths(
     skip1=32,
     conv1=(48, 32, 24),
     skip2=16,
-    conv2=(24, 16, 12),
+    conv2=(24, 16, 8),
     conv3=(8, 8),
 )
 
@@ -110,14 +110,14 @@ def _convs(inputs: int, *outputs: int) -> nn.Sequential:
     return nn.Sequential(*(_conv(i, o) for i, o in zip((inputs, *outputs), outputs, strict=False)))
 
 
-def _enlarged(x: Tensor, factor: int) -> Tensor:
+def enlarged(x: Tensor, factor: int) -> Tensor:
     """Bilinear upsampling."""
     return nn.functional.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """Softmax over the channels; unlike torch's own it keeps channels_last, which convolutions want."""
-    return (logits - logits.logsumexp(1, keepdim=True)).exp()
+    """Softmax over the channels (N, C, H, W); asked for along the last axis, it keeps channels_last."""
+    return torch.softmax(logits.permute(0, 2, 3, 1), -1).permute(0, 3, 1, 2)
 
 
 class Aspp(nn.Module):
@@ -164,7 +164,7 @@ class Joined(nn.Module):
     def forward(self, features: list[Tensor]) -> Tensor:
         """(N, C, H/8, W/8)."""
         eighth, sixteenth, deepest = (f(x) for f, x in zip(self.laterals, features[2:], strict=True))
-        total = eighth + _enlarged(sixteenth + _enlarged(deepest, 2), 2)
+        total = eighth + enlarged(sixteenth + enlarged(deepest, 2), 2)
         return torch.relu(self.norm(total))
 
 
@@ -199,7 +199,7 @@ class Trimap(nn.Module):
     def forward(self, features: Tensor, heatmaps: Tensor, rgb: Tensor) -> Tensor:
         """(N, C, H/8, W/8), (N, 25, H/8, W/8) and (N, 3, H, W) to logits (N, 3, H, W)."""
         coarse = self.conv4(self.conv(torch.cat((features, heatmaps), 1)))
-        logits: Tensor = self.refine4(self.refine(torch.cat((_enlarged(coarse, SMALL), rgb), 1)))
+        logits: Tensor = self.refine4(self.refine(torch.cat((enlarged(coarse, SMALL), rgb), 1)))
         return logits
 
 
@@ -229,11 +229,11 @@ class Matting(nn.Module):
         """
         res1, res2 = shallow
         pool = nn.functional.avg_pool2d
-        x = self.skip1(torch.cat((res2, pool(trimap, 4), _enlarged(heatmaps, 2)), 1))
-        x = self.conv1(torch.cat((_enlarged(features, 2), x), 1))
-        skip = self.skip2(torch.cat((res1, pool(trimap, 2), _enlarged(heatmaps, 4)), 1))
-        x = self.conv2(torch.cat((_enlarged(x, 2), skip), 1))
-        x = self.conv3(torch.cat((_enlarged(x, 2), trimap, _enlarged(heatmaps, SMALL), rgb), 1))
+        x = self.skip1(torch.cat((res2, pool(trimap, 4), enlarged(heatmaps, 2)), 1))
+        x = self.conv1(torch.cat((enlarged(features, 2), x), 1))
+        skip = self.skip2(torch.cat((res1, pool(trimap, 2), enlarged(heatmaps, 4)), 1))
+        x = self.conv2(torch.cat((enlarged(x, 2), skip), 1))
+        x = self.conv3(torch.cat((enlarged(x, 2), trimap, enlarged(heatmaps, SMALL), rgb), 1))
         logits: Tensor = self.conv3_3(x)
         return logits
 

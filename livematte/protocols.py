@@ -58,8 +58,8 @@ class Model(Protocol):
 
     Entry points in the group ``livematte.models`` are factories of such, with the keyword options
     ``weights``, ``size``, ``device``, ``runtime``, ``precision``, ``threads``, ``streams`` and ``extras``:
-    whether mattes carry the network's further maps. One of them called ``trimap``, (h, w) float32 with 0
-    background, 0.5 unknown and 1 foreground, is what a refiner then gets.
+    whether mattes carry the network's further maps. One of them called ``trimap`` is what a refiner then
+    gets: (h, w) float32 with 0 background, 0.5 unknown and 1 foreground, or (3, h, w) their probabilities.
     """
 
     def __call__(self, rgb: Array, state: State | None) -> tuple[Matte, State]:

@@ -76,8 +76,7 @@ class TileRefiner:
         """Refine one frame.
 
         Args:
-            matte: at the network's size; ``extras["trimap"]``, (h, w) float32 0, 0.5, 1, is taken where the
-                network gives it.
+            matte: at the network's size; its own trimap is taken where ``extras`` has one.
             plane: (H, W) alpha as it is without a refiner; left as it is.
 
         Raises:

@@ -68,7 +68,8 @@ def make_trimap(
     alpha = np.ascontiguousarray(alpha, np.float32)
     height, width = size or alpha.shape
     if own is not None:
-        made = resize_trimap(snap(own), height, width)
+        shrinks = height <= own.shape[0] and width <= own.shape[1]
+        made = resize_trimap(snap(own), height, width) if shrinks else snap(cpu.resize(own, height, width))
         somebody = cpu.resize(_grown(alpha > SURE, 3 * wide * max(alpha.shape)), height, width)
         return np.where(somebody > 0, made, np.uint8(BACKGROUND))
     doubt = _doubt(alpha, narrow, wide)
@@ -80,9 +81,15 @@ def make_trimap(
 
 
 def trimap_of(matte: Matte, size: tuple[int, int]) -> Array:
-    """:func:`make_trimap` of a matte; ``extras["trimap"]`` is the network's own, where that is (h, w)."""
+    """:func:`make_trimap` of a matte.
+
+    ``extras["trimap"]`` is the network's own: (h, w) 0, 0.5, 1, or (3, h, w) the probabilities of
+    background, unknown and foreground, whose mean says the same.
+    """
     own = matte.extras.get("trimap")
-    return make_trimap(matte.alpha, size, own=own if own is not None and own.ndim == 2 else None)
+    if own is not None and own.ndim == 3:
+        own = np.float32(0.5) * own[1] + own[2]
+    return make_trimap(matte.alpha, size, own=own)
 
 
 def _doubt(alpha: Array, narrow: float, wide: float) -> Array:

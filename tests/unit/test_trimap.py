@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from livematte.errors import InputError
-from livematte.frame import Array, ColorInfo, Frame
-from livematte.trimap import DrawnTrimap, make_trimap, read_trimap, resize_trimap
+from livematte.frame import Array, ColorInfo, Frame, Matte
+from livematte.trimap import DrawnTrimap, make_trimap, read_trimap, resize_trimap, trimap_of
 from livematte.video.images import write_image
 from tests.unit.kernels.pictures import disc
 
@@ -94,6 +94,18 @@ def test_a_networks_own_trimap_is_taken_where_somebody_is() -> None:
     trimap = make_trimap(alpha, own=own)
     assert (trimap[14:26, 14:26] == 255).all() and (trimap[8:12, 10:30] == 128).all()
     assert (trimap[:, 50:] == 0).all()
+
+
+def test_probabilities_are_a_trimap_too() -> None:
+    alpha = disc(40, 60, softness=0.2)
+    chances = np.zeros((3, 40, 60), np.float32)
+    chances[0, :, :20], chances[1, :, 20:40], chances[2, :, 40:] = 0.6, 0.9, 0.7
+    chances[1] += 1 - chances.sum(0)
+    matte = Matte(np.ones_like(alpha), None, {"trimap": chances})
+    trimap = trimap_of(matte, (80, 120))
+    assert levels(trimap[:, :38]) == {0} and levels(trimap[:, 42:78]) == {128}
+    assert levels(trimap[:, 82:]) == {255}
+    assert (trimap_of(Matte(alpha), (80, 120)) == make_trimap(alpha, (80, 120))).all()
 
 
 def test_shrinking_keeps_a_thin_unknown_line() -> None:

@@ -1,0 +1,1 @@
+"""One folder a program that livematte sends to: ``livematte.plugins`` in the wheel."""

@@ -1,0 +1,1 @@
+"""OBS Studio: people as a transparent source in a scene."""

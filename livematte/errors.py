@@ -6,6 +6,7 @@
     ├── UsageError              what was asked for cannot be meant (exit code 2)
     │   └── MissingExtraError   an optional package is not installed; names the extra
     ├── InputError              a source cannot be opened or read
+    │   └── CameraLost          a camera that was open is gone; it may come back
     ├── OutputError             a sink cannot be opened or written
     ├── ModelError              a model, its weights or its card are unusable
     │   └── WeightsError        wrong file, wrong hash, wrong architecture
@@ -41,6 +42,10 @@ class MissingExtraError(UsageError):
 
 class InputError(LivematteError):
     """A source that cannot be opened, has no video, or breaks while it is read."""
+
+
+class CameraLost(InputError):  # noqa: N818 - an event to wait after, more than a mistake
+    """A camera or live stream that was open was unplugged or broke off. Opening it again may succeed."""
 
 
 class OutputError(LivematteError):

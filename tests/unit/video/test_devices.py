@@ -1,4 +1,4 @@
-"""Cameras found and chosen: V4L2's answers as linux/videodev2.h packs them, FFmpeg's lists as it prints them."""
+"""Cameras found and chosen: V4L2's answers packed as in videodev2.h, FFmpeg's lists as it prints them."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ class Shipped:
     Attributes:
         card: the model card's file; weights lie beside it in ``weights/``.
         deployed: builds the torch module from a weight file, in eval mode, taking ``inputs`` and giving
-            ``outputs``; importing torch is its business. Alpha (1, H, W) comes first, further maps are
-            (1, H, W) or (1, C, H, W), all of the input's size.
+            ``outputs``; importing torch is its business. Alpha (1, H, W) comes first, of the input's size;
+            further maps are (1, h, w) or (1, C, h, w), of that size or smaller.
         extras: what the further outputs are called in :attr:`Matte.extras`.
         stride: heights and widths are padded to multiples of this.
         instead: another model to try where no weights are shipped.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -82,6 +84,8 @@ WEIGHTS = {"pose": 0.001, "trimap": 0.01, "alpha": 0.4, "composition": 0.3, "gra
 """lambda_p, lambda_t (eq. 6) and lambda_alpha, lambda_I, lambda_G (eq. 5) times lambda_m = 1."""
 
 
-def total(output: JMNetOutput, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+def total(
+    output: JMNetOutput, batch: dict[str, Tensor], weights: Mapping[str, float] = WEIGHTS
+) -> dict[str, Tensor]:
     """The weighted terms whose sum is L, eq. 6."""
-    return {name: WEIGHTS[name] * value for name, value in terms(output, batch).items()}
+    return {name: weights[name] * value for name, value in terms(output, batch).items()}

@@ -56,12 +56,12 @@ class JMNetRecipe(Recipe):
                 Step("guided", n(5 * EPOCH), PRINTED, 32, 1e-5, 1e-5),
                 Step("own", n(5 * EPOCH), PRINTED, 32, 1e-5, 1e-5),
             )
-            return Plan(self.name, seed, 1.0, 0.999, steps)
+            return Plan(self.name, seed, 1.0, 0.999, steps, dict(losses.WEIGHTS))
         steps = (
             Step("guided", n(600), SMALL, 16, 3e-4, 2.5e-3),
             Step("own", n(1600), LIVE, 12, 2e-6, 2e-3),
         )
-        return Plan(self.name, seed, 0.3, 0.998, steps)
+        return Plan(self.name, seed, 0.3, 0.998, steps, dict(losses.WEIGHTS))
 
     def network(self) -> JMNet:
         """The live encoder starts from ImageNet where its weights are installed."""
@@ -106,7 +106,8 @@ class JMNetRecipe(Recipe):
         given = None
         if step.name == "guided":
             given = Guides(batch["heatmaps"], batch["posed"], batch["trimap"])
-        return losses.total(network(batch["rgb"], given), batch)
+        weights = {name: float(self.options.get(name, weight)) for name, weight in losses.WEIGHTS.items()}
+        return losses.total(network(batch["rgb"], given), batch, weights)
 
     def predict(self, network: nn.Module, batch: Batch) -> Tensor:
         """Alpha of eq. 2."""

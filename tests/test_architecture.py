@@ -34,8 +34,11 @@ LAYERS = {
     "conform": 3.4,
     "composite": 3.5,  # fused with the second half of refining
     "engine": 4,
-    "gate": 4, "governor": 4, "livestats": 4,
+    "gate": 4, "governor": 4, "slots": 4,
+    "livestats": 4.1,
     "livematting": 4.2,
+    "livecapture": 4.3, "livemaking": 4.3,
+    "livestages": 4.35,
     "liveengine": 4.4,
     "evaluation": 4.5,
     "jobs": 4.7,

@@ -1,0 +1,107 @@
+"""Live frames as the output wants them: size, 8-bit 4:2:0, mirrored, with or without alpha."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import cv2
+import numpy as np
+
+from livematte.errors import InputError
+from livematte.frame import Array, ColorInfo, Frame
+from livematte.kernels import cpu
+from livematte.protocols import Background, LiveFormat
+
+_VIDEO = ColorInfo("bt709", matrix_tag=1, primaries=1, transfer=1, range_tag=1)
+
+
+def check_frame(frame: Frame) -> None:
+    """Raise InputError unless planes are what the frame's format says: drivers send odd things."""
+    layout = frame.pixel_format
+    sizes = [frame.size, *[layout.chroma_size(*frame.size)] * (1 if layout.interleaved else 2)]
+    sizes += [frame.size] * layout.alpha
+    dtype = np.uint8 if layout.depth == 8 else np.uint16
+    there = [(plane.shape[:2], plane.dtype) for plane in frame.planes]
+    if there != [(size, dtype) for size in sizes] or min(frame.size) < 2:
+        shapes = ", ".join(str(plane.shape) for plane in frame.planes)
+        raise InputError(f"the camera sent a damaged picture: planes of {shapes} are no {frame.format}")
+
+
+class Conformer:
+    """Makes what a camera gives fit the output: fills it and crops what is over, like ``--fit cover``.
+
+    Args:
+        format: of the output.
+        mirror: left becomes right.
+    """
+
+    def __init__(self, format: LiveFormat, *, mirror: bool = False) -> None:
+        self._height, self._width, self._mirror = format.height, format.width, mirror
+
+    def __call__(self, frame: Frame) -> Frame:
+        """The frame as opaque 8-bit ``yuv420p`` or ``nv12`` of the output's size; times and colours stay.
+
+        Raises:
+            InputError: the planes are not what the frame's format says.
+        """
+        check_frame(frame)
+        if frame.pixel_format.rgb:
+            color = replace(_VIDEO, primaries=frame.color.primaries, transfer=frame.color.transfer)
+            planes = cpu.planes_from_rgb(cpu.to_rgb(frame), "yuv420p", color)
+            frame = replace(frame, planes=planes, format="yuv420p", color=color)
+        layout = frame.pixel_format
+        box = self._box(*frame.size)
+        half = (self._height // 2, self._width // 2)
+        planes = (self._fitted(frame.planes[0], box, (0, 0), (self._height, self._width)),)
+        for plane in frame.planes[1 : 2 if layout.interleaved else 3]:
+            planes += (self._fitted(plane, box, layout.chroma, half),)
+        if layout.depth > 8:
+            planes = tuple((plane >> (layout.depth - 8)).astype(np.uint8) for plane in planes)
+        return frame.with_planes(planes, "nv12" if layout.interleaved else "yuv420p")
+
+    def _box(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Top, bottom, left, right of what is seen; even, so that chroma is cut at the same place."""
+        scale = max(Fraction(self._height, height), Fraction(self._width, width))
+        rows, columns = min(height, round(self._height / scale)), min(width, round(self._width / scale))
+        top, left = (height - rows) // 4 * 2, (width - columns) // 4 * 2
+        return top, top + rows, left, left + columns
+
+    def _fitted(
+        self, plane: Array, box: tuple[int, int, int, int], chroma: tuple[int, int], size: tuple[int, int]
+    ) -> Array:
+        v, h = chroma
+        top, bottom, left, right = box
+        part = plane[top >> v : -(-bottom >> v), left >> h : -(-right >> h)]
+        if part.shape[:2] != size:
+            smaller = part.shape[0] >= size[0] and part.shape[1] >= size[1]
+            how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+            part = cv2.resize(part, size[::-1], interpolation=how)
+        return cv2.flip(part, 1) if self._mirror else part
+
+
+def dressed(picture: Frame, format: LiveFormat) -> Frame:
+    """``picture`` with an opaque alpha plane where the output has alpha and the picture none."""
+    if not format.alpha or picture.pixel_format.alpha:
+        return picture
+    planes = (*cpu.split_planes(picture), np.full(picture.size, 255, np.uint8))
+    return picture.with_planes(planes, "yuva420p")
+
+
+def black(format: LiveFormat) -> Frame:
+    """An empty picture of the output's size: what a background is asked to go behind, where nobody is."""
+    luma = np.full((format.height, format.width), 16, np.uint8)
+    chroma = np.full((format.height // 2, format.width // 2), 128, np.uint8)
+    return Frame((luma, chroma, chroma), "yuv420p", 0, 1 / format.rate, 1, _VIDEO)
+
+
+def placeholder_of(background: Background, format: LiveFormat) -> Frame:
+    """What is sent instead of a camera's picture: ``background`` behind nobody. It never saw the camera.
+
+    With a transparent background it is wholly transparent.
+    """
+    empty = black(format)
+    if background.transparent:
+        alpha = np.zeros(empty.size, np.uint8)
+        return empty.with_planes((*empty.planes, alpha), "yuva420p")
+    return dressed(background(empty, np.zeros(empty.size, np.float32)), format)

@@ -1,0 +1,129 @@
+"""Holding the frame rate: less resolution when frames come too late, more when there is room again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from livematte.clock import Clock
+
+FIRST_PATIENCE, LONGEST_PATIENCE = 5.0, 60.0
+"""Seconds of room before a step up is tried; doubles whenever the step had to be taken back soon."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """One way to work.
+
+    Attributes:
+        size: long side of the picture the network sees; None as the model chooses.
+        refine: ``guided``, ``none`` or the name of a refiner.
+        cost: seconds a frame relative to the other levels; an estimate.
+    """
+
+    size: int | None
+    refine: str
+    cost: float
+
+
+def ladder(size: int, refine: str, *, network: bool, smallest: int = 128) -> list[Level]:
+    """Levels from the best, which was asked for, to the quickest.
+
+    Args:
+        size: long side of the picture that the network sees at best.
+        refine: how alpha comes to full size at best.
+        network: whether ``refine`` is a network; it is given up before resolution is.
+    """
+    sizes = [size]
+    for share in (0.8, 0.65, 0.55):
+        smaller = round(size * share / 32) * 32
+        if smallest <= smaller < sizes[-1]:
+            sizes.append(smaller)
+    plain = "guided" if network else refine
+    levels = [Level(size, refine, 2.0)] if network else []
+    levels += [Level(side, plain, max(0.25, (side / size) ** 2)) for side in sizes]
+    if plain != "none":
+        levels.append(Level(sizes[-1], "none", 0.8 * levels[-1].cost))
+    return levels
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that ``share`` of ``values`` do not exceed (nearest rank); 0 for none."""
+    if not values:
+        return 0.0
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]
+
+
+class Governor:
+    """Steps down when p95 of a frame's slowest stage exceeds a frame's time, and up when there is room.
+
+    Down goes as far as the costs of the levels say is needed; up goes one step, after a patience that grows
+    while steps up are taken back, so that it does not swing. What was measured before a change is forgotten.
+
+    Args:
+        levels: best first.
+        interval: seconds a frame may take.
+        window: seconds that are looked at for a step down.
+    """
+
+    def __init__(
+        self, levels: Sequence[Level], interval: float, clock: Clock, *, window: float = 1.5
+    ) -> None:
+        self._levels, self._interval, self._clock, self._window = list(levels), interval, clock, window
+        self._patience = FIRST_PATIENCE
+        self._went_up: float | None = None
+        self.level = 0
+        self.steps = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._since = self._clock.now()
+        self._taken: deque[tuple[float, float]] = deque()
+
+    def took(self, seconds: float) -> None:
+        """One more frame; its slowest stage took that long."""
+        now = self._clock.now()
+        self._taken.append((now, seconds))
+        while self._taken[0][0] < now - self._patience:
+            self._taken.popleft()
+
+    def advise(self) -> int | None:
+        """The level to change to, or None. Once that is done, tell :meth:`arrived`."""
+        now = self._clock.now()
+        recent = [seconds for when, seconds in self._taken if when >= now - self._window]
+        if self._went_up is not None and now - self._went_up > LONGEST_PATIENCE:
+            self._patience, self._went_up = FIRST_PATIENCE, None
+        p95 = percentile(recent, 0.95)
+        if now - self._since >= self._window and len(recent) >= 8 and p95 > 1.05 * self._interval:
+            return self._lower(percentile(recent, 0.5), p95)
+        if self.level > 0 and now - self._since >= self._patience and len(self._taken) >= 8:
+            whole = percentile([seconds for _, seconds in self._taken], 0.95)
+            if whole * self._ratio(self.level - 1) < 0.85 * self._interval:
+                return self.level - 1
+        return None
+
+    def arrived(self, level: int) -> None:
+        """The work is done at ``level`` from now on."""
+        now = self._clock.now()
+        if level > self.level and self._went_up is not None:
+            if now - self._went_up < 4 * FIRST_PATIENCE:
+                self._patience = min(2 * self._patience, LONGEST_PATIENCE)
+            self._went_up = None
+        if level < self.level:
+            self._went_up = now
+        self.steps += level != self.level
+        self.level = level
+        self._begin()
+
+    def _ratio(self, level: int) -> float:
+        return self._levels[level].cost / self._levels[self.level].cost
+
+    def _lower(self, typical: float, p95: float) -> int | None:
+        """The first level below that is quick enough; one step where only outliers are late."""
+        for level in range(self.level + 1, len(self._levels)):
+            if typical <= self._interval or p95 * self._ratio(level) <= self._interval:
+                return level
+        last = len(self._levels) - 1
+        return last if last > self.level else None

@@ -1,0 +1,210 @@
+"""The live loop: capture, model, composite and send as threads with one-slot, newest-wins hand-over.
+
+The sender keeps the output's pace whatever the others do: it sends the newest picture that
+:class:`livematte.gate.Gate` lets pass, the same again where there is no newer one, or the placeholder. Every
+other thread may hang in C code for ever; it is then given up and replaced, and closing does not wait for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from livematte.clock import Clock, Pacer, SystemClock
+from livematte.governor import Level
+from livematte.livecapture import Capture
+from livematte.livemaking import Maker, Spawn, in_a_thread
+from livematte.livematting import Parts
+from livematte.livestages import LiveOptions, LiveStages, Matted, Shot
+from livematte.protocols import Background, LiveFormat, LiveSink, Source
+from livematte.slots import Worker
+
+CHECKS = 0.25
+"""Seconds between two looks at whether anybody watches, and whether the level still fits."""
+
+
+class LiveEngine(LiveStages):
+    """A camera to sinks, live. The ``*_step`` methods are what its threads repeat; tests call them alone.
+
+    Takes over ``source``, background, placeholder and sinks, and closes them.
+
+    Args:
+        open_source: opens the camera; called again, from a thread, whenever it is gone.
+        make: makes model and compositor for a level; called from threads too.
+        levels: best first; see :func:`livematte.governor.ladder`.
+        parts: what ``make`` gave for the first level, warmed.
+        placeholder: shown while no picture is good; the background, behind nobody, where not given.
+        source: the camera, where it is open already.
+        spawn: runs what must not hold up the others; tests run it at once.
+    """
+
+    def __init__(
+        self,
+        open_source: Callable[[], Source],
+        make: Maker,
+        levels: Sequence[Level],
+        parts: Parts,
+        background: Background,
+        sinks: Sequence[LiveSink],
+        format: LiveFormat,
+        options: LiveOptions | None = None,
+        *,
+        placeholder: Background | None = None,
+        source: Source | None = None,
+        clock: Clock | None = None,
+        spawn: Spawn = in_a_thread,
+    ) -> None:
+        options, clock = options or LiveOptions(), clock or SystemClock()
+        super().__init__(make, levels, parts, background, sinks, format, options, placeholder, clock, spawn)
+        self.capture = Capture(
+            open_source,
+            self.capture_step,
+            self.gate,
+            self.meter,
+            clock,
+            self.stop,
+            source=source,
+            retry=options.retry,
+        )
+        if not options.on_demand:
+            self.capture.wanted.set()
+        self._last_watched = self._next_check = clock.now()
+        self._modelling = self._model_worker()
+        self._compositing = self._composite_worker()
+        self._sending = threading.Thread(target=self._send, name="livematte-send", daemon=True)
+        self._capturing: threading.Thread | None = None
+
+    def set_source(self, open_source: Callable[[], Source]) -> None:
+        """Another camera; the placeholder is shown until its first good matte."""
+        self.capture.change(open_source)
+        self.gate.gone("another camera")
+
+    def check_step(self) -> None:
+        """Look after the others: who hangs, who watches, which level fits. Never blocks."""
+        now = self.clock.now()
+        if now < self._next_check:
+            return
+        self._next_check = now + CHECKS
+        self._check_hangs()
+        self._check_watchers(now)
+        if not self.making.free:
+            return
+        if self.broken is not None:
+            if self.making.error is not None:
+                self.meter.note(f"no other model yet: {self.making.error}")
+            level = self.governor.level
+            self.making.ask(self.levels[level], level, self.broken)
+        elif self.options.governed and (wanted := self.governor.advise()) is not None:
+            self.making.ask(self.levels[wanted], wanted, None)
+
+    def _check_hangs(self) -> None:
+        hang = self.options.hang
+        if self._modelling.busy() > hang:
+            self._modelling.given_up = True
+            self.broke("the model", TimeoutError(f"no answer for {hang:g} s"), None)
+            self._modelling = self._model_worker()
+            self._modelling.thread.start()
+        if self._compositing.busy() > hang:
+            self._compositing.given_up = True
+            self.broke("the compositor", TimeoutError(f"no answer for {hang:g} s"), None)
+            self._compositing = self._composite_worker()
+            self._compositing.thread.start()
+        if self.capture.hangs() > hang and self.capture.wanted.is_set():
+            self.meter.note(f"the camera sends nothing for {hang:g} s: opening it again")
+            hung, self.capture = self.capture, self.capture.successor()
+            if hung.source is not None:
+                self._spawn(hung.source.close)
+            self._start_capture()
+
+    def _check_watchers(self, now: float) -> None:
+        answers = [_watched(sink) for sink in self.sinks]
+        self.watched = True if True in answers else (None if None in answers else False)
+        if self.watched is not False:
+            self._last_watched = now
+        if not self.options.on_demand:
+            return
+        if self.watched is not False:
+            self.capture.wanted.set()
+        elif now - self._last_watched > self.options.grace:
+            self.capture.wanted.clear()
+
+    def start(self) -> None:
+        """Start every thread; returns at once."""
+        self.pacer = Pacer(self.format.rate, self.clock)
+        self._modelling.thread.start()
+        self._compositing.thread.start()
+        self._start_capture()
+        self._sending.start()
+
+    def run(self) -> None:
+        """Work until :attr:`stop` is set, then close. Raises what the last sink died of."""
+        self.start()
+        try:
+            self.stop.wait()
+        finally:
+            self.close()
+        if self.failure is not None:
+            raise self.failure
+
+    def close(self, patience: float = 2.0) -> None:
+        """End it. Waits for anything that hangs no longer than ``patience`` seconds; safe twice."""
+        self.stop.set()
+        self.capture.wanted.set()
+        self.to_model.close()
+        self.to_composite.close()
+        if self._capturing is None or not _joined(self._capturing, 0.2):
+            source = self.capture.source
+            if source is not None:  # frees a reader that waits for a frame
+                _within(patience, source.close)
+        for thread in (self._sending, self._compositing.thread, self._modelling.thread):
+            _joined(thread, patience)
+        if self._capturing is not None:
+            _joined(self._capturing, patience)
+        for sink in self._all_sinks:
+            _within(patience, sink.close)
+        if not self._compositing.thread.is_alive():
+            _within(patience, self.close_backgrounds)
+
+    def _send(self) -> None:
+        while self.pacer.wait(self.stop):
+            self.send_step()
+            try:
+                self.check_step()
+            except Exception as error:  # whatever it is: viewers are still served
+                self.meter.note(f"this is a bug in livematte: {type(error).__name__}: {error}")
+
+    def _model_worker(self) -> Worker[Shot]:
+        return Worker("model", self.to_model, self.model_step, self.clock)
+
+    def _composite_worker(self) -> Worker[Matted]:
+        return Worker("composite", self.to_composite, self.composite_step, self.clock)
+
+    def _start_capture(self) -> None:
+        self._capturing = threading.Thread(target=self.capture.run, name="livematte-capture", daemon=True)
+        self._capturing.start()
+
+
+def _watched(sink: LiveSink) -> bool | None:
+    with suppress(Exception):
+        return sink.watched
+    return None
+
+
+def _joined(thread: threading.Thread, patience: float) -> bool:
+    """Whether a thread has ended within ``patience`` seconds; one that never began has."""
+    if thread.ident is not None and thread is not threading.current_thread():
+        thread.join(patience)
+    return not thread.is_alive()
+
+
+def _within(patience: float, work: Callable[[], None]) -> None:
+    """Do ``work``, but do not wait for it longer than that."""
+
+    def quietly() -> None:
+        with suppress(Exception):
+            work()
+
+    thread = threading.Thread(target=quietly, name="livematte-closing", daemon=True)
+    thread.start()
+    thread.join(patience)

@@ -1,0 +1,149 @@
+"""What a live session measures of itself."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+from livematte.clock import Clock
+from livematte.governor import percentile
+
+WINDOW = 3.0
+"""Seconds over which rates and percentiles are taken."""
+
+STAGES = ("capture", "model", "composite", "send")
+
+
+@dataclass(frozen=True)
+class LiveStats:
+    """How a live session does. Rates and percentiles are of the last :data:`WINDOW` seconds."""
+
+    seconds: float
+    """Since it began."""
+    fps: float
+    """New pictures that viewers got, a second."""
+    latency_p50: float
+    latency_p95: float
+    """Milliseconds from a frame's arrival from the camera until every sink had it, of new pictures."""
+    stages: dict[str, tuple[float, float]]
+    """p50 and p95 of the milliseconds a frame keeps each stage busy."""
+    captured: int
+    dropped: int
+    """Frames that a newer one overtook, or that came too late to be shown."""
+    matted: int
+    sent: int
+    """Frames handed to the sinks: new ones, repeats and placeholders."""
+    repeats: int
+    placeholders: int
+    late: int
+    skipped: int
+    """Frame times of the output that were met late, and that were missed."""
+    errors: int
+    reconnects: int
+    first_good: float | None
+    """Seconds from the start to the first picture that was no placeholder."""
+    showing: str
+    """``picture``, or why it is the placeholder."""
+    level: int
+    """How many steps the governor is down; 0 is the best."""
+    steps: int
+    """How often the governor changed it."""
+    size: tuple[int, int] | None
+    """(height, width) of what the network sees."""
+    watched: bool | None
+    notes: list[str] = field(default_factory=list)
+
+
+class LiveMeter:
+    """Collects what the stages tell; any thread may."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._began = clock.now()
+        self._counts: Counter[str] = Counter()
+        self._busy: dict[str, deque[tuple[float, float]]] = {name: deque(maxlen=600) for name in STAGES}
+        self._latency: deque[tuple[float, float]] = deque(maxlen=600)
+        self._notes: list[str] = []
+        self._last = -1
+        self._first_good: float | None = None
+        self._showing = "starting"
+
+    def count(self, what: str) -> None:
+        """One more of ``captured``, ``dropped``, ``matted``, ``errors`` or ``reconnects``."""
+        with self._lock:
+            self._counts[what] += 1
+
+    def took(self, stage: str, seconds: float) -> None:
+        """A frame kept a stage busy that long."""
+        with self._lock:
+            self._busy[stage].append((self._clock.now(), seconds))
+
+    def sent(self, serial: int | None, captured: float, why: str) -> None:
+        """A frame went out; ``serial`` is None for the placeholder, and ``why`` says why."""
+        now = self._clock.now()
+        with self._lock:
+            self._counts["sent"] += 1
+            self._showing = "picture" if serial is not None else why
+            if serial is None:
+                self._counts["placeholders"] += 1
+                return
+            if serial == self._last:
+                self._counts["repeats"] += 1
+                return
+            self._last = serial
+            self._latency.append((now, now - captured))
+            if self._first_good is None:
+                self._first_good = now - self._began
+
+    def note(self, line: str) -> None:
+        """Something a user should know; each is kept once, the last twenty."""
+        with self._lock:
+            if line not in self._notes:
+                self._notes = [*self._notes, line][-20:]
+
+    def stats(
+        self,
+        *,
+        late: int,
+        skipped: int,
+        level: int,
+        steps: int,
+        size: tuple[int, int] | None,
+        watched: bool | None,
+        sink_notes: list[str],
+    ) -> LiveStats:
+        """How it stands."""
+        with self._lock:
+            now, counts = self._clock.now(), self._counts
+            since = now - WINDOW
+            latency = [seconds for when, seconds in self._latency if when > since]
+            seconds = now - self._began
+            stages = {}
+            for name, busy in self._busy.items():
+                recent = [taken for when, taken in busy if when > since]
+                stages[name] = (1000 * percentile(recent, 0.5), 1000 * percentile(recent, 0.95))
+            return LiveStats(
+                seconds=seconds,
+                fps=len(latency) / min(WINDOW, max(seconds, 1e-3)),
+                latency_p50=1000 * percentile(latency, 0.5),
+                latency_p95=1000 * percentile(latency, 0.95),
+                stages=stages,
+                captured=counts["captured"],
+                dropped=counts["dropped"],
+                matted=counts["matted"],
+                sent=counts["sent"],
+                repeats=counts["repeats"],
+                placeholders=counts["placeholders"],
+                late=late,
+                skipped=skipped,
+                errors=counts["errors"],
+                reconnects=counts["reconnects"],
+                first_good=self._first_good,
+                showing=self._showing,
+                level=level,
+                steps=steps,
+                size=size,
+                watched=watched,
+                notes=[*self._notes, *sink_notes],
+            )

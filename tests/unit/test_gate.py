@@ -1,0 +1,160 @@
+"""What viewers may see: nothing that is not good, not one's own, not recent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from livematte.gate import NOBODY, PERSON, UNSURE, Gate, Picture, judge
+from tests.clocks import FakeClock
+from tests.livepeers import camera_frame
+
+
+def rectangle(rows: int, columns: int, value: float = 1.0) -> np.ndarray:
+    alpha = np.zeros((100, 100), np.float32)
+    alpha[:rows, :columns] = value
+    return alpha
+
+
+@pytest.mark.parametrize(
+    ("alpha", "verdict"),
+    [
+        (rectangle(60, 40), PERSON),
+        (rectangle(90, 95), PERSON),  # a face close up
+        (rectangle(6, 6), PERSON),
+        (rectangle(0, 0), NOBODY),
+        (rectangle(3, 3), NOBODY),
+        (rectangle(100, 100), UNSURE),
+        (rectangle(100, 100, 0.6), UNSURE),
+        (rectangle(40, 40, 0.5), UNSURE),
+    ],
+)
+def test_a_matte_is_judged(alpha: np.ndarray, verdict: str) -> None:
+    assert judge(alpha) == verdict
+
+
+class Feed:
+    """A camera, a model and a compositor that take no time."""
+
+    def __init__(self, **options: float) -> None:
+        self.clock = FakeClock(0.0)
+        self.gate = Gate(self.clock, **options)  # type: ignore[arg-type]
+
+    def frame(self, verdict: str = PERSON, takes: float = 0.0, gap: float = 0.033) -> int:
+        self.clock.advance(gap)
+        serial, captured = self.gate.arrived()
+        self.clock.advance(takes)
+        if self.gate.judged(serial, verdict):
+            self.gate.publish(Picture(camera_frame(serial), serial, captured))
+        return serial
+
+    def shown(self) -> int | None:
+        picture = self.gate.choose().picture
+        return None if picture is None else picture.serial
+
+
+def test_nothing_is_shown_before_the_first_good_matte() -> None:
+    feed = Feed()
+    assert feed.shown() is None and feed.gate.choose().why == "starting"
+    feed.frame(NOBODY)
+    assert feed.shown() is None and feed.gate.choose().why == "nobody is seen yet"
+
+
+def test_one_good_matte_opens_it() -> None:
+    feed = Feed()
+    serial = feed.frame()
+    assert feed.shown() == serial
+    assert feed.shown() == serial, "and it is repeated"
+
+
+def test_who_leaves_is_still_replaced_by_the_background() -> None:
+    feed = Feed()
+    feed.frame()
+    serial = feed.frame(NOBODY)
+    assert feed.shown() == serial
+
+
+def test_an_unsure_matte_closes_it_until_three_are_good() -> None:
+    feed = Feed()
+    feed.frame()
+    feed.frame(UNSURE)
+    assert feed.shown() is None
+    seen = []
+    for _ in range(3):
+        feed.frame()
+        seen.append(feed.shown() is not None)
+    assert seen == [False, False, True]
+
+
+def test_what_was_captured_before_a_failure_is_never_shown() -> None:
+    feed = Feed()
+    feed.frame()
+    serial, captured = feed.gate.arrived()
+    feed.gate.fail("the model failed")
+    assert not feed.gate.judged(serial, PERSON)
+    assert not feed.gate.publish(Picture(camera_frame(), serial, captured))
+    assert feed.shown() is None and feed.gate.choose().why == "the model failed"
+
+
+def test_a_late_matte_is_not_shown() -> None:
+    feed = Feed(max_age=0.5, silence=10)
+    feed.frame(takes=0.6)
+    assert feed.shown() is None
+    feed.frame(takes=0.4)
+    assert feed.shown() is not None
+
+
+def test_a_picture_that_gets_old_is_taken_back_while_the_camera_goes_on() -> None:
+    feed = Feed(max_age=0.5)
+    feed.frame()
+    for _ in range(20):
+        feed.clock.advance(0.033)
+        feed.gate.arrived()
+    assert feed.shown() is None and "hangs" in feed.gate.choose().why
+
+
+def test_a_silent_camera_is_gone_within_200_ms() -> None:
+    feed = Feed()
+    for _ in range(30):
+        feed.frame()
+    feed.clock.advance(0.19)
+    assert feed.shown() is not None
+    feed.clock.advance(0.02)
+    assert feed.shown() is None and feed.gate.choose().why == "the camera sends nothing"
+
+
+def test_a_slow_camera_is_not_taken_for_a_silent_one() -> None:
+    feed = Feed()
+    for _ in range(60):
+        feed.frame(gap=0.125)  # 8 frames a second, in the dark
+    feed.clock.advance(0.25)
+    assert feed.shown() is not None
+
+
+def test_an_older_picture_never_follows_a_newer_one() -> None:
+    feed = Feed()
+    feed.frame()
+    first, second = feed.gate.arrived(), feed.gate.arrived()
+    assert feed.gate.publish(Picture(camera_frame(), *second))
+    assert not feed.gate.publish(Picture(camera_frame(), *first))
+    assert feed.shown() == second[0]
+
+
+def test_a_delay_shows_each_picture_when_it_is_due() -> None:
+    feed = Feed(delay=0.1)
+    serials = [feed.frame(gap=0.033) for _ in range(3)]
+    assert feed.shown() is None, "the first is 66 ms old"
+    feed.clock.advance(0.04)
+    assert feed.shown() == serials[0]
+    feed.clock.advance(0.033)
+    assert feed.shown() == serials[1]
+    feed.clock.advance(0.033)
+    assert feed.shown() == serials[2]
+
+
+def test_a_delay_keeps_no_more_than_it_needs() -> None:
+    feed = Feed(delay=0.2)
+    for _ in range(300):
+        feed.frame()
+        feed.gate.choose()
+    assert len(feed.gate._pictures) <= 8

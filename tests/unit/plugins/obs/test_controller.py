@@ -1,0 +1,331 @@
+"""The client and the item against a server that speaks the real protocol over real TCP."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from livematte.errors import InputError, UsageError
+from livematte.plugins.obs.client import (
+    ObsAbsentError,
+    ObsClient,
+    ObsError,
+    WrongPasswordError,
+    read_password,
+)
+from livematte.plugins.obs.controller import (
+    KEPT,
+    LUA_KIND,
+    MARK,
+    MEDIA_KIND,
+    SESSION,
+    ObsController,
+    Place,
+    media_settings,
+    parse_place,
+)
+from tests.unit.plugins.obs.fake_obs import FakeObs
+
+SETTINGS = media_settings("tcp://127.0.0.1:24455")
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeObs]:
+    made = FakeObs()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def client(fake: FakeObs) -> Iterator[ObsClient]:
+    made = ObsClient(port=fake.port, password="secret", timeout=2)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def controller(client: ObsClient) -> ObsController:
+    return ObsController(client)
+
+
+def test_a_good_password_opens_and_is_never_sent_or_logged(
+    fake: FakeObs, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        client = ObsClient(port=fake.port, password="secret")
+        assert client.call("GetVersion")["obsVersion"] == "29.0.2"
+        client.close()
+    assert not [text for text in fake.heard if "secret" in text]
+    assert "secret" not in caplog.text and fake._answer() not in caplog.text
+
+
+def test_no_password_is_needed_where_obs_asks_for_none(fake: FakeObs) -> None:
+    fake.password = ""
+    client = ObsClient(port=fake.port)
+    assert client.connected
+    client.close()
+    assert not client.connected
+
+
+def test_a_wrong_password_is_said_with_the_code_of_obs(fake: FakeObs) -> None:
+    with pytest.raises(
+        WrongPasswordError, match=r"does not take the password \(code 4009: Authentication"
+    ) as raised:
+        ObsClient(port=fake.port, password="wrong-one")
+    assert raised.value.code == 4009
+    assert "wrong-one" not in str(raised.value)
+
+
+def test_a_missing_password_is_asked_for(fake: FakeObs) -> None:
+    with pytest.raises(WrongPasswordError, match="asks for a password.*OBS_PASSWORD"):
+        ObsClient(port=fake.port)
+
+
+def test_obs_that_is_absent_is_said_with_what_to_do(fake: FakeObs) -> None:
+    fake.stop()
+    with pytest.raises(ObsAbsentError, match=rf"no OBS at 127.0.0.1:{fake.port} .*Enable WebSocket server"):
+        ObsClient(port=fake.port)
+
+
+def test_a_server_that_never_greets_is_not_waited_for(fake: FakeObs) -> None:
+    fake.mute = True
+    start = time.monotonic()
+    with pytest.raises(ObsError, match="does not answer: is that OBS's WebSocket port"):
+        ObsClient(port=fake.port, timeout=0.3)
+    assert time.monotonic() - start < 5
+
+
+def test_another_program_on_the_port_is_told_from_obs() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            connection.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(ObsError, match="no obs-websocket 5 server") as raised:
+            ObsClient(port=server.getsockname()[1], timeout=2)
+    assert not isinstance(raised.value, ObsAbsentError)
+
+
+def test_a_refused_request_carries_the_code_and_words_of_obs(client: ObsClient) -> None:
+    with pytest.raises(
+        ObsError, match=r"refused GetInputSettings \(code 600: No source was found by"
+    ) as raised:
+        client.call("GetInputSettings", inputName="nobody")
+    assert (raised.value.code, raised.value.comment) == (600, "No source was found by the name of `nobody`")
+
+
+def test_a_request_that_does_not_exist_is_an_error(client: ObsClient) -> None:
+    with pytest.raises(ObsError, match="code 204"):
+        client.call("MakeCoffee")
+
+
+def test_threads_share_one_connection(client: ObsClient) -> None:
+    problems: list[Exception] = []
+
+    def work() -> None:
+        try:
+            for _ in range(20):
+                assert client.call("GetVersion")["obsVersion"] == "29.0.2"
+        except Exception as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+
+
+def test_events_wait_in_a_queue(fake: FakeObs, client: ObsClient) -> None:
+    fake.event("CurrentProgramSceneChanged", sceneName="Break")
+    assert client.events.get(timeout=5) == ("CurrentProgramSceneChanged", {"sceneName": "Break"})
+
+
+@pytest.mark.parametrize("rude", [False, True], ids=["quits", "is killed"])
+def test_obs_that_goes_away_is_noticed_without_a_traceback(
+    fake: FakeObs, client: ObsClient, rude: bool
+) -> None:
+    fake.stop(rude=rude)
+    with pytest.raises(ObsAbsentError, match="went away"):
+        for _ in range(100):
+            client.call("GetVersion")
+            time.sleep(0.02)
+    assert not client.connected
+    client.close()
+    client.close()
+
+
+def test_a_new_item_fills_the_canvas_with_the_settings_that_obs_needs(
+    fake: FakeObs, controller: ObsController
+) -> None:
+    assert controller.ensure(MEDIA_KIND, SETTINGS) == "made"
+    made = fake.inputs["livematte"]
+    assert made["inputKind"] == "ffmpeg_source"
+    assert made["settings"] == {
+        "is_local_file": False, "input": "tcp://127.0.0.1:24455", "input_format": "nut",
+        "buffering_mb": 0, "reconnect_delay_sec": 1, "hw_decode": False, "clear_on_media_end": True,
+        "close_when_inactive": False, "restart_on_activate": False, "linear_alpha": True,
+        "livematte": "session",
+    }  # fmt: skip
+    (item,) = fake.items["Scene"]
+    place = fake.transforms[item["sceneItemId"]]
+    assert (place["positionX"], place["positionY"]) == (0, 0)
+    assert (place["boundsType"], place["boundsWidth"], place["boundsHeight"]) == (
+        "OBS_BOUNDS_SCALE_INNER", 1920, 1080,
+    )  # fmt: skip
+
+
+def test_scene_position_and_size_are_as_asked(fake: FakeObs, controller: ObsController) -> None:
+    controller.ensure(MEDIA_KIND, SETTINGS, scene="Break", place=parse_place("960,540", "640x360"))
+    (item,) = fake.items["Break"]
+    place = fake.transforms[item["sceneItemId"]]
+    assert (place["positionX"], place["positionY"], place["boundsWidth"], place["boundsHeight"]) == (
+        960, 540, 640, 360,
+    )  # fmt: skip
+    assert fake.items["Scene"] == []
+
+
+def test_an_item_that_is_as_it_should_be_is_left_alone(fake: FakeObs, controller: ObsController) -> None:
+    controller.ensure(MEDIA_KIND, SETTINGS)
+    (item,) = fake.items["Scene"]
+    fake.transforms[item["sceneItemId"]]["positionX"] = 33.0  # moved by hand
+    assert controller.ensure(MEDIA_KIND, SETTINGS) == "unchanged"
+    assert fake.asked("SetInputSettings") == []
+    assert fake.transforms[item["sceneItemId"]]["positionX"] == 33.0
+
+
+def test_only_what_differs_is_written(fake: FakeObs, controller: ObsController) -> None:
+    controller.ensure(MEDIA_KIND, SETTINGS)
+    assert controller.ensure(MEDIA_KIND, media_settings("tcp://127.0.0.1:5")) == "changed"
+    assert [data["inputSettings"] for data in fake.asked("SetInputSettings")] == [
+        {"input": "tcp://127.0.0.1:5"}
+    ]
+    assert fake.inputs["livematte"]["settings"]["linear_alpha"] is True
+
+
+def test_an_item_can_be_moved_and_shown_in_another_scene_too(
+    fake: FakeObs, controller: ObsController
+) -> None:
+    controller.ensure(MEDIA_KIND, SETTINGS)
+    (item,) = fake.items["Scene"]
+    assert controller.ensure(MEDIA_KIND, SETTINGS, place=Place((1, 2))) == "changed"
+    moved = fake.transforms[item["sceneItemId"]]
+    assert (moved["positionX"], moved["positionY"], moved["boundsWidth"]) == (1, 2, 1920)
+    assert controller.ensure(MEDIA_KIND, SETTINGS, scene="Break") == "changed"
+    found = controller.find()
+    assert found is not None and found.scenes == ("Scene", "Break")
+
+
+def test_what_somebody_else_made_is_never_touched(fake: FakeObs, controller: ObsController) -> None:
+    fake.add("livematte", "image_source", file="holiday.png")
+    before = dict(fake.inputs["livematte"])
+    for attempt in (lambda: controller.ensure(MEDIA_KIND, SETTINGS), controller.remove):
+        with pytest.raises(ObsError, match="source 'livematte' that livematte did not make"):
+            attempt()
+    assert fake.inputs["livematte"] == before
+
+
+def test_removing_leaves_everything_else(fake: FakeObs, controller: ObsController) -> None:
+    fake.add("logo", "image_source")
+    controller.ensure(MEDIA_KIND, SETTINGS)
+    assert controller.remove()
+    assert list(fake.inputs) == ["logo"]
+    assert [item["sourceName"] for item in fake.items["Scene"]] == ["logo"]
+    assert not controller.remove()
+
+
+def test_a_removal_is_waited_for_before_the_name_is_used_again(
+    fake: FakeObs, controller: ObsController
+) -> None:
+    fake.kinds.append(LUA_KIND)
+    fake.removal = 0.3
+    controller.ensure(MEDIA_KIND, SETTINGS)
+    assert controller.ensure(LUA_KIND, {"path": "/x"}) == "made"
+    assert fake.inputs["livematte"]["inputKind"] == LUA_KIND
+
+
+def test_a_kept_item_stays_kept(fake: FakeObs, controller: ObsController) -> None:
+    controller.ensure(MEDIA_KIND, SETTINGS)
+    assert fake.inputs["livematte"]["settings"][MARK] == SESSION
+    controller.ensure(MEDIA_KIND, SETTINGS, keep=True)
+    assert fake.inputs["livematte"]["settings"][MARK] == KEPT
+    controller.ensure(MEDIA_KIND, SETTINGS)
+    assert fake.inputs["livematte"]["settings"][MARK] == KEPT
+
+
+def test_nothing_is_left_behind_when_the_item_cannot_be_placed(
+    fake: FakeObs, controller: ObsController
+) -> None:
+    fake.fail["SetSceneItemTransform"] = (402, "The field value of `boundsWidth` is below the minimum.")
+    with pytest.raises(ObsError, match="code 402"):
+        controller.ensure(MEDIA_KIND, SETTINGS)
+    assert fake.inputs == {}
+
+
+def test_obs_that_is_still_starting_is_waited_for(fake: FakeObs, controller: ObsController) -> None:
+    fake.not_ready = 2
+    assert controller.ensure(MEDIA_KIND, SETTINGS) == "made"
+
+
+def test_an_unknown_scene_is_said_with_those_that_are(controller: ObsController) -> None:
+    with pytest.raises(ObsError, match="no scene 'Pause': it has 'Scene', 'Break'"):
+        controller.ensure(MEDIA_KIND, SETTINGS, scene="Pause")
+
+
+def test_the_lua_source_must_have_been_added(controller: ObsController) -> None:
+    with pytest.raises(ObsError, match="add livematte.lua in Tools > Scripts"):
+        controller.ensure(LUA_KIND, {"path": "/x"})
+
+
+@pytest.mark.parametrize(
+    ("position", "size", "message"),
+    [
+        ("left", None, "allowed is x,y"),
+        (None, "640", "allowed is WIDTHxHEIGHT"),
+        (None, "0x360", "WIDTHxHEIGHT"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(position: str | None, size: str | None, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_place(position, size)
+
+
+def test_the_password_comes_from_a_file_or_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OBS_PASSWORD", "of the variable")
+    assert read_password() == "of the variable"
+    file = tmp_path / "password"
+    file.write_text("of the file\n", encoding="utf-8")
+    assert read_password(file) == "of the file"
+    monkeypatch.delenv("OBS_PASSWORD")
+    assert read_password() == ""
+    file.write_text("\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="is empty"):
+        read_password(file)
+    with pytest.raises(InputError, match="cannot read the password file"):
+        read_password(tmp_path / "missing")
+
+
+def test_the_fake_checks_passwords_as_the_protocol_says() -> None:
+    """Otherwise the tests of passwords prove nothing: the figures of obs-websocket's own documentation."""
+    fake = FakeObs(password="supersecretpassword")
+    fake.stop()
+    assert fake._answer() == "1Ct943GAT+6YQUUX47Ia/ncufilbe6+oD6lY+5kaCu4="
+
+
+def test_the_library_is_told_to_keep_quiet() -> None:
+    assert not logging.getLogger("obswebsocket.core").isEnabledFor(logging.ERROR)

@@ -1,0 +1,288 @@
+"""The output as the live engine uses it: real pictures out, the item in a fake OBS over the real protocol."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from livematte.errors import InputError, LivematteError, UsageError
+from livematte.frame import Array, Frame
+from livematte.plugins.obs import sink as module
+from livematte.plugins.obs.client import ObsClient, WrongPasswordError
+from livematte.plugins.obs.controller import ObsController, media_settings
+from livematte.plugins.obs.shared import HEADER, MAGIC, SLOTS, SharedPictures
+from livematte.plugins.obs.sink import Keeper, ObsSink, obs
+from livematte.protocols import LiveFormat, LiveSink
+from tests.unit.plugins.obs.fake_obs import FakeObs
+
+FORMAT = LiveFormat(width=64, height=36, rate=Fraction(30), alpha=True)
+
+
+def until(fact: Callable[[], bool], seconds: float = 10.0) -> bool:
+    end = time.monotonic() + seconds
+    while not fact():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def frame(luma: int = 100, height: int = 36, width: int = 64) -> Frame:
+    alpha = np.arange(height * width, dtype=np.uint8).reshape(height, width)
+    grey = np.full((height // 2, width // 2), 128, np.uint8)
+    planes = (np.full((height, width), luma, np.uint8), grey, grey, alpha)
+    return Frame(planes, "yuva420p", 0, Fraction(1, 30))
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeObs]:
+    monkeypatch.setenv("OBS_PASSWORD", "secret")
+    made = FakeObs(removal=0.05)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def open_sink(fake: FakeObs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ObsSink]]:
+    """Makes sinks whose keeper looks often."""
+    keeper = Keeper.__init__
+    monkeypatch.setattr(Keeper, "__init__", lambda *a, **k: keeper(*a, **{**k, "again": 0.05}))
+    made: list[ObsSink] = []
+
+    def open(format: LiveFormat = FORMAT, **options: Any) -> ObsSink:
+        made.append(obs(format, **{"port": fake.port, "stream_port": 0, **options}))
+        return made[-1]
+
+    yield open
+    for sink in made:
+        sink.close()
+
+
+AT_ONCE = {"probesize": "32", "analyzeduration": "0"}
+
+
+def read(url: str) -> Array:
+    with av.open(url, format="nut", timeout=10, options=AT_ONCE) as reader:
+        return next(reader.decode(video=0)).to_ndarray(format="bgra")
+
+
+def test_frames_come_out_where_the_item_in_obs_reads_them(
+    fake: FakeObs, open_sink: Callable[..., ObsSink]
+) -> None:
+    sink = open_sink()
+    assert isinstance(sink, LiveSink) and sink.name == "obs" and obs.wants_alpha  # type: ignore[attr-defined]
+    sink.send(frame())
+    got = read(fake.inputs["livematte"]["settings"]["input"])
+    assert np.array_equal(got[..., 3], frame().planes[3])
+    assert len(np.unique(got[..., :3])) <= 3 and abs(int(got[0, 0, 0]) - (100 - 16) * 255 / 219) <= 3
+
+
+def test_a_repeated_frame_is_converted_once(open_sink: Callable[..., ObsSink]) -> None:
+    sink = open_sink()
+    first = frame()
+    sink.send(first)
+    assert sink._last is not None
+    picture = sink._last[1]
+    sink.send(replace(first, pts=1))
+    assert sink._last[1] is picture
+    sink.send(frame(200))
+    assert sink._last[1] is not picture and sink._last[1][0, 0, 0] > 200
+
+
+def test_closing_takes_the_item_out_and_leaves_the_rest(
+    fake: FakeObs, open_sink: Callable[..., ObsSink]
+) -> None:
+    fake.add("logo", "image_source")
+    sink = open_sink()
+    assert set(fake.inputs) == {"logo", "livematte"}
+    sink.close()
+    sink.close()
+    assert set(fake.inputs) == {"logo"}
+    assert sink.notes == []
+    changing = {name for name, _ in fake.requests if not name.startswith("Get")}
+    assert changing == {"CreateInput", "SetSceneItemTransform", "RemoveInput"}
+
+
+def test_an_item_that_was_set_up_for_good_stays(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:
+    client = ObsClient(port=fake.port, password="secret")
+    ObsController(client).ensure("ffmpeg_source", media_settings("tcp://127.0.0.1:1"), keep=True)
+    client.close()
+    sink = open_sink()
+    assert fake.inputs["livematte"]["settings"]["input"] != "tcp://127.0.0.1:1"
+    sink.close()
+    assert "livematte" in fake.inputs
+
+
+def test_what_a_killed_livematte_left_is_taken_over_and_removed(
+    fake: FakeObs, open_sink: Callable[..., ObsSink]
+) -> None:
+    settings = {**media_settings("tcp://127.0.0.1:1"), "livematte": "session"}
+    fake.add("livematte", "ffmpeg_source", **settings)
+    sink = open_sink()
+    assert fake.asked("CreateInput") == []
+    sink.send(frame())
+    assert read(fake.inputs["livematte"]["settings"]["input"]).shape == (36, 64, 4)
+    sink.close()
+    assert fake.inputs == {}
+
+
+def test_obs_may_start_later(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:
+    fake.stop()
+    sink = open_sink()
+    assert "livematte waits for it" in sink.notes[0]
+    sink.send(frame())
+    fake.start()
+    assert until(lambda: "livematte" in fake.inputs)
+    assert until(lambda: sink.notes[-1:] == ["OBS is there"])
+
+
+@pytest.mark.parametrize("rude", [False, True], ids=["quits", "is killed"])
+def test_obs_may_restart_and_forget_the_item(
+    fake: FakeObs, open_sink: Callable[..., ObsSink], rude: bool
+) -> None:
+    sink = open_sink()
+    fake.stop(rude=rude)
+    fake.inputs.clear()
+    fake.items["Scene"].clear()
+    assert until(lambda: any("went away" in note or "no OBS" in note for note in sink.notes))
+    sink.send(frame())
+    fake.start()
+    assert until(lambda: "livematte" in fake.inputs)
+
+
+def test_an_item_removed_by_hand_is_not_forced_back(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:
+    sink = open_sink()
+    fake.drop("livematte")
+    assert until(lambda: any("was removed in OBS" in note for note in sink.notes))
+    time.sleep(0.2)
+    assert fake.inputs == {} and len(fake.asked("CreateInput")) == 1
+
+
+def test_another_scene_collection_gets_the_item_too(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:
+    open_sink()
+    fake.event("CurrentSceneCollectionChanging", sceneCollectionName="old")
+    fake.drop("livematte")
+    fake.event("CurrentSceneCollectionChanged", sceneCollectionName="new")
+    assert until(lambda: "livematte" in fake.inputs)
+
+
+def test_an_item_renamed_in_obs_is_still_removed(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:
+    sink = open_sink()
+    fake.inputs["me"] = {**fake.inputs.pop("livematte"), "inputName": "me"}
+    fake.items["Scene"][0]["sourceName"] = "me"
+    fake.event("InputNameChanged", oldInputName="livematte", inputName="me")
+    assert until(lambda: {"sourceName": "me"} in fake.asked("GetSourceActive"))
+    sink.close()
+    assert fake.inputs == {}
+
+
+def test_a_wrong_password_is_an_error_and_leaves_no_port_open(
+    fake: FakeObs, open_sink: Callable[..., ObsSink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+    close = module.Overlay.close
+    monkeypatch.setattr(module.Overlay, "close", lambda self: (closed.append(self), close(self)))
+    monkeypatch.setenv("OBS_PASSWORD", "wrong")
+    with pytest.raises(WrongPasswordError, match="code 4009"):
+        open_sink()
+    assert len(closed) == 1
+
+
+def test_it_is_watched_while_obs_shows_it(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:
+    sink = open_sink()
+    assert sink.watched is False, "nobody reads"
+    sink.send(frame())
+    url = fake.inputs["livematte"]["settings"]["input"]
+    with av.open(url, format="nut", timeout=10, options=AT_ONCE):
+        assert until(lambda: sink.watched)
+        fake.showing = False
+        assert until(lambda: not sink.watched)
+        fake.showing = True
+        assert until(lambda: sink.watched)
+
+
+@pytest.mark.parametrize(("layout", "width"), [("green", 64), ("side-by-side", 128)])
+def test_other_mixers_read_the_stream_without_obs(fake: FakeObs, layout: str, width: int) -> None:
+    fake.stop()
+    sink = obs(FORMAT, route="stream", layout=layout, stream_port=0)
+    try:
+        url = sink.notes[0].split()[3]
+        sink.send(frame())
+        got = read(url)
+        assert got.shape == (36, width, 4) and (got[..., 3] == 255).all()
+        if layout == "green":
+            assert tuple(got[0, 0, :3]) == (0x40, 0xB1, 0), "alpha is 0 there"
+        else:
+            assert np.array_equal(got[:, 64:, 0], frame().planes[3])
+    finally:
+        sink.close()
+
+
+def test_the_lua_route_writes_to_the_memory_that_the_source_is_told(
+    fake: FakeObs, open_sink: Callable[..., ObsSink], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("livematte.plugins.obs.shared.folder", lambda: tmp_path)
+    fake.kinds.append("livematte_overlay")
+    sink = open_sink(route="lua")
+    path = Path(fake.inputs["livematte"]["settings"]["path"])
+    sink.send(frame())
+    memory = path.read_bytes()
+    assert struct.unpack_from("<IIIIQ", memory) == (MAGIC, 64, 36, SLOTS, 1)
+    slots = np.frombuffer(memory, np.uint8, offset=HEADER).reshape(SLOTS, 36, 64, 4)
+    assert np.array_equal(slots[1][..., 3], frame().planes[3])
+    sink.close()
+    assert not path.exists() and fake.inputs == {}
+
+
+def test_memory_left_by_a_killed_writer_is_given_up_not_shrunk(tmp_path: Path) -> None:
+    """A reader may still have it mapped: shrinking it would kill OBS."""
+    left = SharedPictures(width=64, height=36, where=tmp_path)
+    size = left.path.stat().st_size
+    with left.path.open("rb") as mapped:
+        now = SharedPictures(width=16, height=8, where=tmp_path)
+        assert struct.unpack("<I", mapped.read(4)) == (0,)
+        assert len(mapped.read()) == size - 4
+    assert struct.unpack("<II", now.path.read_bytes()[:8]) == (MAGIC, 16)
+    now.close()
+    left.close()
+
+
+def test_memory_is_for_this_user_and_knows_its_reader(tmp_path: Path) -> None:
+    shared = SharedPictures(width=16, height=8, where=tmp_path)
+    assert shared.path.stat().st_mode & 0o077 == 0 or shared.path.drive
+    assert shared.clients == 0
+    with shared.path.open("r+b") as reader:
+        reader.seek(24)
+        reader.write(struct.pack("<Q", 1))
+    assert shared.clients == 1
+    shared.close()
+    shared.close()
+    assert shared.clients == 0
+    shared.publish(np.zeros((8, 16, 4), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"route": "ndi"}, UsageError, "unknown route 'ndi': allowed are media, lua, stream"),
+        ({"layout": "red"}, UsageError, "unknown layout 'red'"),
+        ({"port": "http"}, UsageError, "port 'http': allowed is a number"),
+        ({"stream_port": 70000}, UsageError, "port 70000: allowed is a number"),
+        ({"size": "big"}, UsageError, "allowed is WIDTHxHEIGHT"),
+        ({"password_file": "/nowhere/at/all"}, InputError, "cannot read the password file"),
+    ],
+)
+def test_options_that_cannot_be_meant(
+    options: dict[str, Any], error: type[LivematteError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        obs(FORMAT, **options)

@@ -1,7 +1,7 @@
 """livematte: people cut out of video in real time, without a green screen.
 
-    import livematte
-    livematte.render("in.mp4", "out.mp4", background="beach.jpg")
+import livematte
+livematte.render("in.mp4", "out.mp4", background="beach.jpg")
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from livematte.api import RenderReport, image, load_model, mattes, render
     from livematte.errors import LivematteError
     from livematte.frame import ColorInfo, Frame, Matte
+    from livematte.livesession import live
     from livematte.progress import Progress
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "RenderReport",
     "__version__",
     "image",
+    "live",
     "load_model",
     "mattes",
     "render",
@@ -41,6 +43,7 @@ _HOMES = {
     "Matte": "frame",
     "LivematteError": "errors",
     "Progress": "progress",
+    "live": "livesession",
 }
 
 

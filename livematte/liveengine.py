@@ -23,6 +23,9 @@ from livematte.slots import Worker
 CHECKS = 0.25
 """Seconds between two looks at whether anybody watches, and whether the level still fits."""
 
+SINK_PATIENCE = 12.0
+"""Seconds that a sink may take to close."""
+
 
 class LiveEngine(LiveStages):
     """A camera to sinks, live. The ``*_step`` methods are what its threads repeat; tests call them alone.
@@ -161,8 +164,8 @@ class LiveEngine(LiveStages):
             _joined(thread, patience)
         if self._capturing is not None:
             _joined(self._capturing, patience)
-        for sink in self._all_sinks:
-            _within(patience, sink.close)
+        for sink in self._all_sinks:  # some tidy up in another program first
+            _within(SINK_PATIENCE, sink.close)
         if not self._compositing.thread.is_alive():
             _within(patience, self.close_backgrounds)
 

@@ -42,7 +42,7 @@ LAYERS = {
     "liveengine": 4.4,
     "evaluation": 4.5,
     "jobs": 4.7,
-    "running": 4.8,
+    "running": 4.8, "liveparts": 4.8,
     "api": 5, "control": 5, "livesession": 5, "profile": 5,
     "bench": 6, "demo": 6, "doctor": 6,
     "cli": 7,

@@ -1,0 +1,205 @@
+"""livematte.live: what is refused before anything runs, and what may change while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import livematte
+from livematte import livesession
+from livematte.backgrounds import Blur
+from livematte.errors import DeviceError, InputError, ModelError, OutputError, UsageError
+from livematte.governor import Level
+from livematte.jobs import Machine, Refining
+from livematte.liveparts import PartsMaker, refining_of
+from livematte.livesession import format_of
+from livematte.protocols import LiveFormat, LiveSink
+from tests.clips import make_clip
+from tests.livepeers import CollectingSink, FindsThePerson
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("live") / "clip.mp4", frames=30, size=(96, 160))
+
+
+class Opened:
+    """A sink factory that remembers what it opened."""
+
+    __name__ = "collecting"
+
+    def __init__(self) -> None:
+        self.sinks: list[CollectingSink] = []
+        self.formats: list[LiveFormat] = []
+
+    def __call__(self, format: LiveFormat, *, color: str = "red") -> LiveSink:
+        self.formats.append(format)
+        self.sinks.append(CollectingSink())
+        return self.sinks[-1]
+
+
+@pytest.fixture
+def outlet() -> Opened:
+    return Opened()
+
+
+@pytest.fixture
+def session(clip: Path, outlet: Opened) -> Iterator[livesession.Session]:
+    with livematte.live(
+        input=clip, to=outlet, background="black", model=FindsThePerson(), width=160, height=96, rate=25
+    ) as opened:
+        yield opened
+
+
+def test_live_is_a_public_name() -> None:
+    assert livematte.live is livesession.live and "live" in livematte.__all__
+
+
+def test_frames_of_the_format_arrive(session: livesession.Session, outlet: Opened) -> None:
+    sink = outlet.sinks[0]
+    assert outlet.formats == [LiveFormat(160, 96, Fraction(25))] == [session.format]
+    assert sink.wait_for(lambda frame: frame.size == (96, 160) and frame.format == "yuv420p")
+    assert session.running and session.stats().sent > 0 and session.wait(0) is False
+
+
+def test_what_is_behind_can_be_changed(session: livesession.Session, outlet: Opened) -> None:
+    session.background = "white"
+    assert session.background == "white" and session.blur is None
+    assert outlet.sinks[0].wait_for(lambda frame: bool(frame.planes[0][0, 0] > 200))
+    session.blur = 12
+    assert session.background == "blur:12" and session.blur == 12
+
+
+@pytest.mark.parametrize("wrong", ["no-such-colour", "missing.jpg", "blur:9999", "transparent"])
+def test_a_background_that_cannot_be_changes_nothing(session: livesession.Session, wrong: str) -> None:
+    with pytest.raises(UsageError):
+        session.background = wrong
+    assert session.background == "black"
+
+
+def test_the_model_can_be_changed(session: livesession.Session, outlet: Opened) -> None:
+    other = FindsThePerson((64, 96))
+    session.model = other
+    assert outlet.sinks[0].wait_for(lambda _: other.calls > 3) and session.model is other
+    with pytest.raises(UsageError, match="nope"):
+        session.model = "nope"
+    assert session.model is other
+
+
+def test_a_model_that_does_not_run_is_not_taken(session: livesession.Session) -> None:
+    before, broken = session.model, FindsThePerson()
+
+    def wrong() -> Any:
+        raise ModelError("broken")
+
+    broken.wrong = wrong
+    with pytest.raises(ModelError):
+        session.model = broken
+    assert session.model is before
+
+
+def test_pausing(session: livesession.Session, outlet: Opened) -> None:
+    session.paused = True
+    assert session.paused and outlet.sinks[0].wait_for(lambda _: session.stats().showing == "paused")
+    session.paused = False
+    assert not session.paused
+
+
+def test_the_end_closes_everything(session: livesession.Session, outlet: Opened) -> None:
+    session.close()
+    session.close()
+    assert not session.running and outlet.sinks[0].closed >= 1 and session.wait(0) is True
+
+
+def test_a_session_without_outputs_says_why_it_ended(session: livesession.Session, outlet: Opened) -> None:
+    outlet.sinks[0].fails = OutputError("the device was removed")
+    with pytest.raises(OutputError, match="removed"):
+        session.wait(20)
+
+
+def test_transparent_where_every_output_wants_it(clip: Path) -> None:
+    class Clear(Opened):
+        wants_alpha = True
+
+    outlet = Clear()
+    options = {"input": clip, "model": FindsThePerson(), "width": 160, "height": 96}
+    with livematte.live(to=outlet, **options) as session:
+        assert session.format.alpha and outlet.sinks[0].wait_for(lambda frame: frame.format == "yuva420p")
+        session.background = "white"
+        assert outlet.sinks[0].wait_for(lambda frame: frame.planes[3].min() == 255)
+    with livematte.live(to=[outlet, Opened()], **options) as session:
+        assert not session.format.alpha and session.background == "green"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "says"),
+    [
+        ({"camera": "auto"}, UsageError, "two sources"),
+        ({"to": "nowhere"}, UsageError, "nowhere"),
+        ({"to": []}, UsageError, "--to"),
+        ({"model": "nope"}, UsageError, "nope"),
+        ({"background": "nope"}, UsageError, "nope"),
+        ({"placeholder": "nope.png"}, UsageError, "nope"),
+        ({"width": 161}, UsageError, "even"),
+        ({"rate": 0}, UsageError, "1 to 240"),
+        ({"delay": 5.0}, UsageError, "0 to 2"),
+        ({"temporal": "odd"}, UsageError, "strong"),
+        ({"refine": "odd"}, UsageError, "guided"),
+        ({"input": "missing.mp4"}, InputError, "missing.mp4"),
+        ({"sink_options": {"collecting": {"colour": "x"}}}, UsageError, "colour"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(
+    clip: Path, outlet: Opened, wrong: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    options = {"input": clip, "to": outlet, "model": FindsThePerson(), "width": 160, "height": 96}
+    with pytest.raises(error, match=says) as refused:
+        livematte.live(**{**options, **wrong})
+    assert "\n" not in str(refused.value)
+    assert all(sink.closed for sink in outlet.sinks)
+
+
+def test_ntsc_is_kept_exactly() -> None:
+    assert format_of(1280, 720, 29.97002997).rate == Fraction(30000, 1001)
+    assert format_of(1280, 720, 30).rate == 30
+
+
+def test_a_refiner_gets_a_budget() -> None:
+    class Refines:
+        stride = 32
+
+        def refine(self, rgb: Any, trimap: Any) -> Any:
+            raise AssertionError
+
+    format = format_of(1280, 720, 25)
+    assert refining_of(format, Refines(), None, None, None).budget == pytest.approx(16)
+    assert refining_of(format, Refines(), None, None, 9.0).budget == 9
+    assert refining_of(format, "guided", None, None, None).budget is None
+
+
+def test_after_a_failure_the_processor_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int | None]] = []
+
+    def network_of(model: Any, machine: Machine, weights: Any, size: int | None, **_: Any) -> FindsThePerson:
+        asked.append((machine.device, size))
+        return FindsThePerson((64, size or 96))
+
+    monkeypatch.setattr("livematte.liveparts.network_of", network_of)
+    maker = PartsMaker("some", Machine("auto"), None, None, Refining("none"), foreground=False)
+    levels, parts = maker.best(format_of(160, 96, 30))
+    assert maker(levels[0], None) is parts, "kept: the way up is short"
+    maker(Level(64, "none", 0.5), None)
+    again = maker(levels[0], DeviceError("lost"))
+    assert again is not parts and asked == [("auto", None), ("auto", 64), ("cpu", 96)]
+    named = PartsMaker("some", Machine("cuda"), None, None, Refining("none"), foreground=False)
+    named(levels[0], DeviceError("lost"))
+    assert asked[-1][0] == "cuda", "who names a device gets that one or the placeholder"
+
+
+def test_blur_without_a_number_has_one(session: livesession.Session) -> None:
+    session.background = "blur"
+    assert session.blur == Blur().strength

@@ -10,7 +10,9 @@ from livematte.cli.bench import bench
 from livematte.cli.demo import demo
 from livematte.cli.eval import eval
 from livematte.cli.image import image
+from livematte.cli.live import live
 from livematte.cli.models import models
+from livematte.cli.plugins import WithPlugins
 from livematte.cli.probe import probe
 from livematte.cli.render import render
 from livematte.cli.train import train
@@ -19,6 +21,7 @@ from livematte.cli.version import show_version, version
 
 app = typer.Typer(
     name="livematte",
+    cls=WithPlugins,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -47,6 +50,7 @@ def livematte(
 
 for command, panel in (
     (render, "Do it"),
+    (live, "Do it"),
     (image, "Do it"),
     (trimap, "Do it"),
     (demo, "Do it"),

@@ -60,7 +60,7 @@ class WrongPasswordError(ObsError):
     """OBS is there and does not let us in."""
 
 
-class _Socket(websocket.WebSocket):  # type: ignore[misc]
+class _Socket(websocket.WebSocket):
     """Remembers why the other side closed it, and is closed whatever breaks it."""
 
     closed_with: tuple[int, str] | None = None
@@ -202,8 +202,9 @@ class ObsClient:
             thread.running = False
         with contextlib.suppress(websocket.WebSocketException, OSError, AttributeError):
             connection.send_close()
-        with contextlib.suppress(OSError, AttributeError):
-            connection.sock.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        with contextlib.suppress(OSError):
+            if (sock := connection.sock) is not None:  # the thread has not seen the end yet: wake it
+                sock.shutdown(socket.SHUT_RDWR)
         if thread is not None:
             thread.join(2.0)
         connection.shutdown()

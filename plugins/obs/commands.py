@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="obs",
     no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
     help="Put people into OBS Studio: set up, status, remove.",
     epilog="The password comes from OBS_PASSWORD or --obs-password-file, never from the command line.",

@@ -26,6 +26,11 @@ def configure(*, as_json: bool, quiet: bool) -> None:
     _state.update(json=as_json, quiet=quiet)
 
 
+def is_json() -> bool:
+    """Whether programs read what is said."""
+    return _state["json"]
+
+
 def one_line(text: str) -> str:
     """``text`` without line breaks, whatever a library or a file name put into it."""
     return " ".join(text.split())

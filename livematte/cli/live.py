@@ -1,0 +1,296 @@
+"""``livematte live``."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from livematte import registry
+from livematte.cli import options, terminal
+from livematte.cli.interrupt import stop_event
+from livematte.defaults import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from livematte.livesession import Session
+    from livematte.livestats import LiveStats
+
+_INPUT, _OUTPUT, _BEHAVIOUR = "The camera", "The output", "How it behaves"
+_LOOK = 0.25
+"""Seconds between two looks at what there is to tell."""
+
+
+def _complete_sinks(incomplete: str) -> list[str]:
+    return [name for name in registry.names("sinks") if name.startswith(incomplete)]
+
+
+def live(
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHICH",
+            help="Its id or name; [b]livematte devices[/b] lists them. The first one otherwise.",
+            rich_help_panel=_INPUT,
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help="A video or address played in real time, in place of a camera.",
+            rich_help_panel=_INPUT,
+        ),
+    ] = None,
+    pixel_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Ask the camera for [b]mjpeg[/b], [b]yuyv422[/b] ...", rich_help_panel=_INPUT
+        ),
+    ] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", metavar="", help="Left becomes right.", rich_help_panel=_INPUT)
+    ] = False,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Where pictures go; may be given more than once. [b]virtualcam[/b] otherwise.",
+            autocompletion=_complete_sinks,
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    sink_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME.OPTION=VALUE",
+            help="An output's own option, e.g. [b]virtualcam.device=/dev/video10[/b].",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    resolution: Annotated[
+        str,
+        typer.Option(
+            metavar="WIDTHxHEIGHT", help="Of the output; asked of the camera, too.", rich_help_panel=_OUTPUT
+        ),
+    ] = "1280x720",
+    rate: Annotated[
+        float, typer.Option(metavar="FPS", help="Frames a second.", rich_help_panel=_OUTPUT)
+    ] = 30.0,
+    background: Annotated[
+        str | None,
+        typer.Option(
+            "--background",
+            "-b",
+            metavar="WHAT",
+            help="A colour, a picture, a video (looped), [b]blur[/b], [b]blur:40[/b], or "
+            "[b]transparent[/b] where the output can.",
+            autocompletion=options._complete_background,
+            rich_help_panel=options._BACKDROP,
+        ),
+    ] = None,
+    fit: options.Fit = "cover",
+    placeholder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT",
+            help="What viewers see while there is no good matte: a background too. Otherwise the background.",
+            rich_help_panel=options._BACKDROP,
+        ),
+    ] = None,
+    on_demand: Annotated[
+        bool,
+        typer.Option(
+            "--on-demand",
+            metavar="",
+            help="Let go of the camera while nobody watches.",
+            rich_help_panel=_BEHAVIOUR,
+        ),
+    ] = False,
+    delay: Annotated[
+        float,
+        typer.Option(
+            metavar="MS",
+            help="Show each picture that long after its capture: steadier, or in step with delayed sound.",
+            rich_help_panel=_BEHAVIOUR,
+        ),
+    ] = 0.0,
+    lag_ok: Annotated[
+        bool,
+        typer.Option(
+            "--lag-ok",
+            metavar="",
+            help="Composite with the newest matte instead of the frame's own: quicker, but edges lag behind.",
+            rich_help_panel=_BEHAVIOUR,
+        ),
+    ] = False,
+    govern: Annotated[
+        bool,
+        typer.Option(
+            "--govern/--no-govern",
+            metavar="",
+            help="May resolution be less where the machine cannot hold the rate?",
+            rich_help_panel=_BEHAVIOUR,
+        ),
+    ] = True,
+    seconds: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="End after that long.", rich_help_panel=_BEHAVIOUR),
+    ] = None,
+    model: options.ModelName = DEFAULT_MODEL,
+    weights: options.Weights = None,
+    size: options.Size = None,
+    temporal: options.Temporal = "on",
+    keep_islands: options.KeepIslands = False,
+    refine: options.Refine = "guided",
+    refine_weights: options.RefineWeights = None,
+    refine_size: options.RefineSize = None,
+    refine_budget: options.RefineBudget = None,
+    foreground: options.Foreground = True,
+    device: options.Device = "auto",
+    runtime: options.Runtime = "auto",
+    precision: options.Precision = "auto",
+    threads: options.Threads = None,
+    stats: Annotated[
+        bool,
+        typer.Option(
+            "--stats",
+            metavar="",
+            help="Say every second how it goes: rate, latency, drops, repeats.",
+            rich_help_panel=options._REPORT,
+        ),
+    ] = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Put another background behind the people a camera sees, live.
+
+    Viewers never see the room: until the first good matte, and whenever anything is wrong, they get the
+    placeholder. Ctrl-C ends it.
+
+    [bold]Examples[/bold]
+
+    [cyan]livematte live -b beach.jpg[/cyan]  a webcam for calls
+    [cyan]livematte live -b blur --camera "HD Webcam" --on-demand[/cyan]  off while nobody watches
+    [cyan]livematte live --to preview -b beach.jpg --stats[/cyan]  look at it first
+    [cyan]livematte live --input me.mp4 -b beach.jpg[/cyan]  a video in place of a camera
+    """
+    terminal.configure(as_json=as_json, quiet=quiet)
+    width, height = parse_resolution(resolution)
+    own = parse_sink_options(sink_option or [])
+    wanted = [name for each in to or ["virtualcam"] for name in each.split(",") if name]
+    from livematte.livesession import live as begin
+
+    with stop_event() as stop:
+        session = begin(
+            camera=camera,
+            input=source,
+            to=wanted,
+            sink_options=own,
+            background=background,
+            fit=fit,
+            placeholder=placeholder,
+            width=width,
+            height=height,
+            rate=rate,
+            pixel_format=pixel_format,
+            mirror=mirror,
+            delay=delay / 1000,
+            lag_ok=lag_ok,
+            on_demand=on_demand,
+            govern=govern,
+            model=model,
+            weights=weights,
+            size=size,
+            device=device,
+            runtime=runtime,
+            precision=precision,
+            threads=threads,
+            temporal=temporal,
+            keep_islands=keep_islands,
+            refine=refine,
+            refine_weights=refine_weights,
+            refine_size=refine_size,
+            refine_budget=refine_budget,
+            foreground=foreground,
+        )
+        with session:
+            watch(session, stop, stats=stats, seconds=seconds)
+        last = session.stats()
+    terminal.event_if_json("done", **vars(last))
+    terminal.say(summary(last))
+
+
+def parse_resolution(text: str) -> tuple[int, int]:
+    """``1280x720`` as (width, height)."""
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal()):
+        raise typer.BadParameter(f"--resolution {text!r}: give width and height, like 1280x720")
+    return int(width), int(height)
+
+
+def parse_sink_options(given: list[str]) -> dict[str, dict[str, Any]]:
+    """``NAME.OPTION=VALUE`` each, as options by name; dashes in an option are underscores."""
+    parsed: dict[str, dict[str, Any]] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        name, dot, option = key.partition(".")
+        if not (equals and dot and name and option):
+            raise typer.BadParameter(f"--sink-option {text!r}: give NAME.OPTION=VALUE")
+        parsed.setdefault(name, {})[option.replace("-", "_")] = value
+    return parsed
+
+
+def watch(session: Session, stop: threading.Event, *, stats: bool, seconds: float | None) -> None:
+    """Tell what there is to tell until the session ends or ``stop`` is set. Raises why it ended."""
+    told: set[str] = set()
+    showing = ""
+    began = time.monotonic()
+    due = began + 1
+    rewritten = stats and sys.stderr.isatty() and not terminal.is_json()
+    format = session.format
+    terminal.event_if_json("start", width=format.width, height=format.height, rate=format.rate)
+    while not stop.is_set() and not session.wait(_LOOK):
+        now = time.monotonic()
+        state = session.stats()
+        for note in state.notes:
+            if note not in told:
+                told.add(note)
+                terminal.note(note)
+                terminal.event_if_json("note", message=note)
+        if state.showing != showing:
+            showing = state.showing
+            terminal.event_if_json("showing", showing=showing)
+            if showing != "picture" and not rewritten:
+                terminal.note(f"viewers see the placeholder: {showing}")
+        if stats and now >= due:
+            due = now + 1
+            terminal.event_if_json("stats", **vars(state))
+            if not terminal.is_json():
+                end = "\r" if rewritten else "\n"
+                print(f"{line_of(state):<110}" if rewritten else line_of(state), end=end, file=sys.stderr)
+        if seconds is not None and now - began >= seconds:
+            return
+
+
+def line_of(state: LiveStats) -> str:
+    """How it goes, in one line."""
+    size = f", network {state.size[1]}x{state.size[0]}" if state.size else ""
+    busy = " ".join(f"{name} {p95:.0f}" for name, (_, p95) in state.stages.items())
+    return (
+        f"{state.fps:.1f} fps, latency p50 {state.latency_p50:.0f} p95 {state.latency_p95:.0f} ms, "
+        f"dropped {state.dropped}, repeated {state.repeats}, placeholder {state.placeholders}{size}; "
+        f"{busy} ms"
+    )
+
+
+def summary(state: LiveStats) -> str:
+    """What a session did."""
+    first = "no picture" if state.first_good is None else f"first picture after {state.first_good:.1f} s"
+    return (
+        f"{state.sent} frames in {state.seconds:.1f} s: {first}, {state.repeats} repeats, "
+        f"{state.placeholders} placeholders, {state.dropped} of {state.captured} camera frames dropped"
+    )

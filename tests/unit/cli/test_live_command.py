@@ -1,0 +1,104 @@
+"""``livematte live``: what it says, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from livematte import cli, registry
+from livematte.cli.live import line_of, parse_resolution, parse_sink_options, summary
+from livematte.protocols import LiveFormat, LiveSink
+from tests.clips import make_clip
+from tests.livepeers import CollectingSink, FindsThePerson
+
+
+@pytest.fixture
+def sinks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[LiveFormat, dict[str, Any], CollectingSink]]:
+    """Outputs opened by the name ``collecting``; the model is one that needs no weights."""
+    opened: list[tuple[LiveFormat, dict[str, Any], CollectingSink]] = []
+
+    def collecting(format: LiveFormat, **own: Any) -> LiveSink:
+        opened.append((format, own, CollectingSink()))
+        return opened[-1][2]
+
+    def load(group: str, name: str) -> Any:
+        if (group, name) == ("sinks", "collecting"):
+            return collecting
+        return (lambda **_: FindsThePerson()) if group == "models" else before(group, name)
+
+    before = registry.load
+    monkeypatch.setattr(registry, "load", load)
+    return opened
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("live") / "clip.mp4", frames=30, size=(96, 160))
+
+
+SMALL = ["--to", "collecting", "--resolution", "160x96", "--rate", "25", "--background", "black"]
+
+
+def test_json_is_one_object_a_line(sinks: list[Any], clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = ["--sink-option", "collecting.some-thing=5"]
+    code = cli.run(["live", "--input", str(clip), *SMALL, *own, "--seconds", "1.5", "--stats", "--json"])
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert code == 0 and [events[0]["event"], events[-1]["event"]] == ["start", "done"]
+    assert {"showing", "stats"} <= {event["event"] for event in events}
+    done = events[-1]
+    assert done["sent"] > 0 and done["captured"] > 0 and set(done["stages"]) >= {"model", "composite"}
+    ((format, options, sink),) = sinks
+    assert (format.width, format.height, format.rate) == (160, 96, 25)
+    assert options == {"some_thing": "5"} and sink.closed
+
+
+def test_people_get_lines(sinks: list[Any], clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["live", "--input", str(clip), *SMALL, "--seconds", "1.5", "--stats"]) == 0
+    said = capsys.readouterr()
+    assert "fps, latency p50" in said.err and "placeholders" in said.out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (["--resolution", "big"], "1280x720"),
+        (["--resolution", "161x96"], "even"),
+        (["--sink-option", "x"], "NAME.OPTION=VALUE"),
+        (["--to", "nowhere"], "nowhere"),
+        (["--camera", "auto"], "two sources"),
+        (["--background", "nope"], "nope"),
+        (["--delay", "9000"], "delay"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    sinks: list[Any], clip: Path, wrong: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["live", "--input", str(clip), *SMALL, *wrong]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1 and says in error[0]
+
+
+def test_options_of_outputs_are_parsed() -> None:
+    assert parse_sink_options(["a.b-c=d=e", "a.f=", "g.h=i"]) == {
+        "a": {"b_c": "d=e", "f": ""},
+        "g": {"h": "i"},
+    }
+    assert parse_resolution("1920X1080") == (1920, 1080)
+    for wrong in ("1280", "x720", "1280x", "-1x5"):
+        with pytest.raises(typer.BadParameter):
+            parse_resolution(wrong)
+
+
+def test_a_line_fits_a_terminal() -> None:
+    from livematte.clock import SystemClock
+    from livematte.livestats import LiveMeter
+
+    state = LiveMeter(SystemClock()).stats(
+        late=0, skipped=0, level=0, steps=0, size=(160, 288), watched=None, sink_notes=[]
+    )
+    assert "network 288x160" in line_of(state) and len(line_of(state)) < 170
+    assert "no picture" in summary(state)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 
 from livematte.findings import Finding
 from livematte.plugins.virtualcam.loopback import INSTALL, LOAD, RELOAD, Loopback, look, secure_boot
@@ -21,20 +20,14 @@ _SIGN = (
 
 def checks() -> list[Finding]:
     """Findings on pyvirtualcam and what it needs of this system."""
-    found = [_package()]
-    if sys.platform.startswith("linux"):
-        found += of_linux(look(), secure_boot())
-    elif find_spec("pyvirtualcam") is not None:
-        found.append(_opens())
-    return found
-
-
-def _package() -> Finding:
     try:
-        return Finding("pyvirtualcam", True, version("pyvirtualcam"), group=GROUP)
-    except PackageNotFoundError:
+        package = Finding("pyvirtualcam", True, version("pyvirtualcam"), group=GROUP)
+    except PackageNotFoundError:  # nobody wants a virtual camera here, then
         mend = "pip install 'livematte[virtualcam]'"
-        return Finding("pyvirtualcam", False, "is not installed", mend, GROUP)
+        return [Finding("pyvirtualcam", None, "is not installed: --to virtualcam needs it", mend, GROUP)]
+    if sys.platform.startswith("linux"):
+        return [package, *of_linux(look(), secure_boot())]
+    return [package, _opens()]
 
 
 def of_linux(there: Loopback, secure: bool | None) -> list[Finding]:

@@ -25,7 +25,7 @@ TABLE: tuple[tuple[str, str], ...] = (
      "this livematte already sends to {device}: name each virtual camera once"),
     (r"Virtual camera device (?P<device>\S+) could not be configured: (?P<why>[^\n]+)",
      ("{device} does not take this size ({why}): a program is still looking at it in another one; close that,"
-     " or send what it expects with --output-size")),
+     " or send what it expects with --resolution")),
     # Windows and macOS, OBS
     (r"OBS Virtual Camera device not found",
      f"no virtual camera is installed: install OBS Studio ({_OBS}), then {_START_ONCE}"),

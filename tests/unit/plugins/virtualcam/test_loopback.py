@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from livematte.plugins.virtualcam import loopback
+from livematte.plugins.virtualcam import checks, loopback
 from livematte.plugins.virtualcam.checks import of_linux
 from livematte.plugins.virtualcam.loopback import Device, Loopback, Openers, look, secure_boot
 
@@ -147,3 +147,13 @@ def test_every_fault_has_its_command(there: Loopback, secure: bool | None, comma
     assert any(each.good is False for each in found)
     assert any(command in each.mend for each in found)
     assert all(each.mend for each in found if each.good is False)
+
+
+def test_without_the_package_nothing_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise checks.PackageNotFoundError(name)
+
+    monkeypatch.setattr(checks, "version", missing)
+    (found,) = checks.checks()
+    assert found.good is None
+    assert "livematte[virtualcam]" in found.mend

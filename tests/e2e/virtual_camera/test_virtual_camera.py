@@ -1,0 +1,62 @@
+"""The real thing: a webcam of the Linux kernel's, ``livematte live``, v4l2loopback, and who looks at it.
+
+Minutes long; ``pytest -m qemu`` runs it. LIVEMATTE_E2E names a folder to keep for the next run (kernel,
+packages, module; 1 GB), LIVEMATTE_E2E_CHROMIUM=1 adds the browser.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from livematte import registry
+
+HERE = Path(__file__).parent
+TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "gcc-12": "gcc-12",
+         "make": "make", "apt-get": "a Debian"}  # fmt: skip
+CANNOT = 77
+
+
+def trouble() -> str | None:
+    """Why it cannot be run here; None where it can."""
+    if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
+        return "it is written for Linux on x86_64"
+    missing = [package for tool, package in TOOLS.items() if shutil.which(tool) is None]
+    if missing:
+        return f"needs {', '.join(missing)}: apt-get install them"
+    if find_spec("pyvirtualcam") is None:
+        return "needs pyvirtualcam: pip install 'livematte[virtualcam]'"
+    if "virtualcam" not in registry.names("sinks"):
+        return "the plug-in is not installed: pip install livematte again"
+    return None
+
+
+@pytest.mark.qemu
+@pytest.mark.slow
+def test_a_webcam_becomes_a_virtual_camera_of_the_kernel(tmp_path: Path) -> None:
+    why = trouble()
+    if why is not None:
+        pytest.skip(why)
+    work = Path(os.environ.get("LIVEMATTE_E2E") or tmp_path)
+    settings = {"PYTHON": sys.executable, "CHROMIUM": os.environ.get("LIVEMATTE_E2E_CHROMIUM", "0")}
+    done = subprocess.run(
+        [str(HERE / "run.sh"), str(work)],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=3000,
+    )
+    if done.returncode == CANNOT:
+        pytest.skip(done.stdout.strip().splitlines()[-1])
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    results = json.loads((work / "out" / "results.json").read_text(encoding="utf-8"))
+    assert set(results) >= {"caps_and_pixels", "restart", "killed", "unplugged", "watched"}
+    assert all(each["good"] for each in results.values()), results

@@ -1,0 +1,37 @@
+"""Runs a session for a moment, so that every loop is in NUMBA_CACHE_DIR before the guest needs it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import livematte
+from livematte.frame import Frame
+from livematte.protocols import LiveFormat
+
+CLIP = Path(livematte.__file__).parent / "assets" / "astronaut.mp4"
+
+
+class Nowhere:
+    """A sink that drops what it gets."""
+
+    name, watched = "nowhere", True
+
+    def __init__(self, format: LiveFormat) -> None:
+        self.notes: list[str] = []
+
+    def send(self, frame: Frame) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+ends = time.monotonic() + 120
+options = {"model": "everything", "background": "#ff8000", "width": 640, "height": 480, "rate": 15}
+with livematte.live(input=CLIP, to=Nowhere, **options) as session:
+    while session.stats().showing != "picture" and time.monotonic() < ends:
+        session.wait(0.5)
+    session.wait(2)
+    sys.exit(0 if session.stats().showing == "picture" else 1)

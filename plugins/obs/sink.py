@@ -154,7 +154,9 @@ class Keeper(threading.Thread):
         self._controller, self.showing = None, None
 
     def _look(self, controller: ObsController) -> None:
-        ensure = removed = False
+        if not controller.client.connected:
+            raise ObsAbsentError("OBS went away")
+        gone, ensure, removed = self._let_go, False, False
         events = controller.client.events
         while not events.empty():
             name, data = events.get()
@@ -172,7 +174,8 @@ class Keeper(threading.Thread):
             self._let_go = controller.find() is None
         if self._let_go:
             self.showing = False
-            self._tell("livematte's item was removed in OBS: restart livematte to have it back")
+            if gone:  # told at the second look: OBS removes everything before it ends, too
+                self._tell("livematte's item was removed in OBS: restart livematte to have it back")
         elif not self._changing:
             if ensure:
                 self._ensure(controller)

@@ -77,7 +77,7 @@ class Gate:
         self,
         clock: Clock,
         *,
-        max_age: float = 0.5,
+        max_age: float = 1.0,
         silence: float = 0.2,
         settle: int = 3,
         delay: float = 0.0,

@@ -36,7 +36,7 @@ def ladder(size: int, refine: str, *, network: bool, smallest: int = 128) -> lis
         network: whether ``refine`` is a network; it is given up before resolution is.
     """
     sizes = [size]
-    for share in (0.8, 0.65, 0.55):
+    for share in (0.8, 0.65):  # below that mattes of a live model fall apart
         smaller = round(size * share / 32) * 32
         if smallest <= smaller < sizes[-1]:
             sizes.append(smaller)

@@ -46,7 +46,7 @@ class LiveOptions:
     on_demand: bool = False
     temporal: str = "on"
     keep_islands: bool = False
-    max_age: float = 0.5
+    max_age: float = 1.0
     silence: float = 0.2
     settle: int = 3
     hang: float = 5.0

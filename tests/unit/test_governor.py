@@ -102,8 +102,7 @@ def test_a_ladder_gives_up_the_refiner_first_then_resolution_then_guidance() -> 
         (288, "guided"),
         (224, "guided"),
         (192, "guided"),
-        (160, "guided"),
-        (160, "none"),
+        (192, "none"),
     ]
     costs = [level.cost for level in levels]
     assert costs == sorted(costs, reverse=True)

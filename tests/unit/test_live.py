@@ -296,7 +296,7 @@ def test_a_late_matte_is_thrown_away() -> None:
     bench = Bench(silence=100)
     bench.tick()
     bench.capture()
-    bench.clock.advance(0.6)
+    bench.clock.advance(1.1)
     bench.model_and_composite()
     assert not shows_person(bench.send()) and bench.safe()
 

@@ -41,6 +41,9 @@ GARBAGE_SECONDS = 2.0
 RELEASE_SECONDS = 0.5
 """How long close() waits for a frame under way; a camera that hangs is let go when it answers."""
 
+_AT_ONCE = {"fpsprobesize": "0"}
+"""Else FFmpeg watches twenty frames to learn the rate, which the driver has told already."""
+
 _NO_USE = (errno.EBUSY, errno.EACCES, errno.EPERM, errno.ENODEV, errno.ENOENT)
 """Asking for another mode does not help against these."""
 
@@ -116,7 +119,7 @@ def _tries(
 
 def _options(format: str, choice: Choice) -> dict[str, str]:
     """FFmpeg's options for a mode."""
-    mode, options = choice.mode, {}
+    mode, options = choice.mode, dict(_AT_ONCE)
     if mode.width:
         options["video_size"] = f"{mode.width}x{mode.height}"
     if choice.rate is not None:

@@ -26,8 +26,10 @@ def checks() -> list[Finding]:
         mend = "pip install 'livematte[virtualcam]'"
         return [Finding("pyvirtualcam", None, "is not installed: --to virtualcam needs it", mend, GROUP)]
     if sys.platform.startswith("linux"):
-        return [package, *of_linux(look(), secure_boot())]
-    return [package, _opens()]
+        found = of_linux(look(), secure_boot())
+    else:
+        found = [_opens()]
+    return [package, *found]
 
 
 def of_linux(there: Loopback, secure: bool | None) -> list[Finding]:

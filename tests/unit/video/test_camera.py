@@ -198,6 +198,7 @@ def test_a_camera_that_tells_nothing_is_asked_for_less_and_less(
     really = av.open
 
     def picky(*arguments: Any, options: dict[str, str], **named: Any) -> Any:
+        assert options.pop("fpsprobesize") == "0"
         asked.append(options)
         if options:
             raise av.error.ArgumentError(errno.EINVAL, "Invalid argument")
@@ -233,12 +234,15 @@ def test_a_refusal_says_what_to_do(
 
 def test_options_are_spelled_as_each_system_wants_them() -> None:
     choice = Choice(CameraMode(1280, 720, "mjpeg"), Fraction(30000, 1001))
-    both = {"video_size": "1280x720", "framerate": "30000/1001"}
+    at_once = {"fpsprobesize": "0"}
+    both = {"video_size": "1280x720", "framerate": "30000/1001", **at_once}
     assert cameras._options("v4l2", choice) == {**both, "input_format": "mjpeg"}
     assert cameras._options("dshow", choice) == {**both, "vcodec": "mjpeg", "rtbufsize": "64M"}
     plain = Choice(CameraMode(640, 480, "nv12"), None)
     assert cameras._options("dshow", plain)["pixel_format"] == "nv12"
-    assert cameras._options("avfoundation", plain) == {"video_size": "640x480", "pixel_format": "nv12"}
+    assert cameras._options("avfoundation", plain) == {
+        "video_size": "640x480", "pixel_format": "nv12", **at_once,
+    }  # fmt: skip
 
 
 def test_a_system_without_cameras_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,8 @@ class Gate:
         max_age: seconds from capture after which a picture is not shown any more, beyond ``delay``.
         silence: seconds without a frame from the camera after which it counts as gone; three frame times of
             a slow camera if that is longer.
-        settle: good mattes in a row that are asked for after a failure; one is enough at the start.
+        settle: good mattes in a row that are asked for after a failure; one is enough at the start, and
+            after what was only late.
         delay: seconds after its capture at which a picture is shown; 0 is at once.
     """
 
@@ -157,14 +158,16 @@ class Gate:
                 self._silence, 3 * self._interval
             )
             if silent:
-                self._fail("the camera sends nothing")
+                self._pictures.clear()
+                self._why = "the camera sends nothing"
             while len(self._pictures) > 1 and self._due(self._pictures[1], now):
                 self._pictures.popleft()
             if not self._pictures or not self._due(self._pictures[0], now):
                 return Choice(None, self._why)
             shown = self._pictures[0]
             if not self._passes(shown.serial, shown.captured, now):
-                self._fail("the model is too slow or hangs")
+                self._pictures.clear()
+                self._why = "the model is too slow or hangs"
                 return Choice(None, self._why)
             return Choice(shown)
 

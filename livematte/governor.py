@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from livematte.clock import Clock
 
 FIRST_PATIENCE, LONGEST_PATIENCE = 5.0, 60.0
 """Seconds of room before a step up is tried; doubles whenever the step had to be taken back soon."""
+
+FEWEST = 5
+"""Frames that say something."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Governor:
         self._went_up: float | None = None
         self.level = 0
         self.steps = 0
+        self._lock = threading.Lock()
         self._begin()
 
     def _begin(self) -> None:
@@ -85,37 +90,43 @@ class Governor:
     def took(self, seconds: float) -> None:
         """One more frame; its slowest stage took that long."""
         now = self._clock.now()
-        self._taken.append((now, seconds))
-        while self._taken[0][0] < now - self._patience:
-            self._taken.popleft()
+        with self._lock:
+            self._taken.append((now, seconds))
+            while len(self._taken) > FEWEST and self._taken[0][0] < now - self._patience:
+                self._taken.popleft()
 
     def advise(self) -> int | None:
         """The level to change to, or None. Once that is done, tell :meth:`arrived`."""
-        now = self._clock.now()
-        recent = [seconds for when, seconds in self._taken if when >= now - self._window]
-        if self._went_up is not None and now - self._went_up > LONGEST_PATIENCE:
-            self._patience, self._went_up = FIRST_PATIENCE, None
-        p95 = percentile(recent, 0.95)
-        if now - self._since >= self._window and len(recent) >= 8 and p95 > 1.05 * self._interval:
-            return self._lower(percentile(recent, 0.5), p95)
-        if self.level > 0 and now - self._since >= self._patience and len(self._taken) >= 8:
-            whole = percentile([seconds for _, seconds in self._taken], 0.95)
-            if whole * self._ratio(self.level - 1) < 0.85 * self._interval:
-                return self.level - 1
-        return None
+        with self._lock:
+            now, taken = self._clock.now(), list(self._taken)
+            if self._went_up is not None and now - self._went_up > LONGEST_PATIENCE:
+                self._patience, self._went_up = FIRST_PATIENCE, None
+            if len(taken) < FEWEST or now - self._since < self._window:
+                return None
+            last = taken[-FEWEST][0]  # a machine that is very slow has few frames in any window
+            recent = [seconds for when, seconds in taken if when >= min(now - self._window, last)]
+            p95 = percentile(recent, 0.95)
+            if p95 > 1.05 * self._interval:
+                return self._lower(percentile(recent, 0.5), p95)
+            if self.level > 0 and now - self._since >= self._patience:
+                whole = percentile([seconds for _, seconds in taken], 0.95)
+                if whole * self._ratio(self.level - 1) < 0.85 * self._interval:
+                    return self.level - 1
+            return None
 
     def arrived(self, level: int) -> None:
         """The work is done at ``level`` from now on."""
-        now = self._clock.now()
-        if level > self.level and self._went_up is not None:
-            if now - self._went_up < 4 * FIRST_PATIENCE:
-                self._patience = min(2 * self._patience, LONGEST_PATIENCE)
-            self._went_up = None
-        if level < self.level:
-            self._went_up = now
-        self.steps += level != self.level
-        self.level = level
-        self._begin()
+        with self._lock:
+            now = self._clock.now()
+            if level > self.level and self._went_up is not None:
+                if now - self._went_up < 4 * FIRST_PATIENCE:
+                    self._patience = min(2 * self._patience, LONGEST_PATIENCE)
+                self._went_up = None
+            if level < self.level:
+                self._went_up = now
+            self.steps += level != self.level
+            self.level = level
+            self._begin()
 
     def _ratio(self, level: int) -> float:
         return self._levels[level].cost / self._levels[self.level].cost

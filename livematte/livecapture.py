@@ -84,11 +84,16 @@ class Capture:
                     why = self._read()
                     if self._on():
                         self._let_go(why)
+                        if self.wanted.is_set() and not self._changed:
+                            self._pause()
                 else:
-                    self._clock.sleep_until(self._clock.now() + self._retry, self._stop)
+                    self._pause()
         finally:
             if not self.given_up:
                 self._close()
+
+    def _pause(self) -> None:
+        self._clock.sleep_until(self._clock.now() + self._retry, self._stop)
 
     def _on(self) -> bool:
         return not (self._stop.is_set() or self.given_up)

@@ -145,7 +145,6 @@ class LiveStages:
         """Another model, made and warmed for ``levels[0]``; it takes over with the next frame."""
         self.levels = list(levels)
         self.governor = Governor(self.levels, float(1 / self.format.rate), self.clock)
-        self.broken, self._row = None, 0
         self.making.offer(make, parts)
 
     def pause(self, paused: bool) -> None:

@@ -113,6 +113,15 @@ def test_a_picture_that_gets_old_is_taken_back_while_the_camera_goes_on() -> Non
     assert feed.shown() is None and "hangs" in feed.gate.choose().why
 
 
+def test_what_was_only_late_is_good_again_with_the_next_frame() -> None:
+    feed = Feed(max_age=0.5, silence=10)
+    feed.frame()
+    feed.clock.advance(1)
+    assert feed.shown() is None
+    serial = feed.frame()
+    assert feed.shown() == serial
+
+
 def test_a_silent_camera_is_gone_within_200_ms() -> None:
     feed = Feed()
     for _ in range(30):

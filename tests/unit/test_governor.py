@@ -46,6 +46,14 @@ def test_a_much_slower_one_steps_as_far_as_is_needed_at_once() -> None:
     assert [level for _, level in load.changes] == [2]
 
 
+def test_two_frames_a_second_are_enough_to_step_down() -> None:
+    load = Load()
+    for _ in range(8):
+        load.clock.advance(0.5)
+        load.governor.took(0.5)
+    assert load.governor.advise() == 2
+
+
 def test_a_single_hiccup_changes_nothing() -> None:
     load = Load()
     load.run(5, best=0.5 * INTERVAL)

@@ -70,7 +70,7 @@ def _inside(client: ObsClient) -> list[Finding]:
             "" if media else "install OBS's own plug-ins (Debian: apt-get install obs-plugins)",
         ),
         _finding(
-            "lua source", None, "loaded" if LUA_KIND in kinds else "not loaded; only --obs-route lua needs it"
+            "lua source", None, "loaded" if LUA_KIND in kinds else "not loaded; only the route lua needs it"
         ),
         _finding(
             "item",

@@ -1,6 +1,6 @@
 -- The source "livematte overlay": pictures of livematte out of shared memory, with transparency.
 --
--- In OBS: Tools > Scripts > +, choose this file. Then: livematte live --to obs --obs-route lua
+-- In OBS: Tools > Scripts > +, choose this file. Then: livematte live --to obs --sink-option obs.route=lua
 -- The layout of the memory stands in shared.py. Run on Linux with OBS 29.0; the branches for Windows and macOS
 -- follow the systems' documentation and have not been run.
 
@@ -192,5 +192,5 @@ obs.obs_register_source(info)
 
 function script_description()
   return "Adds the source \"livematte overlay\": people without their background, straight from livematte.\n"
-    .. "Start livematte with: livematte live --to obs --obs-route lua"
+    .. "Start livematte with: livematte live --to obs --sink-option obs.route=lua"
 end

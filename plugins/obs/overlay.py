@@ -190,6 +190,7 @@ class _Client(threading.Thread):
             stream = container.add_stream("rawvideo", rate=overlay.rate)
             stream.width, stream.height, stream.pix_fmt = overlay.width, overlay.height, "bgra"
             stream.time_base = stream.codec_context.time_base = TICK
+            container.start_encoding()
             number, pts = 0, 0
             while True:
                 number, picture = overlay.newer_than(number, _LOOK)

@@ -127,17 +127,19 @@ class RealObs:
             self.program = subprocess.Popen(words, env=self.environment, stdout=log, stderr=log)
         until(self.answers, "OBS's WebSocket server is open")
 
-    def stop(self) -> None:
-        """As a user quits it: the scenes are saved."""
+    def stop(self) -> bool:
+        """As a user quits it: the scenes are saved. False where it hangs and has to be killed."""
         if self.program is None:
-            return
-        self.program.send_signal(signal.SIGINT)
+            return True
+        program, self.program = self.program, None
+        program.send_signal(signal.SIGINT)
         try:
-            self.program.wait(30)
+            program.wait(30)
         except subprocess.TimeoutExpired:
-            self.program.kill()
-            self.program.wait()
-        self.program = None
+            program.kill()
+            program.wait()
+            return False
+        return True
 
     def answers(self) -> bool:
         try:
@@ -324,7 +326,7 @@ def test_what_a_killed_livematte_leaves_is_taken_over(obs: RealObs) -> None:
 def test_obs_restarts(obs: RealObs) -> None:
     with livematte(obs) as notes:
         until(lambda: shown(obs), "the patches")
-        obs.stop()
+        assert obs.stop(), "OBS quits while pictures flow"
         until(
             lambda: any("livematte waits for it" in note for note in notes), "livematte sees that OBS is gone"
         )

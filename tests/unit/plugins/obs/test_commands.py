@@ -113,7 +113,7 @@ def test_the_doctor_finds_everything_in_order(fake: FakeObs, monkeypatch: pytest
     assert found == {
         "reachable": (True, "OBS answers"), "version": (True, "OBS 29.0.2"),
         "websocket": (True, "obs-websocket 5.1.0"), "password": (True, "accepted"),
-        "media source": (True, "there"), "lua source": (None, "not loaded; only --obs-route lua needs it"),
+        "media source": (True, "there"), "lua source": (None, "not loaded; only the route lua needs it"),
         "item": (None, "not there"),
     }  # fmt: skip
 

@@ -169,6 +169,42 @@ def test_a_client_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) 
         overlay.close()
 
 
+class Recorded:
+    """A connection that keeps what is sent apart as it was sent, and ends after some of it."""
+
+    def __init__(self, last: int) -> None:
+        self.sent: list[bytes] = []
+        self._last = last
+
+    def sendall(self, data: bytes) -> None:
+        if len(self.sent) == self._last:
+            raise BrokenPipeError
+        self.sent.append(bytes(data))
+
+    def ignore(self, *_: object) -> None: ...
+
+    setsockopt = settimeout = shutdown = close = ignore
+
+
+def test_the_first_byte_of_a_picture_goes_alone(overlay: Overlay) -> None:
+    """Else OBS 29 cannot quit while pictures flow: tests/integration/test_obs_real.py shows it."""
+    overlay.publish(picture(0))
+    connection = Recorded(last=3)
+    client = module._Client(overlay, connection)  # type: ignore[arg-type]
+    client.start()
+
+    def ended() -> bool:
+        overlay.publish(picture(1))
+        return not client.is_alive()
+
+    assert until(lambda: len(connection.sent) == 3)
+    assert until(ended)
+    head, first, rest = connection.sent
+    assert head.startswith(b"nut/multimedia container\0")
+    assert first == b"N" and rest.startswith(b"K"), "a syncpoint's startcode"
+    assert picture(0).tobytes() in rest
+
+
 def test_closing_ends_the_stream_and_frees_the_port(overlay: Overlay) -> None:
     overlay.publish(picture(0))
     with opened(overlay) as reader:

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "livematte"
 
 LAYERS = {
-    "__init__": 0, "assets": 0, "defaults": 0, "errors": 0, "frame": 0,
+    "__init__": 0, "assets": 0, "defaults": 0, "errors": 0, "findings": 0, "frame": 0,
     "clock": 1, "device": 1, "progress": 1, "protocols": 1, "registry": 1,
     "encoders": 2, "kernels": 2, "metrics": 2, "video": 2, "weights": 2,
     "runtime": 2.5,  # caches what it compiles under the hash of the weights

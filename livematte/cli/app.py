@@ -8,7 +8,9 @@ import typer
 
 from livematte.cli.bench import bench
 from livematte.cli.demo import demo
-from livematte.cli.eval import eval
+from livematte.cli.devices import devices
+from livematte.cli.doctor import doctor
+from livematte.cli.eval import eval  # noqa: A004
 from livematte.cli.image import image
 from livematte.cli.live import live
 from livematte.cli.models import models
@@ -55,6 +57,8 @@ for command, panel in (
     (trimap, "Do it"),
     (demo, "Do it"),
     (train, "Do it"),
+    (doctor, "Look first"),
+    (devices, "Look first"),
     (models, "Look first"),
     (probe, "Look first"),
     (bench, "Look first"),

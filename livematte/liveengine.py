@@ -23,6 +23,8 @@ from livematte.slots import Worker
 CHECKS = 0.25
 """Seconds between two looks at whether anybody watches, and whether the level still fits."""
 
+PREPARE = 3.0
+"""Seconds between the first pictures and making the next level ready, and then the one below."""
 SINK_PATIENCE = 12.0
 """Seconds that a sink may take to close."""
 
@@ -73,10 +75,16 @@ class LiveEngine(LiveStages):
         if not options.on_demand:
             self.capture.wanted.set()
         self._last_watched = self._next_check = clock.now()
+        self._prepared, self._prepare_at = 0, clock.now() + PREPARE
         self._modelling = self._model_worker()
         self._compositing = self._composite_worker()
         self._sending = threading.Thread(target=self._send, name="livematte-send", daemon=True)
         self._capturing: threading.Thread | None = None
+
+    def set_model(self, make: Maker, levels: Sequence[Level], parts: Parts) -> None:
+        """See :meth:`LiveStages.set_model`."""
+        super().set_model(make, levels, parts)
+        self._prepared, self._prepare_at = 0, self.clock.now() + PREPARE
 
     def set_source(self, open_source: Callable[[], Source]) -> None:
         """Another camera; the placeholder is shown until its first good matte."""
@@ -100,6 +108,10 @@ class LiveEngine(LiveStages):
             self.making.ask(self.levels[level], level, self.broken)
         elif self.options.governed and (wanted := self.governor.advise()) is not None:
             self.making.ask(self.levels[wanted], wanted, None)
+        elif self.options.governed and self._prepared + 1 < len(self.levels) and now >= self._prepare_at:
+            self._prepared += 1  # while there is time: under load it would take long
+            self._prepare_at = now + PREPARE
+            self.making.ask(self.levels[self._prepared], None, None)
 
     def _check_hangs(self) -> None:
         hang = self.options.hang
@@ -164,6 +176,7 @@ class LiveEngine(LiveStages):
             _joined(thread, patience)
         if self._capturing is not None:
             _joined(self._capturing, patience)
+        self.making.finish(SINK_PATIENCE)
         for sink in self._all_sinks:  # some tidy up in another program first
             _within(SINK_PATIENCE, sink.close)
         if not self._compositing.thread.is_alive():

@@ -42,7 +42,8 @@ class Making:
     ) -> None:
         self._make, self._format, self._clock = make, format, clock
         self._pause, self._patience, self._spawn = pause, patience, spawn
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._running = 0
         self._try = 0
         self._since: float | None = None
         self._not_before = clock.now()
@@ -58,12 +59,15 @@ class Making:
                 self._since, self._try = None, self._try + 1
             return self._since is None and self._made is None and now >= self._not_before
 
-    def ask(self, level: Level, index: int, broke: BaseException | None) -> None:
-        """Begin to make ``level``, the ladder's number ``index``."""
+    def ask(self, level: Level, index: int | None, broke: BaseException | None) -> None:
+        """Begin to make ``level``, the ladder's number ``index``; None only prepares it, where ``make`` keeps
+        what it made.
+        """
         with self._lock:
             self._try += 1
             mine, self._since = self._try, self._clock.now()
             make = self._make
+            self._running += 1
 
         def body() -> None:
             made, error = None, None
@@ -73,12 +77,14 @@ class Making:
             except BaseException as failure:
                 error = failure
             with self._lock:
+                self._running -= 1
+                self._lock.notify_all()
                 if mine != self._try:
                     return
                 self._since, self.error = None, error
                 if error is not None or made is None:
                     self._not_before = self._clock.now() + self._pause
-                else:
+                elif index is not None:
                     self._made = made, index
 
         self._spawn(body)
@@ -94,3 +100,11 @@ class Making:
         with self._lock:
             made, self._made = self._made, None
             return made
+
+    def finish(self, patience: float) -> None:
+        """Wait for what is under way, but no longer than ``patience`` seconds.
+
+        A thread that comes back from C++ code while Python ends takes the whole process down.
+        """
+        with self._lock:
+            self._lock.wait_for(lambda: self._running == 0, patience)

@@ -273,6 +273,7 @@ def live(
         )
     except BaseException:
         made.close()
+        loading.finish()
         raise
     for line in getattr(source, "notes", ()):
         engine.meter.note(line)
@@ -344,6 +345,10 @@ class _Aside:
             self._made = work()
         except BaseException as error:
             self._error = error
+
+    def finish(self, patience: float = 30.0) -> None:
+        """Wait for it: a thread that comes back from C++ code while Python ends takes the process down."""
+        self._thread.join(patience)
 
     def result(self) -> Any:
         self._thread.join()

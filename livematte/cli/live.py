@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -222,6 +223,15 @@ def live(
         last = session.stats()
     terminal.event_if_json("done", **vars(last))
     terminal.say(summary(last))
+    _leave_what_hangs()
+
+
+def _leave_what_hangs() -> None:
+    """End at once where a thread was given up: Python's own end waits for C code, or dies of it."""
+    if any(thread.name.startswith("livematte-") for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def parse_resolution(text: str) -> tuple[int, int]:

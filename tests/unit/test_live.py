@@ -514,6 +514,7 @@ def test_a_slow_model_is_replaced_by_a_smaller_one_that_was_warmed() -> None:
     for _ in range(60):
         bench.tick()
     assert bench.engine.governor.level == 0 and len(bench.spawned) == 1, "asked once, while it works on"
+    assert bench.maker.asked == [], "and not by the thread that works"
     shown = bench.sink.frames[-1]
     bench.aside()
     made = bench.maker.made[0]
@@ -544,6 +545,15 @@ def _wider(size: tuple[int, int]) -> np.ndarray:
     alpha = np.zeros(size, np.float32)
     alpha[:, size[1] // 4 : 3 * size[1] // 4] = 1
     return alpha
+
+
+def test_lower_levels_are_made_ready_while_there_is_time() -> None:
+    bench = Bench()
+    for _ in range(600):
+        bench.tick()
+        bench.aside()
+    assert [level for level, _ in bench.maker.asked] == LEVELS[1:]
+    assert bench.engine.governor.level == 0 and bench.engine._matting._model is bench.model
 
 
 def test_an_ungoverned_session_keeps_its_level() -> None:

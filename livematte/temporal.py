@@ -105,9 +105,7 @@ class TemporalFilter:
     def _share(self, raw: Array, picture: Array, state: TemporalState) -> Array:
         """(h, w) float32: how much of the new alpha to take."""
         still = np.float32(_STILL[self._mode])
-        moves = cv2.resize(
-            motion(state.picture, picture), raw.shape[::-1], interpolation=cv2.INTER_LINEAR
-        )
+        moves = cv2.resize(motion(state.picture, picture), raw.shape[::-1], interpolation=cv2.INTER_LINEAR)
         disagreement = cv2.absdiff(raw, state.alpha)
         # Seen twice, a jump is real; seen once where nothing moved, it is a spike.
         insists = np.clip((disagreement - 2 * cv2.absdiff(raw, state.raw)) * 4 - np.float32(0.4), 0, 1)

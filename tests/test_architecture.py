@@ -192,9 +192,7 @@ def test_torch_is_imported_where_it_is_needed_only(path: Path) -> None:
     if room_of(path) in TORCH_ROOMS or path.name.startswith("torch_"):
         return
     names = {name.split(".")[0] for name in imports(tree(path), module_level=True)}
-    assert "torch" not in names, (
-        f"{short(path)} slows every start: import torch in the function"
-    )
+    assert "torch" not in names, f"{short(path)} slows every start: import torch in the function"
 
 
 def imported_after(code: str) -> set[str]:

@@ -198,9 +198,7 @@ def upsample_alpha(luma: Array, slope: Array, offset: Array, maximum: int) -> tu
     rows, columns = grid.linear_table(h, H), grid.linear_table(w, W)
     codes = np.multiply(offset, np.float32(maximum), dtype=np.float32)
     slope = np.ascontiguousarray(slope)
-    _loops().alpha_plane(
-        flat, stride, (H, W), slope, codes, rows, columns, maximum, alpha.reshape(-1), kinds
-    )
+    _loops().alpha_plane(flat, stride, (H, W), slope, codes, rows, columns, maximum, alpha.reshape(-1), kinds)
     return alpha, kinds
 
 

@@ -60,9 +60,7 @@ def cubic_weights(n_in: int, n_out: int) -> Weights:
 
 
 @lru_cache(maxsize=64)
-def linear_table(
-    n_in: int, n_out: int
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.float32]]:
+def linear_table(n_in: int, n_out: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.float32]]:
     """:func:`linear_weights` as (left index, right index, weight of the right), each (n_out,).
 
     Indices are unsigned, so that compiled loops need not look for negative ones.
@@ -80,5 +78,6 @@ def area_table(n_in: int, n_out: int) -> tuple[NDArray[np.uint32], NDArray[np.fl
     weights = area_weights(n_in, n_out)
     taps = int((weights > 0).sum(1).max())
     first = np.minimum((weights > 0).argmax(1), n_in - taps).astype(np.uint32)
-    return first, np.take_along_axis(weights, first[:, None].astype(np.int64) + np.arange(taps),
-    1).astype(np.float32)
+    return first, np.take_along_axis(weights, first[:, None].astype(np.int64) + np.arange(taps), 1).astype(
+        np.float32
+    )

@@ -45,7 +45,7 @@ class LateFusionRecipe(Recipe):
 
         if self.name == "late-fusion":  # rates between 5e-4 and 1.5e-3 (joint: 1e-3)
             epoch = 3500
-            steps = (
+            steps: tuple[Step, ...] = (
                 Step("segmentation", n(15 * epoch), PRINTED, 8, 5e-4, 1.5e-3, 8),
                 Step("fusion", n(4 * epoch), PRINTED, 8, 5e-4, 1.5e-3, 2),
                 Step("joint", n(7 * epoch), PRINTED, 8, 5e-4, 1e-3, 4),

@@ -47,9 +47,7 @@ def test_frames_are_as_announced_and_times_rise(source: Source) -> None:
         assert frame.color == info.color
         assert len(frame.planes) == 3 + layout.alpha - layout.interleaved
         for index, plane in enumerate(frame.planes):
-            assert plane.shape[:2] == (
-                layout.chroma_size(*frame.size) if index in (1, 2) else frame.size
-            )
+            assert plane.shape[:2] == (layout.chroma_size(*frame.size) if index in (1, 2) else frame.size)
             assert plane.dtype == (np.uint8 if layout.depth == 8 else np.uint16)
             assert plane.strides[1] == plane.itemsize
             assert plane.strides[0] > 0

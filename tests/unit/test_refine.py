@@ -31,8 +31,9 @@ def test_plain_interpolation_ignores_the_picture() -> None:
     flat = frame.with_planes((np.full_like(frame.planes[0], 90), *frame.planes[1:]))
     alpha = disc(16, 16)
     assert (
-        refine.upsample_alpha(frame, alpha, method="none") == refine.upsample_alpha(flat, alpha,
-    method="none") ).all()
+        refine.upsample_alpha(frame, alpha, method="none")
+        == refine.upsample_alpha(flat, alpha, method="none")
+    ).all()
 
 
 def test_what_the_frame_says_is_transparent_stays_so() -> None:

@@ -10,8 +10,10 @@ from livematte.frame import PIXEL_FORMATS, Array, ColorInfo, Frame
 from livematte.kernels import reference
 
 COLORS = tuple(
-    ColorInfo(matrix=matrix, full_range=full) for matrix in ("bt601", "bt709", "bt2020") for full in (False,
-True) )
+    ColorInfo(matrix=matrix, full_range=full)
+    for matrix in ("bt601", "bt709", "bt2020")
+    for full in (False, True)
+)
 SOURCE_FORMATS = tuple(name for name, layout in PIXEL_FORMATS.items() if not layout.gray)
 
 

@@ -107,6 +107,13 @@ class Overlay:
         with self._changed:
             self._clients.discard(client)
 
+    def hang_up(self) -> None:
+        """Let the clients of now go, even in the middle of a picture; they may come again."""
+        with self._changed:
+            clients = list(self._clients)
+        for client in clients:
+            client.hang_up()
+
     def close(self) -> None:
         """Let all clients go; safe to call twice, never raises."""
         with self._changed:

@@ -98,6 +98,9 @@ class SharedPictures:
         struct.pack_into("<Q", self._memory, _NEWEST, number)  # after the picture: a reader sees it whole
         self._newest = number
 
+    def hang_up(self) -> None:
+        """Nothing to do: readers of memory hold nothing open that waits."""
+
     def close(self) -> None:
         """Tell the reader, and let go of the memory; safe to call twice, never raises."""
         if self._slots is None:

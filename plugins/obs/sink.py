@@ -50,6 +50,10 @@ class Way(Protocol):
         """Make (H, W, 4) uint8 straight BGRA the newest picture; never waits for a reader."""
         ...
 
+    def hang_up(self) -> None:
+        """Let the readers of now go; they may come again."""
+        ...
+
     def close(self) -> None:
         """Let all readers go; safe twice."""
         ...
@@ -66,6 +70,7 @@ class Keeper(threading.Thread):
         note: Callable[[str], None],
         *,
         again: float = 1.0,
+        hang_up: Callable[[], None] = lambda: None,
     ) -> None:
         """Nothing happens yet.
 
@@ -75,9 +80,12 @@ class Keeper(threading.Thread):
             name: of the item.
             note: takes what the user should know.
             again: seconds between two looks; ten times that after a refusal.
+            hang_up: called when OBS says that it quits: it may wait for ever for who still reads (seen with
+                OBS 29.0, whose Media Source does not end in the middle of a picture).
         """
         super().__init__(name="obs keeper", daemon=True)
         self._connect, self._ensure, self._name, self._note, self._again = connect, ensure, name, note, again
+        self._hang_up = hang_up
         self._ended = threading.Event()
         self._controller: ObsController | None = None
         self._told = ""
@@ -109,6 +117,8 @@ class Keeper(threading.Thread):
                 else:
                     self._look(self._controller)
             except ObsAbsentError as error:
+                if self._controller is not None:
+                    self._hang_up()
                 self._drop()
                 self._tell(f"{error}. livematte waits for it")
             except (ObsError, KeyError) as error:
@@ -166,6 +176,7 @@ class Keeper(threading.Thread):
                 self._changing, self._let_go, ensure = False, False, True
             elif name == "ExitStarted":
                 self._changing = True
+                self._hang_up()
             elif name == "InputRemoved" and data.get("inputName") == controller.name and not self._changing:
                 removed = True
             elif name == "InputNameChanged" and data.get("oldInputName") == controller.name:
@@ -277,7 +288,7 @@ def obs(
         return controller.ensure(kind, settings, scene=scene, place=place)
 
     notes: list[str] = []
-    keeper = Keeper(connect, ensure, item, notes.append)
+    keeper = Keeper(connect, ensure, item, notes.append, hang_up=way.hang_up)
     try:
         keeper.first()
     except BaseException:

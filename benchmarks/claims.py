@@ -22,14 +22,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.quality import insert
 from livematte import registry
 from livematte.kernels import cpu
 from livematte.models.adamatting.network import FOREGROUND, UNKNOWN, adamatting_live
 from livematte.models.fba.model import fba_live
 from livematte.models.late_fusion.network import late_fusion_live
-from livematte.training.augment import as_batch, validation_picture
+from livematte.training.augment import validation_picture
 from livematte.training.data import PeopleStore
 from livematte.training.loop import Settings, train
+from livematte.training.recipe import as_tensors
 from livematte.training.trimaps import edge_crop, random_trimap
 from livematte.weights import load_into
 
@@ -90,7 +92,7 @@ def branches(store: PeopleStore, count: int) -> Means:
         scale = SIDE / max(rows, columns)
         height, width = (max(32, round(v * scale / 32) * 32) for v in (rows, columns))
         small = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        out = network(torch.from_numpy(as_batch([(small, np.zeros((height, width), np.uint8))])[0]))
+        out = network(as_tensors([{"rgb": small}])["rgb"])
         f, b = out.foreground, 1 - out.background
         answers = {"foreground branch alone": f, "background branch alone": b, "mean of both": (f + b) / 2}
         for name, answer in (answers | {"fused (eq. 2)": out.alpha}).items():
@@ -240,11 +242,7 @@ def main() -> None:
     print(text)
     if options.write:
         document = options.write.read_text(encoding="utf-8")
-        before, begin, rest = document.partition(BEGIN)
-        _, end, after = rest.partition(END)
-        if not begin or not end:
-            raise SystemExit(f"{options.write} has no lines {BEGIN} and {END} to write between")
-        options.write.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        options.write.write_text(insert(text, document, BEGIN, END), encoding="utf-8")
 
 
 if __name__ == "__main__":

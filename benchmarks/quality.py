@@ -196,16 +196,16 @@ def document(rows: Mapping[str, Any], left_out: list[str], options: argparse.Nam
     return "\n".join(lines)
 
 
-def insert(text: str, into: str) -> str:
-    """``into`` with what is between the marks replaced.
+def insert(text: str, into: str, begin: str = BEGIN, end: str = END) -> str:
+    """``into`` with what is between two marks replaced.
 
     Raises:
         SystemExit: there are no marks.
     """
-    before, begin, rest = into.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"the document has no lines {BEGIN} and {END} to write between")
+    before, opened, rest = into.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not opened or not closed:
+        raise SystemExit(f"the document has no lines {begin} and {end} to write between")
     return f"{before}{begin}\n{text}\n{end}{after}"
 
 

@@ -125,8 +125,8 @@ class NetworkRefiner:
     """A :class:`livematte.protocols.TrimapModel`. Not thread-safe: one thread calls it.
 
     Args:
-        encode: what the network takes of a trimap (h, w) uint8, as arrays (1, h, w, C); called with the
-            picture too. Padded sizes are handled here.
+        encode: what the network takes of a trimap (h, w) uint8, as an array (1, h, w) or (1, h, w, C); the
+            trimap comes padded to multiples of the stride.
         settle: whether pixels that the trimap knows get its alpha, whatever the network says.
     """
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from livematte import registry
 from livematte.cli import options, terminal
 from livematte.cli.interrupt import stop_event
 from livematte.defaults import DEFAULT_MODEL
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
 _INPUT, _OUTPUT, _BEHAVIOUR = "The camera", "The output", "How it behaves"
 _LOOK = 0.25
 """Seconds between two looks at what there is to tell."""
-
-
-def _complete_sinks(incomplete: str) -> list[str]:
-    return [name for name in registry.names("sinks") if name.startswith(incomplete)]
 
 
 def live(
@@ -60,7 +55,7 @@ def live(
         typer.Option(
             metavar="NAME",
             help="Where pictures go; may be given more than once. [b]virtualcam[/b] otherwise.",
-            autocompletion=_complete_sinks,
+            autocompletion=options.complete_names("sinks"),
             rich_help_panel=_OUTPUT,
         ),
     ] = None,

@@ -23,16 +23,16 @@ COLOURS = ("green", "white", "black", "gray", "blue", "red")
 """Suggestions for the shell; any colour is allowed."""
 
 
-def _complete_models(incomplete: str) -> list[str]:
-    return [name for name in registry.names("models") if name.startswith(incomplete)]
+def complete_names(group: str) -> Callable[[str], list[str]]:
+    """What the shell suggests where a registered name of ``livematte.<group>`` is wanted."""
+    return lambda incomplete: [name for name in registry.names(group) if name.startswith(incomplete)]
+
+
+_complete_models, _complete_refiners = complete_names("models"), complete_names("refiners")
 
 
 def _complete_models_and_refiners(incomplete: str) -> list[str]:
     return [*_complete_models(incomplete), *_complete_refiners(incomplete)]
-
-
-def _complete_refiners(incomplete: str) -> list[str]:
-    return [name for name in registry.names("refiners") if name.startswith(incomplete)]
 
 
 def _complete_refine(incomplete: str) -> list[str]:

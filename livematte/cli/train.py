@@ -20,13 +20,12 @@ else:
     import tomli as tomllib
 
 
-def _complete_recipes(incomplete: str) -> list[str]:
-    return [name for name in registry.names("recipes") if name.startswith(incomplete)]
-
-
 def train(
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="Whose training.", autocompletion=_complete_recipes)
+        str,
+        typer.Argument(
+            metavar="RECIPE", help="Whose training.", autocompletion=options.complete_names("recipes")
+        ),
     ],
     data: Annotated[
         Path,

@@ -268,12 +268,3 @@ def validation_picture(store: PeopleStore, number: int) -> tuple[Picture, Pictur
     alpha = person.alpha.astype(np.float32)[..., None] / 255
     picture = background + alpha * (person.foreground - background)
     return (picture + 0.5).astype(np.uint8), person.alpha, person.foreground
-
-
-def as_batch(pictures: list[tuple[Picture, Picture]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """RGB (N, 3, H, W) and alpha (N, 1, H, W), float32 in [0, 1]."""
-    rgb = np.stack([p for p, _ in pictures]).transpose(0, 3, 1, 2).astype(np.float32)
-    alpha = np.stack([a for _, a in pictures])[:, None].astype(np.float32)
-    rgb /= 255
-    alpha /= 255
-    return rgb, alpha

@@ -36,6 +36,7 @@ from livematte.training.checkpoints import (
 from livematte.training.data import PeopleStore
 from livematte.training.parallel import Workers, join_workers
 from livematte.training.recipe import Batch, Plan, Recipe, Step, as_tensors
+from livematte.training.report import loss_plot, sample_sheet
 
 LOG_EVERY, SAVE_EVERY, JUDGE_EVERY = 50, 200, 400
 """Iterations between lines of the log, checkpoints and validations."""
@@ -218,12 +219,10 @@ class _Run:
         save_checkpoint(self.out / "average.safetensors", self.average.tensors, facts)
         self.sample_sheet(network)
         with contextlib.suppress(ImportError):  # drawn where the [train] extra is installed
-            from livematte.training.report import loss_plot
-
             loss_plot(self.out / "log.jsonl", self.out / "loss.png")
 
     @torch.no_grad()
-    def validate(self, network: nn.Module, side: int = 256) -> dict[str, float]:
+    def validate(self, network: nn.Module, side: int = 320) -> dict[str, float]:
         """MAD and MSE (x 1e3) on people composited on unseen rooms, at the network's own size."""
         mad = mse = 0.0
         everyone = len(self.held_out.people)
@@ -258,9 +257,8 @@ class _Run:
             picture, alpha, _ = validation_picture(self.held_out, int(number))
             out = self.predicted(network, picture, alpha, (160, 224), int(number)) * 255
             picture, alpha = (np.asarray(cv2.resize(p, (160, 224)), np.uint8) for p in (picture, alpha))
-            greys = [cv2.cvtColor(a, cv2.COLOR_GRAY2BGR) for a in (alpha, out.astype(np.uint8))]
-            columns.append(np.vstack((picture[..., ::-1], *greys)))
-        cv2.imwrite(str(self.out / "samples.png"), np.hstack(columns))
+            columns.append((picture, alpha, out.astype(np.uint8)))
+        sample_sheet(columns, self.out / "samples.png")
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

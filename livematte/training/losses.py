@@ -7,6 +7,14 @@ from torch import Tensor
 from torch.nn import functional
 
 
+def gradient(prediction: Tensor, target: Tensor) -> Tensor:
+    """L1 distance of the horizontal and the vertical differences of two maps."""
+    error = prediction - target
+    dx = error[..., :, 1:] - error[..., :, :-1]
+    dy = error[..., 1:, :] - error[..., :-1, :]
+    return dx.abs().mean() + dy.abs().mean()
+
+
 def _smaller(x: Tensor) -> Tensor:
     """The next level of a Gaussian pyramid: every other pixel of a 5x5 binomial blur, edges replicated."""
     taps = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], dtype=x.dtype, device=x.device) / 16

@@ -25,6 +25,7 @@ Option = float | str | bool
 SMALL = ((96, 160), (128, 128), (160, 96))
 LARGE = ((128, 224), (160, 192), (224, 128))
 LIVE = ((128, 224), (160, 192), (224, 128), (256, 128), (160, 256))
+FINE = ((192, 352), (224, 320), (256, 256), (320, 224), (352, 192), (160, 256))
 """Heights and widths of training crops for live sizes; a batch has one of them."""
 
 

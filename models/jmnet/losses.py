@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from livematte.models.jmnet.network import JMNetOutput
+from livematte.training.losses import gradient
 
 
 def pose(heatmaps: Tensor, truth: Tensor, known: Tensor) -> Tensor:
@@ -55,16 +56,8 @@ def composition(
     return distances.sum() / known.sum().clamp(min=1)
 
 
-def gradient(predicted: Tensor, truth: Tensor) -> Tensor:
-    """The third term of eq. 5: L1 distance of the horizontal and vertical differences of the alphas."""
-    error = predicted - truth
-    dx = error[..., :, 1:] - error[..., :, :-1]
-    dy = error[..., 1:, :] - error[..., :-1, :]
-    return dx.abs().mean() + dy.abs().mean()
-
-
 def terms(output: JMNetOutput, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The terms of eq. 3 to 5 before their weights, named as in :data:`WEIGHTS`.
+    """The terms of eq. 3 to 5 before their weights, named as in :data:`WEIGHTS` (``gradient``: eq. 5).
 
     Args:
         batch: ``alpha``, ``heatmaps`` and ``posed``, ``trimap``, ``foreground``, ``background`` and

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from livematte.models.late_fusion.network import LateFusionOutput
-from livematte.training.losses import laplacian
+from livematte.training.losses import gradient, laplacian
 
 LOW, HIGH = 0.02, 0.98
 """Alpha below LOW counts as 0 and above HIGH as 1: 8-bit mattes are never quite solid."""
@@ -24,14 +24,6 @@ def difference(probability: Tensor, alpha: Tensor) -> Tensor:
     return torch.where(_transition(alpha), error, error.square())
 
 
-def gradient(probability: Tensor, alpha: Tensor) -> Tensor:
-    """Mean of L_g, eq. 5: L1 on the horizontal and vertical differences."""
-    error = probability - alpha
-    dx = error[..., :, 1:] - error[..., :, :-1]
-    dy = error[..., 1:, :] - error[..., :-1, :]
-    return dx.abs().mean() + dy.abs().mean()
-
-
 def cross_entropy(logits: Tensor, alpha: Tensor) -> Tensor:
     """CE, eq. 6: the transition region counts as foreground, with weight 0.5."""
     target = (alpha > LOW).to(logits.dtype)
@@ -40,7 +32,7 @@ def cross_entropy(logits: Tensor, alpha: Tensor) -> Tensor:
 
 
 def branch(logits: Tensor, alpha: Tensor) -> Tensor:
-    """L_F, eq. 7; L_B is the same with ``1 - alpha``."""
+    """L_F, eq. 7, whose L_g (eq. 5) is :func:`gradient`; L_B is the same with ``1 - alpha``."""
     probability = torch.sigmoid(logits)
     solid = (cross_entropy(logits, alpha) + difference(probability, alpha)).mean()
     return solid + gradient(probability, alpha)

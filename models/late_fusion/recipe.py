@@ -12,6 +12,7 @@ from livematte.encoders import EfficientNetLite0
 from livematte.models.late_fusion import losses
 from livematte.models.late_fusion.network import LateFusion, late_fusion, late_fusion_live
 from livematte.training.recipe import (
+    FINE,
     LARGE,
     LIVE,
     SMALL,
@@ -58,6 +59,7 @@ class LateFusionRecipe(Recipe):
             Step("joint", n(1000), LARGE, 12, 5e-6, 1e-3),
             Step("joint-again", n(1125), LARGE, 12, 5e-6, 8e-4),
             Step("crisp", n(6500), LIVE, 12, 2e-6, 1.2e-3),
+            Step("crisp-fine", n(4000), FINE, 12, 2e-6, 1e-3),
         )
         return Plan(self.name, seed, 0.3, 0.998, steps)
 
@@ -93,7 +95,8 @@ class LateFusionRecipe(Recipe):
         if step.name.startswith("segmentation"):
             return {"segmentation": losses.segmentation(network.segment(batch["rgb"]), alpha)}
         output = network(batch["rgb"], sides=step.name != "fusion")
-        chosen = {"fusion": losses.fusion, "crisp": losses.crisp}.get(step.name, losses.joint)
+        chosen = losses.crisp if step.name.startswith("crisp") else losses.joint
+        chosen = losses.fusion if step.name == "fusion" else chosen
         return {step.name: chosen(output, alpha)}
 
     def predict(self, network: nn.Module, batch: Batch) -> Tensor:

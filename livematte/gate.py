@@ -47,11 +47,13 @@ class Picture:
     Attributes:
         serial: counts the frames that were captured.
         captured: when, on the clock.
+        alpha: (h, w) float32 in [0, 1] at the network's size, which it was composed with.
     """
 
     frame: Frame
     serial: int
     captured: float
+    alpha: Array | None = None
 
 
 @dataclass(frozen=True)

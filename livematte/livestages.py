@@ -75,6 +75,18 @@ class Matted:
     took: float
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What viewers see. The planes are borrowed, but never written to later.
+
+    Attributes:
+        alpha: (h, w) float32 in [0, 1] at the network's size; None where it is the placeholder.
+    """
+
+    frame: Frame
+    alpha: Array | None
+
+
 class LiveStages:
     """Capture, model, composite and send, one frame at a time. Arguments as for the engine."""
 
@@ -119,6 +131,7 @@ class LiveStages:
         self.to_composite: Slot[Matted] = Slot()
         self.broken: BaseException | None = None
         self.watched: bool | None = None
+        self.shown: Shown | None = None  # newest wins: a reference, which costs nothing where nobody looks
         self._conform = Conformer(format, mirror=options.mirror)
         self._parts, self._matting = parts, self._matting_of(parts)
         self._row = 0
@@ -240,7 +253,7 @@ class LiveStages:
         took = self.clock.now() - began
         self.meter.took("composite", took)
         self.governor.took(max(took, matted.took))
-        if not self.gate.publish(Picture(picture, shot.serial, shot.captured)):
+        if not self.gate.publish(Picture(picture, shot.serial, shot.captured, matted.matte.alpha)):
             self.meter.count("dropped")
 
     def send_step(self) -> None:
@@ -250,6 +263,7 @@ class LiveStages:
         picture = None if self._paused else choice.picture
         frame = (self._own_placeholder or self._placeholder) if picture is None else picture.frame
         frame = replace(frame, pts=max(0, self.pacer.tick), time_base=1 / self.format.rate, duration=1)
+        self.shown = Shown(frame, None if picture is None else picture.alpha)
         for sink in tuple(self.sinks):
             try:
                 sink.send(frame)

@@ -108,6 +108,23 @@ def test_the_person_stands_before_the_background() -> None:
     assert (stats.sent, stats.placeholders, stats.showing) == (1, 0, "picture")
 
 
+def test_a_preview_gets_what_the_sinks_get_and_no_matte_with_the_placeholder() -> None:
+    bench = Bench()
+    assert bench.engine.shown is None
+    bench.send()
+    shown = bench.engine.shown
+    assert shown is not None and shown.alpha is None and shown.frame is bench.sink.frames[-1]
+    bench.tick()
+    shown = bench.engine.shown
+    assert shown is not None and shown.frame is bench.sink.frames[-1] and shows_person(shown.frame)
+    assert shown.alpha is not None and shown.alpha.shape == bench.model.size
+    assert shown.alpha[:, 96].min() > 0.9 and shown.alpha[:, :40].max() < 0.1
+    bench.engine.pause(True)
+    bench.tick()
+    shown = bench.engine.shown
+    assert shown is not None and shown.alpha is None and not shows_person(shown.frame)
+
+
 def test_the_placeholder_is_sent_until_the_first_good_matte() -> None:
     bench = Bench()
     for _ in range(3):

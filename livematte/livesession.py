@@ -226,16 +226,21 @@ def live(
         own = weights if network is model else None
         return PartsMaker(network, machine, own, size, refining, foreground)
 
+    which = camera or "auto"
+
     def open_source() -> Source:
+        nonlocal which
         if input is not None:
             return open_stand_in(os.fspath(input), clock)
-        return open_camera(
-            camera or "auto",
+        opened = open_camera(
+            which,
             size=(format.height, format.width),
             rate=format.rate,
             pixel_format=pixel_format,
             clock=clock,
         )
+        which = opened.camera.id  # unplugged, it is waited for: what was asked for may mean another by then
+        return opened
 
     made, maker = _Opened(), maker_of(model)
     behind = made.keep(background_of(background, fit))

@@ -18,8 +18,9 @@ from livematte.jobs import Machine, Refining
 from livematte.liveparts import PartsMaker, refining_of
 from livematte.livesession import format_of
 from livematte.protocols import LiveFormat, LiveSink
+from livematte.video.modes import CameraInfo
 from tests.clips import make_clip
-from tests.livepeers import CollectingSink, FindsThePerson
+from tests.livepeers import CollectingSink, FindsThePerson, SteeredCamera
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +199,25 @@ def test_after_a_failure_the_processor_does_the_work(monkeypatch: pytest.MonkeyP
     named = PartsMaker("some", Machine("cuda"), None, None, Refining("none"), foreground=False)
     named(levels[0], DeviceError("lost"))
     assert asked[-1][0] == "cuda", "who names a device gets that one or the placeholder"
+
+
+def test_a_camera_that_was_unplugged_is_opened_by_its_own_id(
+    monkeypatch: pytest.MonkeyPatch, outlet: Opened
+) -> None:
+    asked: list[str] = []
+    cameras = [SteeredCamera(), SteeredCamera()]
+
+    def open_camera(spec: str, **_: Any) -> Any:
+        asked.append(spec)
+        opened = cameras[len(asked) - 1]
+        opened.camera = CameraInfo("usb-1.4-0815", "HD Webcam", (), "/dev/video0")  # type: ignore[attr-defined]
+        return opened
+
+    monkeypatch.setattr(livesession, "open_camera", open_camera)
+    with livematte.live(to=outlet, model=FindsThePerson(), width=160, height=96) as session:
+        cameras[0].give(None)
+        assert outlet.sinks[0].wait_for(lambda _: session.stats().reconnects == 1)
+    assert asked == ["auto", "usb-1.4-0815"]
 
 
 def test_blur_without_a_number_has_one(session: livesession.Session) -> None:

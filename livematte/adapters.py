@@ -20,7 +20,7 @@ from livematte.weights import Card, read_card, sha256, user_weights, verified
 if TYPE_CHECKING:
     from torch import nn
 
-BUDGET = 160 * 288
+BUDGET = 192 * 352
 """Pixels a picture is shrunk to unless a size is asked for: what 2 cores matte at video rate."""
 
 ASPECT_TOLERANCE = 0.08

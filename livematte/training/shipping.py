@@ -33,7 +33,7 @@ Judge = Callable[[Path, PeopleStore, int], tuple[dict[str, float], list[Array]]]
 """Weights, held-out people, how many: metrics, and the alphas they were taken of."""
 
 
-def calibration_pictures(store: PeopleStore, count: int = 40, side: int = 160) -> list[Array]:
+def calibration_pictures(store: PeopleStore, count: int = 40, side: int = 224) -> list[Array]:
     """Training pictures, (1, side, side, 3) uint8; always the same ones."""
     seeds = (np.random.default_rng((7, number)) for number in range(count))
     return [training_picture(rng, store, side, side)[0][None] for rng in seeds]

@@ -18,6 +18,7 @@ from livematte.models.jmnet.network import Guides, JMNet, jmnet, jmnet_live
 from livematte.training.augment import training_example
 from livematte.training.data import PeopleStore
 from livematte.training.recipe import (
+    FINE,
     LIVE,
     SMALL,
     Batch,
@@ -44,7 +45,7 @@ class JMNetRecipe(Recipe):
     def plan(self, scale: float, seed: int) -> Plan:
         """The two stages; of five epochs each for the printed size, shorter and unequal for the live one.
 
-        ``scale`` = 1 of the live size is about 40 minutes at 12 crops a second; that wants an encoder that
+        ``scale`` = 1 of the live size is about two hours on 2 cores; that wants an encoder that
         mattes already (``--start-from``).
         """
 
@@ -60,6 +61,7 @@ class JMNetRecipe(Recipe):
         steps = (
             Step("guided", n(600), SMALL, 16, 3e-4, 2.5e-3),
             Step("own", n(1600), LIVE, 12, 2e-6, 2e-3),
+            Step("own-fine", n(2400), FINE, 12, 2e-6, 1.2e-3),
         )
         return Plan(self.name, seed, 0.3, 0.998, steps, dict(losses.WEIGHTS))
 

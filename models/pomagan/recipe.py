@@ -23,6 +23,7 @@ from livematte.models.pomagan.network import pomagan, pomagan_live
 from livematte.models.pomagan.training import MultiScaleDiscriminator, TrainedPOMAGAN, VGG19Features
 from livematte.training.data import PeopleStore
 from livematte.training.recipe import (
+    FINE,
     LARGE,
     LIVE,
     SMALL,
@@ -72,8 +73,8 @@ class POMAGANRecipe(Recipe):
         self.options = self._defaults
 
     def plan(self, scale: float, seed: int) -> Plan:
-        """Segmentation, then alpha. ``scale`` = 1 is ten epochs each for the printed size, 40 minutes on 2
-        cores for the live one.
+        """Segmentation, then alpha. ``scale`` = 1 is ten epochs each for the printed size, two hours on
+        2 cores for the live one.
         """
 
         def n(iterations: int) -> int:
@@ -88,7 +89,9 @@ class POMAGANRecipe(Recipe):
         steps = (
             Step("segmentation-small", n(1200), SMALL, 16, 3e-4, 2e-3),
             Step("segmentation", n(1600), LARGE, 12, 2e-6, 1.5e-3),
+            Step("segmentation-fine", n(1200), FINE, 12, 2e-6, 1e-3),
             Step("alpha", n(1600), LIVE, 12, 2e-6, 2e-3),
+            Step("alpha-fine", n(1200), FINE, 12, 2e-6, 1.2e-3),
         )
         return Plan(self.name, seed, 0.3, 0.998, steps, dict(self._defaults))
 

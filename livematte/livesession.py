@@ -23,8 +23,9 @@ from livematte.errors import UsageError
 from livematte.jobs import Machine, PathLike, background_of, check_model
 from livematte.liveengine import LiveEngine
 from livematte.liveparts import PartsMaker, refining_of
-from livematte.livestages import LiveOptions
+from livematte.livestages import LiveOptions, Shown
 from livematte.livestats import LiveStats
+from livematte.nowhere import NOWHERE, Nowhere
 from livematte.protocols import Background, LiveFormat, LiveSink, Model, Source, TrimapModel
 from livematte.temporal import MODES
 from livematte.video.camera import open_camera, open_stand_in
@@ -108,6 +109,11 @@ class Session:
     def paused(self, paused: bool) -> None:
         self._engine.pause(bool(paused))
 
+    @property
+    def shown(self) -> Shown | None:
+        """What viewers see now, with its matte: the placeholder or a picture; None before the first."""
+        return self._engine.shown
+
     def stats(self) -> LiveStats:
         """How it does; cheap enough for every frame."""
         return self._engine.stats()
@@ -185,7 +191,8 @@ def live(
     Args:
         camera: an id or a name as ``livematte devices`` lists them; the first one otherwise.
         input: a file or address played in real time, in place of a camera.
-        to: names of outputs (entry points ``livematte.sinks``), or factories of such.
+        to: names of outputs (entry points ``livematte.sinks``), or factories of such; ``none`` for a preview
+            alone.
         sink_options: further options of an output, by its name.
         background: as for :func:`livematte.render`; transparent by default where every output takes that.
         placeholder: a background too; the background itself, behind nobody, where not given.
@@ -304,9 +311,16 @@ def _factories(to: str | SinkFactory | Sequence[str | SinkFactory]) -> list[tupl
         )
     names = [each if isinstance(each, str) else getattr(each, "__name__", "sink") for each in wanted]
     return [
-        (name, registry.load("sinks", each) if isinstance(each, str) else each)
+        (name, _factory(each) if isinstance(each, str) else each)
         for name, each in zip(names, wanted, strict=True)
     ]
+
+
+def _factory(name: str) -> SinkFactory:
+    if name == NOWHERE:
+        return Nowhere
+    factory: SinkFactory = registry.load("sinks", name)
+    return factory
 
 
 def _opened(name: str, factory: SinkFactory, format: LiveFormat, options: Mapping[str, Any]) -> LiveSink:

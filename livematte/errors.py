@@ -8,6 +8,7 @@
     ├── InputError              a source cannot be opened or read
     │   └── CameraLost          a camera that was open is gone; it may come back
     ├── OutputError             a sink cannot be opened or written
+    ├── SessionError            a live session that is to be steered cannot be reached
     ├── ModelError              a model, its weights or its card are unusable
     │   └── WeightsError        wrong file, wrong hash, wrong architecture
     └── DeviceError             a device or runtime that was asked for is not there
@@ -50,6 +51,10 @@ class CameraLost(InputError):  # noqa: N818 - an event to wait after, more than 
 
 class OutputError(LivematteError):
     """A sink that cannot be opened or written: folder, permission, full disk, codec."""
+
+
+class SessionError(LivematteError):
+    """A live session that is to be steered: none runs, which one is meant is not clear, or it is silent."""
 
 
 class ModelError(LivematteError):

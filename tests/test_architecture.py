@@ -44,6 +44,7 @@ LAYERS = {
     "evaluation": 4.5,
     "jobs": 4.7,
     "running": 4.8, "liveparts": 4.8,
+    "sessions": 4.9,
     "api": 5, "control": 5, "livesession": 5, "profile": 5,
     "preview_keys": 5, "preview_picture": 5, "preview_terminal": 5.1, "preview_window": 5.1,
     "preview_panel": 5.2, "preview": 5.3,

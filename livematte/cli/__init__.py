@@ -38,7 +38,8 @@ def run(args: list[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "livematte"
         message = getattr(error, "format_message", error.__str__)()
-        terminal.error(f"{message.rstrip('.')}; see {command} --help")
+        if message:  # none where a group without a command has shown its help
+            terminal.error(f"{message.rstrip('.')}; see {command} --help")
         return 2
     except LivematteError as error:
         _traceback_if_wanted()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from livematte.cli import ctl
 from livematte.cli.bench import bench
 from livematte.cli.demo import demo
 from livematte.cli.devices import devices
@@ -66,3 +67,5 @@ for command, panel in (
     (version, "Look first"),
 ):
     app.command(rich_help_panel=panel)(command)
+
+app.add_typer(ctl.app, name="ctl", rich_help_panel="Do it")

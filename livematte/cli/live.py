@@ -6,15 +6,19 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from livematte.cli import options, terminal
 from livematte.cli.interrupt import stop_event
+from livematte.cli.profiles import Profile, typed
 from livematte.defaults import DEFAULT_MODEL
+from livematte.errors import SessionError
 
 if TYPE_CHECKING:
+    from livematte.control import Control
     from livematte.livesession import Session
     from livematte.livestats import LiveStats
 
@@ -24,6 +28,8 @@ _LOOK = 0.25
 
 
 def live(
+    context: typer.Context,
+    profile: Profile = None,
     camera: Annotated[
         str | None,
         typer.Option(
@@ -136,6 +142,14 @@ def live(
         float | None,
         typer.Option(metavar="SECONDS", help="End after that long.", rich_help_panel=_BEHAVIOUR),
     ] = None,
+    name: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What [b]livematte ctl --session[/b] may call it, where several run.",
+            rich_help_panel=_BEHAVIOUR,
+        ),
+    ] = "",
     model: options.ModelName = DEFAULT_MODEL,
     weights: options.Weights = None,
     size: options.Size = None,
@@ -165,7 +179,7 @@ def live(
     """Put another background behind the people a camera sees, live.
 
     Viewers never see the room: until the first good matte, and whenever anything is wrong, they get the
-    placeholder. Ctrl-C ends it.
+    placeholder. Ctrl-C ends it; [b]livematte ctl[/b] changes it while it runs.
 
     [bold]Examples[/bold]
 
@@ -173,11 +187,16 @@ def live(
     [cyan]livematte live -b blur --camera "HD Webcam" --on-demand[/cyan]  off while nobody watches
     [cyan]livematte live --to preview -b beach.jpg --stats[/cyan]  look at it first
     [cyan]livematte live --input me.mp4 -b beach.jpg[/cyan]  a video in place of a camera
+    [cyan]livematte live --profile meeting.toml[/cyan]  options from a file
     """
     terminal.configure(as_json=as_json, quiet=quiet)
-    width, height = parse_resolution(resolution)
-    own = parse_sink_options(sink_option or [])
+    from livematte.profile import sink_options_of, size_of
+
+    width, height = size_of(resolution)
+    own = sink_options_of(sink_option or [])
     wanted = [name for each in to or ["virtualcam"] for name in each.split(",") if name]
+    if camera is not None and source is not None and typed(context, "camera") != typed(context, "source"):
+        camera, source = (camera, None) if typed(context, "camera") else (None, source)  # not the profile's
     from livematte.livesession import live as begin
 
     with stop_event() as stop:
@@ -213,7 +232,7 @@ def live(
             refine_budget=refine_budget,
             foreground=foreground,
         )
-        with session:
+        with session, _control(session, stop, name):
             watch(session, stop, stats=stats, seconds=seconds)
         last = session.stats()
     terminal.event_if_json("done", **vars(last))
@@ -229,24 +248,15 @@ def _leave_what_hangs() -> None:
         os._exit(0)
 
 
-def parse_resolution(text: str) -> tuple[int, int]:
-    """``1280x720`` as (width, height)."""
-    width, cross, height = text.lower().partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal()):
-        raise typer.BadParameter(f"--resolution {text!r}: give width and height, like 1280x720")
-    return int(width), int(height)
+def _control(session: Session, stop: threading.Event, name: str) -> AbstractContextManager[Control | None]:
+    """What ``livematte ctl`` talks to; a session without it runs, too."""
+    from livematte.control import Control
 
-
-def parse_sink_options(given: list[str]) -> dict[str, dict[str, Any]]:
-    """``NAME.OPTION=VALUE`` each, as options by name; dashes in an option are underscores."""
-    parsed: dict[str, dict[str, Any]] = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        name, dot, option = key.partition(".")
-        if not (equals and dot and name and option):
-            raise typer.BadParameter(f"--sink-option {text!r}: give NAME.OPTION=VALUE")
-        parsed.setdefault(name, {})[option.replace("-", "_")] = value
-    return parsed
+    try:
+        return Control(session, stop.set, name=name)
+    except SessionError as error:
+        terminal.note(f"livematte ctl cannot reach this session: {error}")
+        return nullcontext()
 
 
 def watch(session: Session, stop: threading.Event, *, stats: bool, seconds: float | None) -> None:

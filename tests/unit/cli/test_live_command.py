@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from livematte import cli, registry
-from livematte.cli.live import line_of, parse_resolution, parse_sink_options, summary
+from livematte.cli.live import line_of, summary
 from livematte.protocols import LiveFormat, LiveSink
 from tests.clips import make_clip
 from tests.livepeers import CollectingSink, FindsThePerson
@@ -80,17 +79,6 @@ def test_what_cannot_be_is_refused(
     assert cli.run(["live", "--input", str(clip), *SMALL, *wrong]) == 2
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1 and says in error[0]
-
-
-def test_options_of_outputs_are_parsed() -> None:
-    assert parse_sink_options(["a.b-c=d=e", "a.f=", "g.h=i"]) == {
-        "a": {"b_c": "d=e", "f": ""},
-        "g": {"h": "i"},
-    }
-    assert parse_resolution("1920X1080") == (1920, 1080)
-    for wrong in ("1280", "x720", "1280x", "-1x5"):
-        with pytest.raises(typer.BadParameter):
-            parse_resolution(wrong)
 
 
 def test_a_line_fits_a_terminal() -> None:

@@ -1,0 +1,44 @@
+"""``--profile FILE``: options from a file, for commands that take it; see :mod:`livematte.profile`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _read(context: typer.Context, path: Path | None) -> Path | None:
+    """Make the profile's options the command's defaults: what is typed comes before them."""
+    command = context.command
+    if path is None or context.resilient_parsing or command.name is None:
+        return path
+    from livematte.profile import read_profile
+
+    names = {
+        option.removeprefix("--").replace("-", "_"): parameter.name
+        for parameter in command.params
+        for option in parameter.opts
+        if option.startswith("--")
+    }
+    options = read_profile(path, command.name)
+    context.default_map = {str(names[option]): value for option, value in options.items()}
+    return path
+
+
+Profile = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile",
+        metavar="FILE",
+        help="Options from a TOML file, by the same names; those typed here come first.",
+        is_eager=True,
+        callback=_read,
+    ),
+]
+
+
+def typed(context: typer.Context, parameter: str) -> bool:
+    """Whether an option was given on the command line."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"

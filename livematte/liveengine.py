@@ -1,8 +1,9 @@
 """The live loop: capture, model, composite and send as threads with one-slot, newest-wins hand-over.
 
-The sender keeps the output's pace whatever the others do: it sends the newest picture that
-:class:`livematte.gate.Gate` lets pass, the same again where there is no newer one, or the placeholder. Every
-other thread may hang in C code for ever; it is then given up and replaced, and closing does not wait for it.
+The sender keeps the output's pace whatever the others do: it hands over the newest picture that
+:class:`livematte.gate.Gate` lets pass, the same again where there is no newer one, or the placeholder. Each
+sink takes it in a thread of its own: one that stalls misses pictures and delays nobody. Every other thread
+may hang in C code for ever; it is then given up and replaced, and closing does not wait for it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from livematte.governor import Level
 from livematte.livecapture import Capture
 from livematte.livemaking import Maker, Spawn, in_a_thread
 from livematte.livematting import Parts
-from livematte.livestages import LiveOptions, LiveStages, Matted, Shot
+from livematte.livestages import LiveOptions, LiveStages, Matted, Outgoing, Shot
 from livematte.protocols import Background, LiveFormat, LiveSink, Source
-from livematte.slots import Worker
+from livematte.slots import Slot, Worker
 
 CHECKS = 0.25
 """Seconds between two looks at whether anybody watches, and whether the level still fits."""
@@ -78,6 +79,7 @@ class LiveEngine(LiveStages):
         self._prepared, self._prepare_at = 0, clock.now() + PREPARE
         self._modelling = self._model_worker()
         self._compositing = self._composite_worker()
+        self._outlets = {id(sink): self._outlet(sink) for sink in sinks}
         self._sending = threading.Thread(target=self._send, name="livematte-send", daemon=True)
         self._capturing: threading.Thread | None = None
 
@@ -131,6 +133,10 @@ class LiveEngine(LiveStages):
             if hung.source is not None:
                 self._spawn(hung.source.close)
             self._start_capture()
+        for sink in tuple(self.sinks):
+            outlet = self._outlets.get(id(sink))
+            if outlet is not None and outlet[1].busy() > hang:  # it goes on with the newest picture
+                self.meter.note(f"{sink.name} has not taken a picture for {hang:g} s")
 
     def _check_watchers(self, now: float) -> None:
         answers = [_watched(sink) for sink in self.sinks]
@@ -144,9 +150,19 @@ class LiveEngine(LiveStages):
         elif now - self._last_watched > self.options.grace:
             self.capture.wanted.clear()
 
+    def hand_over(self, sink: LiveSink, outgoing: Outgoing) -> None:
+        """Leave a frame for the sink's own thread; a newer one takes its place."""
+        outlet = self._outlets.get(id(sink))
+        if outlet is None or outlet[1].thread.ident is None:  # not started: nobody waits
+            super().hand_over(sink, outgoing)
+        else:
+            outlet[0].put(outgoing)
+
     def start(self) -> None:
         """Start every thread; returns at once."""
         self.pacer = Pacer(self.format.rate, self.clock)
+        for _, outlet in self._outlets.values():
+            outlet.thread.start()
         self._modelling.thread.start()
         self._compositing.thread.start()
         self._start_capture()
@@ -172,7 +188,11 @@ class LiveEngine(LiveStages):
             source = self.capture.source
             if source is not None:  # frees a reader that waits for a frame
                 _within(patience, source.close)
-        for thread in (self._sending, self._compositing.thread, self._modelling.thread):
+        _joined(self._sending, patience)
+        for inbox, _ in self._outlets.values():
+            inbox.close()
+        outlets = [outlet.thread for _, outlet in self._outlets.values()]
+        for thread in (*outlets, self._compositing.thread, self._modelling.thread):
             _joined(thread, patience)
         if self._capturing is not None:
             _joined(self._capturing, patience)
@@ -195,6 +215,13 @@ class LiveEngine(LiveStages):
 
     def _composite_worker(self) -> Worker[Matted]:
         return Worker("composite", self.to_composite, self.composite_step, self.clock)
+
+    def _outlet(self, sink: LiveSink) -> tuple[Slot[Outgoing], Worker[Outgoing]]:
+        def deliver(outgoing: Outgoing, worker: Worker[Outgoing]) -> None:
+            self.deliver_step(sink, outgoing, worker)
+
+        inbox: Slot[Outgoing] = Slot()
+        return inbox, Worker(f"send-{sink.name}", inbox, deliver, self.clock)
 
     def _start_capture(self) -> None:
         self._capturing = threading.Thread(target=self.capture.run, name="livematte-capture", daemon=True)

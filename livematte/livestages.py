@@ -76,6 +76,15 @@ class Matted:
 
 
 @dataclass(frozen=True)
+class Outgoing:
+    """What is sent at one frame time; ``serial`` is None for the placeholder, and ``captured`` then 0."""
+
+    frame: Frame
+    serial: int | None
+    captured: float
+
+
+@dataclass(frozen=True)
 class Shown:
     """What viewers see. The planes are borrowed, but never written to later.
 
@@ -257,28 +266,54 @@ class LiveStages:
             self.meter.count("dropped")
 
     def send_step(self) -> None:
-        """Send one frame to every sink. A sink that is gone is left out; without any the session ends."""
-        began = self.clock.now()
+        """Choose what viewers see now and hand it to every sink. Waits for none of them."""
         choice = self.gate.choose()
         picture = None if self._paused else choice.picture
         frame = (self._own_placeholder or self._placeholder) if picture is None else picture.frame
         frame = replace(frame, pts=max(0, self.pacer.tick), time_base=1 / self.format.rate, duration=1)
         self.shown = Shown(frame, None if picture is None else picture.alpha)
-        for sink in tuple(self.sinks):
-            try:
-                sink.send(frame)
-            except BaseException as error:
-                self.sinks.remove(sink)
-                self.meter.note(f"{sink.name} is gone: {error}")
-                self._spawn(sink.close)
-                if not self.sinks:
-                    self.failure = error
-                    self.stop.set()
-        self.meter.took("send", self.clock.now() - began)
         if picture is None:
-            self.meter.sent(None, 0.0, "paused" if self._paused else choice.why)
+            outgoing = Outgoing(frame, None, 0.0)
+            self.meter.handed(None, "paused" if self._paused else choice.why)
         else:
-            self.meter.sent(picture.serial, picture.captured, "")
+            outgoing = Outgoing(frame, picture.serial, picture.captured)
+            self.meter.handed(picture.serial, "")
+        for sink in tuple(self.sinks):
+            self.hand_over(sink, outgoing)
+
+    def hand_over(self, sink: LiveSink, outgoing: Outgoing) -> None:
+        """Give a frame to the one who sends to ``sink``; here that is the caller."""
+        self.deliver_step(sink, outgoing)
+
+    def deliver_step(
+        self, sink: LiveSink, outgoing: Outgoing, worker: Worker[Outgoing] | None = None
+    ) -> None:
+        """Send one frame to one sink. One that is gone is left out; without any the session ends."""
+        began, serial = self.clock.now(), outgoing.serial
+        if serial is not None and not self.gate.passes(serial, outgoing.captured):
+            return  # something failed while the sink was busy: the placeholder comes next
+        try:
+            sink.send(outgoing.frame)
+        except BaseException as error:
+            if worker is not None:
+                worker.given_up = True
+            self._gone(sink, error)
+            return
+        self.meter.took("send", self.clock.now() - began)
+        if serial is not None:
+            self.meter.reached(id(sink), serial, outgoing.captured)
+
+    def _gone(self, sink: LiveSink, error: BaseException) -> None:
+        with self._lock:
+            if sink not in self.sinks:
+                return
+            self.sinks.remove(sink)
+            last = not self.sinks
+        self.meter.note(f"{sink.name} is gone: {error}")
+        self._spawn(sink.close)
+        if last:
+            self.failure = error
+            self.stop.set()
 
     def broke(self, what: str, error: BaseException, worker: Worker[Shot] | Worker[Matted] | None) -> None:
         """Show the placeholder; make new parts where these seem lost."""

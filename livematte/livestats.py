@@ -22,10 +22,10 @@ class LiveStats:
     seconds: float
     """Since it began."""
     fps: float
-    """New pictures that viewers got, a second."""
+    """New pictures a second that viewers got; with several sinks, those of the one that takes most."""
     latency_p50: float
     latency_p95: float
-    """Milliseconds from a frame's arrival from the camera until every sink had it, of new pictures."""
+    """Milliseconds from a frame's arrival from the camera until a sink had it; new pictures, every sink."""
     stages: dict[str, tuple[float, float]]
     """p50 and p95 of the milliseconds a frame keeps each stage busy."""
     captured: int
@@ -33,7 +33,7 @@ class LiveStats:
     """Frames that a newer one overtook, or that came too late to be shown."""
     matted: int
     sent: int
-    """Frames handed to the sinks: new ones, repeats and placeholders."""
+    """Frames handed to the sinks: new ones, repeats and placeholders. A sink that is slow misses some."""
     repeats: int
     placeholders: int
     late: int
@@ -63,9 +63,10 @@ class LiveMeter:
         self._began = clock.now()
         self._counts: Counter[str] = Counter()
         self._busy: dict[str, deque[tuple[float, float]]] = {name: deque(maxlen=600) for name in STAGES}
-        self._latency: deque[tuple[float, float]] = deque(maxlen=600)
+        self._latency: deque[tuple[float, float, int]] = deque(maxlen=1800)
         self._notes: list[str] = []
         self._last = -1
+        self._reached: dict[int, int] = {}
         self._first_good: float | None = None
         self._showing = "starting"
 
@@ -79,20 +80,26 @@ class LiveMeter:
         with self._lock:
             self._busy[stage].append((self._clock.now(), seconds))
 
-    def sent(self, serial: int | None, captured: float, why: str) -> None:
-        """A frame went out; ``serial`` is None for the placeholder, and ``why`` says why."""
-        now = self._clock.now()
+    def handed(self, serial: int | None, why: str) -> None:
+        """A frame went to the sinks; ``serial`` is None for the placeholder, and ``why`` says why."""
         with self._lock:
             self._counts["sent"] += 1
             self._showing = "picture" if serial is not None else why
             if serial is None:
                 self._counts["placeholders"] += 1
-                return
-            if serial == self._last:
+            elif serial == self._last:
                 self._counts["repeats"] += 1
+            else:
+                self._last = serial
+
+    def reached(self, sink: int, serial: int, captured: float) -> None:
+        """A sink, told apart by a number, has taken the picture with that serial."""
+        now = self._clock.now()
+        with self._lock:
+            if serial == self._reached.get(sink):
                 return
-            self._last = serial
-            self._latency.append((now, now - captured))
+            self._reached[sink] = serial
+            self._latency.append((now, now - captured, sink))
             if self._first_good is None:
                 self._first_good = now - self._began
 
@@ -117,7 +124,9 @@ class LiveMeter:
         with self._lock:
             now, counts = self._clock.now(), self._counts
             since = now - WINDOW
-            latency = [seconds for when, seconds in self._latency if when > since]
+            recent_pictures = [picture for picture in self._latency if picture[0] > since]
+            latency = [taken for _, taken, _ in recent_pictures]
+            each = Counter(sink for _, _, sink in recent_pictures)
             seconds = now - self._began
             stages = {}
             for name, busy in self._busy.items():
@@ -125,7 +134,7 @@ class LiveMeter:
                 stages[name] = (1000 * percentile(recent, 0.5), 1000 * percentile(recent, 0.95))
             return LiveStats(
                 seconds=seconds,
-                fps=len(latency) / min(WINDOW, max(seconds, 1e-3)),
+                fps=max(each.values(), default=0) / min(WINDOW, max(seconds, 1e-3)),
                 latency_p50=1000 * percentile(latency, 0.5),
                 latency_p95=1000 * percentile(latency, 0.95),
                 stages=stages,

@@ -25,7 +25,7 @@ from livematte.livestats import LiveStats
 from livematte.sessions import COMMANDS, REQUEST_BYTES, Running, line_of, read_line, same
 
 CALLERS = 8
-"""Served at a time; one more is turned away at once."""
+"""Served at a time; more wait until one of them is done."""
 REQUEST_SECONDS = 5.0
 """From the connection to the end of the request, and again for taking the reply."""
 _POLL = 0.25
@@ -72,6 +72,7 @@ class Control:
         key, answer = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         self.reached = Running(os.getpid(), name, platform.node(), address, key, answer)
         self._closed, self._lock = threading.Event(), threading.Lock()
+        self._places = threading.Semaphore(CALLERS)
         self._callers: dict[socket.socket, threading.Thread] = {}
         self._turns = {"background": threading.Lock(), "model": threading.Lock()}
         try:
@@ -107,24 +108,22 @@ class Control:
     def _accept(self) -> None:
         with self._listener:
             while not self._closed.is_set():
+                if not self._places.acquire(timeout=_POLL):
+                    continue
                 try:
                     peer, _ = self._listener.accept()
                 except TimeoutError:
-                    continue
+                    self._places.release()
                 except OSError:  # too many files are open, or the caller is gone already
+                    self._places.release()
                     self._closed.wait(_POLL)
-                    continue
-                self._receive(peer)
+                else:
+                    self._receive(peer)
 
     def _receive(self, peer: socket.socket) -> None:
         thread = threading.Thread(target=self._serve, args=(peer,), name="livematte-control", daemon=True)
         with self._lock:
-            full = len(self._callers) >= CALLERS
-            if not full:
-                self._callers[peer] = thread
-        if full:
-            peer.close()
-            return
+            self._callers[peer] = thread
         try:
             thread.start()
         except RuntimeError:  # the machine has no thread left
@@ -132,8 +131,9 @@ class Control:
 
     def _hang_up(self, peer: socket.socket) -> None:
         with self._lock:
-            self._callers.pop(peer, None)
+            del self._callers[peer]
         peer.close()
+        self._places.release()
 
     def _serve(self, peer: socket.socket) -> None:
         """One request and its reply. Who has not the key, or says nothing in time, gets no word."""

@@ -100,7 +100,7 @@ class Running:
 
         Raises:
             LivematteError, UsageError: it refuses; its own line.
-            SessionError: it ends, is beset by callers, or is silent for ``seconds``.
+            SessionError: it hangs up, or is silent for ``seconds``.
             Gone: it is not there any more.
         """
         request = line_of({"key": self.key, "command": command, "value": value})
@@ -117,7 +117,7 @@ class Running:
         except TimeoutError:
             raise SessionError(f"the live session {self} does not answer within {seconds:g} s") from None
         except (OSError, EOFError):
-            raise SessionError(f"the live session {self} has ended or is busy: try again") from None
+            raise SessionError(f"the live session {self} has ended or hung up") from None
         if not same(reply.get("key"), self.answer):
             raise Gone
         if "error" in reply:

@@ -1,0 +1,386 @@
+"""A session's ear: real sockets, a session that only remembers, and callers of every kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import stat
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from livematte import control, sessions
+from livematte.clock import SystemClock
+from livematte.control import Control
+from livematte.errors import LivematteError, OutputError, SessionError, UsageError
+from livematte.livestats import LiveMeter, LiveStats
+from livematte.sessions import Running, ask, find, line_of, running
+
+
+class Remembers:
+    """A session; ``wrong`` is raised by whatever is set. ``hold`` keeps ``model`` waiting while it is set."""
+
+    def __init__(self) -> None:
+        self.paused = False
+        self.wrong: BaseException | None = None
+        self.waits, self.going_on = threading.Event(), threading.Event()
+        self.going_on.set()
+        self._background, self._model = "green", "some-model"
+
+    @property
+    def background(self) -> str:
+        return self._background
+
+    @background.setter
+    def background(self, spec: str) -> None:
+        if self.wrong is not None:
+            raise self.wrong
+        self._background = spec
+
+    @property
+    def model(self) -> str:
+        return self._model
+
+    @model.setter
+    def model(self, name: str) -> None:
+        self.waits.set()
+        assert self.going_on.wait(20)
+        self._model = name
+
+    def stats(self) -> LiveStats:
+        return LiveMeter(SystemClock()).stats(
+            late=0, skipped=0, level=0, steps=0, size=(160, 288), watched=None, sink_notes=["hot"]
+        )
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the sessions of these tests are found."""
+    own = tmp_path / "run"
+    monkeypatch.setattr(sessions, "folder", lambda: own)
+    return own
+
+
+@pytest.fixture
+def steered() -> Remembers:
+    return Remembers()
+
+
+@pytest.fixture
+def stopped() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def ear(steered: Remembers, stopped: threading.Event) -> Iterator[Control]:
+    with Control(steered, stopped.set, name="desk") as opened:
+        yield opened
+
+
+def call(ear: Control) -> socket.socket:
+    """A connection on which nothing is said yet."""
+    address = ear.reached.address
+    assert isinstance(address, str)
+    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    peer.settimeout(20)
+    peer.connect(address)
+    return peer
+
+
+def said(peer: socket.socket) -> bytes:
+    """All that comes until the other side hangs up."""
+    got = b""
+    while block := peer.recv(1 << 16):
+        got += block
+    return got
+
+
+needs_unix = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no Unix sockets")
+
+
+def test_every_command_arrives(ear: Control, steered: Remembers, stopped: threading.Event) -> None:
+    facts = ask("background", "/pictures/beach.jpg")
+    assert facts == {
+        "name": "desk",
+        "pid": os.getpid(),
+        "background": "/pictures/beach.jpg",
+        "model": "some-model",
+        "paused": False,
+    }
+    assert ask("blur", 12)["background"] == "blur:12" and ask("blur", 12.5)["background"] == "blur:12.5"
+    assert ask("model", "other")["model"] == steered.model == "other"
+    assert ask("pause")["paused"] is True and steered.paused is True
+    assert ask("resume")["paused"] is False and steered.paused is False
+    stats = ask("stats")["stats"]
+    assert stats["size"] == [160, 288] and stats["notes"] == ["hot"]
+    assert set(stats) == set(asdict(steered.stats()))
+    assert not stopped.is_set()
+    ask("stop")
+    assert stopped.wait(20)
+
+
+def test_a_refusal_comes_back_as_its_own_line(ear: Control, steered: Remembers) -> None:
+    steered.wrong = UsageError("background 'x': no such file;\nallowed are …")
+    with pytest.raises(UsageError, match="^background 'x': no such file; allowed are …$"):
+        ask("background", "x")
+    steered.wrong = OutputError("full")
+    with pytest.raises(LivematteError, match="^full$") as refused:
+        ask("background", "x")
+    assert refused.value.exit_code == 1
+    steered.wrong = ZeroDivisionError("what")
+    with pytest.raises(LivematteError, match="bug in livematte: ZeroDivisionError: what"):
+        ask("background", "x")
+    assert steered.background == "green"
+
+
+@pytest.mark.parametrize(
+    ("command", "value", "says"),
+    [
+        ("background", None, "give text"),
+        ("background", "  ", "give text"),
+        ("background", "a\0b", "give text"),
+        ("background", ["x"], "give text"),
+        ("model", 5, "give text"),
+        ("blur", "12", "give a number"),
+        ("blur", True, "give a number"),
+        ("dance", None, "allowed are background, blur"),
+        (None, None, "unknown command None"),
+        ("background", "x" * (1 << 16), "too long"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    ear: Control, steered: Remembers, command: Any, value: Any, says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        ask(command, value)
+    assert steered.background == "green" and steered.model == "some-model"
+
+
+def test_without_a_session_a_line_says_so(place: Path) -> None:
+    with pytest.raises(SessionError, match="no live session runs: start one"):
+        ask("pause")
+    assert not place.exists(), "asking leaves nothing"
+
+
+def test_a_session_that_ended_is_found_no_more(ear: Control, place: Path) -> None:
+    assert find() == ear.reached
+    ear.close()
+    ear.close()
+    assert running() == [] and list(place.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a profile's folders by its own lists")
+def test_only_its_user_gets_there(ear: Control, place: Path) -> None:
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    (file,) = place.glob("*.json")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert str(ear.reached.address).startswith(str(place))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="as above")
+def test_a_folder_that_was_open_to_others_is_closed(
+    place: Path, steered: Remembers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.mkdir(mode=0o755)
+    place.chmod(0o755)
+    Control(steered, lambda: None).close()
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    link = tmp_path / "link"
+    link.symlink_to(place)
+    monkeypatch.setattr(sessions, "folder", lambda: link)
+    with pytest.raises(SessionError, match="own"):
+        Control(steered, lambda: None)
+
+
+def test_the_folder_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert sessions.folder() == tmp_path / "livematte" / "control"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "gone"))
+    assert tmp_path not in sessions.folder().parents
+
+
+@needs_unix
+def test_one_of_several_is_named(steered: Remembers, ear: Control) -> None:
+    other = Remembers()
+    with Control(other, lambda: None) as second:
+        with pytest.raises(SessionError, match=rf"--session with one of .*'desk' \(pid {os.getpid()}\)"):
+            ask("pause")
+        ask("pause", session="desk")
+        assert steered.paused and not other.paused
+        with pytest.raises(SessionError, match="no live session is called 'nope': there are"):
+            ask("pause", session="nope")
+        assert second.reached.name == ""
+    ask("resume", session=str(os.getpid()))
+    assert not steered.paused
+
+
+def leave(place: Path, **changes: Any) -> Path:
+    """The file and the socket of a session that was killed."""
+    place.mkdir(mode=0o700, exist_ok=True)
+    path = place / "0123456789abcdef.json"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
+        dead.bind(str(path.with_suffix(".sock")))
+    gone = Running(4711, "old", platform.node(), str(path.with_suffix(".sock")), "k", "a")
+    path.write_text(json.dumps(asdict(replace(gone, **changes))), encoding="utf-8")
+    return path
+
+
+@needs_unix
+def test_what_a_killed_session_left_is_removed(place: Path) -> None:
+    path = leave(place)
+    assert running() == []
+    assert not path.exists() and not path.with_suffix(".sock").exists()
+
+
+@needs_unix
+def test_a_new_session_removes_it_too(place: Path, steered: Remembers) -> None:
+    path = leave(place)
+    path.unlink()  # killed before it said where it is
+    os.utime(path.with_suffix(".sock"), (time.time() - 3600,) * 2)
+    (place / "fresh.sock").touch()
+    with Control(steered, lambda: None):
+        assert not path.with_suffix(".sock").exists()
+        assert (place / "fresh.sock").exists(), "one that is just being made"
+
+
+@needs_unix
+def test_sessions_of_another_machine_are_left_alone(place: Path) -> None:
+    path = leave(place, host="another")
+    assert running() == [] and path.exists()
+
+
+@needs_unix
+def test_files_that_are_no_sessions_are_passed_over(place: Path, ear: Control) -> None:
+    (place / "a.json").write_text("{", encoding="utf-8")
+    (place / "b.json").write_text('{"pid": 5, "later": true}', encoding="utf-8")
+    assert find() == ear.reached
+
+
+def test_a_port_does_where_there_are_no_such_sockets(
+    monkeypatch: pytest.MonkeyPatch, steered: Remembers, stopped: threading.Event
+) -> None:
+    """As on Windows."""
+    monkeypatch.delattr(socket, "AF_UNIX", raising=False)
+    with Control(steered, stopped.set) as ear:
+        assert isinstance(ear.reached.address, int)
+        assert ask("background", "white")["background"] == "white"
+        with socket.create_connection(("127.0.0.1", ear.reached.address), timeout=20) as stranger:
+            stranger.sendall(line_of({"key": "guess", "command": "stop"}))
+            assert said(stranger) == b"" and not stopped.is_set()
+
+
+def test_a_port_does_where_the_path_is_too_long(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, steered: Remembers
+) -> None:
+    monkeypatch.setattr(sessions, "folder", lambda: tmp_path / ("x" * 100) / "run")
+    with Control(steered, lambda: None) as ear:
+        assert isinstance(ear.reached.address, int)
+        assert ask("pause")["paused"]
+
+
+def test_a_stranger_at_the_port_of_a_killed_session_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, place: Path, steered: Remembers
+) -> None:
+    monkeypatch.delattr(socket, "AF_UNIX", raising=False)
+    with Control(steered, lambda: None) as ear:
+        (file,) = place.glob("*.json")
+        facts = asdict(ear.reached)
+        file.write_text(json.dumps({**facts, "answer": "what the killed one would say"}), encoding="utf-8")
+        assert running() == [] and not file.exists()
+
+
+@needs_unix
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"[1, 2]\n",
+        b'{"command": "stop"}\n',
+        b'{"key": 5, "command": "stop"}\n',
+        b'{"key": "\\ud800", "command": "stop"}\n',
+        b"\xff\xfe\x00\n",
+        b"[" * 60000 + b"\n",
+        b"x" * (sessions.REQUEST_BYTES + 2),
+        b"",
+    ],
+    ids=["empty", "http", "list", "no key", "odd key", "half a character", "bytes", "deep", "long", "silent"],
+)
+def test_nonsense_gets_no_word_and_does_no_harm(ear: Control, stopped: threading.Event, sent: bytes) -> None:
+    with call(ear) as peer:
+        try:
+            peer.sendall(sent)
+            peer.shutdown(socket.SHUT_WR)
+            assert said(peer) == b""
+        except (ConnectionResetError, BrokenPipeError):
+            pass  # hung up while it was still coming
+    assert ask("pause")["paused"] and not stopped.is_set()
+
+
+@needs_unix
+def test_slow_callers_hold_up_nobody(ear: Control) -> None:
+    slow = [call(ear) for _ in range(control.CALLERS - 1)]
+    for peer in slow:
+        peer.sendall(b"{")
+    began = time.monotonic()
+    assert ask("pause")["paused"]
+    assert time.monotonic() - began < control.REQUEST_SECONDS
+    ear.close()
+    assert all(said(peer) == b"" for peer in slow)
+    for peer in slow:
+        peer.close()
+
+
+@needs_unix
+def test_who_takes_too_long_is_hung_up_on(ear: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "REQUEST_SECONDS", 0.2)
+    with call(ear) as peer:
+        peer.sendall(b'{"key"')
+        assert said(peer) == b""
+
+
+@needs_unix
+def test_one_caller_more_waits_for_a_place(ear: Control) -> None:
+    slow = [call(ear) for _ in range(control.CALLERS)]
+    with pytest.raises(SessionError, match="does not answer"):
+        ear.reached.ask("pause", seconds=0.3)
+    slow[0].close()
+    assert ask("pause")["paused"]
+    for peer in slow:
+        peer.close()
+
+
+def test_a_model_in_the_making_holds_up_no_other_command(ear: Control, steered: Remembers) -> None:
+    steered.going_on.clear()
+    heard: list[dict[str, Any]] = []
+    caller = threading.Thread(target=lambda: heard.append(ask("model", "large")))
+    caller.start()
+    assert steered.waits.wait(20)
+    assert ask("background", "white")["model"] == "some-model" and ask("pause")["paused"]
+    steered.going_on.set()
+    caller.join(20)
+    assert heard[0]["model"] == "large"
+
+
+def test_a_silent_session_is_not_waited_for_for_ever(ear: Control, steered: Remembers) -> None:
+    steered.going_on.clear()
+    with pytest.raises(SessionError, match="does not answer within 0.3 s"):
+        ear.reached.ask("model", "large", seconds=0.3)
+    steered.going_on.set()
+
+
+def test_a_session_that_may_not_write_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    monkeypatch.setattr(sessions, "folder", lambda: blocked / "run")
+    with pytest.raises(SessionError, match="cannot be used"):
+        Control(Remembers(), lambda: None)

@@ -63,6 +63,7 @@ def render(
     refine_weights: PathLike | None = None,
     refine_size: int | None = None,
     refine_budget: float | None = None,
+    refine_tta: bool = False,
     foreground: bool = True,
     alpha_out: PathLike | None = None,
     foreground_out: PathLike | None = None,
@@ -93,6 +94,7 @@ def render(
         refine_weights, refine_size, refine_budget: of a refiner: a file of one's own training, the long side
             at which it works (the frame's own, up to 1280) and the milliseconds a frame it may take (all
             that it needs).
+        refine_tta: a refiner's test-time augmentation, where it has any: finer, and many times slower.
         foreground: estimate the people's own colours, so that the old background does not glow in hair.
         alpha_out, foreground_out: also write the matte, and the people over black, as videos.
         debug_view: also write a video of what the networks saw and gave, side by side.
@@ -108,7 +110,7 @@ def render(
     """
     began = time.monotonic()
     targets = targets_of(picture=output, alpha=alpha_out, foreground=foreground_out, debug=debug_view)
-    refining = Refining(refine, refine_weights, refine_size, refine_budget)
+    refining = Refining(refine, refine_weights, refine_size, refine_budget, refine_tta, temporal)
     machine, smoother = Machine(device, runtime, precision, threads), TemporalFilter(temporal)
     if isinstance(model, str):
         check_model(model)
@@ -178,6 +180,7 @@ def image(
     refine: str | TrimapModel = "guided",
     refine_weights: PathLike | None = None,
     refine_size: int | None = None,
+    refine_tta: bool = False,
     foreground: bool = True,
     alpha_out: PathLike | None = None,
     foreground_out: PathLike | None = None,
@@ -199,7 +202,7 @@ def image(
         refine_weights = weights if refine is model and weights is not None else refine_weights
     elif isinstance(model, str):
         check_model(model)
-    refining = Refining(refine, refine_weights, refine_size)
+    refining = Refining(refine, refine_weights, refine_size, augment=refine_tta)
     machine = Machine(device, runtime, precision, threads)
     inputs = {"input": input, "background": background, "trimap": trimap}
     check_targets(inputs, targets.values(), overwrite=overwrite)
@@ -311,6 +314,7 @@ def mattes(
     refine_weights: PathLike | None = None,
     refine_size: int | None = None,
     refine_budget: float | None = None,
+    refine_tta: bool = False,
     start: float | None = None,
     end: float | None = None,
 ) -> Iterator[tuple[Frame, Matte]]:
@@ -319,7 +323,7 @@ def mattes(
     ``livematte.kernels.cpu.to_rgb(frame)`` gives the picture as (H, W, 3) uint8 RGB. Wrong options and a file
     that is not there are said at once; it is opened for the first frame and closed after the last one.
     """
-    refining = Refining(refine, refine_weights, refine_size, refine_budget)
+    refining = Refining(refine, refine_weights, refine_size, refine_budget, refine_tta, temporal)
     machine, smoother = Machine(device, runtime, precision, threads), TemporalFilter(temporal)
     if not Path(input).is_fifo():  # which can be read once only
         open_video(os.fspath(input), start=start, end=end).close()  # says at once what is wrong with the file

@@ -128,9 +128,8 @@ class Pipeline:
     def __call__(self, rgb: Picture) -> Matte:
         """Matte the next frame, which goes through 4:2:0 planes as a video's does."""
         color = ColorInfo()
-        frame = Frame(
-            planes_from_rgb(rgb, "yuv420p", color), "yuv420p", self._number, Fraction(1, 30), color=color
-        )
+        planes, first = planes_from_rgb(rgb, "yuv420p", color), self._number == 0
+        frame = Frame(planes, "yuv420p", self._number, Fraction(1, 30), color=color, keyframe_hint=first)
         self._number += 1
         small = self._matting.shrink(frame)
         matte = self._matting(frame, small)

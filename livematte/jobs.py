@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,7 @@ from livematte.errors import ModelError, UsageError
 from livematte.protocols import Background, Model, SourceInfo, TrimapModel
 from livematte.refine import METHODS
 from livematte.refiners import TileRefiner
+from livematte.temporal import check_mode
 from livematte.video.images import STILLS
 from livematte.video.opening import PATTERN
 
@@ -79,20 +81,43 @@ def load_refiner(
     runtime: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    augment: bool = False,
 ) -> TrimapModel:
     """A network that takes a trimap, ready to run. Options and errors as for :func:`load_model`.
 
     Args:
         name: one of the refiners of ``livematte models``.
+        augment: its test-time augmentation: slower, and finer.
+
+    Raises:
+        UsageError: also where ``augment`` is asked of a refiner that has none.
     """
+    if augment:
+        check_augment(name)
     refiner: TrimapModel = registry.load("refiners", name)(
         weights=None if weights is None else Path(weights),
         device=device,
         runtime=runtime,
         precision=precision,
         threads=threads,
+        **({"augment": True} if augment else {}),
     )
     return refiner
+
+
+def check_augment(name: str) -> None:
+    """Raise UsageError unless the refiner ``name`` has test-time augmentation."""
+    if _augments(name):
+        return
+    able = ", ".join(other for other in registry.names("refiners") if _augments(other)) or "none"
+    raise UsageError(f"{name} has no test-time augmentation (those that have: {able}): drop --refine-tta")
+
+
+def _augments(name: str) -> bool:
+    try:
+        return "augment" in inspect.signature(registry.load("refiners", name)).parameters
+    except ModelError:  # another one that is broken
+        return False
 
 
 def check_model(name: str) -> None:
@@ -136,12 +161,16 @@ class Refining:
         weights: the refiner's, of one's own training.
         size: long side at which a refiner works; None: the frame's own, up to 1280.
         budget: milliseconds a frame for a refiner; None: as long as it takes.
+        augment: a refiner's test-time augmentation.
+        temporal: how what a refiner gives is calmed over time: one of :data:`livematte.temporal.MODES`.
     """
 
     how: str | TrimapModel = "guided"
     weights: PathLike | None = None
     size: int | None = None
     budget: float | None = None
+    augment: bool = False
+    temporal: str = "on"
 
     def __post_init__(self) -> None:
         if isinstance(self.how, str):
@@ -154,12 +183,22 @@ class Refining:
             raise UsageError(f"refine budget {self.budget} is not possible: give milliseconds, more than 0")
         idle = [
             f"--refine-{word}"
-            for word, value in (("weights", self.weights), ("size", self.size), ("budget", self.budget))
+            for word, value in (
+                ("weights", self.weights),
+                ("size", self.size),
+                ("budget", self.budget),
+                ("tta", self.augment or None),
+            )
             if value is not None
         ]
         if idle and not self.network:
             known = ", ".join(registry.names("refiners")) or "none is installed"
             raise UsageError(f"{idle[0]} is for a network that refines: name one with --refine ({known})")
+        if self.augment and not isinstance(self.how, str):
+            raise UsageError("refine_tta is for a refiner by name: load this one with augment=True")
+        if self.augment and isinstance(self.how, str):
+            check_augment(self.how)
+        check_mode(self.temporal)
 
     @property
     def network(self) -> bool:
@@ -173,13 +212,12 @@ class Refining:
             return Compositor(refine=self.how, foreground=foreground)
         network = self._named(self.how, machine) if isinstance(self.how, str) else self.how
         budget = None if self.budget is None else self.budget / 1000
-        return Compositor(
-            foreground=foreground, refiner=TileRefiner(network, long_side=self.size, budget=budget)
-        )
+        refiner = TileRefiner(network, long_side=self.size, budget=budget, temporal=self.temporal)
+        return Compositor(foreground=foreground, refiner=refiner)
 
     def _named(self, name: str, machine: Machine) -> TrimapModel:
         try:
-            return load_refiner(name, weights=self.weights, **vars(machine))
+            return load_refiner(name, weights=self.weights, augment=self.augment, **vars(machine))
         except ModelError as error:  # written for --model
             line = re.sub(r"--(?=weights\b)", "--refine-", str(error)).replace("--model", "--refine")
             raise type(error)(line) from error

@@ -106,7 +106,8 @@ class TrimapModel(Protocol):
     """A network that mattes with the help of a trimap: what ``--refine`` runs where a matte is in doubt.
 
     Entry points in the group ``livematte.refiners`` are factories of such, with the keyword options of a
-    model's factory that apply: ``device``, ``runtime``, ``precision``, ``threads``, ``weights``.
+    model's factory that apply: ``device``, ``runtime``, ``precision``, ``threads``, ``weights``. One with
+    test-time augmentation also names a keyword ``augment``, false unless it is asked for.
     """
 
     stride: int

@@ -5,7 +5,7 @@ touch the unknown band.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,18 @@ import numpy as np
 from livematte.errors import ModelError
 from livematte.frame import Array, Frame, Matte
 from livematte.kernels import cpu
-from livematte.kernels.windows import covered, explaining_background, upsample_window, window_planes
+from livematte.kernels.windows import (
+    Box,
+    covered,
+    explaining_background,
+    linear_window,
+    upsample_window,
+    window_planes,
+)
 from livematte.protocols import TrimapModel
 from livematte.refine import EPSILON, colors
-from livematte.tiles import Blend, Place, Tile, grid_of, in_order, left_out, part, working_size
+from livematte.temporal import RefinedMemory, check_mode
+from livematte.tiles import Blend, Place, Tile, around, grid_of, in_order, left_out, part, working_size
 from livematte.trimap import BACKGROUND, trimap_of
 
 
@@ -28,8 +36,10 @@ class Refined:
         plane: (H, W), dtype and depth of the frame's planes, 0..maximum.
         trimap: (h, w) uint8 of the working picture.
         done, waiting: the tiles that were computed, and how many were left for the next frames.
-        colors: foreground, background (3, h, w each, codes of the frame's planes) and how far they count, for
-            each tile; empty where the refiner gives no foreground.
+        kept: of those, the ones that still show what was refined before.
+        share: (h, w) float32 of the working picture: how far what was refined counts, 0 where nothing was.
+        colors: foreground and background (3, h, w each, codes of the frame's planes) of the tiles done and
+            kept; None where the refiner gives no foreground.
     """
 
     plane: Array
@@ -37,6 +47,8 @@ class Refined:
     trimap: Array
     done: tuple[Tile, ...]
     waiting: int
+    kept: tuple[Tile, ...]
+    share: Array
     colors: Blend | None
 
     def small_alpha(self, height: int, width: int) -> Array:
@@ -47,16 +59,20 @@ class Refined:
 class TileRefiner:
     """Lets a network that takes a trimap decide where the first network is in doubt.
 
-    Only tiles that touch the unknown band are computed; elsewhere, and in tiles there was no time for, alpha
-    stays as it came. Remembers which tiles were left out, so one is for one video, in order, and not
-    thread-safe.
+    Only tiles that touch the unknown band are computed; elsewhere alpha stays as it came. What is refined is
+    calmed over time, and a tile there was no time for keeps what was refined before where nothing changed.
+    So one is for one video, in order, and not thread-safe.
 
     Args:
         network: an object of the group ``livematte.refiners``.
         long_side: of the working picture, in pixels; larger frames are shrunk to it, and what comes out
             follows the full-size luma. None: :data:`livematte.tiles.LONG_SIDE`.
         budget: seconds a frame that its networks may take; at least one tile is always computed. None: all.
+        temporal: ``on``, ``strong`` or ``off``: how what is refined is calmed.
         clock: seconds.
+
+    Raises:
+        UsageError: unknown ``temporal``.
     """
 
     def __init__(
@@ -65,12 +81,20 @@ class TileRefiner:
         *,
         long_side: int | None = None,
         budget: float | None = None,
+        temporal: str = "on",
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._network, self._long_side, self._budget, self._clock = network, long_side, budget, clock
-        self._waiting: dict[Place, int] = {}
-        self._size: tuple[int, int] | None = None
+        check_mode(temporal)
+        self._temporal = temporal
+        self._begin((0, 0))
         self._tile_seconds = 0.0
+
+    def _begin(self, size: tuple[int, int]) -> None:
+        self._size, self._memory = size, RefinedMemory(size, self._temporal)
+        self._waiting: dict[Place, int] = {}
+        self._shown: set[Place] = set()
+        self._fronts: dict[Place, Array] = {}
 
     def __call__(self, frame: Frame, matte: Matte, plane: Array) -> Refined:
         """Refine one frame.
@@ -82,14 +106,21 @@ class TileRefiner:
         Raises:
             ModelError: the network gives no number, or a matte of another size.
         """
+        began = self._clock()
         size = working_size(frame.height, frame.width, self._long_side)
         if size != self._size:
-            self._size, self._waiting = size, {}
+            self._begin(size)
         trimap = trimap_of(matte, size)
         order = in_order(trimap, grid_of(*size, self._network.stride), self._waiting)
+        if not order:
+            self._begin(size)
+            nowhere = np.zeros(size, np.float32)
+            return Refined(plane.copy(), frame.pixel_format.maximum, trimap, (), 0, (), nowhere, None)
+        box = around(order)
+        held = np.zeros(size, np.float32)
+        part(held, box)[...] = self._holds(frame, matte, order, box)
         work = _Tiles(frame, size, trimap)
-        began = self._clock()
-        for tile in order:
+        for tile in in_order(trimap, order, self._waiting, 1 - held):
             if work.done and self._late(began):
                 break
             started = self._clock()
@@ -97,8 +128,27 @@ class TileRefiner:
             spent = self._clock() - started
             self._tile_seconds += (spent - self._tile_seconds) * (0.2 if self._tile_seconds else 1)
         self._waiting = left_out(order, work.done, self._waiting)
-        made, maximum = work.onto(plane), frame.pixel_format.maximum
-        return Refined(made, maximum, trimap, tuple(work.done), len(self._waiting), work.colors)
+        alpha, share = np.zeros(size, np.float32), np.zeros(size, np.float32)
+        part(alpha, box)[...], part(share, box)[...] = self._memory.take(*work.found(box))
+        left = [tile for tile in order if tile.place in self._waiting and tile.place in self._shown]
+        kept = tuple(tile for tile in left if part(held, tile.cell).any())
+        self._shown = {tile.place for tile in (*kept, *work.done)}
+        self._fronts = {t.place: self._fronts[t.place] for t in kept if t.place in self._fronts}
+        self._fronts |= work.fronts
+        made, colors = work.onto(plane, kept, alpha, share, self._fronts)
+        maximum, done = frame.pixel_format.maximum, tuple(work.done)
+        return Refined(made, maximum, trimap, done, len(self._waiting), kept, share, colors)
+
+    def _holds(self, frame: Frame, matte: Matte, order: list[Tile], box: Box) -> Array:
+        """How far what was refined before holds, in ``box``."""
+        height, width = self._size
+        reach = np.zeros(self._size, np.float32)
+        for tile in order:
+            shares = part(reach, tile.box)
+            np.maximum(shares, tile.share, out=shares)
+        picture = cpu.small_rgb(frame, -(-height // 2), -(-width // 2))
+        guide = linear_window(matte.alpha, self._size, box)
+        return self._memory.look(picture, guide, part(reach, box), box, fresh=frame.keyframe_hint)
 
     def _late(self, began: float) -> bool:
         """Whether one more tile would exceed the budget."""
@@ -113,42 +163,58 @@ class _Tiles:
     def __init__(self, frame: Frame, size: tuple[int, int], trimap: Array) -> None:
         self._frame, self._size, self._trimap = frame, size, trimap
         self._alpha = Blend(size)
-        self._lumas: list[Array] = []
+        self._codes: dict[Place, Array] = {}
         self.done: list[Tile] = []
-        self.colors: Blend | None = None
+        self.fronts: dict[Place, Array] = {}
 
     def add(self, tile: Tile, network: TrimapModel) -> None:
+        """Ask the network."""
         codes = window_planes(self._frame, self._size, tile.box)
         trimap = part(self._trimap, tile.box)
         matte = _asked(network, cpu.rgb_from_codes(codes, self._frame), trimap)
         self._alpha.add(tile, matte.alpha[None])
-        self._lumas.append(codes[0])
+        self._codes[tile.place] = codes
         self.done.append(tile)
-        if matte.foreground is None:
-            return
-        if self.colors is None:
-            self.colors = Blend(self._size, 6)
-        front = cpu.codes_from_rgb(matte.foreground * np.float32(255), self._frame.color, self._frame.format)
-        # With the background that makes the compositing equation true, fusing gives ``front`` back.
-        back = explaining_background(codes, front, matte.alpha, self._frame.pixel_format.maximum)
-        self.colors.add(tile, np.concatenate([front, back]))
+        if matte.foreground is not None:
+            front = matte.foreground * np.float32(255)
+            self.fronts[tile.place] = cpu.codes_from_rgb(front, self._frame.color, self._frame.format)
 
-    def onto(self, plane: Array) -> Array:
-        """A copy of the full-size ``plane`` with the tiles on it."""
+    def found(self, box: Box) -> tuple[Array, Array]:
+        """Alpha and how far it counts, of the tiles that were added."""
+        return self._alpha.values(box)[0], self._alpha.share(box)
+
+    def onto(
+        self,
+        plane: Array,
+        kept: tuple[Tile, ...],
+        alpha: Array,
+        share: Array,
+        fronts: Mapping[Place, Array],
+    ) -> tuple[Array, Blend | None]:
+        """A copy of the full-size ``plane`` with ``alpha`` on it as far as it counts, and the colours."""
         out = plane.copy()
+        colors = Blend(self._size, 6) if fronts else None
         maximum = self._frame.pixel_format.maximum
-        for tile, luma in zip(self.done, self._lumas, strict=True):
+        for tile in (*kept, *self.done):
+            codes = self._codes.get(tile.place)
+            if codes is None:
+                codes = window_planes(self._frame, self._size, tile.box)
+            inside, counts = part(alpha, tile.box), part(share, tile.box)
             window = covered(tile.box, self._size, plane.shape)
-            alpha, share = self._full_size(tile, self._alpha.values(tile.box)[0], luma)
-            kinds = cpu.tile_kinds(share, maximum)
-            mixed = cpu.mix_plane(alpha, part(plane, window), share, kinds, (0, 0), maximum)
+            full, counts = self._full_size(tile, inside, counts, codes[0])
+            kinds = cpu.tile_kinds(counts, maximum)
+            mixed = cpu.mix_plane(full, part(plane, window), counts, kinds, (0, 0), maximum)
             part(out, window)[...] = mixed
-        return out
+            front = fronts.get(tile.place)
+            if front is not None and colors is not None:
+                # With the background that makes the equation true, fusing gives the foreground back.
+                back = explaining_background(codes, front, inside, maximum)
+                colors.add(tile, np.concatenate([front, back]))
+        return out, colors
 
-    def _full_size(self, tile: Tile, alpha: Array, luma: Array) -> tuple[Array, Array]:
+    def _full_size(self, tile: Tile, alpha: Array, share: Array, luma: Array) -> tuple[Array, Array]:
         """A tile's alpha, following the edges of the full-size luma, and how far it counts: both in codes."""
         size, maximum, full = self._size, self._frame.pixel_format.maximum, self._frame.planes[0]
-        share = self._alpha.share(tile.box)
         nothing = np.zeros_like(share)
         counts, _ = upsample_window(full, nothing, share, maximum, tile.box, size)
         if self._frame.size == size:
@@ -193,10 +259,10 @@ def refined_colors(frame: Frame, matte: Matte, small: Array, refined: Refined) -
         return F, B
     size = refined.trimap.shape
     F, B = (_enlarged(planes, size) for planes in (F, B))
-    for tile in refined.done:
+    for tile in (*refined.kept, *refined.done):
         given = refined.colors.values(tile.box)
         # Where the trimap is sure of the background a network's foreground means nothing.
-        share = refined.colors.share(tile.box) * (part(refined.trimap, tile.box) != BACKGROUND)
+        share = part(refined.share, tile.box) * (part(refined.trimap, tile.box) != BACKGROUND)
         top, bottom, left, right = tile.box
         for whole, own in ((F, given[:3]), (B, given[3:])):
             region = whole[:, top:bottom, left:right]

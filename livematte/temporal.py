@@ -9,11 +9,16 @@ import numpy as np
 
 from livematte.errors import UsageError
 from livematte.frame import Array, Matte
+from livematte.kernels.windows import Box
 
 MODES = ("on", "off", "strong")
 
 _STILL = {"on": 0.3, "strong": 0.12}
 """Share of the new alpha where nothing moves: noise falls to sqrt(k / (2 - k)), 0.42 and 0.25 of itself."""
+
+
+_SAME = 0.1
+"""The first network's alpha differs by less than this between two frames that show the same."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,7 @@ class TemporalFilter:
         Raises:
             UsageError: another mode.
         """
-        if mode not in MODES:
-            raise UsageError(f"unknown temporal mode {mode!r}: allowed are {', '.join(MODES)}")
+        check_mode(mode)
         self._mode = mode
 
     def __call__(
@@ -104,14 +108,116 @@ class TemporalFilter:
 
     def _share(self, raw: Array, picture: Array, state: TemporalState) -> Array:
         """(h, w) float32: how much of the new alpha to take."""
-        still = np.float32(_STILL[self._mode])
-        moves = cv2.resize(motion(state.picture, picture), raw.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        disagreement = cv2.absdiff(raw, state.alpha)
-        # Seen twice, a jump is real; seen once where nothing moved, it is a spike.
-        insists = np.clip((disagreement - 2 * cv2.absdiff(raw, state.raw)) * 4 - np.float32(0.4), 0, 1)
-        trusted = still * (1 - np.float32(0.8) * np.minimum(disagreement * 2, 1))
-        certain = cv2.max(moves, insists)
-        return np.asarray(trusted + (1 - trusted) * certain, np.float32)
+        moves = _enlarged(motion(state.picture, picture), raw.shape)
+        return _share_of_new(raw, state.alpha, state.raw, moves, _STILL[self._mode])
+
+
+class RefinedMemory:
+    """What a refiner said before, for as long as it holds: under a budget it does not say it of every place
+    in every frame.
+
+    A place that was refined before and is not now keeps that where neither the picture nor the first
+    network's alpha changed. One that is refined again is calmed as :class:`TemporalFilter` calms. For the
+    frames of one video, in order: :meth:`look`, then :meth:`take`.
+
+    Args:
+        size: (height, width) of the working picture.
+        mode: one of :data:`MODES`; with ``off`` what is refined is taken as it is.
+    """
+
+    def __init__(self, size: tuple[int, int], mode: str = "on") -> None:
+        check_mode(mode)
+        self._size, self._mode = size, mode
+        self._begin()
+
+    def _begin(self) -> None:
+        self._alpha, self._raw, self._guide, self._known = (
+            np.zeros(self._size, np.float32) for _ in range(4)
+        )
+        self._before: Array | None = None
+
+    def look(self, picture: Array, guide: Array, reach: Array, box: Box, *, fresh: bool = False) -> Array:
+        """Begin a frame.
+
+        Args:
+            picture: (h / 2, w / 2, 3) uint8 RGB, rounded up.
+            guide: (b, r) float32 in [0, 1], the part in ``box`` of the first network's alpha.
+            reach: (b, r) float32, 0 where nothing is refined in this frame and nothing kept.
+            box: top, bottom, left and right of what matters in this frame; the rest is forgotten.
+            fresh: another shot begins, as where a cut is seen.
+
+        Returns:
+            (b, r) float32: how far what was refined before still holds.
+        """
+        now = picture.astype(np.float32)
+        if fresh or self._before is None or is_cut(self._before, now):
+            self._begin()
+            self._picture = now.copy()
+        self._before, self._now = now, now
+        top, bottom, left, right = box
+        self._window = slice(top, bottom), slice(left, right)
+        self._new_guide = guide
+        self._moves = _enlarged(motion(self._picture, now), self._size)[self._window]
+        differs = (cv2.absdiff(guide, self._guide[self._window]) - np.float32(_SAME)) * np.float32(5)
+        changed = np.minimum(cv2.max(self._moves, differs), 1)
+        self._holds = np.minimum(np.minimum(self._known[self._window], 1 - changed), reach)
+        return self._holds
+
+    def take(self, raw: Array, share: Array) -> tuple[Array, Array]:
+        """End the frame with what was refined in it.
+
+        Args:
+            raw: (b, r) float32 alpha, of any value where ``share`` is 0.
+            share: (b, r) float32: how far the refiner's new word counts, 1 where it was asked.
+
+        Returns:
+            alpha (b, r) float32 in [0, 1], and how far it counts against one that is not refined.
+        """
+        w = self._window
+        before, known = self._alpha[w], self._holds
+        new: Array = np.ones_like(raw)
+        if self._mode != "off":
+            new -= known * (1 - _share_of_new(raw, before, self._raw[w], self._moves, _STILL[self._mode]))
+        calm = before + new * (raw - before)
+        kept = (1 - share) * known
+        counts = share + kept
+        alpha = (share * calm + kept * before) / np.maximum(counts, np.float32(1e-6))
+        # Where nothing is kept the picture is today's, so that noise is told from what moves.
+        renewed = np.maximum(share * new, 1 - counts)
+        self._remember(self._raw, raw, share)
+        self._remember(self._guide, self._new_guide, np.maximum(share, 1 - counts))
+        self._alpha[w] = alpha
+        self._known.fill(0)
+        self._known[w] = counts
+        whole = np.ones(self._size, np.float32)
+        whole[w] = renewed
+        half = cv2.resize(whole, self._now.shape[1::-1], interpolation=cv2.INTER_AREA)
+        self._picture += half[..., None] * (self._now - self._picture)
+        return alpha, counts
+
+    def _remember(self, of: Array, value: Array, share: Array) -> None:
+        part = of[self._window]
+        part += share * (value - part)
+
+
+def check_mode(mode: str) -> None:
+    """Raise UsageError unless ``mode`` is one of :data:`MODES`."""
+    if mode not in MODES:
+        raise UsageError(f"unknown temporal mode {mode!r}: allowed are {', '.join(MODES)}")
+
+
+def _share_of_new(raw: Array, before: Array, raw_before: Array, moves: Array, still: float) -> Array:
+    """(h, w) float32: how much of the new alpha to take; all of it where the picture ``moves``."""
+    disagreement = cv2.absdiff(raw, before)
+    # Seen twice, a jump is real; seen once where nothing moved, it is a spike.
+    insists = np.clip((disagreement - 2 * cv2.absdiff(raw, raw_before)) * 4 - np.float32(0.4), 0, 1)
+    trusted = np.float32(still) * (1 - np.float32(0.8) * np.minimum(disagreement * 2, 1))
+    certain = cv2.max(moves, insists)
+    return np.asarray(trusted + (1 - trusted) * certain, np.float32)
+
+
+def _enlarged(values: Array, size: tuple[int, ...]) -> Array:
+    return cv2.resize(values, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def motion(before: Array, now: Array) -> Array:

@@ -23,6 +23,8 @@ OVERLAP = 48
 """Pixels that neighbours share at least: what a network says near its border, it says without context."""
 LONG_SIDE = 1280
 """Larger pictures are refined at this long side unless asked otherwise."""
+HASTE = 4
+"""Frames: see :func:`in_order`."""
 
 Place = tuple[int, int]
 """Row and column of a tile in its grid."""
@@ -97,26 +99,46 @@ def part(picture: Array, box: Box) -> Array:
     return picture[top:bottom, left:right]
 
 
-def in_order(trimap: Array, tiles: Iterable[Tile], waiting: Mapping[Place, int]) -> list[Tile]:
+def in_order(
+    trimap: Array, tiles: Iterable[Tile], waiting: Mapping[Place, int], stale: Array | None = None
+) -> list[Tile]:
     """The tiles with anything unknown in their cell, the most urgent first.
 
-    Those that have waited longest come first, then those with most that is unknown; so with time for one tile
-    a frame, every tile gets its turn.
+    Those that have waited longest come first, but a tile that changed goes before still ones that have waited
+    up to :data:`HASTE` frames longer; then those with most that is unknown. So with time for one tile a
+    frame, every tile gets its turn, and those where something happens get it sooner.
 
     Args:
         trimap: (h, w) uint8 of the working picture.
         waiting: for how many frames each place was left out.
+        stale: (h, w) in [0, 1]: where what was refined before holds no more. None: everywhere alike.
     """
     unknown = trimap == UNKNOWN
     amounts = {tile.place: int(np.count_nonzero(part(unknown, tile.cell))) for tile in tiles}
     touched = [tile for tile in tiles if amounts[tile.place]]
-    return sorted(touched, key=lambda tile: (-waiting.get(tile.place, 0), -amounts[tile.place], tile.place))
+    changed: dict[Place, float] = {}
+    if stale is not None:
+        changed = {t.place: float(part(stale, t.cell)[part(unknown, t.cell)].sum()) for t in touched}
+    most = max(changed.values(), default=0) or 1
+
+    def urgency(tile: Tile) -> tuple[float, int, Place]:
+        waited = waiting.get(tile.place, 0) + HASTE * changed.get(tile.place, 0) / most
+        return -waited, -amounts[tile.place], tile.place
+
+    return sorted(touched, key=urgency)
 
 
 def left_out(order: Iterable[Tile], done: Iterable[Tile], waiting: Mapping[Place, int]) -> dict[Place, int]:
     """``waiting`` for the next frame."""
     finished = {tile.place for tile in done}
     return {tile.place: waiting.get(tile.place, 0) + 1 for tile in order if tile.place not in finished}
+
+
+def around(tiles: Iterable[Tile]) -> Box:
+    """The smallest box that holds all of ``tiles``, at least one."""
+    boxes = np.array([tile.box for tile in tiles])
+    (top, _, left, _), (_, bottom, _, right) = boxes.min(0).tolist(), boxes.max(0).tolist()
+    return top, bottom, left, right
 
 
 class Blend:

@@ -78,6 +78,7 @@ def eval(
     refine_weights: options.RefineWeights = None,
     refine_size: options.RefineSize = None,
     refine_budget: options.RefineBudget = None,
+    refine_tta: options.RefineTta = False,
     device: options.Device = "auto",
     runtime: options.Runtime = "auto",
     precision: options.Precision = "auto",
@@ -102,7 +103,7 @@ def eval(
     from livematte.training.cases import find_cases, spread
 
     check_model(model)
-    refining = Refining(refine, refine_weights, refine_size, refine_budget)
+    refining = Refining(refine, refine_weights, refine_size, refine_budget, refine_tta, temporal)
     cases = spread(find_cases(data, moving=moving), count)
     if out is not None:
         evaluation.report_folder(out)
@@ -118,6 +119,7 @@ def eval(
         "size": size,
         "data": str(data),
         "refine_weights": None if refine_weights is None else str(refine_weights),
+        "refine_tta": refine_tta,
         "judged": f"whole pipeline, refine {refine}" if full else "network alone",
     }
     written = evaluation.write_report(report, out, **facts) if out is not None else []

@@ -168,8 +168,18 @@ RefineBudget = Annotated[
     typer.Option(
         "--refine-budget",
         metavar="MS",
-        help="Milliseconds a frame for a refiner; what is left over stays guided. As long as it takes "
-        "otherwise.",
+        help="Milliseconds a frame for a refiner; what is left over waits for the next frames. As long as it "
+        "takes otherwise.",
+        rich_help_panel=_MATTE,
+    ),
+]
+RefineTta = Annotated[
+    bool,
+    typer.Option(
+        "--refine-tta",
+        metavar="",
+        help="Average a refiner over turned, flipped and scaled views, where it can: finer, and many times "
+        "slower.",
         rich_help_panel=_MATTE,
     ),
 ]

@@ -172,6 +172,37 @@ def test_what_cannot_be_meant_is_one_line(
     assert not out.exists() and not video.exists()
 
 
+def test_test_time_augmentation_is_an_option_where_a_refiner_has_it(tmp_path: Path) -> None:
+    rng, ramp = np.random.default_rng(0), np.linspace(0, 255, 96)[None, :, None]
+    picture, drawn = tmp_path / "in.png", tmp_path / "t.png"
+    cv2.imwrite(str(picture), np.clip(ramp + rng.normal(0, 20, (64, 96, 3)), 0, 255).astype(np.uint8))
+    trimap = np.full((64, 96), 128, np.uint8)
+    trimap[:, :24], trimap[:, -24:] = 0, 255
+    cv2.imwrite(str(drawn), trimap)
+    alphas = []
+    for extra in ([], ["--refine-tta"]):
+        out = tmp_path / f"out{len(extra)}.png"
+        given = ["--trimap", str(drawn), "--refine", "fba-live", *extra, "--quiet"]
+        assert cli.run(["image", str(picture), str(out), *given]) == 0
+        alphas.append(decoded(out, "rgba")[0][..., 3].astype(int))
+    changed = np.abs(alphas[1] - alphas[0])
+    assert changed[trimap == 128].max() > 3 and not changed[trimap != 128].any()
+
+
+def test_test_time_augmentation_is_refused_where_there_is_none(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name, out, video = refiners.NAME, tmp_path / "out.png", tmp_path / "out.mp4"
+    for command, target in (("image", out), ("render", video)):
+        line = refused(capfd, command, CLIP, target, "--refine", name, "--refine-tta")
+        assert f"{name} has no test-time augmentation" in line and "fba-live" in line
+        assert "--refine-tta is for a network" in refused(capfd, command, CLIP, target, "--refine-tta")
+    assert "no test-time" in refused(capfd, "eval", "--data", tmp_path, "--refine", name, "--refine-tta")
+    with pytest.raises(UsageError, match="augment=True"):
+        livematte.image(CLIP, out, refine=refiners.BrightIsFront(), refine_tta=True)
+    assert not out.exists() and not video.exists()
+
+
 def test_a_trimap_of_another_size_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "small.png"
     cv2.imwrite(str(path), np.full((72, 128), 128, np.uint8))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
 from livematte.backgrounds import Color
 from livematte.composite import Compositor
-from livematte.errors import ModelError
+from livematte.errors import ModelError, UsageError
 from livematte.frame import Array, ColorInfo, Frame, Matte
 from livematte.kernels import cpu
 from livematte.protocols import TrimapModel
@@ -164,6 +166,127 @@ def test_a_budget_shorter_than_a_tile_still_does_one() -> None:
     refiner = TileRefiner(slow, budget=0.001, clock=lambda: slow.now)
     plane, _ = enlarged_alpha(frame, matte.alpha)
     assert [len(refiner(frame, matte, plane).done) for _ in range(3)] == [1, 1, 1]
+
+
+def one_a_frame(**options: Any) -> tuple[TwoColours, TileRefiner]:
+    slow = TwoColours(seconds=1)
+    return slow, TileRefiner(slow, budget=0.001, clock=lambda: slow.now, **options)
+
+
+def test_a_tile_without_its_turn_keeps_what_was_refined_before() -> None:
+    frame, truth, matte = person(720, 1280, comb=True)
+    plane, _ = enlarged_alpha(frame, matte.alpha)
+    _, refiner = one_a_frame()
+    first = refiner(frame, matte, plane)
+    count = 1 + first.waiting
+    for _ in range(count):
+        last = refiner(frame, matte, plane)
+    assert count > 4 and len(last.kept) == count - 1
+    whole = error(TileRefiner(TwoColours())(frame, matte, plane).plane, truth)
+    assert error(last.plane, truth) < whole + 1e-4 < error(first.plane, truth) / 2
+    again = refiner(frame, matte, plane)
+    assert np.abs(again.plane.astype(int) - last.plane).max() <= 1, "nothing moves, nothing flickers"
+
+
+def test_what_was_refined_is_not_kept_where_somebody_moved() -> None:
+    frame, _, matte = person(720, 1280)
+    plane, _ = enlarged_alpha(frame, matte.alpha)
+    _, refiner = one_a_frame()
+    for _ in range(12):
+        refiner(frame, matte, plane)
+    truth = np.roll(disc(720, 1280, softness=0.03), 40, axis=1)
+    rgb = np.rint(truth[..., None] * RED + (1 - truth[..., None]) * BLUE).astype(np.uint8)
+    moved = frame.with_planes(cpu.planes_from_rgb(rgb, frame.format, frame.color))
+    matte = Matte(cpu.resize(truth, 90, 160))
+    plane, _ = enlarged_alpha(moved, matte.alpha)
+    done = refiner(moved, matte, plane)
+    assert len(done.done) == 1 and error(done.plane, truth) <= error(plane, truth) + 1e-3
+    assert np.abs(done.plane / 255 - truth).max() < 0.5
+
+
+def test_where_the_first_network_sees_nobody_any_more_nothing_is_kept() -> None:
+    """Even if the picture looks the same: nobody must stay visible because a refiner had no time."""
+    frame, _, matte = person(720, 1280)
+    plane, _ = enlarged_alpha(frame, matte.alpha)
+    _, refiner = one_a_frame()
+    for _ in range(12):
+        refiner(frame, matte, plane)
+    left = matte.alpha.copy()
+    left[:, 80:] = 0
+    done = refiner(frame, Matte(left), np.zeros_like(plane))
+    right = np.zeros((720, 1280), bool)
+    right[:, 720:] = True
+    for tile in done.done:
+        top, bottom, begin, end = tile.box
+        right[top:bottom, begin:end] = False
+    assert right.any() and done.plane[right].max() < 64 and (done.plane[right] > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize("how", ["cut", "hint"])
+def test_another_shot_keeps_nothing(how: str) -> None:
+    frame, _, matte = person(720, 1280)
+    plane, _ = enlarged_alpha(frame, matte.alpha)
+    _, refiner = one_a_frame()
+    for _ in range(3):
+        kept = refiner(frame, matte, plane).kept
+    assert len(kept) == 2
+    if how == "hint":
+        other = replace(frame, keyframe_hint=True)
+    else:
+        other = frame.with_planes(tuple(255 - p for p in frame.planes))
+    assert refiner(other, matte, plane).kept == ()
+
+
+@dataclass
+class Trembling(TwoColours):
+    """As the other, but its word on the unknown wavers from call to call."""
+
+    def refine(self, rgb: Array, trimap: Array) -> Matte:
+        matte = super().refine(rgb, trimap)
+        noise = np.random.default_rng(len(self.seen)).normal(0, 0.08, trimap.shape)
+        wavering = np.clip(matte.alpha + noise * (trimap == 128), 0, 1)
+        return replace(matte, alpha=wavering.astype(np.float32))
+
+
+def test_what_is_refined_is_calmed_over_time_as_far_as_asked() -> None:
+    frame, _, matte = person(240, 320)
+    plane, _ = enlarged_alpha(frame, matte.alpha)
+    change = {}
+    for mode in ("off", "on", "strong"):
+        refiner = TileRefiner(Trembling(), temporal=mode)
+        shown = [refiner(frame, matte, plane).plane.astype(int) for _ in range(6)]
+        change[mode] = float(np.mean([np.abs(b - a).mean() for a, b in pairwise(shown[2:])]))
+    assert change["strong"] < 0.6 * change["on"] < 0.3 * change["off"]
+
+
+def test_calming_neither_delays_nor_blurs_what_moves() -> None:
+    still = [disc(240, 320, softness=0.03)] * 3
+    refiners = {mode: TileRefiner(TwoColours(), temporal=mode) for mode in ("off", "on")}
+    for number, alpha in enumerate(still + [np.roll(still[0], 8 * n, axis=1) for n in (1, 2, 3)]):
+        rgb = np.rint(alpha[..., None] * RED + (1 - alpha[..., None]) * BLUE).astype(np.uint8)
+        color = ColorInfo(full_range=True)
+        frame = Frame(
+            cpu.planes_from_rgb(rgb, "yuv444p", color), "yuv444p", number, Fraction(1, 25), 1, color
+        )
+        matte = Matte(cpu.resize(alpha, 30, 40))
+        plane, _ = enlarged_alpha(frame, matte.alpha)
+        shown = {mode: refiner(frame, matte, plane).plane for mode, refiner in refiners.items()}
+        assert error(shown["on"], alpha) < error(shown["off"], alpha) + 5e-4
+
+
+def test_the_colours_of_a_tile_without_its_turn_are_kept_too() -> None:
+    frame, truth, matte = person(720, 1280, comb=True)
+    slow = TwoColours(seconds=1, foreground=True)
+    compositor = Compositor(refiner=TileRefiner(slow, budget=0.001, clock=lambda: slow.now))
+    for _ in range(16):
+        full = compositor.full_matte(frame, matte)
+    assert full.foreground is not None
+    assert np.abs(full.foreground[truth > 0.2] - RED / 255).mean() < 0.02
+
+
+def test_an_unknown_way_of_calming_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"'much'.*on, off, strong"):
+        TileRefiner(TwoColours(), temporal="much")
 
 
 def test_another_size_forgets_who_waited() -> None:

@@ -100,6 +100,31 @@ def test_with_too_little_time_every_tile_gets_its_turn(time_for: int) -> None:
     assert set(seen) == {tile.place for tile in tiles}
 
 
+def test_a_tile_that_changed_goes_before_still_ones() -> None:
+    tiles = grid_of(600, 1000, 32)
+    trimap = np.full((600, 1000), 128, np.uint8)
+    stale = np.zeros((600, 1000), np.float32)
+    part(stale, tiles[7].cell)[...] = 1
+    waiting = {tile.place: 2 for tile in tiles if tile is not tiles[7]}
+    assert in_order(trimap, tiles, waiting, stale)[0] is tiles[7]
+    assert in_order(trimap, tiles, waiting)[-1] is tiles[7]
+
+
+def test_a_tile_that_always_changes_does_not_starve_the_others() -> None:
+    tiles = grid_of(600, 1000, 32)
+    trimap = np.full((600, 1000), 128, np.uint8)
+    stale = np.zeros((600, 1000), np.float32)
+    part(stale, tiles[0].cell)[...] = 1
+    waiting: dict[Place, int] = {}
+    turns: list[Place] = []
+    for _ in range(40):
+        order = in_order(trimap, tiles, waiting, stale)
+        waiting = left_out(order, order[:1], waiting)
+        turns.append(order[0].place)
+    assert set(turns) == {tile.place for tile in tiles}
+    assert turns.count(tiles[0].place) > max(turns.count(tile.place) for tile in tiles[1:])
+
+
 def test_a_tile_with_nothing_unknown_any_more_stops_waiting() -> None:
     tiles = grid_of(300, 300, 32)
     trimap = np.zeros((300, 300), np.uint8)

@@ -1,0 +1,162 @@
+"""A preview in a terminal: two pixels in each character cell. Works over SSH."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from rich.console import Console
+from rich.text import Text
+
+from livematte.errors import OutputError
+from livematte.frame import Array
+from livematte.preview_keys import TerminalKeys
+
+COLUMNS, ROWS = 96, 27
+"""The most character cells of a picture: more costs more than it shows."""
+_UPPER_HALF = "▀"
+_CUBE = np.array([0, 95, 135, 175, 215, 255])
+_STYLES = {"good": "green", "alarm": "bold red", "dim": "dim"}
+
+
+class Keys(Protocol):
+    """Where keys come from."""
+
+    def read(self) -> list[str]:
+        """What was pressed since the last call; never waits."""
+        ...
+
+    def close(self) -> None:
+        """No more are wanted."""
+        ...
+
+
+def cells_of(picture: Array) -> Array:
+    """Character cells of a picture: the upper pixel is drawn in the foreground, the lower behind it.
+
+    Args:
+        picture: (h, w, 3) uint8 RGB; a missing last row is black.
+
+    Returns:
+        (ceil(h / 2), w, 6) uint8: red, green and blue of the upper pixel, then of the lower.
+    """
+    if len(picture) % 2:
+        picture = np.concatenate([picture, np.zeros_like(picture[:1])])
+    return np.concatenate([picture[::2], picture[1::2]], axis=2)
+
+
+def painted(cells: Array, before: Array | None, *, true_color: bool) -> str:
+    """What to send a terminal so that it shows ``cells`` in its upper left corner (ECMA-48 sequences).
+
+    Args:
+        cells: from :func:`cells_of`.
+        before: what it shows there now, of the same shape: of each row only the span that changed is sent.
+        true_color: 24-bit colours; otherwise the nearest of xterm's 256.
+    """
+    changed = np.ones(cells.shape[:2], bool) if before is None else (cells != before).any(2)
+    sent = []
+    for row in np.flatnonzero(changed.any(1)).tolist():
+        (spots,) = np.nonzero(changed[row])
+        first, end = int(spots[0]), int(spots[-1]) + 1
+        span = cells[row, first:end]
+        colors = _true_colors(span) if true_color else _palette_colors(span)
+        sent.append(f"\x1b[{row + 1};{first + 1}H")
+        last = ""
+        for color in colors:
+            sent.append(_UPPER_HALF if color == last else f"\x1b[{color}m{_UPPER_HALF}")
+            last = color
+    return "".join([*sent, "\x1b[0m"]) if sent else ""
+
+
+def _true_colors(span: Array) -> list[str]:
+    return [f"38;2;{r};{g};{b};48;2;{x};{y};{z}" for r, g, b, x, y, z in span.tolist()]
+
+
+def _palette_colors(span: Array) -> list[str]:
+    """The same in xterm's 256: the nearer of the cube 16..231 and the greys 232..255."""
+    rgb = span.reshape(-1, 3).astype(int)
+    level = np.digitize(rgb, (48, 115, 155, 195, 235))
+    cube = _CUBE[level]
+    step = np.clip(np.rint((rgb.mean(1) - 8) / 10), 0, 23).astype(int)
+    grey = np.repeat(8 + 10 * step[:, None], 3, 1)
+    nearer = ((grey - rgb) ** 2).sum(1) < ((cube - rgb) ** 2).sum(1)
+    numbers = np.where(nearer, 232 + step, 16 + level @ np.array([36, 6, 1]))
+    return [f"38;5;{upper};48;5;{lower}" for upper, lower in numbers.reshape(-1, 2).tolist()]
+
+
+class TerminalView:
+    """A :class:`livematte.preview.View` on standard error, so that standard output stays free.
+
+    Args:
+        console: where to draw.
+        keys: where keys come from.
+
+    Raises:
+        OutputError: it is no terminal, or one that cannot show pictures.
+    """
+
+    fps = 10.0
+    name = "terminal"
+
+    def __init__(self, console: Console | None = None, keys: Keys | None = None) -> None:
+        self.closed = False
+        if console is None:
+            if not sys.stderr.isatty():
+                raise OutputError("standard error is no terminal")
+            console = Console(stderr=True, highlight=False)
+        system = console.color_system
+        if console.legacy_windows or system not in ("truecolor", "256"):
+            kind = os.environ.get("TERM") or "of this kind"
+            raise OutputError(f"a terminal {kind} shows fewer than 256 colours")
+        if not console.encoding.lower().startswith("utf"):
+            raise OutputError(f"a terminal with the encoding {console.encoding} cannot draw the picture")
+        self._console, self._true_color = console, system == "truecolor"
+        self._drawn: Array | None = None
+        self._shape: tuple[object, ...] = ()
+        self._keys = keys or TerminalKeys()
+        console.set_alt_screen(True)
+        console.show_cursor(False)
+
+    def room(self, lines: int) -> tuple[int, int]:
+        """Most (height, width) of a picture in pixels above that many lines of text."""
+        rows = max(1, min(ROWS, self._console.height - lines))
+        return 2 * rows, max(2, min(COLUMNS, self._console.width))
+
+    def keys(self) -> list[str]:
+        """What was pressed since the last call."""
+        return self._keys.read()
+
+    def show(self, picture: Array | None, lines: Sequence[tuple[str, str]]) -> None:
+        """Draw what changed. Lines are texts with their tones."""
+        cells = None if picture is None else cells_of(picture)
+        shape = (self._console.size, None if cells is None else cells.shape, len(lines))
+        sent = ""
+        if shape != self._shape:
+            sent, self._shape, self._drawn = "\x1b[2J", shape, None
+        if cells is not None:
+            sent += painted(cells, self._drawn, true_color=self._true_color)
+        self._drawn = cells
+        top = 1 if cells is None else len(cells) + 1
+        for number, (text, tone) in enumerate(lines):
+            sent += f"\x1b[{top + number};1H{self._line(text, tone)}\x1b[K"
+        self._console.file.write(sent)
+        self._console.file.flush()
+
+    def _line(self, text: str, tone: str) -> str:
+        with self._console.capture() as drawn:
+            line = Text(text, style=_STYLES.get(tone, ""), no_wrap=True, overflow="ellipsis")
+            line.truncate(self._console.width - 1, overflow="ellipsis")
+            self._console.print(line, end="")
+        return drawn.get()
+
+    def close(self) -> None:
+        """Give the terminal back as it was. Safe twice."""
+        if self.closed:
+            return
+        self.closed = True
+        self._keys.close()
+        self._console.show_cursor(True)
+        self._console.set_alt_screen(False)

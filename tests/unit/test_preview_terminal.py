@@ -1,0 +1,195 @@
+"""The preview in a terminal: cells worked out by hand, keys of a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from livematte.errors import OutputError
+from livematte.preview_keys import TerminalKeys, keys_in
+from livematte.preview_terminal import COLUMNS, ROWS, TerminalView, cells_of, painted
+
+RED, BLUE, BLACK = (255, 0, 0), (0, 0, 255), (0, 0, 0)
+
+
+def test_two_rows_of_pixels_are_one_of_cells() -> None:
+    picture = np.array([[RED, BLUE], [BLUE, BLUE], [RED, RED]], np.uint8)
+    assert cells_of(picture).tolist() == [
+        [[*RED, *BLUE], [*BLUE, *BLUE]],
+        [[*RED, *BLACK], [*RED, *BLACK]],
+    ]
+
+
+def test_upper_pixels_are_the_foreground_and_a_colour_is_sent_once() -> None:
+    cells = cells_of(np.array([[RED, RED, BLUE], [BLUE, BLUE, BLUE]], np.uint8))
+    assert painted(cells, None, true_color=True) == (
+        "\x1b[1;1H\x1b[38;2;255;0;0;48;2;0;0;255m▀▀\x1b[38;2;0;0;255;48;2;0;0;255m▀\x1b[0m"
+    )
+
+
+def test_only_what_changed_is_sent() -> None:
+    before = cells_of(np.zeros((6, 5, 3), np.uint8))
+    after = before.copy()
+    after[1, 2, :3] = RED
+    assert painted(before, before, true_color=True) == ""
+    assert painted(after, before, true_color=True) == "\x1b[2;3H\x1b[38;2;255;0;0;48;2;0;0;0m▀\x1b[0m"
+
+
+@pytest.mark.parametrize(
+    ("rgb", "number"),
+    [
+        ((0, 0, 0), 16),
+        ((255, 255, 255), 231),
+        ((255, 0, 0), 196),
+        ((95, 135, 175), 16 + 36 + 12 + 3),
+        ((50, 50, 50), 236),  # grey 48; the cube has only 0 and 95
+        ((12, 10, 9), 232),  # grey 8
+    ],
+)
+def test_256_colours_are_the_nearest(rgb: tuple[int, int, int], number: int) -> None:
+    cells = cells_of(np.array([[rgb], [rgb]], np.uint8))
+    assert painted(cells, None, true_color=False) == f"\x1b[1;1H\x1b[38;5;{number};48;5;{number}m▀\x1b[0m"
+
+
+def test_arrows_and_function_keys_are_no_keys() -> None:
+    assert keys_in("b\x1b[Av\x1bOP\x1b[15~Q\x1bx+\n\x7f") == ["b", "v", "q", "+"]
+    assert keys_in("\x1b") == [] and keys_in("") == []
+
+
+class KeysOf:
+    """Keys from a list, as a terminal gives them."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = list(keys)
+        self.closed = 0
+
+    def read(self) -> list[str]:
+        keys, self.keys = self.keys, []
+        return keys
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def console(system: Any = "truecolor", *, width: int = 40, height: int = 12) -> Console:
+    return Console(
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system=system,
+        width=width,
+        height=height,
+        legacy_windows=False,
+        _environ={},
+    )
+
+
+def sent(screen: Console) -> str:
+    file = screen.file
+    assert isinstance(file, io.StringIO)
+    text = file.getvalue()
+    file.truncate(0)
+    file.seek(0)
+    return text
+
+
+def test_it_draws_picture_and_lines_and_then_only_changes() -> None:
+    screen = console()
+    view = TerminalView(screen, KeysOf())
+    assert sent(screen) == "\x1b[?1049h\x1b[H\x1b[?25l"
+    picture = np.full((4, 3, 3), 7, np.uint8)
+    view.show(picture, [("viewers see the live picture", "good"), ("x" * 99, "plain")])
+    drawn = sent(screen)
+    cell = "\x1b[38;2;7;7;7;48;2;7;7;7m▀▀▀"
+    assert drawn.startswith(f"\x1b[2J\x1b[1;1H{cell}\x1b[2;1H{cell}\x1b[0m\x1b[3;1H")
+    assert "\x1b[32mviewers see the live picture\x1b[0m" in drawn
+    assert "x" * 38 + "…" in drawn and "x" * 39 not in drawn
+    view.show(picture, [("a", "plain"), ("b", "plain")])
+    assert sent(screen) == "\x1b[3;1Ha\x1b[K\x1b[4;1Hb\x1b[K"
+    view.show(None, [("a", "plain")])
+    assert sent(screen) == "\x1b[2J\x1b[1;1Ha\x1b[K"
+
+
+def test_the_picture_leaves_room_for_the_lines_and_never_costs_too_much() -> None:
+    assert TerminalView(console(), KeysOf()).room(5) == (14, 40)
+    assert TerminalView(console(width=300, height=100), KeysOf()).room(5) == (2 * ROWS, COLUMNS)
+    assert TerminalView(console(width=20, height=3), KeysOf()).room(5) == (2, 20)
+
+
+def test_the_end_gives_the_terminal_back_once() -> None:
+    screen, keys = console(), KeysOf("q")
+    view = TerminalView(screen, keys)
+    assert view.keys() == ["q"] and view.keys() == []
+    sent(screen)
+    view.close()
+    view.close()
+    assert sent(screen) == "\x1b[?25h\x1b[?1049l" and keys.closed == 1 and view.closed
+
+
+def test_a_terminal_that_cannot_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OutputError, match="fewer than 256 colours"):
+        TerminalView(console("standard"), KeysOf())
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with pytest.raises(OutputError, match="standard error is no terminal"):
+        TerminalView()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
+def test_keys_come_without_enter_and_the_terminal_is_put_back() -> None:
+    program = (
+        "import sys, time\n"
+        "from livematte.preview_keys import TerminalKeys\n"
+        "keys = TerminalKeys()\n"
+        "print('ready', flush=True)\n"
+        "got = []\n"
+        "while 'q' not in got:\n"
+        "    got += keys.read()\n"
+        "    time.sleep(0.01)\n"
+        "keys.close()\n"
+        "print('got', *got, flush=True)\n"
+    )
+    import pty
+    import termios
+
+    child, master = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-c", program])
+    kill = threading.Timer(60, os.kill, (child, 9))
+    kill.start()
+    try:
+        before = termios.tcgetattr(master)[3]
+        _read_until(master, b"ready")
+        assert not termios.tcgetattr(master)[3] & (termios.ICANON | termios.ECHO)
+        os.write(master, b"b\x1b[A+q")
+        assert "got b + q" in _read_until(master, b"q\r\n")
+        assert os.waitpid(child, 0)[1] == 0
+        assert termios.tcgetattr(master)[3] == before
+    finally:
+        kill.cancel()
+        os.close(master)
+
+
+def _read_until(file: int, end: bytes) -> str:
+    got = b""
+    while end not in got:
+        got += os.read(file, 1000)
+    return got.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows reads the console, not standard input")
+def test_without_a_terminal_there_are_no_keys() -> None:
+    end, begin = os.pipe()
+    try:
+        os.write(begin, b"q")
+        keys = TerminalKeys(end)
+        assert keys.read() == []
+        keys.close()
+    finally:
+        os.close(end)
+        os.close(begin)

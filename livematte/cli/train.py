@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,9 +29,25 @@ def train(
         ),
     ],
     data: Annotated[
-        Path,
-        typer.Option("--data", metavar="FOLDER", help="People with alpha, and rooms; see docs/training.md."),
+        list[Path],
+        typer.Option(
+            "--data", metavar="FOLDER", help="People with alpha, and rooms; repeatable. See docs/training.md."
+        ),
     ],
+    layout: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layout",
+            metavar="NAME",
+            help="How a folder lies on disk, where that cannot be told: once for all, or for each --data.",
+        ),
+    ] = None,
+    backgrounds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Rooms without people; otherwise the folder of that name in --data."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Of this run; runs/RECIPE otherwise.")
     ] = None,
@@ -73,6 +90,7 @@ def train(
     [cyan]livematte train late-fusion-live --data people/[/cyan]
     [cyan]livematte train late-fusion-live --data people/ --resume[/cyan]  after Ctrl-C
     [cyan]livematte train fba --data composition-1k/ --device cuda --precision bf16[/cyan]
+    [cyan]livematte train jmnet --data P3M-10k/ --data PPM-100/ --backgrounds rooms/[/cyan]  several data sets
     """
     terminal.configure(as_json=as_json, quiet=quiet)
     if precision not in ("fp32", "bf16", "fp16"):
@@ -89,25 +107,42 @@ def train(
     from livematte.training.data import data_hash, pack
     from livematte.training.loop import Settings
     from livematte.training.loop import train as run
+    from livematte.training.packing import pack_folders
 
     found = registry.load("recipes", recipe)
     plan = found.plan(scale, seed).changed(changes)
     if steps:
         plan = plan.only(steps)
-    cache = cache or out.parent / f"packed-{data.resolve().name}"
+    layouts = layout or ["auto"]
+    plain = len(data) == 1 and layouts == ["auto"] and backgrounds is None
+    name = data[0].resolve().name if plain else _name_of(data, layouts, backgrounds)
+    cache = cache or out.parent / f"packed-{name}"
     first = os.environ.get("RANK", "0") == "0"
     if first:
         if not (cache / "index.json").exists():
-            terminal.say(f"packing {data} into {cache}: once, some minutes")
-        pack(data, cache)
+            terminal.say(f"packing {', '.join(map(str, data))} into {cache}: once, some minutes")
+        if plain:
+            pack(data[0], cache)
+        else:
+            pack_folders(data, cache, backgrounds, layouts=layouts, say=terminal.note)
         terminal.say(f"training {recipe} on {chosen}: {out}")
-    facts = {"command": ["livematte", *sys.argv[1:]], "data": str(data)}
-    facts |= {"data_hash": data_hash(data)} if first else {}
+    facts: dict[str, Any] = {
+        "command": ["livematte", *sys.argv[1:]],
+        "data": [str(folder) for folder in data],
+    }
+    facts |= {"data_hash": data_hash(*data, layouts=layouts, backgrounds=backgrounds)} if first else {}
     with stop_event() as stop:
         settings = Settings(chosen, precision, say=_say(as_json), stop=stop)
         run(found, plan, out, cache, settings=settings, start_from=start_from, resume=resume, facts=facts)
     if first:
         terminal.say(f"done: {out / 'average.safetensors'}; try it with --weights")
+
+
+def _name_of(data: list[Path], layouts: list[str], backgrounds: Path | None) -> str:
+    """Of the cache: another one for each choice of folders, so that none is taken for another."""
+    paths = [str(path.resolve()) for path in [*data, *([backgrounds] if backgrounds else [])]]
+    choice = zlib.crc32("\n".join([*paths, *layouts]).encode())
+    return f"{'+'.join(folder.resolve().name for folder in data)}-{choice:08x}"
 
 
 def _read(config: Path | None) -> dict[str, Any]:

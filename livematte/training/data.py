@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livematte.training.datasets import files_of
+from livematte.training.datasets import files_of, with_layouts
 
 Picture = NDArray[np.uint8]
 
@@ -164,9 +165,16 @@ class PeopleStore:
         return self._rooms[start : start + 3 * height * width].reshape(height, width, 3)
 
 
-def data_hash(data: Path) -> str:
-    """What a card names the data by: sha256 over the names and sizes of its files."""
+def data_hash(*folders: Path, layouts: Sequence[str] = ("auto",), backgrounds: Path | None = None) -> str:
+    """What a card names the data by: sha256 over the names and sizes of its files.
+
+    Arguments and errors as for :func:`livematte.training.packing.pack_folders`.
+    """
     digest = hashlib.sha256()
-    for name, file in files_of(data):
+    files = [pair for folder, layout in with_layouts(folders, layouts) for pair in files_of(folder, layout)]
+    if backgrounds is not None:
+        rooms = sorted(file for file in backgrounds.rglob("*") if file.is_file())
+        files += [(file.relative_to(backgrounds).as_posix(), file) for file in rooms]
+    for name, file in files:
         digest.update(f"{name} {file.stat().st_size}\n".encode())
     return digest.hexdigest()

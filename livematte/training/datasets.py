@@ -28,7 +28,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -186,6 +186,22 @@ def files_of(folder: Path, layout: str = "auto") -> list[tuple[str, Path]]:
         for file in sorted(folder.rglob("*"), key=lambda f: f.as_posix())
         if file.is_file()
     ]
+
+
+def with_layouts(folders: Sequence[Path], layouts: Sequence[str]) -> list[tuple[Path, str]]:
+    """Each folder and its layout, of which there is one for all folders, or one for each.
+
+    Raises:
+        UsageError: neither.
+    """
+    if len(layouts) == 1:
+        layouts = [layouts[0]] * len(folders)
+    if len(layouts) != len(folders):
+        raise UsageError(
+            f"{len(layouts)} layouts for {len(folders)} folders: give one for all of them, or one for each "
+            "(auto looks what is there)"
+        )
+    return list(zip(folders, layouts, strict=True))
 
 
 def _find(folder: Path, layout: str) -> tuple[Path, str]:

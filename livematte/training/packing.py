@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from livematte.errors import InputError, OutputError, UsageError
 from livematte.training.data import Person, Picture, is_validation_room
-from livematte.training.datasets import PICTURES, VIDEOS, Sample, samples
+from livematte.training.datasets import PICTURES, VIDEOS, Sample, samples, with_layouts
 from livematte.training.foregrounds import Estimator, extended, push_pull
 
 GREY = 128
@@ -75,6 +75,7 @@ def pack_samples(
     cache: Path,
     backgrounds: Path | None,
     *,
+    keypoints: Mapping[str, Any] | None = None,
     long_side: int = 576,
     estimate: Estimator = push_pull,
     say: Callable[[str], None] = lambda line: None,
@@ -84,6 +85,9 @@ def pack_samples(
     A person takes 7 bytes a pixel: at the default ``long_side`` at most 2.3 MB. Samples that cannot be read
     are left out, each with a line to ``say``. Straight foregrounds are put on the background that the data
     set lists for them, or on one drawn by their name.
+
+    Args:
+        keypoints: sample name to 25 x [x, y, visibility], in pixels of the picture as it lies on disk.
 
     Raises:
         InputError: no sample of one of the two splits can be read, or there are fewer than two backgrounds.
@@ -96,8 +100,12 @@ def pack_samples(
         cache.mkdir(parents=True, exist_ok=True)
         with open(cache / "rooms.bin", "wb") as out:
             rooms = _pack_rooms(files, out, long_side)
+        chosen = list(chosen)
         with open(cache / "people.bin", "wb") as out:
             people = _pack_people(chosen, out, files, long_side, estimate, say)
+        if keypoints:
+            shrunk = _shrunk_keypoints(keypoints, chosen, people)
+            (cache / "pose.json").write_text(json.dumps(shrunk), encoding="utf-8")
         for split, val in (("training", False), ("validation", True)):
             if not any(entry["val"] == val for entry in people):
                 raise InputError(f"not one of {len(people)} samples is for {split}: add a data set with some")
@@ -112,7 +120,7 @@ def pack_folders(
     cache: Path,
     backgrounds: Path | None = None,
     *,
-    layout: str = "auto",
+    layouts: Sequence[str] = ("auto",),
     only: Path | None = None,
     long_side: int = 576,
     estimate: Estimator = push_pull,
@@ -121,25 +129,64 @@ def pack_folders(
     """Pack whole data sets together, unless ``cache`` is packed already; gives ``cache``.
 
     Args:
-        backgrounds: pictures without people; where it is None, the folder ``backgrounds`` in the first.
+        backgrounds: pictures without people; where it is None, the folder ``backgrounds`` in the first that
+            has one.
+        layouts: keys of :data:`livematte.training.datasets.LAYOUTS` or ``auto``: one for all folders, or one
+            for each.
         only: a text file with a file name a line: nothing else is used. Papers on people take the people
             out of data sets of everything.
 
     Raises:
-        UsageError: a folder is of no known layout, or ``only`` names nothing that is there.
+        UsageError: a folder is of no known layout, or not of the one that is named; other counts of layouts
+            and folders; ``only`` names nothing that is there.
         InputError, OutputError: as :func:`pack_samples`.
     """
     if (cache / "index.json").exists():
         return cache  # before anything is looked for: the data may be gone by now
-    chosen = [sample for folder in folders for sample in samples(folder, layout)]
+    pairs = with_layouts(folders, layouts)
+    chosen = [sample for folder, layout in pairs for sample in samples(folder, layout)]
     if only is not None:
         names = {Path(line.strip()).stem for line in only.read_text(encoding="utf-8").splitlines()}
         chosen = [sample for sample in chosen if sample.picture.stem in names]
         if not chosen:
             raise UsageError(f"{only} names no picture of {', '.join(map(str, folders))}")
-    if backgrounds is None and (folders[0] / "backgrounds").is_dir():
-        backgrounds = folders[0] / "backgrounds"
-    return pack_samples(chosen, cache, backgrounds, long_side=long_side, estimate=estimate, say=say)
+    if backgrounds is None:
+        backgrounds = next((f / "backgrounds" for f in folders if (f / "backgrounds").is_dir()), None)
+    return pack_samples(
+        chosen,
+        cache,
+        backgrounds,
+        keypoints=_keypoints(folders),
+        long_side=long_side,
+        estimate=estimate,
+        say=say,
+    )
+
+
+def _keypoints(folders: Sequence[Path]) -> dict[str, Any]:
+    """What the folders' ``pose.json`` say together, by sample name."""
+    found: dict[str, Any] = {}
+    for file in (folder / "pose.json" for folder in folders):
+        if not file.exists():
+            continue
+        try:
+            found |= json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{file} is not a list of keypoints by name: {error}") from error
+    return found
+
+
+def _shrunk_keypoints(
+    keypoints: Mapping[str, Any], chosen: Sequence[Sample], people: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """In pixels of what was packed."""
+    widths = {entry["name"]: entry["shape"][1] for entry in people}
+    found = {}
+    for sample in chosen:
+        if sample.name in keypoints and sample.name in widths:
+            factor = widths[sample.name] / _read(sample.picture, sample.frame).shape[1]
+            found[sample.name] = [[x * factor, y * factor, v] for x, y, v in keypoints[sample.name]]
+    return found
 
 
 def _pack_people(

@@ -1,6 +1,7 @@
 """``livematte train`` as a user runs it, on people that the test draws."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -55,12 +56,33 @@ def test_a_run_trains_refuses_to_be_overwritten_and_its_weights_matte(data, tmp_
     assert cut.returncode == 0 and out.exists(), cut.stderr
 
 
+def test_several_data_sets_are_trained_on_together(data, tmp_path):
+    """People drawn in two folders of different layouts, on rooms from a third."""
+    second = tmp_path / "pictures"
+    shutil.copytree(data / "people", second / "image")
+    shutil.copytree(data / "alpha", second / "alpha")
+    folders = ["--data", second, "--layout", "livematte", "--layout", "image-alpha"]
+    wanted = [*options(data, tmp_path), *folders, "--backgrounds", data / "backgrounds"]
+    done = livematte("train", *wanted, "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    (cache,) = tmp_path.glob("packed-drawn+pictures-*")
+    names = [person["name"] for person in json.loads((cache / "index.json").read_text())["people"]]
+    assert len(names) == 16 and "drawn_000" in names and "image/drawn_000" in names
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["data"] == [str(data), str(second)] and len(record["data_hash"]) == 64
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
         (["nobody", "--data", "."], "unknown recipe 'nobody'"),
         (["late-fusion-live", "--data", "nowhere"], "nowhere"),
         (["late-fusion-live", "--data", ".", "--config", "no.toml"], "no.toml cannot be read"),
+        (["late-fusion-live", "--data", ".", "--layout", "adobe"], "unknown layout 'adobe'"),
+        (
+            ["late-fusion-live", "--data", ".", "--layout", "auto", "--layout", "auto"],
+            "2 layouts for 1 folders",
+        ),
         (["late-fusion-live", "--data", ".", "--precision", "fp16", "--device", "cpu"], "needs a GPU"),
     ],
 )

@@ -13,6 +13,7 @@ from livematte.training.augment import training_picture, validation_picture
 from livematte.training.data import PeopleStore, data_hash, pack
 from livematte.training.datasets import samples
 from livematte.training.packing import load, pack_folders
+from tests.people import draw_people
 from tests.unit.training import trees
 
 ADOBE = "Adobe-licensed images"
@@ -186,6 +187,51 @@ def test_training_takes_a_foreign_data_set_where_it_takes_its_own(portraits: Pat
     (tmp_path / "nothing").mkdir()
     with pytest.raises(UsageError, match="known layout"):
         pack(tmp_path / "nothing", tmp_path / "other")
+
+
+def test_layouts_are_one_for_all_folders_or_one_for_each(rooms: Path, tmp_path: Path) -> None:
+    """Two folders of photographs whose names two layouts would fit."""
+    for name in ("one", "two"):
+        trees.cut_outs(tmp_path / name / "train", "fg", "alpha", [f"{name}_t"])
+        trees.cut_outs(tmp_path / name / "test", "fg", "alpha", [f"{name}_v"])
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for layouts in (["human-2k"], ["human-2k", "foreground-alpha"]):
+        cache = pack_folders(folders, tmp_path / f"cache{len(layouts)}", rooms, layouts=layouts)
+        assert len(PeopleStore(cache).people) == len(PeopleStore(cache, validation=True).people) == 2
+    with pytest.raises(UsageError, match="3 layouts for 2 folders"):
+        pack_folders(folders, tmp_path / "other", rooms, layouts=["auto"] * 3)
+    with pytest.raises(UsageError, match="not laid out as p3m-10k"):
+        pack_folders(folders, tmp_path / "other", rooms, layouts=["auto", "p3m-10k"])
+    with pytest.raises(UsageError, match="unknown layout 'adobe'"):
+        pack_folders(folders, tmp_path / "other", rooms, layouts=["adobe"])
+
+
+def test_keypoints_come_along_and_shrink_with_the_picture(portraits: Path, tmp_path: Path) -> None:
+    drawn = draw_people(tmp_path / "drawn", people=4)
+    pose = {"drawn_000": [[48.0, 24.0, 1.0]] * 25}
+    (drawn / "pose.json").write_text(json.dumps(pose), encoding="utf-8")
+    cache = pack_folders([portraits, drawn], tmp_path / "cache", long_side=48)
+    people = people_of(cache)
+    store, number = people["drawn_000"]
+    joints = store.keypoints(number)
+    assert joints is not None and joints[7].tolist() == [24.0, 12.0, 1.0]
+    store, number = people["train/blurred_image/p_1"]
+    assert store.keypoints(number) is None
+    assert len(store.rooms) == 14, "the second folder has the rooms"
+
+
+def test_keypoints_that_are_none_are_one_line(portraits: Path, rooms: Path, tmp_path: Path) -> None:
+    (portraits / "pose.json").write_text("here: there", encoding="utf-8")
+    with pytest.raises(InputError, match="pose.json is not a list of keypoints"):
+        pack_folders([portraits], tmp_path / "cache", rooms)
+
+
+def test_the_hash_of_several_folders_follows_each(portraits: Path, cut_outs: Path, rooms: Path) -> None:
+    both = data_hash(portraits, cut_outs)
+    with_rooms = data_hash(portraits, cut_outs, backgrounds=rooms)
+    assert len({data_hash(portraits), data_hash(cut_outs), both, with_rooms}) == 4
+    trees.rooms(rooms / "more", 1)
+    assert data_hash(portraits, cut_outs, backgrounds=rooms) != with_rooms
 
 
 def test_the_hash_of_data_follows_names_and_sizes_only(portraits: Path) -> None:

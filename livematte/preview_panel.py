@@ -70,6 +70,7 @@ class Panel:
         backgrounds: what ``b`` goes through besides what the session was given, each as for
             ``session.background``.
         models: names that ``m`` goes through.
+        message: what to say at first.
         spawn: makes a change; tests make it at once.
 
     Attributes:
@@ -83,6 +84,7 @@ class Panel:
         backgrounds: Sequence[PathLike] = (),
         models: Sequence[str] = (),
         *,
+        message: str = "",
         spawn: Spawn = in_a_thread,
     ) -> None:
         self.view, self.ended = VIEWS[0], False
@@ -90,7 +92,7 @@ class Panel:
         self._backgrounds = Cycle(backgrounds)
         self._models = Cycle(models)
         self._help = False
-        self._message: Line = ("", "plain")
+        self._message: Line = (message, "plain")
         self._told: set[str] = set()
         self._busy = False
 

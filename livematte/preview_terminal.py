@@ -116,9 +116,8 @@ class TerminalView:
         self._console, self._true_color = console, system == "truecolor"
         self._drawn: Array | None = None
         self._shape: tuple[object, ...] = ()
-        self._keys = keys or TerminalKeys()
-        console.set_alt_screen(True)
-        console.show_cursor(False)
+        self._keys = keys
+        self._begun = False
 
     def room(self, lines: int) -> tuple[int, int]:
         """Most (height, width) of a picture in pixels above that many lines of text."""
@@ -127,10 +126,12 @@ class TerminalView:
 
     def keys(self) -> list[str]:
         """What was pressed since the last call."""
-        return self._keys.read()
+        return self._keys.read() if self._keys is not None and self._begun else []
 
     def show(self, picture: Array | None, lines: Sequence[tuple[str, str]]) -> None:
-        """Draw what changed. Lines are texts with their tones."""
+        """Draw what changed. Lines are texts with their tones. The first call takes the terminal."""
+        if not self._begun:
+            self._begin()
         cells = None if picture is None else cells_of(picture)
         shape = (self._console.size, None if cells is None else cells.shape, len(lines))
         sent = ""
@@ -145,6 +146,12 @@ class TerminalView:
         self._console.file.write(sent)
         self._console.file.flush()
 
+    def _begin(self) -> None:
+        self._begun = True
+        self._keys = self._keys or TerminalKeys()
+        self._console.set_alt_screen(True)
+        self._console.show_cursor(False)
+
     def _line(self, text: str, tone: str) -> str:
         with self._console.capture() as drawn:
             line = Text(text, style=_STYLES.get(tone, ""), no_wrap=True, overflow="ellipsis")
@@ -157,6 +164,9 @@ class TerminalView:
         if self.closed:
             return
         self.closed = True
-        self._keys.close()
+        if not self._begun:
+            return
+        if self._keys is not None:
+            self._keys.close()
         self._console.show_cursor(True)
         self._console.set_alt_screen(False)

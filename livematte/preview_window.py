@@ -45,6 +45,7 @@ class WindowView:
         _KEPT.append(self)
         self.closed = False
         self._pressed: list[str] = []
+        self._root.withdraw()  # until there is something to show
         self._root.title(title)
         self._root.configure(background=_GROUND)
         self._root.protocol("WM_DELETE_WINDOW", self._closed_by_hand)
@@ -54,6 +55,7 @@ class WindowView:
         self._picture.configure(width=WIDTH, height=WIDTH * 9 // 16)
         self._picture.pack()
         self._texts: list[tkinter.Label] = []
+        self._begun = False
         self._shown: Array | None = None
         self._tall = WIDTH * 9 // 16
 
@@ -76,6 +78,9 @@ class WindowView:
         """Show a picture, drawn only where it is another object than the last, and lines with tones."""
         if self.closed:
             return
+        if not self._begun:
+            self._begun = True
+            self._root.deiconify()
         if picture is not None and picture is not self._shown:
             height, width = picture.shape[:2]
             if height > self._tall:

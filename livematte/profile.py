@@ -70,6 +70,10 @@ def _background(value: Any, folder: Path) -> str:
     return rooted_background(_text(value, folder), folder)
 
 
+def _backgrounds(value: Any, folder: Path) -> list[str]:
+    return [rooted_background(spec, folder) for spec in _texts(value, folder)]
+
+
 def _flag(value: Any, folder: Path) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false")
@@ -146,6 +150,8 @@ OPTIONS: Mapping[str, Mapping[str, Reader]] = {
         "govern": _flag,
         "seconds": _number,
         "name": _text,
+        "preview": _text,
+        "preview_backgrounds": _backgrounds,
         "stats": _flag,
     },
     "render": {
@@ -215,7 +221,7 @@ def live_options(path: str | os.PathLike[str]) -> dict[str, Any]:
         InputError, UsageError: as :func:`read_profile`.
     """
     options = read_profile(path, "live")
-    for name in ("json", "name", "quiet", "seconds", "stats"):
+    for name in ("json", "name", "preview", "preview_backgrounds", "quiet", "seconds", "stats"):
         options.pop(name, None)
     if "delay" in options:
         options["delay"] /= 1000

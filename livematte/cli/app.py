@@ -16,6 +16,7 @@ from livematte.cli.image import image
 from livematte.cli.live import live
 from livematte.cli.models import models
 from livematte.cli.plugins import WithPlugins
+from livematte.cli.previewing import BarePreview
 from livematte.cli.probe import probe
 from livematte.cli.render import render
 from livematte.cli.train import train
@@ -66,6 +67,6 @@ for command, panel in (
     (eval, "Look first"),
     (version, "Look first"),
 ):
-    app.command(rich_help_panel=panel)(command)
+    app.command(rich_help_panel=panel, cls=BarePreview if command is live else None)(command)
 
 app.add_typer(ctl.app, name="ctl", rich_help_panel="Do it")

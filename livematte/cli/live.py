@@ -6,12 +6,13 @@ import os
 import sys
 import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from livematte.cli import options, terminal
+from livematte.cli import options, previewing, terminal
 from livematte.cli.interrupt import stop_event
 from livematte.cli.profiles import Profile, typed
 from livematte.defaults import DEFAULT_MODEL
@@ -60,7 +61,8 @@ def live(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Where pictures go; may be given more than once. [b]virtualcam[/b] otherwise.",
+            help="Where pictures go; may be given more than once. [b]virtualcam[/b] otherwise; [b]none[/b] "
+            "for a preview alone.",
             autocompletion=options.complete_names("sinks"),
             rich_help_panel=_OUTPUT,
         ),
@@ -164,6 +166,8 @@ def live(
     runtime: options.Runtime = "auto",
     precision: options.Precision = "auto",
     threads: options.Threads = None,
+    preview: previewing.PreviewPlace = None,
+    preview_backgrounds: previewing.PreviewBackgrounds = None,
     stats: Annotated[
         bool,
         typer.Option(
@@ -185,7 +189,7 @@ def live(
 
     [cyan]livematte live -b beach.jpg[/cyan]  a webcam for calls
     [cyan]livematte live -b blur --camera "HD Webcam" --on-demand[/cyan]  off while nobody watches
-    [cyan]livematte live --to preview -b beach.jpg --stats[/cyan]  look at it first
+    [cyan]livematte live --to none --preview -b beach.jpg[/cyan]  look at it first
     [cyan]livematte live --input me.mp4 -b beach.jpg[/cyan]  a video in place of a camera
     [cyan]livematte live --profile meeting.toml[/cyan]  options from a file
     """
@@ -199,7 +203,10 @@ def live(
         camera, source = (camera, None) if typed(context, "camera") else (None, source)  # not the profile's
     from livematte.livesession import live as begin
 
-    with stop_event() as stop:
+    with (
+        stop_event() as stop,
+        previewing.screen_of(preview, preview_backgrounds, placeholder) as screen,
+    ):
         session = begin(
             camera=camera,
             input=source,
@@ -233,7 +240,7 @@ def live(
             foreground=foreground,
         )
         with session, _control(session, stop, name):
-            watch(session, stop, stats=stats, seconds=seconds)
+            watch(session, stop, stats=stats, seconds=seconds, screen=screen)
         last = session.stats()
     terminal.event_if_json("done", **vars(last))
     terminal.say(summary(last))
@@ -259,36 +266,80 @@ def _control(session: Session, stop: threading.Event, name: str) -> AbstractCont
         return nullcontext()
 
 
-def watch(session: Session, stop: threading.Event, *, stats: bool, seconds: float | None) -> None:
-    """Tell what there is to tell until the session ends or ``stop`` is set. Raises why it ended."""
-    told: set[str] = set()
-    showing = ""
-    began = time.monotonic()
-    due = began + 1
-    rewritten = stats and sys.stderr.isatty() and not terminal.is_json()
-    format = session.format
-    terminal.event_if_json("start", width=format.width, height=format.height, rate=format.rate)
+def watch(
+    session: Session,
+    stop: threading.Event,
+    *,
+    stats: bool,
+    seconds: float | None,
+    screen: previewing.Screen | None = None,
+) -> None:
+    """Tell and show what there is until the session ends or ``stop`` is set. Raises why it ended."""
+    teller = Teller(session, stats=stats, seconds=seconds)
+    if screen is not None:
+        with teller.holding_back() if screen.covers_notes else nullcontext():
+            if screen.show(session, lambda: stop.is_set() or teller.look()):
+                return
     while not stop.is_set() and not session.wait(_LOOK):
-        now = time.monotonic()
-        state = session.stats()
-        for note in state.notes:
-            if note not in told:
-                told.add(note)
-                terminal.note(note)
-                terminal.event_if_json("note", message=note)
-        if state.showing != showing:
-            showing = state.showing
-            terminal.event_if_json("showing", showing=showing)
-            if showing != "picture" and not rewritten:
-                terminal.note(f"viewers see the placeholder: {showing}")
-        if stats and now >= due:
-            due = now + 1
-            terminal.event_if_json("stats", **vars(state))
-            if not terminal.is_json():
-                end = "\r" if rewritten else "\n"
-                print(f"{line_of(state):<110}" if rewritten else line_of(state), end=end, file=sys.stderr)
-        if seconds is not None and now - began >= seconds:
+        if teller.look():
             return
+
+
+class Teller:
+    """Says what changes in a session: as notes on standard error, and as events with ``--json``."""
+
+    def __init__(self, session: Session, *, stats: bool, seconds: float | None) -> None:
+        self._session, self._stats, self._seconds = session, stats, seconds
+        self._told: set[str] = set()
+        self._showing = ""
+        self._held: list[str] | None = None
+        self._began = self._looked = time.monotonic()
+        self._due = self._began + 1
+        self._rewritten = stats and sys.stderr.isatty() and not terminal.is_json()
+        format = session.format
+        terminal.event_if_json("start", width=format.width, height=format.height, rate=format.rate)
+
+    @contextmanager
+    def holding_back(self) -> Iterator[None]:
+        """Keep notes back while something else is on the terminal."""
+        held = self._held = []
+        try:
+            yield
+        finally:
+            self._held = None
+            for line in held:
+                terminal.note(line)
+
+    def look(self) -> bool:
+        """Tell what is new, a few times a second however often it is called; whether the time is up."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK / 2:
+            return False
+        self._looked = now
+        state = self._session.stats()
+        for note in state.notes:
+            if note not in self._told:
+                self._told.add(note)
+                self._note(note)
+                terminal.event_if_json("note", message=note)
+        if state.showing != self._showing:
+            self._showing = state.showing
+            terminal.event_if_json("showing", showing=state.showing)
+            if state.showing != "picture" and not self._rewritten:
+                self._note(f"viewers see the placeholder: {state.showing}")
+        if self._stats and now >= self._due:
+            self._due = now + 1
+            terminal.event_if_json("stats", **vars(state))
+            if not terminal.is_json() and self._held is None:
+                line = f"{line_of(state):<110}" if self._rewritten else line_of(state)
+                print(line, end="\r" if self._rewritten else "\n", file=sys.stderr)
+        return self._seconds is not None and now - self._began >= self._seconds
+
+    def _note(self, line: str) -> None:
+        if self._held is None:
+            terminal.note(line)
+        else:
+            self._held.append(line)
 
 
 def line_of(state: LiveStats) -> str:

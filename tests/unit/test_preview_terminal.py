@@ -102,7 +102,9 @@ def sent(screen: Console) -> str:
 def test_it_draws_picture_and_lines_and_then_only_changes() -> None:
     screen = console()
     view = TerminalView(screen, KeysOf())
-    assert sent(screen) == "\x1b[?1049h\x1b[H\x1b[?25l"
+    assert sent(screen) == "", "nothing before there is something to show"
+    view.show(None, [])
+    assert sent(screen) == "\x1b[?1049h\x1b[H\x1b[?25l\x1b[2J"
     picture = np.full((4, 3, 3), 7, np.uint8)
     view.show(picture, [("viewers see the live picture", "good"), ("x" * 99, "plain")])
     drawn = sent(screen)
@@ -125,6 +127,7 @@ def test_the_picture_leaves_room_for_the_lines_and_never_costs_too_much() -> Non
 def test_the_end_gives_the_terminal_back_once() -> None:
     screen, keys = console(), KeysOf("q")
     view = TerminalView(screen, keys)
+    view.show(None, [])
     assert view.keys() == ["q"] and view.keys() == []
     sent(screen)
     view.close()

@@ -1,0 +1,130 @@
+"""``livematte live --preview``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from livematte.cli import options, terminal
+from livematte.errors import UsageError
+from livematte.nowhere import NOWHERE
+
+if TYPE_CHECKING:
+    from livematte.livesession import Session
+    from livematte.preview import View
+
+PreviewPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--preview",
+        metavar="[auto|window|terminal]",
+        help="Show what viewers see and the matte, with hot keys ([b]h[/b] lists them): in a window where "
+        "there is a display, in the terminal otherwise.",
+        autocompletion=options._one_of("auto", "window", "terminal"),
+        rich_help_panel=options._REPORT,
+    ),
+]
+PreviewBackgrounds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--preview-backgrounds",
+        metavar="WHAT,...",
+        help="What the hot key [b]b[/b] goes through; otherwise the placeholder, [b]blur[/b] and "
+        "[b]green[/b].",
+        autocompletion=options._complete_background,
+        rich_help_panel=options._REPORT,
+    ),
+]
+
+
+class BarePreview(TyperCommand):
+    """A command whose ``--preview`` needs no value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, with ``auto`` where ``--preview`` stands alone."""
+        return super().parse_args(ctx, with_place(args))
+
+
+def with_place(args: list[str]) -> list[str]:
+    """``args`` with ``auto`` after a ``--preview`` that stands alone."""
+    filled = []
+    for arg, following in zip(args, [*args[1:], "--"], strict=True):
+        filled += [arg, "auto"] if arg == "--preview" and following.startswith("-") else [arg]
+    return filled
+
+
+def split_backgrounds(given: list[str]) -> list[str]:
+    """Names between commas; a file with commas in its name stays whole."""
+    return [name for text in given for name in ([text] if Path(text).exists() else text.split(",")) if name]
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Where a preview is drawn, why there, and what its hot key ``b`` goes through."""
+
+    view: View
+    why: str
+    backgrounds: list[str]
+
+    @property
+    def covers_notes(self) -> bool:
+        """Whether lines on standard error would be drawn over."""
+        return self.view.name == "terminal"
+
+    def show(self, session: Session, ended: Callable[[], bool]) -> bool:
+        """Show a session; whether it is to end then, or only the preview was closed.
+
+        Args:
+            ended: asked before each picture whether it is to end.
+
+        Raises:
+            LivematteError: why the session ended.
+        """
+        from livematte.preview import Preview, models_here
+        from livematte.preview_panel import Panel
+
+        panel = Panel(session, self.backgrounds, models_here(), message=self.why)
+        preview = Preview(session, self.view, panel)
+        ends = preview.run(ended) or all(sink.name == NOWHERE for sink in session.sinks)
+        if preview.trouble:
+            terminal.note(preview.trouble)
+        if not ends:
+            terminal.note("the preview is closed; the session goes on, Ctrl-C ends it")
+        return ends
+
+
+@contextmanager
+def screen_of(
+    place: str | None, backgrounds: list[str] | None, placeholder: str | None
+) -> Iterator[Screen | None]:
+    """What ``--preview`` asks for; None where it does not.
+
+    Raises:
+        OutputError: there is no such place.
+        UsageError: unknown, or other lines would be written into it.
+    """
+    if place is None:
+        yield None
+        return
+    from livematte.preview import open_view
+    from livematte.preview_panel import BACKGROUNDS
+
+    given = split_backgrounds(backgrounds or [])
+    view, why = open_view(place)
+    try:
+        if view.name == "terminal" and terminal.is_json() and sys.stdout.isatty():
+            raise UsageError(
+                "--json would be written into the preview: send it to a file (> events.jsonl) or use "
+                "--preview window"
+            )
+        terminal.note(why)
+        yield Screen(view, why, given or [*([placeholder] if placeholder else []), *BACKGROUNDS])
+    finally:
+        view.close()

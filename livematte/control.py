@@ -181,7 +181,7 @@ class Control:
             raise UsageError(f"unknown command {command!r}: allowed are {', '.join(COMMANDS)}")
         model = session.model
         facts = {
-            "name": self.reached.name,
+            "session": self.reached.name,
             "pid": self.reached.pid,
             "background": str(session.background),
             "model": model if isinstance(model, str) else type(model).__name__,

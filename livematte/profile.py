@@ -71,7 +71,15 @@ def _background(value: Any, folder: Path) -> str:
 
 
 def _backgrounds(value: Any, folder: Path) -> list[str]:
-    return [rooted_background(spec, folder) for spec in _texts(value, folder)]
+    listed = value.split(",") if isinstance(value, str) else _texts(value, folder)
+    return [rooted_background(each.strip(), folder) for each in listed]
+
+
+def _preview(value: Any, folder: Path) -> str | None:
+    """``true`` is what ``--preview`` alone means."""
+    if isinstance(value, bool):
+        return "auto" if value else None
+    return _text(value, folder)
 
 
 def _flag(value: Any, folder: Path) -> bool:
@@ -150,12 +158,13 @@ OPTIONS: Mapping[str, Mapping[str, Reader]] = {
         "govern": _flag,
         "seconds": _number,
         "name": _text,
-        "preview": _text,
+        "preview": _preview,
         "preview_backgrounds": _backgrounds,
         "stats": _flag,
     },
     "render": {
         **_SHARED,
+        "refine_tta": _flag,
         "alpha_out": _path,
         "foreground_out": _path,
         "debug_view": _path,

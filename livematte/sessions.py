@@ -160,8 +160,8 @@ def ask(command: str, value: object = None, *, session: str | None = None) -> di
         session: name or process number, where several run.
 
     Returns:
-        What it is like now: ``name``, ``pid``, ``background``, ``model``, ``paused``; of ``stats`` also
-        ``stats``, the fields of :class:`livematte.livestats.LiveStats`.
+        What it is like now: ``session`` (its name), ``pid``, ``background``, ``model``, ``paused``; of
+        ``stats`` also ``stats``, the fields of :class:`livematte.livestats.LiveStats`.
 
     Raises:
         SessionError: there is no such session, or it does not answer.

@@ -110,7 +110,7 @@ def stats(session: _Session = None, as_json: options.Json = False, quiet: option
     from livematte.livestats import LiveStats
 
     state = LiveStats(**{field.name: facts["stats"][field.name] for field in fields(LiveStats)})
-    called = f"{facts['name']!r}, " if facts["name"] else ""
+    called = f"{facts['session']!r}, " if facts["session"] else ""
     terminal.say(f"session: {called}pid {facts['pid']}, for {terminal.duration(state.seconds)}")
     terminal.say(f"background: {facts['background']}")
     terminal.say(f"model: {facts['model']}")
@@ -125,4 +125,4 @@ def stats(session: _Session = None, as_json: options.Json = False, quiet: option
 def stop(session: _Session = None, as_json: options.Json = False, quiet: options.Quiet = False) -> None:
     """End it, as Ctrl-C does."""
     facts = _ask("stop", None, session, as_json=as_json, quiet=quiet)
-    terminal.say(f"session {facts['name'] or facts['pid']} ends")
+    terminal.say(f"session {facts['session'] or facts['pid']} ends")

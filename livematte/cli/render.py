@@ -9,6 +9,7 @@ import typer
 
 from livematte.cli import options, terminal
 from livematte.cli.interrupt import stop_event
+from livematte.cli.profiles import Profile
 from livematte.defaults import DEFAULT_BACKGROUND, DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def render(
             help="[b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], or pictures: [b]out/%04d.png[/b].",
         ),
     ],
+    profile: Profile = None,
     background: options.Background = DEFAULT_BACKGROUND,
     fit: options.Fit = "cover",
     model: options.ModelName = DEFAULT_MODEL,

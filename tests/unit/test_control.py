@@ -109,7 +109,7 @@ needs_unix = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this sys
 def test_every_command_arrives(ear: Control, steered: Remembers, stopped: threading.Event) -> None:
     facts = ask("background", "/pictures/beach.jpg")
     assert facts == {
-        "name": "desk",
+        "session": "desk",
         "pid": os.getpid(),
         "background": "/pictures/beach.jpg",
         "model": "some-model",

@@ -1,0 +1,193 @@
+"""Profiles: what they may say, what it means, and what is refused."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import livematte
+from livematte.cli.app import app
+from livematte.errors import InputError, UsageError
+from livematte.profile import (
+    OPTIONS,
+    live_options,
+    read_profile,
+    rooted,
+    rooted_background,
+    sink_options_of,
+    size_of,
+)
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "meeting.toml"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "meeting.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_every_kind_of_value(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        camera = "HD Webcam"
+        to = ["virtualcam", "obs"]
+        on-demand = true
+        keep_islands = true
+        rate = 29.97
+        delay = 120
+        threads = 2
+        [sink-option.virtualcam]
+        device = "/dev/video10"
+        some-thing = true
+        [sink-option.obs]
+        port = 4455
+        """,
+    )
+    assert read_profile(path, "live") == {
+        "camera": "HD Webcam",
+        "to": ["virtualcam", "obs"],
+        "on_demand": True,
+        "keep_islands": True,
+        "rate": 29.97,
+        "delay": 120,
+        "threads": 2,
+        "sink_option": ["virtualcam.device=/dev/video10", "virtualcam.some-thing=true", "obs.port=4455"],
+    }
+
+
+def test_one_text_does_where_there_may_be_several(tmp_path: Path) -> None:
+    options = read_profile(written(tmp_path, 'to = "obs"\nsink-option = "obs.scene=Talk"'), "live")
+    assert options == {"to": ["obs"], "sink_option": ["obs.scene=Talk"]}
+
+
+def test_a_preview_may_be_switched_on_or_placed(tmp_path: Path) -> None:
+    path = written(tmp_path, 'preview = true\npreview-backgrounds = ["blur", "beach.jpg"]')
+    whole = str(tmp_path / "beach.jpg")
+    assert read_profile(path, "live") == {"preview": "auto", "preview_backgrounds": ["blur", whole]}
+    path = written(tmp_path, 'preview = "window"\npreview-backgrounds = "blur, beach.jpg"')
+    assert read_profile(path, "live") == {"preview": "window", "preview_backgrounds": ["blur", whole]}
+    assert read_profile(written(tmp_path, "preview = false"), "live") == {"preview": None}
+
+
+def test_paths_begin_beside_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "here").mkdir()
+    written(tmp_path / "here", 'background = "a/beach.jpg"\nweights = "../mine.onnx"\ninput = "me.mp4"')
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    options = read_profile("../here/meeting.toml", "live")
+    (tmp_path / "here" / "a").mkdir()
+    for name, path in {
+        "background": "here/a/beach.jpg",
+        "weights": "mine.onnx",
+        "input": "here/me.mp4",
+    }.items():
+        assert Path(options[name]).is_absolute()
+        assert Path(options[name]).resolve() == (tmp_path / path).resolve(), name
+
+
+@pytest.mark.parametrize("named", ["green", "#0af", "Blue", "blur", "blur:40", "BLUR:2", "transparent", ""])
+def test_what_is_no_path_stays(named: str, tmp_path: Path) -> None:
+    assert rooted_background(named, tmp_path) == named
+
+
+def test_what_is_a_path_is_made_whole(tmp_path: Path) -> None:
+    assert rooted_background("beach.jpg", tmp_path) == str(tmp_path / "beach.jpg")
+    assert Path(rooted_background("./green", tmp_path)) == tmp_path / "green", "a file called like a colour"
+    assert rooted(str(tmp_path / "x.jpg"), Path("other")) == str(tmp_path / "x.jpg")
+    assert Path(rooted("~/x.jpg", tmp_path)) == Path.home() / "x.jpg"
+    assert rooted("rtsp://camera/stream", tmp_path) == "rtsp://camera/stream"
+    assert rooted("frames/", tmp_path).endswith("/")
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        ('backgroud = "x"', UsageError, "unknown option 'backgroud': did you mean 'background'"),
+        ("on_demnad = true", UsageError, "did you mean 'on-demand'"),
+        ("profile = 'x'", UsageError, "unknown option 'profile'"),
+        ("crf = 20", UsageError, "'crf' is an option of livematte render, not of livematte live"),
+        ("on-demand = true\non_demand = false", UsageError, "there twice"),
+        ('rate = "fast"', UsageError, "rate = 'fast': give a number"),
+        ("rate = true", UsageError, "give a number"),
+        ("threads = 1.5", UsageError, "give a whole number"),
+        ("camera = 0", UsageError, "camera = 0: give text in quotes"),
+        ('mirror = "yes"', UsageError, "give true or false"),
+        ("to = [1]", UsageError, "give text in quotes, or several"),
+        ('[sink-option]\nscene = "Talk"', UsageError, "a table for each output"),
+        ("rate = ", InputError, "is no TOML"),
+        ("[live]\nrate = 5", UsageError, "unknown option 'live'"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(
+    tmp_path: Path, text: str, error: type[Exception], says: str
+) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(error) as refused:
+        read_profile(path, "live")
+    assert says in str(refused.value) and str(path) in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_profile_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_profile(tmp_path / "missing.toml", "live")
+    (tmp_path / "latin.toml").write_bytes(b'camera = "\xe9"')
+    with pytest.raises(InputError, match="is no TOML"):
+        read_profile(tmp_path / "latin.toml", "live")
+
+
+@pytest.mark.parametrize("command", sorted(OPTIONS))
+def test_a_profile_holds_every_option_of_the_command(command: str) -> None:
+    known: Any = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
+    there = {
+        option.removeprefix("--").replace("-", "_")
+        for parameter in known.params
+        for option in parameter.opts
+        if option.startswith("--")
+    }
+    assert set(OPTIONS[command]) == there - {"profile", "help"}
+
+
+def test_python_takes_the_same(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        resolution = "640x360"
+        delay = 120
+        stats = true
+        preview = true
+        name = "desk"
+        [sink-option.obs]
+        password-file = "secret"
+        """,
+    )
+    options = live_options(path)
+    assert options == {
+        "width": 640,
+        "height": 360,
+        "delay": 0.12,
+        "sink_options": {"obs": {"password_file": "secret"}},
+    }
+    known = set(inspect.signature(livematte.live).parameters) | {"resolution", "sink_option"}
+    only = {"json", "name", "preview", "preview_backgrounds", "quiet", "seconds", "stats"}
+    assert set(OPTIONS["live"]) - known == only
+
+
+def test_options_of_outputs_and_sizes_are_parsed() -> None:
+    assert sink_options_of(["a.b-c=d=e", "a.f=", "g.h=i"]) == {"a": {"b_c": "d=e", "f": ""}, "g": {"h": "i"}}
+    assert size_of("1920X1080") == (1920, 1080)
+    for wrong in ("1280", "x720", "1280x", "-1x5"):
+        with pytest.raises(UsageError, match="1280x720"):
+            size_of(wrong)
+
+
+def test_the_example_is_one() -> None:
+    options = read_profile(EXAMPLE, "live")
+    assert options["background"] == "blur:25" and options["to"] == ["virtualcam"]
+    commented = [line.removeprefix("# ") for line in EXAMPLE.read_text(encoding="utf-8").splitlines()]
+    assert "[sink-option.virtualcam]" in commented

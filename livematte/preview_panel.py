@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from livematte.backgrounds import STRONGEST_BLUR
@@ -240,5 +241,5 @@ def _is_blur(name: PathLike) -> bool:
 
 
 def _word(thing: PathLike | Background | Model) -> str:
-    """What a background or model is called."""
-    return os.fspath(thing) if isinstance(thing, (str, os.PathLike)) else type(thing).__name__
+    """What a background or model is called; a file without its folder."""
+    return Path(thing).name if isinstance(thing, (str, os.PathLike)) else type(thing).__name__

@@ -202,6 +202,14 @@ def test_paths_are_names_too() -> None:
     assert cycle.after(Path("a.jpg")) == "blur" and cycle.after("blur") == Path("a.jpg")
 
 
+def test_a_file_is_called_without_its_folder() -> None:
+    session = FakeSession("pictures/beach.jpg")
+    panel = panel_of(session, backgrounds=["pictures/sea.jpg"])
+    panel.press("b")
+    assert session.background == "pictures/sea.jpg"
+    assert message(panel, session) == ("background sea.jpg", "good")
+
+
 def test_without_another_background_that_is_said() -> None:
     session = FakeSession()
     panel = panel_of(session, backgrounds=["beach.jpg"])

@@ -122,7 +122,7 @@ def test_keys_reach_a_real_session(
         "terminal",
         ("viewers see the live picture", "b"),
         ("background red\n", "b"),
-        ("nowhere.jpg", "v"),
+        ("no such file", "v"),
         ("here: matte", "p"),
         ("placeholder: paused", "q"),
     )
@@ -154,6 +154,20 @@ def test_closing_it_leaves_the_session(
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert events[-1]["event"] == "done" and events[-1]["seconds"] > 2.4 and sinks[0].closed
     assert view.closes
+
+
+def test_while_a_view_hangs_frames_are_sent(
+    sinks: list[CollectingSink], clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hangs(ScriptedView):
+        def show(self, picture: Array | None, lines: Sequence[Line]) -> None:
+            self.sent_meanwhile = sum(sinks[0].wait_for(lambda _: True) for _ in range(10))
+            self.pressed = ["q"]
+
+    view = Hangs("window")
+    drawn_in(view, monkeypatch)
+    assert cli.run(["live", "--input", str(clip), "--to", "collecting", "--preview", *SMALL]) == 0
+    assert view.sent_meanwhile == 10
 
 
 def test_without_another_output_closing_it_ends_the_session(

@@ -53,7 +53,7 @@ class JMNetRecipe(Recipe):
             return max(1, int(iterations * scale))
 
         if self.name == "jmnet":
-            steps = (
+            steps: tuple[Step, ...] = (
                 Step("guided", n(5 * EPOCH), PRINTED, 32, 1e-5, 1e-5),
                 Step("own", n(5 * EPOCH), PRINTED, 32, 1e-5, 1e-5),
             )

@@ -15,7 +15,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +111,26 @@ class _Library(obsws):  # type: ignore[misc]
         return answer
 
 
+Heard = Callable[[str, Mapping[str, Any]], None]
+"""Takes the name and the data of an event."""
+
+
 class ObsClient:
     """One connection to OBS (obs-websocket 5, which OBS 28 and later bring). Threads may share it."""
 
     def __init__(
-        self, *, host: str = HOST, port: int = PORT, password: str = "", timeout: float = TIMEOUT
+        self,
+        *,
+        host: str = HOST,
+        port: int = PORT,
+        password: str = "",
+        timeout: float = TIMEOUT,
+        heard: Heard = lambda name, data: None,
     ) -> None:
         """Connect.
+
+        Args:
+            heard: called with every event at once, by another thread; makes no request.
 
         Raises:
             ObsAbsentError: nothing answers there.
@@ -129,13 +142,18 @@ class ObsClient:
         self._library = _Library(host, port, password, legacy=False, timeout=timeout)
         self.events: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
         """(name, data) of everything that happened in OBS; a request within a callback would never end."""
-        self._library.register(lambda event: self.events.put((event.name, event.datain)))
+        self._heard = heard
+        self._library.register(self._happened)
         try:
             self._library.connect()
         except (exceptions.ConnectionFailure, websocket.WebSocketException, OSError, *_NONSENSE) as error:
             reason = self._library.ws.closed_with
             self._library.ws.shutdown()
             raise self._refused(error, reason, password) from error
+
+    def _happened(self, event: Any) -> None:
+        self._heard(event.name, event.datain)
+        self.events.put((event.name, event.datain))
 
     def _refused(self, error: Exception, reason: tuple[int, str] | None, password: str) -> ObsError:
         where = f"{self.host}:{self.port}"

@@ -28,6 +28,8 @@ it opens stays as lag: 214 ms in the median with true times. This way the due ti
 picture is shown when it comes: 12 to 35 ms."""
 STALLED = 10.0
 """Seconds after which a client that takes nothing is let go; OBS comes back by itself."""
+REST = 3.0
+"""Seconds without new clients after :meth:`Overlay.hang_up`: the source in OBS tries again each second."""
 _LOOK = 0.5
 """Seconds between two looks at whether a client is still there while there is nothing to send."""
 _SEND_BUFFER = 1 << 18
@@ -61,6 +63,7 @@ class Overlay:
         self._number = 0
         self._clients: set[_Client] = set()
         self._closed = False
+        self._refusing = 0.0
         self._door = threading.Thread(target=self._accept, name="overlay door", daemon=True)
         self._door.start()
 
@@ -108,8 +111,9 @@ class Overlay:
             self._clients.discard(client)
 
     def hang_up(self) -> None:
-        """Let the clients of now go, even in the middle of a picture; they may come again."""
+        """Let the clients of now go, even in the middle of a picture, and no new ones in for :data:`REST`."""
         with self._changed:
+            self._refusing = time.monotonic() + REST
             clients = list(self._clients)
         for client in clients:
             client.hang_up()
@@ -142,9 +146,9 @@ class Overlay:
                 continue
             client = _Client(self, connection)
             with self._changed:
-                if self._closed:
+                if self._closed or time.monotonic() < self._refusing:
                     connection.close()
-                    return
+                    continue  # where it is closed, so is the door
                 self._clients.add(client)
             client.start()
 
@@ -160,8 +164,9 @@ class _Client(threading.Thread):
         connection.settimeout(STALLED)
 
     def hang_up(self) -> None:
-        """End it, even in the middle of a picture."""
-        _shut(self._connection)
+        """End it, even in the middle of a picture; its own thread closes the connection."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
 
     def run(self) -> None:
         """Send until one side ends it: any error of the connection only ends this client."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from livematte.plugins.obs import pictures
 from livematte.plugins.obs.client import (
     HOST,
     PORT,
+    Heard,
     ObsAbsentError,
     ObsClient,
     ObsError,
@@ -51,7 +52,7 @@ class Way(Protocol):
         ...
 
     def hang_up(self) -> None:
-        """Let the readers of now go; they may come again."""
+        """Let the readers of now go, and no others in for a while."""
         ...
 
     def close(self) -> None:
@@ -64,7 +65,7 @@ class Keeper(threading.Thread):
 
     def __init__(
         self,
-        connect: Callable[[], ObsClient],
+        connect: Callable[[Heard], ObsClient],
         ensure: Callable[[ObsController], object],
         name: str,
         note: Callable[[str], None],
@@ -75,13 +76,13 @@ class Keeper(threading.Thread):
         """Nothing happens yet.
 
         Args:
-            connect: makes a connection or raises ObsError.
+            connect: makes a connection or raises ObsError; what happens in OBS goes to what it is given.
             ensure: makes or mends the item.
             name: of the item.
             note: takes what the user should know.
             again: seconds between two looks; ten times that after a refusal.
-            hang_up: called when OBS says that it quits: it may wait for ever for who still reads (seen with
-                OBS 29.0, whose Media Source does not end in the middle of a picture).
+            hang_up: called at once when the item goes or OBS quits: OBS 29.0 waits, maybe for ever, for a
+                Media Source in the middle of a picture, and with it everything else there stands still.
         """
         super().__init__(name="obs keeper", daemon=True)
         self._connect, self._ensure, self._name, self._note, self._again = connect, ensure, name, note, again
@@ -117,8 +118,6 @@ class Keeper(threading.Thread):
                 else:
                     self._look(self._controller)
             except ObsAbsentError as error:
-                if self._controller is not None:
-                    self._hang_up()
                 self._drop()
                 self._tell(f"{error}. livematte waits for it")
             except (ObsError, KeyError) as error:
@@ -136,7 +135,7 @@ class Keeper(threading.Thread):
             return
         try:
             if self._controller is None:
-                self._controller = ObsController(self._connect(), self._name)
+                self._controller = ObsController(self._connect(self._heard), self._name)
             item = self._controller.find()
             if item is not None and item.mark != KEPT:
                 self._controller.remove()
@@ -145,8 +144,12 @@ class Keeper(threading.Thread):
         finally:
             self._drop()
 
+    def _heard(self, name: str, data: Mapping[str, Any]) -> None:
+        if name == "ExitStarted" or (name == "InputRemoved" and data.get("inputName") == self._name):
+            self._hang_up()
+
     def _begin(self) -> None:
-        controller = ObsController(self._connect(), self._name)
+        controller = ObsController(self._connect(self._heard), self._name)
         try:
             self._ensure(controller)
         except BaseException:
@@ -176,7 +179,6 @@ class Keeper(threading.Thread):
                 self._changing, self._let_go, ensure = False, False, True
             elif name == "ExitStarted":
                 self._changing = True
-                self._hang_up()
             elif name == "InputRemoved" and data.get("inputName") == controller.name and not self._changing:
                 removed = True
             elif name == "InputNameChanged" and data.get("oldInputName") == controller.name:
@@ -185,7 +187,7 @@ class Keeper(threading.Thread):
             self._let_go = controller.find() is None
         if self._let_go:
             self.showing = False
-            if gone:  # told at the second look: OBS removes everything before it ends, too
+            if gone and not self._changing:  # at the second look: OBS that ends removes everything first
                 self._tell("livematte's item was removed in OBS: restart livematte to have it back")
         elif not self._changing:
             if ensure:
@@ -281,8 +283,8 @@ def obs(
         )
         return sink
 
-    def connect() -> ObsClient:
-        return ObsClient(host=address[0], port=address[1], password=password)
+    def connect(heard: Heard) -> ObsClient:
+        return ObsClient(host=address[0], port=address[1], password=password, heard=heard)
 
     def ensure(controller: ObsController) -> str:
         return controller.ensure(kind, settings, scene=scene, place=place)

@@ -38,11 +38,6 @@ pytestmark = [
     pytest.mark.obs,
     pytest.mark.slow,
     pytest.mark.skipif(
-        "LIVEMATTE_REAL_OBS" not in os.environ,
-        reason="OBS 29.0 sometimes hangs when it quits while pictures flow, which fails three of these: set "
-        "LIVEMATTE_REAL_OBS=1 to run them",
-    ),
-    pytest.mark.skipif(
         bool(MISSING) or not sys.platform.startswith("linux"),
         reason=f"needs Linux with OBS Studio and Xvfb; missing: {', '.join(MISSING) or 'Linux'}",
     ),

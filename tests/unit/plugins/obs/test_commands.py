@@ -119,7 +119,8 @@ def test_the_doctor_finds_everything_in_order(fake: FakeObs, monkeypatch: pytest
 
 
 def kwdefaults(port: int) -> dict[str, object]:
-    return {"host": "127.0.0.1", "port": port, "password": "", "timeout": 3.0}
+    usual = client.ObsClient.__init__.__kwdefaults__
+    return {**usual, "port": port, "timeout": 3.0}
 
 
 def test_the_doctor_says_how_to_mend(fake: FakeObs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,6 +205,26 @@ def test_the_first_byte_of_a_picture_goes_alone(overlay: Overlay) -> None:
     assert picture(0).tobytes() in rest
 
 
+def test_hanging_up_drops_readers_at_once_and_lets_nobody_in_for_a_while(
+    overlay: Overlay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REST", 0.5)
+    with socket.create_connection(("127.0.0.1", overlay.port), 5) as reader:
+        assert until(lambda: overlay.clients == 1)
+        overlay.hang_up()
+        reader.settimeout(5)
+        while reader.recv(1 << 16):
+            pass
+    with socket.create_connection(("127.0.0.1", overlay.port), 5) as early:
+        early.settimeout(5)
+        assert early.recv(1) == b""
+    time.sleep(0.5)
+    overlay.publish(picture(1))
+    with opened(overlay) as reader_again:
+        frame = next(reader_again.decode(video=0))
+        assert np.array_equal(frame.to_ndarray(format="bgra"), picture(1))
+
+
 def test_closing_ends_the_stream_and_frees_the_port(overlay: Overlay) -> None:
     overlay.publish(picture(0))
     with opened(overlay) as reader:

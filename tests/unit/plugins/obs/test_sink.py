@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -159,6 +160,24 @@ def test_obs_may_restart_and_forget_the_item(
     sink.send(frame())
     fake.start()
     assert until(lambda: "livematte" in fake.inputs)
+
+
+@pytest.mark.parametrize(
+    ("event", "data"), [("ExitStarted", {}), ("InputRemoved", {"inputName": "livematte"})]
+)
+def test_readers_are_let_go_at_the_first_sign_that_obs_ends_them(
+    fake: FakeObs, open_sink: Callable[..., ObsSink], event: str, data: dict[str, str]
+) -> None:
+    sink = open_sink()
+    url = fake.inputs["livematte"]["settings"]["input"]
+    with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), 5) as reader:
+        assert until(lambda: sink._way.clients == 1)
+        fake.event("InputRemoved", inputName="another")
+        fake.event(event, **data)
+        reader.settimeout(5)
+        while reader.recv(1 << 16):
+            pass
+    assert until(lambda: sink._way.clients == 0)
 
 
 def test_an_item_removed_by_hand_is_not_forced_back(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:

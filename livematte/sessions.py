@@ -247,4 +247,8 @@ def same(given: object, key: str) -> bool:
 
 
 def _socket(address: str | int) -> socket.socket:
-    return socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET, socket.SOCK_STREAM)
+    if isinstance(address, int):
+        return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if hasattr(socket, "AF_UNIX"):
+        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    raise Gone  # another system's, which shares this folder

@@ -27,10 +27,10 @@ class Slot(Generic[T]):
             self._changed.notify()
             return replaced
 
-    def take(self) -> T | None:
-        """Wait for an item; None says that no more will come."""
+    def take(self, timeout: float | None = None) -> T | None:
+        """Wait for an item; None says that no more will come, or that none came in ``timeout`` seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: self._item is not None or self._closed)
+            self._changed.wait_for(lambda: self._item is not None or self._closed, timeout)
             item, self._item = self._item, None
             return None if self._closed else item
 

@@ -93,6 +93,7 @@ class TileRefiner:
     def _begin(self, size: tuple[int, int]) -> None:
         self._size, self._memory = size, RefinedMemory(size, self._temporal)
         self._waiting: dict[Place, int] = {}
+        self._left_out = 0.0
         self._shown: set[Place] = set()
         self._fronts: dict[Place, Array] = {}
 
@@ -117,10 +118,13 @@ class TileRefiner:
             nowhere = np.zeros(size, np.float32)
             return Refined(plane.copy(), frame.pixel_format.maximum, trimap, (), 0, (), nowhere, None)
         box = around(order)
-        held = np.zeros(size, np.float32)
-        part(held, box)[...] = self._holds(frame, matte, order, box)
+        held, urgent = np.zeros(size, np.float32), np.ones(size, np.float32)
+        holds, moves = self._look(frame, matte, order, box)
+        part(held, box)[...] = holds
+        # What moves is hardly heard where there is no time for all: then what came to rest is more urgent.
+        part(urgent, box)[...] = (1 - holds) * (1 - self._left_out * moves)
         work = _Tiles(frame, size, trimap)
-        for tile in in_order(trimap, order, self._waiting, 1 - held):
+        for tile in in_order(trimap, order, self._waiting, urgent):
             if work.done and self._late(began):
                 break
             started = self._clock()
@@ -128,8 +132,9 @@ class TileRefiner:
             spent = self._clock() - started
             self._tile_seconds += (spent - self._tile_seconds) * (0.2 if self._tile_seconds else 1)
         self._waiting = left_out(order, work.done, self._waiting)
+        self._left_out = len(self._waiting) / len(order)
         alpha, share = np.zeros(size, np.float32), np.zeros(size, np.float32)
-        part(alpha, box)[...], part(share, box)[...] = self._memory.take(*work.found(box))
+        part(alpha, box)[...], part(share, box)[...] = self._memory.take(*work.found(box), self._left_out)
         left = [tile for tile in order if tile.place in self._waiting and tile.place in self._shown]
         kept = tuple(tile for tile in left if part(held, tile.cell).any())
         self._shown = {tile.place for tile in (*kept, *work.done)}
@@ -139,8 +144,8 @@ class TileRefiner:
         maximum, done = frame.pixel_format.maximum, tuple(work.done)
         return Refined(made, maximum, trimap, done, len(self._waiting), kept, share, colors)
 
-    def _holds(self, frame: Frame, matte: Matte, order: list[Tile], box: Box) -> Array:
-        """How far what was refined before holds, in ``box``."""
+    def _look(self, frame: Frame, matte: Matte, order: list[Tile], box: Box) -> tuple[Array, Array]:
+        """How far what was refined before holds, and how far the picture moves, in ``box``."""
         height, width = self._size
         reach = np.zeros(self._size, np.float32)
         for tile in order:

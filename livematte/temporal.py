@@ -136,7 +136,9 @@ class RefinedMemory:
         )
         self._before: Array | None = None
 
-    def look(self, picture: Array, guide: Array, reach: Array, box: Box, *, fresh: bool = False) -> Array:
+    def look(
+        self, picture: Array, guide: Array, reach: Array, box: Box, *, fresh: bool = False
+    ) -> tuple[Array, Array]:
         """Begin a frame.
 
         Args:
@@ -147,7 +149,7 @@ class RefinedMemory:
             fresh: another shot begins, as where a cut is seen.
 
         Returns:
-            (b, r) float32: how far what was refined before still holds.
+            (b, r) float32 each: how far what was refined before still holds, and how far the picture moves.
         """
         now = picture.astype(np.float32)
         if fresh or self._before is None or is_cut(self._before, now):
@@ -161,20 +163,23 @@ class RefinedMemory:
         differs = (cv2.absdiff(guide, self._guide[self._window]) - np.float32(_SAME)) * np.float32(5)
         changed = np.minimum(cv2.max(self._moves, differs), 1)
         self._holds = np.minimum(np.minimum(self._known[self._window], 1 - changed), reach)
-        return self._holds
+        return self._holds, self._moves
 
-    def take(self, raw: Array, share: Array) -> tuple[Array, Array]:
+    def take(self, raw: Array, share: Array, left_out: float = 0.0) -> tuple[Array, Array]:
         """End the frame with what was refined in it.
 
         Args:
             raw: (b, r) float32 alpha, of any value where ``share`` is 0.
             share: (b, r) float32: how far the refiner's new word counts, 1 where it was asked.
+            left_out: share of the places that it had no time for. As far as that, it is not heard where the
+                picture moves: it would be so in one frame and not in the next.
 
         Returns:
             alpha (b, r) float32 in [0, 1], and how far it counts against one that is not refined.
         """
         w = self._window
         before, known = self._alpha[w], self._holds
+        share = share * (1 - np.float32(left_out) * self._moves)
         new: Array = np.ones_like(raw)
         if self._mode != "off":
             new -= known * (1 - _share_of_new(raw, before, self._raw[w], self._moves, _STILL[self._mode]))

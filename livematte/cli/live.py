@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from livematte.livestats import LiveStats
 
 _INPUT, _OUTPUT, _BEHAVIOUR = "The camera", "The output", "How it behaves"
+_AGAIN = 10.0
+"""Seconds between two notes that viewers see the placeholder: a machine that is too slow goes to and fro."""
 _LOOK = 0.25
 """Seconds between two looks at what there is to tell."""
 
@@ -295,6 +297,7 @@ class Teller:
         self._held: list[str] | None = None
         self._began = self._looked = time.monotonic()
         self._due = self._began + 1
+        self._said_again = self._began
         self._rewritten = stats and sys.stderr.isatty() and not terminal.is_json()
         format = session.format
         terminal.event_if_json("start", width=format.width, height=format.height, rate=format.rate)
@@ -325,7 +328,8 @@ class Teller:
         if state.showing != self._showing:
             self._showing = state.showing
             terminal.event_if_json("showing", showing=state.showing)
-            if state.showing != "picture" and not self._rewritten:
+            if state.showing != "picture" and not self._rewritten and now >= self._said_again:
+                self._said_again = now + _AGAIN
                 self._note(f"viewers see the placeholder: {state.showing}")
         if self._stats and now >= self._due:
             self._due = now + 1

@@ -90,3 +90,20 @@ def test_a_line_fits_a_terminal() -> None:
     )
     assert "network 288x160" in line_of(state) and len(line_of(state)) < 170
     assert "no picture" in summary(state)
+
+
+def test_a_session_that_goes_to_and_fro_is_noted_once_in_a_while(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from types import SimpleNamespace
+
+    from livematte.cli import live as module
+
+    now, state = [0.0], SimpleNamespace(notes=[], showing="")
+    session: Any = SimpleNamespace(format=SimpleNamespace(width=64, height=36, rate=30), stats=lambda: state)
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    teller = module.Teller(session, stats=False, seconds=None)
+    for step in range(1, 23):  # half a second each
+        now[0], state.showing = step / 2, "the matte is late" if step % 2 else "picture"
+        teller.look()
+    assert capsys.readouterr().err.count("viewers see the placeholder: the matte is late") == 2

@@ -9,7 +9,8 @@ import numpy as np
 
 from livematte.errors import UsageError
 from livematte.frame import Array, Matte
-from livematte.kernels.windows import Box
+from livematte.kernels.reference import share_of_new
+from livematte.kernels.windows import Box, refined_over_time
 
 MODES = ("on", "off", "strong")
 
@@ -109,7 +110,7 @@ class TemporalFilter:
     def _share(self, raw: Array, picture: Array, state: TemporalState) -> Array:
         """(h, w) float32: how much of the new alpha to take."""
         moves = _enlarged(motion(state.picture, picture), raw.shape)
-        return _share_of_new(raw, state.alpha, state.raw, moves, _STILL[self._mode])
+        return share_of_new(raw, state.alpha, state.raw, moves, _STILL[self._mode])
 
 
 class RefinedMemory:
@@ -178,47 +179,27 @@ class RefinedMemory:
             alpha (b, r) float32 in [0, 1], and how far it counts against one that is not refined.
         """
         w = self._window
-        before, known = self._alpha[w], self._holds
         share = share * (1 - np.float32(left_out) * self._moves)
-        new: Array = np.ones_like(raw)
-        if self._mode != "off":
-            new -= known * (1 - _share_of_new(raw, before, self._raw[w], self._moves, _STILL[self._mode]))
-        calm = before + new * (raw - before)
-        kept = (1 - share) * known
-        counts = share + kept
-        alpha = (share * calm + kept * before) / np.maximum(counts, np.float32(1e-6))
+        still = 1.0 if self._mode == "off" else _STILL[self._mode]
+        alpha = self._alpha[w]
+        counts, new = refined_over_time(raw, share, self._moves, self._holds, still, alpha, self._raw[w])
         # Where nothing is kept the picture is today's, so that noise is told from what moves.
-        renewed = np.maximum(share * new, 1 - counts)
-        self._remember(self._raw, raw, share)
-        self._remember(self._guide, self._new_guide, np.maximum(share, 1 - counts))
-        self._alpha[w] = alpha
+        unknown = 1 - counts
+        guide = self._guide[w]
+        guide += np.maximum(share, unknown) * (self._new_guide - guide)
         self._known.fill(0)
         self._known[w] = counts
-        whole = np.ones(self._size, np.float32)
-        whole[w] = renewed
-        half = cv2.resize(whole, self._now.shape[1::-1], interpolation=cv2.INTER_AREA)
+        renewed = np.ones(self._size, np.float32)
+        renewed[w] = np.maximum(new, unknown)
+        half = cv2.resize(renewed, self._now.shape[1::-1], interpolation=cv2.INTER_AREA)
         self._picture += half[..., None] * (self._now - self._picture)
-        return alpha, counts
-
-    def _remember(self, of: Array, value: Array, share: Array) -> None:
-        part = of[self._window]
-        part += share * (value - part)
+        return alpha.copy(), counts
 
 
 def check_mode(mode: str) -> None:
     """Raise UsageError unless ``mode`` is one of :data:`MODES`."""
     if mode not in MODES:
         raise UsageError(f"unknown temporal mode {mode!r}: allowed are {', '.join(MODES)}")
-
-
-def _share_of_new(raw: Array, before: Array, raw_before: Array, moves: Array, still: float) -> Array:
-    """(h, w) float32: how much of the new alpha to take; all of it where the picture ``moves``."""
-    disagreement = cv2.absdiff(raw, before)
-    # Seen twice, a jump is real; seen once where nothing moved, it is a spike.
-    insists = np.clip((disagreement - 2 * cv2.absdiff(raw, raw_before)) * 4 - np.float32(0.4), 0, 1)
-    trusted = np.float32(still) * (1 - np.float32(0.8) * np.minimum(disagreement * 2, 1))
-    certain = cv2.max(moves, insists)
-    return np.asarray(trusted + (1 - trusted) * certain, np.float32)
 
 
 def _enlarged(values: Array, size: tuple[int, ...]) -> Array:

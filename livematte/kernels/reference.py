@@ -304,3 +304,51 @@ def straight_plane(
 def masked_plane(plane: Array, black: int, alpha: Array, kinds: Array, chroma: tuple[int, int]) -> Array:
     """The plane itself, and the code ``black`` where alpha is 0."""
     return np.where(block_mean(alpha, chroma) == 0, black, plane).astype(plane.dtype)
+
+
+def share_of_new(raw: Array, before: Array, raw_before: Array, moves: Array, still: float) -> Array:
+    """How much of a new alpha to take, and the rest of the one before; (h, w) float32 all.
+
+    Args:
+        raw, raw_before: as they came, now and before.
+        before: as it was given out before.
+        moves: how far the picture moves: there all of the new alpha is taken.
+        still: what is taken of a small change where nothing moves.
+    """
+    disagreement = np.abs(raw - before)
+    # Seen twice, a jump is real; seen once where nothing moved, it is a spike.
+    insists = np.clip((disagreement - 2 * np.abs(raw - raw_before)) * 4 - np.float32(0.4), 0, 1)
+    trusted = np.float32(still) * (1 - np.float32(0.8) * np.minimum(disagreement * 2, 1))
+    certain = np.maximum(moves, insists)
+    return np.asarray(trusted + (1 - trusted) * certain, np.float32)
+
+
+def refined_over_time(
+    raw: Array,
+    share: Array,
+    moves: Array,
+    holds: Array,
+    still: float,
+    alpha: Array,
+    raw_before: Array,
+) -> tuple[Array, Array]:
+    """What was refined now over what was refined before; (h, w) float32 all.
+
+    Args:
+        raw, share: refined now, and how far it counts.
+        holds: how far ``alpha``, refined before, still counts.
+        moves, still, raw_before: as for :func:`share_of_new`; ``still`` 1 takes what is new as it is.
+        alpha, raw_before: are brought up to date, in place.
+
+    Returns:
+        How far the alpha counts against one that is not refined, and how far it is new.
+    """
+    new: Array = np.ones_like(raw)
+    if still < 1:
+        new -= holds * (1 - share_of_new(raw, alpha, raw_before, moves, still))
+    kept = (1 - share) * holds
+    counts = share + kept
+    calm = alpha + new * (raw - alpha)
+    alpha[...] = (share * calm + kept * alpha) / np.maximum(counts, np.float32(1e-6))
+    raw_before += share * (raw - raw_before)
+    return counts, share * new

@@ -143,6 +143,16 @@ def explaining_background(codes: Array, foreground: Array, alpha: Array, maximum
     return out
 
 
+def refined_over_time(
+    raw: Array, share: Array, moves: Array, holds: Array, still: float, alpha: Array, raw_before: Array
+) -> tuple[Array, Array]:
+    """See :func:`livematte.kernels.reference.refined_over_time`."""
+    counts, new = np.empty(raw.shape, np.float32), np.empty(raw.shape, np.float32)
+    given = (np.require(x, np.float32, ["C", "W"]) for x in (raw, share, moves, holds))
+    _loops().refined_over_time(*given, np.float32(still), alpha, raw_before, counts, new)
+    return counts, new
+
+
 def _loops() -> ModuleType:
     from livematte.kernels import window_loops  # Numba takes half a second
 

@@ -92,3 +92,21 @@ def test_a_background_explains_the_picture() -> None:
     np.testing.assert_allclose(windows.explaining_background(codes, front, alpha, 255), back, atol=0.05)
     found = windows.explaining_background(codes, front, np.ones_like(alpha), 255)
     assert found.min() >= 0 and found.max() <= 255
+
+
+@pytest.mark.parametrize("still", [0.12, 0.3, 1.0])
+def test_refining_over_time_is_the_reference_in_one_pass(still: float) -> None:
+    rng = np.random.default_rng(3)
+    raw, share, moves, holds, alpha, before = rng.uniform(0, 1, (6, 40, 50)).astype(np.float32)
+    for map in (share, moves, holds):
+        map[rng.uniform(0, 1, map.shape) < 0.3] = 0
+        map[rng.uniform(0, 1, map.shape) < 0.3] = 1
+    kept = alpha.copy(), before.copy()
+    whole = np.zeros((2, 60, 70), np.float32)
+    whole[:, 5:45, 9:59] = alpha, before
+    views = whole[:, 5:45, 9:59]
+    expected = reference.refined_over_time(raw, share, moves, holds, still, *kept)
+    made = windows.refined_over_time(raw, share, moves, holds, still, *views)
+    for one, other in zip((*expected, *kept), (*made, *views), strict=True):
+        np.testing.assert_allclose(other, one, atol=2e-6)
+    assert whole[:, :5].max() == 0 and whole[:, :, 59:].max() == 0, "only the part is written to"

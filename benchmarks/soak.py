@@ -259,7 +259,9 @@ def hours(clip: Path, frames: int) -> Soaked:
         engine.capture.run()
     finally:
         engine.close()
-    return Soaked(f"{done} frames, everything but the network", times, used, lines)
+    rate = done / (time.monotonic() - began)
+    what = f"{done} frames, everything but the network, {rate:.0f} a second"
+    return Soaked(what, times, used, lines)
 
 
 def draw(soaked: Soaked, out: Path) -> None:

@@ -153,7 +153,8 @@ def document(lines: Sequence[tuple[str, ...]], options: argparse.Namespace) -> s
     flags = f" --only {' '.join(options.only)}" if options.only else ""
     note = f" {options.note}" if options.note else ""
     where = "; ".join(f"{paper.name(False)}: {paper.where}" for paper in PAPERS)
-    how = f"eager PyTorch {torch.__version__} on one thread, best of {options.repeat} (once beyond {LONG:.0f} s)"
+    how = f"eager PyTorch {torch.__version__} on one thread, best of {options.repeat}"
+    how += f" (once beyond {LONG:.0f} s)"
     return "\n".join(
         [
             f"Made on {day} by `python -m benchmarks.cost{flags}`: {how}.{note}",

@@ -196,7 +196,11 @@ class _Client(threading.Thread):
     def _serve(self) -> None:
         overlay = self._overlay
         container = av.open(
-            cast(Any, self), "w", format="nut", options={"flush_packets": "1"}, buffer_size=_WRITE
+            cast(Any, self),
+            "w",
+            format="nut",
+            options={"flush_packets": "1", "write_index": "0"},
+            buffer_size=_WRITE,
         )
         try:
             stream = container.add_stream("rawvideo", rate=overlay.rate)

@@ -70,7 +70,7 @@ def test_what_was_measured_is_drawn(tmp_path: Path) -> None:
     assert drawn.shape[1] == 1000 and drawn.std() > 5
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.skipif(not MINUTES, reason="takes long: set LIVEMATTE_SOAK=30 (minutes) to run it")
 def test_memory_and_latency_are_flat() -> None:
     assert soak.main(["--minutes", str(MINUTES), "--out", "runs/soak"]) == 0

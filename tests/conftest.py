@@ -1,4 +1,6 @@
-"""What every test shares: a cache of its own, so that a test run neither uses nor fills the user's."""
+"""What every test shares: a cache of its own, so that a test run neither uses nor fills the user's, and when
+tests that need a GPU run.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import lru_cache
 
 import pytest
 
@@ -18,3 +21,30 @@ os.environ.pop("LIVEMATTE_TRACEBACK", None)
 def _cache_goes_away() -> Iterator[None]:
     yield
     shutil.rmtree(_CACHE, ignore_errors=True)
+
+
+@lru_cache(maxsize=1)
+def no_cuda() -> str | None:
+    """Why kernels cannot run on a GPU here; None where they can."""
+    from livematte.device import cuda_trouble
+
+    try:
+        import cupy
+    except ImportError:
+        return cuda_trouble(0) or "CuPy is not installed (pip install 'livematte[cuda]')"
+    try:
+        cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:  # CuPy's own, of which there may be no class to name
+        return f"CuPy finds no GPU: {error}"
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked ``gpu`` are skipped without a GPU, and fail where one is required."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    why = no_cuda()
+    if why and os.environ.get("LIVEMATTE_REQUIRE_CUDA", "0") not in ("", "0"):
+        pytest.fail(f"LIVEMATTE_REQUIRE_CUDA is set: {why}", pytrace=False)
+    if why:
+        pytest.skip(why)

@@ -1,0 +1,44 @@
+// How full-size alpha follows from coefficients, and who makes which pixels: for alpha.cu and composite.cu.
+
+// Blocks of 256 threads make 256 x 16 pixels, each thread 8 x 2 and each warp the 32 x 16 of two tiles, so that
+// few warps have both something to compute and something to copy.
+struct Spot {
+    int y, x, rows, count, tile;  // tile: which of the block's 16
+
+    __device__ bool inside() const { return rows > 0 && count > 0; }
+};
+
+__device__ inline Spot spot(int h, int w) {
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const int y = blockIdx.y * 16 + lane / 4 * 2, x = blockIdx.x * 256 + warp * 32 + lane % 4 * 8;
+    return {y, x, min(2, h - y), min(8, w - x), warp * 2 + lane % 4 / 2};
+}
+
+// Slope and offset (h, w), a piece of maps, and how they lie over the picture; see upsample_alpha.
+struct Guide {
+    const float *slope, *offset;
+    int h, w, origin_y, origin_x, map_h, map_w, whole_h, whole_w, top, left;
+
+    __device__ Tap down(int y) const { return within(linear_tap(top + y, map_h, whole_h), origin_y, h); }
+    __device__ Tap across(int x) const { return within(linear_tap(left + x, map_w, whole_w), origin_x, w); }
+
+    // CLEAR or SOLID where all coefficients that these pixels see say so, else SOFT.
+    __device__ int kind(const Spot &at) const {
+        const int last_row = down(at.y + at.rows - 1).high, last_column = across(at.x + at.count - 1).high;
+        const int first_row = down(at.y).low, first_column = across(at.x).low;
+        const float level = offset[first_row * w + first_column];
+        if (level != 0.0f && level != 1.0f) return SOFT;
+        for (int j = first_row; j <= last_row; j++)
+            for (int i = first_column; i <= last_column; i++)
+                if (slope[j * w + i] != 0.0f || offset[j * w + i] != level) return SOFT;
+        return level == 0.0f ? CLEAR : SOLID;
+    }
+
+    __device__ T alpha(const Plane<T> &luma, int y, int x, int maximum) const {
+        const Tap row = down(y), column = across(x);
+        const Plane<float> slopes = {slope, w, 1}, offsets = {offset, w, 1};
+        const float limit = (float)maximum, codes = limit * linear(offsets, row, column);
+        const float value = linear(slopes, row, column) * (float)luma.at(y, x) + codes;
+        return (T)(clamp(value, 0.0f, limit) + 0.5f);
+    }
+};

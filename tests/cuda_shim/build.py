@@ -1,0 +1,56 @@
+"""CUDA sources compiled by a plain C++ compiler, with ``shim.h`` in CUDA's place."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CACHE = HERE.parents[1] / "build" / "cuda_shim"
+
+
+@lru_cache(maxsize=1)
+def compiler() -> str | None:
+    """A C++ compiler for this machine whose C library has fibres; None where there is none."""
+    if os.name != "posix" or not Path("/usr/include/ucontext.h").exists():
+        return None
+    return next(filter(None, map(shutil.which, ("g++", "clang++", "c++"))), None)
+
+
+def compiled(code: str) -> tuple[ctypes.CDLL, dict[str, bool]]:
+    """The library of a source, and its kernels by name: whether their threads wait for one another.
+
+    Kept in ``build/`` under the hash of all that goes into it.
+    """
+    program = compiler()
+    assert program, "no C++ compiler"
+    flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
+    flags += ["-Wno-unused-function", "-Wno-unused-parameter"]
+    flags += os.environ.get("LIVEMATTE_SHIM_FLAGS", "").split()
+    bodies = re.split(r'extern "C" __global__ void ', code)[1:]
+    kernels = {body.split("(")[0]: "__syncthreads" in body or "end_kinds" in body for body in bodies}
+    shim = (HERE / "shim.h").read_text(encoding="utf-8")
+    launchers = "".join(
+        f'extern "C" int launch_{name}(const unsigned *grid, const unsigned *block, void **values)'
+        f" {{ return shim::launch({name}, grid, block, values, {str(barriers).lower()}); }}\n"
+        f'extern "C" const char *signature_{name}() {{ return shim::signature({name}); }}\n'
+        for name, barriers in kernels.items()
+    )
+    text = "\n".join([shim, code, launchers])
+    key = hashlib.sha256("\n".join([text, program, *flags]).encode()).hexdigest()[:20]
+    library = CACHE / f"{key}.so"
+    if not library.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        path, unfinished = CACHE / f"{key}.cpp", CACHE / f"{key}.{os.getpid()}"
+        path.write_text(text, encoding="utf-8")
+        command = [program, *flags, "-shared", "-fPIC", "-o", str(unfinished), str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[:4000]
+        unfinished.replace(library)
+    return ctypes.CDLL(str(library)), kernels

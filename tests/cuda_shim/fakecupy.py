@@ -1,0 +1,206 @@
+"""As much of CuPy as livematte's kernels use, on arrays in the computer's memory, as strict as the real one.
+
+Kernels really run: their CUDA source is compiled as C++. Arguments must be exactly what the kernel's
+parameters are, arrays of the computer are refused, what kernels write is watched for going astray, and new
+arrays are full of rubbish. What goes to "the GPU" and comes back is counted in :data:`moved`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tests.cuda_shim.build import compiled
+
+GUARD, RUBBISH = 64, 0xA5
+
+moved = {"to": 0, "from": 0}
+"""Bytes, since somebody last set it to 0."""
+
+launches: list[tuple[str, Any]] = []
+"""Names of kernels and the stream that each was queued on."""
+
+_streams: list[Any] = [None]
+
+
+class ndarray(np.ndarray):  # noqa: N801 - CuPy's name
+    """An array "on the GPU"."""
+
+    @property
+    def device(self) -> Any:
+        return types.SimpleNamespace(id=0)
+
+    def get(self) -> np.ndarray:
+        moved["from"] += self.nbytes
+        return np.array(self.view(np.ndarray))
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
+        _refuse(*inputs, *(out or ()))
+        bare = [x.view(np.ndarray) if isinstance(x, ndarray) else x for x in inputs]
+        if out is not None:
+            options["out"] = tuple(x.view(np.ndarray) for x in out)
+        made = getattr(ufunc, method)(*bare, **options)
+        return out[0] if out is not None else np.asarray(made).view(ndarray)
+
+    def __bool__(self) -> bool:
+        moved["from"] += self.nbytes  # real CuPy waits for the GPU here
+        return bool(self.view(np.ndarray))
+
+
+ndarray.__module__ = "cupy"
+
+
+def _refuse(*arrays: Any) -> None:
+    for x in arrays:
+        if isinstance(x, np.ndarray) and not isinstance(x, ndarray) and x.ndim:
+            raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+
+
+def empty(shape: Any, dtype: Any = float) -> ndarray:
+    dtype, shape = np.dtype(dtype), tuple(np.atleast_1d(shape))
+    size = int(np.prod(shape)) * dtype.itemsize
+    memory = np.full(size + 2 * GUARD, RUBBISH, np.uint8)
+    return memory[GUARD : GUARD + size].view(dtype).reshape(shape).view(ndarray)
+
+
+def asarray(array: Any, dtype: Any = None) -> ndarray:
+    if isinstance(array, ndarray):
+        return array if dtype is None else array.astype(dtype, copy=False)
+    array = np.asarray(array, dtype)
+    moved["to"] += array.nbytes
+    out = empty(array.shape, array.dtype)
+    out.view(np.ndarray)[...] = array
+    return out
+
+
+def ascontiguousarray(array: ndarray, dtype: Any = None) -> ndarray:
+    _refuse(array)
+    if array.flags.c_contiguous and dtype in (None, array.dtype):
+        return array
+    out = empty(array.shape, array.dtype if dtype is None else dtype)
+    out.view(np.ndarray)[...] = array.view(np.ndarray)
+    return out
+
+
+def stack(arrays: Any, axis: int = 0) -> ndarray:
+    _refuse(*arrays)
+    return np.stack([x.view(np.ndarray) for x in arrays], axis).view(ndarray)
+
+
+def from_dlpack(array: Any) -> ndarray:
+    return np.from_dlpack(array).view(ndarray)
+
+
+def _stray(array: ndarray) -> bool:
+    """Whether the bytes round an array's memory were written to."""
+    base: Any = array
+    while isinstance(base.base, np.ndarray):
+        base = base.base
+    if base.dtype != np.uint8 or base.ndim != 1 or base.size < 2 * GUARD:
+        return False  # not made by empty()
+    return bool((base[:GUARD] != RUBBISH).any() or (base[-GUARD:] != RUBBISH).any())
+
+
+class _Function:
+    def __init__(self, library: ctypes.CDLL, name: str) -> None:
+        self._name, self._launch = name, getattr(library, f"launch_{name}")
+        signature = getattr(library, f"signature_{name}")
+        signature.restype = ctypes.c_char_p
+        self._parameters = signature().decode().split(",")[:-1]
+
+    def __call__(self, grid: Any, block: Any, args: Any, shared_mem: int = 0) -> None:
+        assert len(grid) == len(block) == 3 and min(*grid, *block) > 0, (self._name, grid, block)
+        assert np.prod(block) <= 1024 and block[2] <= 64 and max(grid[1:]) <= 65535, (grid, block)
+        assert len(args) == len(self._parameters), f"{self._name}: {len(args)} of {len(self._parameters)}"
+        values = [self._value(i, *pair) for i, pair in enumerate(zip(args, self._parameters, strict=True))]
+        pointers = (ctypes.c_void_p * len(values))(*(v.ctypes.data for v in values))
+        sizes = [np.array(x, np.uint32) for x in (grid, block)]
+        met = self._launch(*(ctypes.c_void_p(x.ctypes.data) for x in sizes), pointers)
+        assert met == 0, f"{self._name}: not all threads of a block came to a barrier"
+        for i, x in enumerate(args):
+            assert not (isinstance(x, ndarray) and _stray(x)), f"{self._name} wrote round argument {i}"
+        launches.append((self._name, _streams[-1]))
+
+    def _value(self, number: int, given: Any, parameter: str) -> np.ndarray:
+        what = f"{self._name}, argument {number}: {parameter} is wanted"
+        if parameter.endswith("*"):
+            assert isinstance(given, ndarray), f"{what}, a {type(given).__name__} given"
+            assert given.dtype.name == parameter.removeprefix("const ")[:-1], f"{what}, {given.dtype} given"
+            return np.array(given.ctypes.data, np.uintp)
+        assert isinstance(given, np.generic), f"{what}, {given!r} of no certain width given"
+        assert given.dtype.name == parameter, f"{what}, {given.dtype} given"
+        return np.array(given)
+
+
+class RawModule:
+    def __init__(self, *, code: str, options: tuple[str, ...] = ()) -> None:
+        self._code = code
+
+    def compile(self) -> None:
+        self._library, self._kernels = compiled(self._code)
+
+    def get_function(self, name: str) -> _Function:
+        assert name in self._kernels, f"no kernel {name}"
+        return _Function(self._library, name)
+
+
+class Stream:
+    ptr = 1
+
+    def __enter__(self) -> Any:
+        _streams.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _streams.pop()
+
+
+class ExternalStream(Stream):
+    def __init__(self, ptr: int) -> None:
+        self.ptr = ptr
+
+
+class Device:
+    def __init__(self, index: int) -> None:
+        assert index == 0
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def module() -> types.ModuleType:
+    """All of it as a module called cupy."""
+    made = types.ModuleType("cupy")
+    names = (ndarray, empty, asarray, ascontiguousarray, stack, from_dlpack, RawModule)
+    for thing in names:
+        setattr(made, thing.__name__, thing)
+    made.cuda = types.SimpleNamespace(  # type: ignore[attr-defined]
+        Stream=Stream,
+        ExternalStream=ExternalStream,
+        Device=Device,
+        runtime=types.SimpleNamespace(getDevice=lambda: 0),
+    )
+    return made
+
+
+@contextmanager
+def in_place() -> Iterator[types.ModuleType]:
+    """``import cupy`` gives the fake."""
+    before = sys.modules.get("cupy")
+    made = sys.modules["cupy"] = module()
+    try:
+        yield made
+    finally:
+        if before is None:
+            del sys.modules["cupy"]
+        else:
+            sys.modules["cupy"] = before

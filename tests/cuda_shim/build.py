@@ -23,8 +23,8 @@ def compiler() -> str | None:
     return next(filter(None, map(shutil.which, ("g++", "clang++", "c++"))), None)
 
 
-def compiled(code: str) -> tuple[ctypes.CDLL, dict[str, bool]]:
-    """The library of a source, and its kernels by name: whether their threads wait for one another.
+def compiled(code: str) -> tuple[ctypes.CDLL, list[str]]:
+    """The library of a source, and the names of its kernels.
 
     Kept in ``build/`` under the hash of all that goes into it.
     """
@@ -33,14 +33,13 @@ def compiled(code: str) -> tuple[ctypes.CDLL, dict[str, bool]]:
     flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
     flags += ["-Wno-unused-function", "-Wno-unused-parameter"]
     flags += os.environ.get("LIVEMATTE_SHIM_FLAGS", "").split()
-    bodies = re.split(r'extern "C" __global__ void ', code)[1:]
-    kernels = {body.split("(")[0]: "__syncthreads" in body or "end_kinds" in body for body in bodies}
+    kernels = re.findall(r'extern "C" __global__ void (\w+)', code)
     shim = (HERE / "shim.h").read_text(encoding="utf-8")
     launchers = "".join(
         f'extern "C" int launch_{name}(const unsigned *grid, const unsigned *block, void **values)'
-        f" {{ return shim::launch({name}, grid, block, values, {str(barriers).lower()}); }}\n"
+        f" {{ return shim::launch({name}, grid, block, values); }}\n"
         f'extern "C" const char *signature_{name}() {{ return shim::signature({name}); }}\n'
-        for name, barriers in kernels.items()
+        for name in kernels
     )
     text = "\n".join([shim, code, launchers])
     key = hashlib.sha256("\n".join([text, program, *flags]).encode()).hexdigest()[:20]

@@ -12,6 +12,7 @@ import sys
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ GUARD, RUBBISH = 64, 0xA5
 
 moved = {"to": 0, "from": 0}
 """Bytes, since somebody last set it to 0."""
+
+_marks = count(1)
+"""What stands round each array, so that one's surroundings copied over another's are seen."""
 
 launches: list[tuple[str, Any]] = []
 """Names of kernels and the stream that each was queued on."""
@@ -66,6 +70,7 @@ def empty(shape: Any, dtype: Any = float) -> ndarray:
     dtype, shape = np.dtype(dtype), tuple(np.atleast_1d(shape))
     size = int(np.prod(shape)) * dtype.itemsize
     memory = np.full(size + 2 * GUARD, RUBBISH, np.uint8)
+    memory[:GUARD] = memory[GUARD + size :] = next(_marks) % 256
     return memory[GUARD : GUARD + size].view(dtype).reshape(shape).view(ndarray)
 
 
@@ -104,7 +109,7 @@ def _stray(array: ndarray) -> bool:
         base = base.base
     if base.dtype != np.uint8 or base.ndim != 1 or base.size < 2 * GUARD:
         return False  # not made by empty()
-    return bool((base[:GUARD] != RUBBISH).any() or (base[-GUARD:] != RUBBISH).any())
+    return bool((base[:GUARD] != base[0]).any() or (base[-GUARD:] != base[0]).any())
 
 
 class _Function:

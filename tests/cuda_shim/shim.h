@@ -31,17 +31,26 @@ static A atomicAdd(A *at, B value) { A old = *at; *at += (A)value; return old; }
 
 namespace shim {
 
+enum { STACK = 1 << 16 };
+
 struct Fibre {
     ucontext_t context;
-    std::vector<char> stack = std::vector<char>(1 << 16);
+    char *stack = (char *)malloc(STACK);  // kept for the next launch
     Index thread;
     bool over;
 };
 
 static ucontext_t scheduler;
 static Fibre *current;
+static bool met;  // some thread came to a barrier
 static void (*work)(void *);
 static void *payload;
+
+static void wait_for_others() {
+    met = true;
+    if (!current) abort();  // after a first block without barriers
+    swapcontext(&current->context, &scheduler);
+}
 
 static void enter() {
     work(payload);
@@ -49,27 +58,30 @@ static void enter() {
     swapcontext(&current->context, &scheduler);
 }
 
-// One block whose threads wait for one another; false where only some of them came to a barrier.
-static bool run_together(std::vector<Fibre> &fibres) {
-    for (unsigned i = 0; i < fibres.size(); i++) {
+// One block whose threads may wait for one another; false where only some of them came to a barrier.
+static bool run_together(unsigned threads) {
+    static std::vector<Fibre> fibres;
+    while (fibres.size() < threads) fibres.push_back({});
+    for (unsigned i = 0; i < threads; i++) {
         Fibre &f = fibres[i];
         f.over = false;
         f.thread = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
         getcontext(&f.context);
-        f.context.uc_stack.ss_sp = f.stack.data();
-        f.context.uc_stack.ss_size = f.stack.size();
+        f.context.uc_stack.ss_sp = f.stack;
+        f.context.uc_stack.ss_size = STACK;
         f.context.uc_link = &scheduler;
         makecontext(&f.context, enter, 0);
     }
     for (;;) {
         unsigned over = 0;
-        for (Fibre &f : fibres) {
+        for (unsigned i = 0; i < threads; i++) {
+            Fibre &f = fibres[i];
             current = &f;
             threadIdx = f.thread;
             swapcontext(&scheduler, &f.context);
             over += f.over;
         }
-        if (over) return over == fibres.size();
+        if (over) return over == threads;
     }
 }
 
@@ -82,23 +94,26 @@ struct Call {
     static void run(void *self) { ((Call *)self)->with(std::index_sequence_for<P...>()); }
 };
 
-// 0, or 1 where threads of a block did not all come to a barrier.
+// 0, or 1 where threads of a block did not all come to a barrier. Where those of the first block come to none,
+// the rest run without fibres, which is faster.
 template <typename... P>
-static int launch(void (*kernel)(P...), const unsigned *grid, const unsigned *block, void **values,
-                  bool barriers) {
+static int launch(void (*kernel)(P...), const unsigned *grid, const unsigned *block, void **values) {
     Call<P...> call = {kernel, values};
     work = Call<P...>::run;
     payload = &call;
     gridDim = {grid[0], grid[1], grid[2]};
     blockDim = {block[0], block[1], block[2]};
-    std::vector<Fibre> fibres(barriers ? block[0] * block[1] * block[2] : 0);
+    met = false;
+    bool first = true;
     for (blockIdx.z = 0; blockIdx.z < grid[2]; blockIdx.z++)
         for (blockIdx.y = 0; blockIdx.y < grid[1]; blockIdx.y++)
             for (blockIdx.x = 0; blockIdx.x < grid[0]; blockIdx.x++) {
-                if (barriers) {
-                    if (!run_together(fibres)) return 1;
+                if (met || first) {
+                    first = false;
+                    if (!run_together(block[0] * block[1] * block[2])) return 1;
                     continue;
                 }
+                current = nullptr;
                 for (threadIdx.z = 0; threadIdx.z < block[2]; threadIdx.z++)
                     for (threadIdx.y = 0; threadIdx.y < block[1]; threadIdx.y++)
                         for (threadIdx.x = 0; threadIdx.x < block[0]; threadIdx.x++) work(payload);
@@ -125,4 +140,4 @@ static const char *signature(void (*)(P...)) {
 
 }  // namespace shim
 
-#define __syncthreads() swapcontext(&shim::current->context, &shim::scheduler)
+#define __syncthreads() shim::wait_for_others()

@@ -26,8 +26,7 @@ __device__ inline T blended(int mode, T front, T back, int sum, float full, cons
     const Plane<float> F = {colors.F, colors.small_w, 1}, B = {colors.B, colors.small_w, 1};
     const Tap down = linear_tap(y, colors.small_h, colors.h), across = linear_tap(x, colors.small_w, colors.w);
     const float f_hat = linear(F, down, across), b_hat = linear(B, down, across);
-    float f = clamp(f_hat + a * ((float)front - a * f_hat - rest * b_hat), 0.0f, maximum);
-    if (a == 1.0f) f = (float)front;
+    const float f = clamp(f_hat + a * ((float)front - a * f_hat - rest * b_hat), 0.0f, maximum);
     if (mode == STRAIGHT) return sum == 0 ? back : (T)(f + 0.5f);
     return (T)(a * f + rest * (float)back + 0.5f);
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from livematte.frame import PIXEL_FORMATS, Array
@@ -218,6 +218,10 @@ def test_full_size_planes(
 @ON_GPU
 @settings(max_examples=40, deadline=None)
 @given(FORMATS, SIZES, st.integers(0, 1000), st.booleans(), st.booleans(), st.sampled_from([0, 5]))
+@example("nv12", (50, 75), 0, True, False, 0)  # pairs of chroma, not all of which fill a thread's eight
+@example("nv12", (50, 75), 0, False, False, 5)
+@example("nv12", (64, 80), 0, True, True, 0)
+@example("yuv420p10le", (64, 80), 0, True, False, 0)
 def test_whole_frames_in_one_pass(
     backend: Backend, format: str, size: tuple[int, int], seed: int, fuse: bool, straight: bool, padding: int
 ) -> None:

@@ -41,16 +41,22 @@ _SPOT = (16, 256)
 """Rows and columns of pixels that a block of 256 threads makes; see ``cu/guide.cu``."""
 
 
+@lru_cache(maxsize=1)
 def cupy() -> Any:
-    """The module.
+    """The module, with a GPU to work on.
 
     Raises:
         MissingExtraError: it is not installed.
+        DeviceError: it finds no GPU that it can use.
     """
     try:
         import cupy as module
     except ImportError:
         raise MissingExtraError("keeping pictures on an NVIDIA GPU", "cuda") from None
+    try:
+        module.cuda.runtime.getDeviceCount()
+    except Exception as error:  # of a class that CuPy does not name in public
+        raise DeviceError(f"CuPy can use no GPU here: {error} (--device cpu runs without)") from None
     return module
 
 

@@ -192,7 +192,7 @@ def module() -> types.ModuleType:
         Stream=Stream,
         ExternalStream=ExternalStream,
         Device=Device,
-        runtime=types.SimpleNamespace(getDevice=lambda: 0),
+        runtime=types.SimpleNamespace(getDevice=lambda: 0, getDeviceCount=lambda: 1),
     )
     return made
 

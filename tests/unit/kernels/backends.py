@@ -91,11 +91,13 @@ ON_GPU = pytest.mark.parametrize("backend", [_SOURCE, _GPU])
 @contextmanager
 def running(backend: Backend) -> Iterator[Backend]:
     """With the fake of CuPy in place for "cuda source"."""
-    caches = (cuda_launch._kernel, cuda_launch._module, cuda_windows._tables)
     if backend is not SOURCE:
         yield backend
         return
+    caches = (cuda_launch.cupy, cuda_launch._kernel, cuda_launch._module, cuda_windows._tables)
     with fakecupy.in_place():
+        for cache in caches:
+            cache.cache_clear()
         try:
             yield backend
         finally:

@@ -47,8 +47,34 @@ def test_without_cupy_everything_imports_and_says_in_one_line_what_to_install() 
 
 def test_the_missing_extra_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cupy", None)
+    cuda_launch.cupy.cache_clear()
     with pytest.raises(MissingExtraError, match="livematte\\[cuda\\]"):
         cuda_launch.empty((1,), np.uint8)
+
+
+def test_a_driver_that_is_missing_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = fakecupy.module()
+
+    def fails() -> int:
+        raise RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient")
+
+    monkeypatch.setattr(fake.cuda.runtime, "getDeviceCount", fails)
+    monkeypatch.setitem(sys.modules, "cupy", fake)
+    cuda_launch.cupy.cache_clear()
+    with pytest.raises(DeviceError, match="CuPy can use no GPU here: cudaErrorInsufficientDriver"):
+        cuda_launch.empty((1,), np.uint8)
+    cuda_launch.cupy.cache_clear()
+
+
+@needs_compiler
+def test_a_compiler_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: Any) -> None:
+        raise RuntimeError("\nkernels.cu(3): error: expected a ';'\n1 error detected\n")
+
+    monkeypatch.setattr(fakecupy.RawModule, "compile", fails)
+    with running(SOURCE) as backend, pytest.raises(DeviceError) as told:
+        cuda.soft_cells(backend.up(disc(4, 4)), 0.1, 1)
+    assert "expected a ';'" in str(told.value) and "\n" not in str(told.value)
 
 
 @needs_compiler
@@ -211,35 +237,32 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.skipif(find_spec("nvidia") is None, reason="NVRTC is not installed (nvidia-cuda-nvrtc-cu12)")
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 @pytest.mark.parametrize(("name", "sample", "rgb"), VARIANTS)
 def test_nvidias_compiler_takes_the_source(name: str, sample: str, rgb: str, architecture: str) -> None:
-    nvrtc = nvrtc_library()
-    if nvrtc is None:
-        pytest.skip("NVRTC is not installed (nvidia-cuda-nvrtc-cu12)")
+    path = nvrtc_path()
+    if path is None:
+        pytest.skip("NVRTC is not installed (pip install nvidia-cuda-nvrtc)")
+    nvrtc = ctypes.CDLL(str(path))
     program = ctypes.c_void_p()
     code = cuda_launch.source(name, sample, rgb).encode()
     assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), code, b"kernels.cu", 0, None, None) == 0
-    options = [f"--gpu-architecture={architecture}".encode(), *(o.encode() for o in cuda_launch.OPTIONS)]
+    options = [f"--gpu-architecture={architecture}".encode(), b"-ftz=true"]  # CuPy adds the second
+    options += [option.encode() for option in cuda_launch.OPTIONS]
     given = (ctypes.c_char_p * len(options))(*options)
     failed = nvrtc.nvrtcCompileProgram(program, len(options), given)
     assert failed == 0, said(nvrtc, "ProgramLog", program)
     assert ".entry" in said(nvrtc, "PTX", program)
 
 
-def nvrtc_library() -> Any:
-    """NVIDIA's run-time compiler from its wheel; None where there is none."""
-    import importlib
-
-    try:
-        wheel = importlib.import_module("nvidia.cuda_nvrtc")
-    except ImportError:
-        return None
-    found = sorted(Path(next(iter(wheel.__path__))).glob("*/*nvrtc.so.*")) + sorted(
-        Path(next(iter(wheel.__path__))).glob("*/nvrtc64_*.dll")
-    )
-    return ctypes.CDLL(str(found[0])) if found else None
+def nvrtc_path() -> Path | None:
+    """NVIDIA's run-time compiler from one of its wheels, the newest; None where there is none."""
+    spec = find_spec("nvidia")
+    folders = [Path(place) for place in (spec and spec.submodule_search_locations) or ()]
+    patterns = ("*/lib/libnvrtc.so.*", "*/bin/**/nvrtc64_*.dll")
+    found = [p for folder in folders for pattern in patterns for p in folder.glob(pattern)]
+    usable = (p for p in found if "alt" not in p.name and "builtins" not in p.name)
+    return max(usable, key=lambda path: path.name, default=None)
 
 
 def said(nvrtc: Any, what: str, program: ctypes.c_void_p) -> str:

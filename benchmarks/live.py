@@ -45,8 +45,8 @@ from benchmarks.watching import (
 )
 from livematte.defaults import DEFAULT_MODEL
 from livematte.demo import background_path, clip_path
-from livematte.governor import percentile
-from livematte.livestats import WINDOW
+from livematte.streaming.governor import percentile
+from livematte.streaming.stats import WINDOW
 
 BEGIN, END = "<!-- live: begin -->", "<!-- live: end -->"
 """Between these lines of a document ``--write`` puts the table."""

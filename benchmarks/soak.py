@@ -39,11 +39,11 @@ from livematte.composite import Compositor
 from livematte.demo import background_path, clip_path
 from livematte.errors import CameraLost
 from livematte.frame import Array, Frame, Matte
-from livematte.governor import Level, ladder
-from livematte.liveengine import LiveEngine
-from livematte.livematting import Parts
-from livematte.livestages import LiveOptions
 from livematte.protocols import LiveFormat, LiveSink, Source, SourceInfo
+from livematte.streaming.engine import LiveEngine
+from livematte.streaming.governor import Level, ladder
+from livematte.streaming.matting import Parts
+from livematte.streaming.stages import LiveOptions
 from livematte.video.camera import open_stand_in
 from tests.clocks import FakeClock
 

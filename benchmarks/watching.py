@@ -19,8 +19,8 @@ import livematte
 from benchmarks.memorycamera import BACKEND, Look, register
 from livematte.defaults import DEFAULT_MODEL
 from livematte.demo import background_path
-from livematte.livesession import Session
-from livematte.livestats import LiveStats
+from livematte.streaming.session import Session
+from livematte.streaming.stats import LiveStats
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from livematte.api import RenderReport, image, load_model, mattes, render
     from livematte.errors import LivematteError
     from livematte.frame import ColorInfo, Frame, Matte
-    from livematte.livesession import live
     from livematte.progress import Progress
+    from livematte.streaming.session import live
 
 __all__ = [
     "ColorInfo",
@@ -43,7 +43,7 @@ _HOMES = {
     "Matte": "frame",
     "LivematteError": "errors",
     "Progress": "progress",
-    "live": "livesession",
+    "live": "streaming.session",
 }
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from livematte.composite import Compositor
 from livematte.errors import InputError
 from livematte.frame import Array, Frame, Matte
-from livematte.governor import Level, ladder
-from livematte.livematting import Parts
 from livematte.protocols import LiveFormat, SourceInfo
+from livematte.streaming.governor import Level, ladder
+from livematte.streaming.matting import Parts
 
 HEIGHT, WIDTH = 64, 96
 FORMAT = LiveFormat(WIDTH, HEIGHT, Fraction(30))

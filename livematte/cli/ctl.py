@@ -27,7 +27,7 @@ _Session = Annotated[
 
 def _ask(command: str, value: object, session: str | None, *, as_json: bool, quiet: bool) -> dict[str, Any]:
     terminal.configure(as_json=as_json, quiet=quiet)
-    from livematte.sessions import ask
+    from livematte.streaming.sessions import ask
 
     facts = ask(command, value, session=session)
     terminal.event_if_json(command, **facts)
@@ -107,7 +107,7 @@ def stats(session: _Session = None, as_json: options.Json = False, quiet: option
     """Say how it does: rate, latency, drops, repeats, what viewers see."""
     facts = _ask("stats", None, session, as_json=as_json, quiet=quiet)
     from livematte.cli.live import line_of
-    from livematte.livestats import LiveStats
+    from livematte.streaming.stats import LiveStats
 
     state = LiveStats(**{field.name: facts["stats"][field.name] for field in fields(LiveStats)})
     called = f"{facts['session']!r}, " if facts["session"] else ""

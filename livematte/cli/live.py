@@ -19,9 +19,9 @@ from livematte.defaults import DEFAULT_MODEL
 from livematte.errors import SessionError
 
 if TYPE_CHECKING:
-    from livematte.control import Control
-    from livematte.livesession import Session
-    from livematte.livestats import LiveStats
+    from livematte.streaming.control import Control
+    from livematte.streaming.session import Session
+    from livematte.streaming.stats import LiveStats
 
 _INPUT, _OUTPUT, _BEHAVIOUR = "The camera", "The output", "How it behaves"
 _AGAIN = 10.0
@@ -203,7 +203,7 @@ def live(
     wanted = [name for each in to or ["virtualcam"] for name in each.split(",") if name]
     if camera is not None and source is not None and typed(context, "camera") != typed(context, "source"):
         camera, source = (camera, None) if typed(context, "camera") else (None, source)  # not the profile's
-    from livematte.livesession import live as begin
+    from livematte.streaming.session import live as begin
 
     with (
         stop_event() as stop,
@@ -259,7 +259,7 @@ def _leave_what_hangs() -> None:
 
 def _control(session: Session, stop: threading.Event, name: str) -> AbstractContextManager[Control | None]:
     """What ``livematte ctl`` talks to; a session without it runs, too."""
-    from livematte.control import Control
+    from livematte.streaming.control import Control
 
     try:
         return Control(session, stop.set, name=name)

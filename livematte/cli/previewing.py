@@ -14,11 +14,11 @@ from typer.core import TyperCommand
 
 from livematte.cli import options, terminal
 from livematte.errors import UsageError
-from livematte.nowhere import NOWHERE
+from livematte.streaming.nowhere import NOWHERE
 
 if TYPE_CHECKING:
-    from livematte.livesession import Session
-    from livematte.preview import View
+    from livematte.preview.preview import View
+    from livematte.streaming.session import Session
 
 PreviewPlace = Annotated[
     str | None,
@@ -87,8 +87,8 @@ class Screen:
         Raises:
             LivematteError: why the session ended.
         """
-        from livematte.preview import Preview, models_here
-        from livematte.preview_panel import Panel
+        from livematte.preview.panel import Panel
+        from livematte.preview.preview import Preview, models_here
 
         panel = Panel(session, self.backgrounds, models_here(), message=self.why)
         preview = Preview(session, self.view, panel)
@@ -113,8 +113,8 @@ def screen_of(
     if place is None:
         yield None
         return
-    from livematte.preview import open_view
-    from livematte.preview_panel import BACKGROUNDS
+    from livematte.preview.panel import BACKGROUNDS
+    from livematte.preview.preview import open_view
 
     given = split_backgrounds(backgrounds or [])
     view, why = open_view(place)

@@ -12,8 +12,8 @@ import pytest
 
 import livematte
 from livematte.frame import Frame
-from livematte.livesession import Session
 from livematte.protocols import LiveFormat, LiveSink
+from livematte.streaming.session import Session
 from tests.livepeers import CollectingSink
 
 pytestmark = pytest.mark.slow

@@ -14,9 +14,9 @@ from benchmarks.obsroute import NUMBERS, matched, number_in, numbered
 from benchmarks.watching import HEIGHT, WIDTH, Seen, rates
 from livematte.clock import SystemClock
 from livematte.frame import ColorInfo, Frame
-from livematte.livestats import LiveMeter
 from livematte.plugins.obs.pictures import Bgra
 from livematte.protocols import LiveFormat
+from livematte.streaming.stats import LiveMeter
 
 OBS = LiveFormat(320, 180, Fraction(30), alpha=True)
 

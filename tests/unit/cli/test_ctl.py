@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from livematte import cli, registry, sessions
+from livematte import cli, registry
 from livematte.clock import SystemClock
-from livematte.control import Control
-from livematte.livestats import LiveMeter, LiveStats
 from livematte.protocols import LiveFormat, LiveSink
+from livematte.streaming import sessions
+from livematte.streaming.control import Control
+from livematte.streaming.stats import LiveMeter, LiveStats
 from tests.clips import make_clip
 from tests.livepeers import CollectingSink, FindsThePerson
 

@@ -83,7 +83,7 @@ def test_what_cannot_be_is_refused(
 
 def test_a_line_fits_a_terminal() -> None:
     from livematte.clock import SystemClock
-    from livematte.livestats import LiveMeter
+    from livematte.streaming.stats import LiveMeter
 
     state = LiveMeter(SystemClock()).stats(
         late=0, skipped=0, level=0, steps=0, size=(160, 288), watched=None, sink_notes=[]

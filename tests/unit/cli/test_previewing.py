@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from livematte import cli, preview, registry
+from livematte import cli, registry
 from livematte.cli.previewing import split_backgrounds, with_place
 from livematte.errors import OutputError
 from livematte.frame import Array
-from livematte.preview_panel import Line
+from livematte.preview import preview
+from livematte.preview.panel import Line
 from livematte.protocols import LiveFormat, LiveSink
 from tests.clips import make_clip
 from tests.livepeers import CollectingSink, FindsThePerson

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from livematte.errors import OutputError
 from livematte.frame import Array
-from livematte.preview_keys import TerminalKeys
+from livematte.preview.keys import TerminalKeys
 
 COLUMNS, ROWS = 96, 27
 """The most character cells of a picture: more costs more than it shows."""

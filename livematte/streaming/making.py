@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 
 from livematte.clock import Clock
-from livematte.governor import Level
-from livematte.livematting import Parts
 from livematte.protocols import LiveFormat
+from livematte.streaming.governor import Level
+from livematte.streaming.matting import Parts
 
 Maker = Callable[[Level, BaseException | None], Parts]
 """Makes what works at a level; the second argument is what broke the last one, None for a mere change."""

@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from livematte import control, sessions
 from livematte.clock import SystemClock
-from livematte.control import Control
 from livematte.errors import LivematteError, OutputError, SessionError, UsageError
-from livematte.livestats import LiveMeter, LiveStats
-from livematte.sessions import Running, ask, find, line_of, running
+from livematte.streaming import control, sessions
+from livematte.streaming.control import Control
+from livematte.streaming.sessions import Running, ask, find, line_of, running
+from livematte.streaming.stats import LiveMeter, LiveStats
 
 
 class Remembers:

@@ -15,8 +15,8 @@ from livematte import registry
 from livematte.clock import Clock, SystemClock
 from livematte.errors import LivematteError, OutputError, UsageError
 from livematte.frame import Array
-from livematte.preview_panel import Line, Panel, Steered
-from livematte.preview_picture import picture_of
+from livematte.preview.panel import Line, Panel, Steered
+from livematte.preview.picture import picture_of
 
 PLACES = ("auto", "window", "terminal")
 _TELL = 0.25
@@ -78,13 +78,13 @@ def open_view(place: str = "auto") -> tuple[View, str]:
 
 
 def _window() -> View:
-    from livematte.preview_window import WindowView
+    from livematte.preview.window import WindowView
 
     return WindowView()
 
 
 def _terminal() -> View:
-    from livematte.preview_terminal import TerminalView
+    from livematte.preview.terminal import TerminalView
 
     return TerminalView()
 

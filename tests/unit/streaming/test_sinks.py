@@ -11,9 +11,9 @@ from livematte.backgrounds import Color
 from livematte.composite import Compositor
 from livematte.errors import OutputError
 from livematte.frame import Frame
-from livematte.liveengine import LiveEngine
-from livematte.livematting import Parts
-from livematte.livestages import LiveOptions
+from livematte.streaming.engine import LiveEngine
+from livematte.streaming.matting import Parts
+from livematte.streaming.stages import LiveOptions
 from tests.livepeers import (
     FORMAT,
     LEVELS,

@@ -13,7 +13,7 @@ no time limit, so that one silent client would keep all others out.
     {"key": …, "facts": {"background": "/home/me/beach.jpg", "model": …, "paused": false, …}}
     {"key": …, "error": {"message": "background 'x': no such file …", "exit": 2}}
 
-The other side is :class:`livematte.control.Control`.
+The other side is :class:`livematte.streaming.control.Control`.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def ask(command: str, value: object = None, *, session: str | None = None) -> di
 
     Returns:
         What it is like now: ``session`` (its name), ``pid``, ``background``, ``model``, ``paused``; of
-        ``stats`` also ``stats``, the fields of :class:`livematte.livestats.LiveStats`.
+        ``stats`` also ``stats``, the fields of :class:`livematte.streaming.stats.LiveStats`.
 
     Raises:
         SessionError: there is no such session, or it does not answer.

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livematte import preview as previewing
 from livematte import registry, weights
 from livematte.backgrounds import Color
 from livematte.errors import InputError, OutputError, UsageError
 from livematte.frame import Array, ColorInfo, Frame
 from livematte.kernels import cpu
-from livematte.livestages import Shown
-from livematte.livestats import LiveMeter, LiveStats
-from livematte.preview import Preview, open_view
-from livematte.preview_panel import Cycle, Line, Panel
-from livematte.preview_picture import fitted, picture_of
+from livematte.preview import preview as previewing
+from livematte.preview.panel import Cycle, Line, Panel
+from livematte.preview.picture import fitted, picture_of
+from livematte.preview.preview import Preview, open_view
+from livematte.streaming.stages import Shown
+from livematte.streaming.stats import LiveMeter, LiveStats
 from tests.clocks import FakeClock
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from livematte.governor import Governor, Level, ladder, percentile
+from livematte.streaming.governor import Governor, Level, ladder, percentile
 from tests.clocks import FakeClock
 
 INTERVAL = 1 / 30

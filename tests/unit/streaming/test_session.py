@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 import livematte
-from livematte import livesession
 from livematte.backgrounds import Blur
 from livematte.errors import DeviceError, InputError, ModelError, OutputError, UsageError
-from livematte.governor import Level
 from livematte.jobs import Machine, Refining
-from livematte.liveparts import PartsMaker, refining_of
-from livematte.livesession import format_of
 from livematte.protocols import LiveFormat, LiveSink
+from livematte.streaming import session as livesession
+from livematte.streaming.governor import Level
+from livematte.streaming.parts import PartsMaker, refining_of
+from livematte.streaming.session import format_of
 from livematte.video.modes import CameraInfo
 from tests.clips import make_clip
 from tests.livepeers import CollectingSink, FindsThePerson, SteeredCamera
@@ -189,7 +189,7 @@ def test_after_a_failure_the_processor_does_the_work(monkeypatch: pytest.MonkeyP
         asked.append((machine.device, size))
         return FindsThePerson((64, size or 96))
 
-    monkeypatch.setattr("livematte.liveparts.network_of", network_of)
+    monkeypatch.setattr("livematte.streaming.parts.network_of", network_of)
     maker = PartsMaker("some", Machine("auto"), None, None, Refining("none"), foreground=False)
     levels, parts = maker.best(format_of(160, 96, 30))
     assert maker(levels[0], None) is parts, "kept: the way up is short"

@@ -18,10 +18,10 @@ from livematte.backgrounds import Color, Image, Transparent
 from livematte.composite import Compositor
 from livematte.errors import DeviceError, InputError, ModelError, OutputError, UsageError
 from livematte.frame import Frame
-from livematte.liveengine import LiveEngine
-from livematte.livematting import Parts
-from livematte.livestages import LiveOptions
 from livematte.protocols import LiveSink, Source
+from livematte.streaming.engine import LiveEngine
+from livematte.streaming.matting import Parts
+from livematte.streaming.stages import LiveOptions
 from tests.clocks import FakeClock
 from tests.livepeers import (
     FORMAT,

@@ -1,9 +1,9 @@
 """The live loop: capture, model, composite and send as threads with one-slot, newest-wins hand-over.
 
 The sender keeps the output's pace whatever the others do: it hands over the newest picture that
-:class:`livematte.gate.Gate` lets pass, the same again where there is no newer one, or the placeholder. Each
-sink takes it in a thread of its own: one that stalls misses pictures and delays nobody. Every other thread
-may hang in C code for ever; it is then given up and replaced, and closing does not wait for it.
+:class:`livematte.streaming.gate.Gate` lets pass, the same again where there is no newer one, or the
+placeholder. Each sink takes it in a thread of its own: one that stalls misses pictures and delays nobody.
+Every other thread may hang in C code for ever; it is then given up and replaced, and closing does not wait.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from livematte.clock import Clock, Pacer, SystemClock
-from livematte.governor import Level
-from livematte.livecapture import Capture
-from livematte.livemaking import Maker, Spawn, in_a_thread
-from livematte.livematting import Parts
-from livematte.livestages import LiveOptions, LiveStages, Matted, Outgoing, Shot
 from livematte.protocols import Background, LiveFormat, LiveSink, Source
-from livematte.slots import Slot, Worker
+from livematte.streaming.capture import Capture
+from livematte.streaming.governor import Level
+from livematte.streaming.making import Maker, Spawn, in_a_thread
+from livematte.streaming.matting import Parts
+from livematte.streaming.slots import Slot, Worker
+from livematte.streaming.stages import LiveOptions, LiveStages, Matted, Outgoing, Shot
 
 CHECKS = 0.25
 """Seconds between two looks at whether anybody watches, and whether the level still fits."""
@@ -38,7 +38,7 @@ class LiveEngine(LiveStages):
     Args:
         open_source: opens the camera; called again, from a thread, whenever it is gone.
         make: makes model and compositor for a level; called from threads too.
-        levels: best first; see :func:`livematte.governor.ladder`.
+        levels: best first; see :func:`livematte.streaming.governor.ladder`.
         parts: what ``make`` gave for the first level, warmed.
         placeholder: shown while no picture is good; the background, behind nobody, where not given.
         source: the camera, where it is open already.

@@ -1,4 +1,4 @@
-"""A live session's ear: it lets its user's other programs steer it. :mod:`livematte.sessions` says how.
+"""A live session's ear: its user's other programs steer it. :mod:`livematte.streaming.sessions` says how.
 
 Every caller gets a thread of its own, a time and a size, so that none can hold up the session or another
 caller, whatever it sends.
@@ -19,10 +19,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from livematte import sessions
 from livematte.errors import LivematteError, SessionError, UsageError
-from livematte.livestats import LiveStats
-from livematte.sessions import COMMANDS, REQUEST_BYTES, Running, line_of, read_line, same
+from livematte.streaming import sessions
+from livematte.streaming.sessions import COMMANDS, REQUEST_BYTES, Running, line_of, read_line, same
+from livematte.streaming.stats import LiveStats
 
 CALLERS = 8
 """Served at a time; more wait until one of them is done."""
@@ -34,7 +34,7 @@ _WAITING = 64
 
 
 class Steerable(Protocol):
-    """What is steered: a :class:`livematte.livesession.Session`."""
+    """What is steered: a :class:`livematte.streaming.session.Session`."""
 
     background: Any
     model: Any

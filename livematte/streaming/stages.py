@@ -1,4 +1,4 @@
-"""What the stages of a live session do with a frame; :mod:`livematte.liveengine` gives each its thread."""
+"""What the stages of a live session do with a frame; each has a thread of the engine."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from livematte.clock import Clock, Pacer
-from livematte.conform import Conformer, dressed, placeholder_of
 from livematte.errors import DeviceError, InputError, UsageError
 from livematte.frame import Array, Frame, Matte
-from livematte.gate import NOBODY, Gate, Picture, judge
-from livematte.governor import Governor, Level
-from livematte.livemaking import Maker, Making, Spawn
-from livematte.livematting import LiveMatting, Parts
-from livematte.livestats import LiveMeter, LiveStats
 from livematte.protocols import Background, LiveFormat, LiveSink
-from livematte.slots import Slot, Worker
+from livematte.streaming.conform import Conformer, dressed, placeholder_of
+from livematte.streaming.gate import NOBODY, Gate, Picture, judge
+from livematte.streaming.governor import Governor, Level
+from livematte.streaming.making import Maker, Making, Spawn
+from livematte.streaming.matting import LiveMatting, Parts
+from livematte.streaming.slots import Slot, Worker
+from livematte.streaming.stats import LiveMeter, LiveStats
 from livematte.temporal import TemporalFilter
 
 ERRORS_IN_A_ROW = 3
@@ -33,7 +33,7 @@ class LiveOptions:
         lag_ok: composite each frame at once with the newest matte instead of with its own.
         on_demand: let go of the camera while nobody watches.
         temporal, keep_islands: as for :func:`livematte.render`.
-        max_age, silence, settle: see :class:`livematte.gate.Gate`.
+        max_age, silence, settle: see :class:`livematte.streaming.gate.Gate`.
         hang: a stage that works longer than this on one frame is given up and made anew.
         retry: between two tries to open a camera that is gone.
         grace: how long nobody must have watched before the camera is let go.

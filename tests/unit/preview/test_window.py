@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import pytest
 
 from livematte.errors import OutputError
-from livematte.preview_window import WindowView
+from livematte.preview.window import WindowView
 
 needs_xvfb = pytest.mark.skipif(
     shutil.which("Xvfb") is None or find_spec("tkinter") is None, reason="needs Xvfb and tkinter"
@@ -20,7 +20,7 @@ needs_xvfb = pytest.mark.skipif(
 
 PROGRAM = """
 import numpy as np
-from livematte.preview_window import WindowView
+from livematte.preview.window import WindowView
 view = WindowView()
 root = view._root
 picture = np.zeros((90, 160, 3), np.uint8)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from livematte.backgrounds import Blur, Color, Transparent
-from livematte.conform import Conformer, dressed, placeholder_of
 from livematte.errors import InputError
 from livematte.frame import PIXEL_FORMATS, Frame
 from livematte.kernels import cpu
 from livematte.protocols import LiveFormat
+from livematte.streaming.conform import Conformer, dressed, placeholder_of
 
 FORMAT = LiveFormat(96, 64, Fraction(30))
 

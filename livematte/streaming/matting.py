@@ -10,10 +10,10 @@ import numpy as np
 
 from livematte.backgrounds import Color, Transparent
 from livematte.composite import Compositor
-from livematte.conform import black
 from livematte.engine import Matting, Small
 from livematte.frame import Frame, Matte
 from livematte.protocols import LiveFormat, Model
+from livematte.streaming.conform import black
 from livematte.temporal import TemporalFilter, TemporalState, is_cut
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livematte.gate import NOBODY, PERSON, UNSURE, Gate, Picture, judge
+from livematte.streaming.gate import NOBODY, PERSON, UNSURE, Gate, Picture, judge
 from tests.clocks import FakeClock
 from tests.livepeers import camera_frame
 

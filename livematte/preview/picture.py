@@ -9,7 +9,7 @@ import numpy as np
 
 from livematte.frame import Array
 from livematte.kernels import cpu
-from livematte.livestages import Shown
+from livematte.streaming.stages import Shown
 
 VIEWS = ("composite", "matte", "both")
 _TILE = 8

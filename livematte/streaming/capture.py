@@ -9,9 +9,9 @@ from contextlib import suppress
 from livematte.clock import Clock
 from livematte.errors import InputError
 from livematte.frame import Frame
-from livematte.gate import Gate
-from livematte.livestats import LiveMeter
 from livematte.protocols import Source
+from livematte.streaming.gate import Gate
+from livematte.streaming.stats import LiveMeter
 
 
 class Capture:

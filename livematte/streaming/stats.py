@@ -7,7 +7,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from livematte.clock import Clock
-from livematte.governor import percentile
+from livematte.streaming.governor import percentile
 
 WINDOW = 3.0
 """Seconds over which rates and percentiles are taken."""

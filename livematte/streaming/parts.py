@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from livematte.composite import Compositor
-from livematte.governor import Level, ladder
 from livematte.jobs import Machine, PathLike, Refining, network_of
-from livematte.livematting import Parts
 from livematte.protocols import LiveFormat, Model, TrimapModel
+from livematte.streaming.governor import Level, ladder
+from livematte.streaming.matting import Parts
 
 REFINER_SHARE = 0.4
 """Of a frame's time, for a network that refines, unless a budget is given."""
@@ -20,9 +20,10 @@ def refining_of(
     weights: PathLike | None,
     size: int | None,
     budget: float | None,
+    temporal: str = "on",
 ) -> Refining:
     """What :class:`livematte.jobs.Refining` says, with a budget that leaves time for the rest of a frame."""
-    refining = Refining(how, weights, size, budget)
+    refining = Refining(how, weights, size, budget, temporal=temporal)
     if refining.network and budget is None:
         return replace(refining, budget=REFINER_SHARE * 1000 / float(format.rate))
     return refining
@@ -64,7 +65,7 @@ class PartsMaker:
         return levels, parts
 
     def __call__(self, level: Level, broke: BaseException | None) -> Parts:
-        """See :data:`livematte.livemaking.Maker`."""
+        """See :data:`livematte.streaming.making.Maker`."""
         if broke is not None:
             self._kept.clear()
             if self._machine.device == "auto":

@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from livematte.errors import OutputError
-from livematte.preview_keys import TerminalKeys, keys_in
-from livematte.preview_terminal import COLUMNS, ROWS, TerminalView, cells_of, painted
+from livematte.preview.keys import TerminalKeys, keys_in
+from livematte.preview.terminal import COLUMNS, ROWS, TerminalView, cells_of, painted
 
 RED, BLUE, BLACK = (255, 0, 0), (0, 0, 255), (0, 0, 0)
 
@@ -147,7 +147,7 @@ def test_a_terminal_that_cannot_is_refused_in_one_line(monkeypatch: pytest.Monke
 def test_keys_come_without_enter_and_the_terminal_is_put_back() -> None:
     program = (
         "import sys, time\n"
-        "from livematte.preview_keys import TerminalKeys\n"
+        "from livematte.preview.keys import TerminalKeys\n"
         "keys = TerminalKeys()\n"
         "print('ready', flush=True)\n"
         "got = []\n"

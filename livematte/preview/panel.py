@@ -9,11 +9,11 @@ from typing import Protocol
 
 from livematte.backgrounds import STRONGEST_BLUR
 from livematte.jobs import PathLike
-from livematte.livemaking import Spawn, in_a_thread
-from livematte.livestages import Shown
-from livematte.livestats import LiveStats
-from livematte.preview_picture import VIEWS
+from livematte.preview.picture import VIEWS
 from livematte.protocols import Background, Model
+from livematte.streaming.making import Spawn, in_a_thread
+from livematte.streaming.stages import Shown
+from livematte.streaming.stats import LiveStats
 
 Line = tuple[str, str]
 """A text and its tone: ``plain``, ``good``, ``alarm`` or ``dim``."""
@@ -36,7 +36,7 @@ _KEYS = (
 
 
 class Steered(Protocol):
-    """What hot keys need of :class:`livematte.livesession.Session`."""
+    """What hot keys need of :class:`livematte.streaming.session.Session`."""
 
     background: PathLike | Background
     model: str | Model
@@ -75,7 +75,7 @@ class Panel:
         spawn: makes a change; tests make it at once.
 
     Attributes:
-        view: one of :data:`livematte.preview_picture.VIEWS`.
+        view: one of :data:`livematte.preview.picture.VIEWS`.
         ended: whether the session is to end.
     """
 

@@ -21,13 +21,13 @@ from livematte.composite import warm_up
 from livematte.defaults import DEFAULT_BACKGROUND, DEFAULT_MODEL
 from livematte.errors import UsageError
 from livematte.jobs import Machine, PathLike, background_of, check_model
-from livematte.liveengine import LiveEngine
-from livematte.liveparts import PartsMaker, refining_of
-from livematte.livestages import LiveOptions, Shown
-from livematte.livestats import LiveStats
-from livematte.nowhere import NOWHERE, Nowhere
 from livematte.protocols import Background, LiveFormat, LiveSink, Model, Source, TrimapModel
-from livematte.temporal import MODES
+from livematte.streaming.engine import LiveEngine
+from livematte.streaming.nowhere import NOWHERE, Nowhere
+from livematte.streaming.parts import PartsMaker, refining_of
+from livematte.streaming.stages import LiveOptions, Shown
+from livematte.streaming.stats import LiveStats
+from livematte.temporal import check_mode
 from livematte.video.camera import open_camera, open_stand_in
 
 SinkFactory = Callable[..., LiveSink]
@@ -217,8 +217,7 @@ def live(
         raise UsageError("--camera and --input are two sources: give one of them")
     if not 0 <= delay <= LONGEST_DELAY:
         raise UsageError(f"delay {delay:g} is not possible: give seconds, 0 to {LONGEST_DELAY:g}")
-    if temporal not in MODES:
-        raise UsageError(f"unknown temporal mode {temporal!r}: allowed are {', '.join(MODES)}")
+    check_mode(temporal)
     factories = _factories(to)
     if background is None:
         clear = all(getattr(factory, "wants_alpha", False) for _, factory in factories)
@@ -226,7 +225,7 @@ def live(
     format = format_of(width, height, rate)
     if isinstance(model, str):
         check_model(model)
-    refining = refining_of(format, refine, refine_weights, refine_size, refine_budget)
+    refining = refining_of(format, refine, refine_weights, refine_size, refine_budget, temporal)
     machine = Machine(device, runtime, precision, threads)
 
     def maker_of(network: str | Model) -> PartsMaker:

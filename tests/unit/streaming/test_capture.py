@@ -9,10 +9,10 @@ import pytest
 
 from livematte.errors import CameraLost, InputError
 from livematte.frame import Frame
-from livematte.gate import Gate
-from livematte.livecapture import Capture
-from livematte.livestats import LiveMeter
 from livematte.protocols import Source
+from livematte.streaming.capture import Capture
+from livematte.streaming.gate import Gate
+from livematte.streaming.stats import LiveMeter
 from tests.clocks import FakeClock
 from tests.livepeers import SteeredCamera, camera_frame
 

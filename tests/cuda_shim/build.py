@@ -23,6 +23,13 @@ def compiler() -> str | None:
     return next(filter(None, map(shutil.which, ("g++", "clang++", "c++"))), None)
 
 
+@lru_cache(maxsize=64)
+def _built(command: tuple[str, ...]) -> str | None:
+    """What the compiler has to complain about; asked once, however often a test tries again."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stderr[:4000] or "no reason given" if done.returncode else None
+
+
 def compiled(code: str) -> tuple[ctypes.CDLL, list[str]]:
     """The library of a source, and the names of its kernels.
 
@@ -48,8 +55,7 @@ def compiled(code: str) -> tuple[ctypes.CDLL, list[str]]:
         CACHE.mkdir(parents=True, exist_ok=True)
         path, unfinished = CACHE / f"{key}.cpp", CACHE / f"{key}.{os.getpid()}"
         path.write_text(text, encoding="utf-8")
-        command = [program, *flags, "-shared", "-fPIC", "-o", str(unfinished), str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[:4000]
+        complaint = _built((program, *flags, "-shared", "-fPIC", "-o", str(unfinished), str(path)))
+        assert complaint is None, complaint
         unfinished.replace(library)
     return ctypes.CDLL(str(library)), kernels

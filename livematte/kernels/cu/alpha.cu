@@ -128,12 +128,14 @@ extern "C" __global__ void upsample_alpha(PLANE(T, luma), const float *slope, co
         T *out = alpha + (long long)at.y * w + at.x;
         unsigned bits = 0;
         if (kind == SOFT) {
+            for (int j = 0; j < at.rows; j++) {
+                GuidedRow row(guide, at.y + j, at.x, maximum);
 #pragma unroll 1
-            for (int k = 0; k < at.rows * at.count; k++) {
-                const int j = k / at.count, i = k % at.count;
-                const T value = guide.alpha(plane, at.y + j, at.x + i, maximum);
-                out[(long long)j * w + i] = value;
-                bits |= difference(value, maximum);
+                for (int i = 0; i < at.count; i++) {
+                    const T value = row.next(plane.at(at.y + j, at.x + i));
+                    out[(long long)j * w + i] = value;
+                    bits |= difference(value, maximum);
+                }
             }
         } else {
             T values[8];

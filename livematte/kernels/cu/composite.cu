@@ -15,21 +15,33 @@ struct Behind {
 struct Colors {
     const float *F, *B;
     int small_h, small_w, h, w;
+
+    __device__ Tap down(int y) const { return linear_tap(y, small_h, h); }
 };
 
-// One sample; `sum` is alpha over the pixels that it covers, `full` what that is where all are solid.
-__device__ inline T blended(int mode, T front, T back, int sum, float full, const Colors &colors, int y, int x,
-                            float maximum) {
-    if (mode == MASKED) return sum == 0 ? back : front;
-    const float a = (float)sum / full, rest = 1.0f - a;
-    if (mode == MIX) return (T)(a * (float)front + rest * (float)back + 0.5f);
-    const Plane<float> F = {colors.F, colors.small_w, 1}, B = {colors.B, colors.small_w, 1};
-    const Tap down = linear_tap(y, colors.small_h, colors.h), across = linear_tap(x, colors.small_w, colors.w);
-    const float f_hat = linear(F, down, across), b_hat = linear(B, down, across);
-    const float f = clamp(f_hat + a * ((float)front - a * f_hat - rest * b_hat), 0.0f, maximum);
-    if (mode == STRAIGHT) return sum == 0 ? back : (T)(f + 0.5f);
-    return (T)(a * f + rest * (float)back + 0.5f);
-}
+// A row of samples from x on, one after another.
+struct BlendedRow {
+    int mode;
+    float full, maximum;
+    Line F, B;
+    Steps steps;
+
+    __device__ BlendedRow(int mode, const Colors &colors, int y, int x, float full, float maximum)
+        : mode(mode), full(full), maximum(maximum), F(colors.F, colors.small_w, colors.down(y)),
+          B(colors.B, colors.small_w, colors.down(y)), steps(x, colors.small_w, colors.w) {}
+
+    // `sum` is alpha over the pixels that the sample covers, `full` what that is where all are solid.
+    __device__ T next(T front, T back, int sum) {
+        if (mode == MASKED) return sum == 0 ? back : front;
+        const float a = (float)sum / full, rest = 1.0f - a;
+        if (mode == MIX) return (T)(a * (float)front + rest * (float)back + 0.5f);
+        const Tap across = steps.next();
+        const float f_hat = F.at(across), b_hat = B.at(across);
+        const float f = clamp(f_hat + a * ((float)front - a * f_hat - rest * b_hat), 0.0f, maximum);
+        if (mode == STRAIGHT) return sum == 0 ? back : (T)(f + 0.5f);
+        return (T)(a * f + rest * (float)back + 0.5f);
+    }
+};
 
 // Up to N samples of a row that are all clear or all solid: only the one side is read.
 template <int N>
@@ -60,14 +72,15 @@ extern "C" __global__ void blend_plane(int mode, PLANE(T, plane), PLANE(T, behin
     if (kind != SOFT) return copy_run<8>(kind, plane, behind, y, x, count, target, 1);
     const Colors colors = {F, B, small_h, small_w, h, w};
     const float full = (float)(maximum << (v_shift + h_shift));
+    BlendedRow row(mode, colors, y, x, full, (float)maximum);
 #pragma unroll 1
     for (int i = 0; i < count; i++) {
         int sum = 0;
         for (int k = 0; k < 1 << v_shift; k++)
             for (int l = 0; l < 1 << h_shift; l++)
-                sum += opacity.at(min((y << v_shift) + k, whole_h - 1), min(((x + i) << h_shift) + l, whole_w - 1));
-        target[i] = blended(mode, plane.at(y, x + i), behind.at(y, x + i), sum, full, colors, y, x + i,
-                            (float)maximum);
+                sum += opacity.at(min((y << v_shift) + k, whole_h - 1),
+                                  min(((x + i) << h_shift) + l, whole_w - 1));
+        target[i] = row.next(plane.at(y, x + i), behind.at(y, x + i), sum);
     }
 }
 
@@ -125,31 +138,38 @@ struct Job {
 
     __device__ void blend(const Guide &guide, const Spot &at) const {
         T values[16];
-        const Colors luma = colors(0, h, w);
+        for (int j = 0; j < at.rows; j++) {
+            const int y = at.y + j;
+            const long long first = (long long)y * w + at.x;
+            BlendedRow row(mode, colors(0, h, w), y, at.x, (float)maximum, (float)maximum);
+            GuidedRow guided(guide, y, at.x, maximum);
 #pragma unroll 1
-        for (int k = 0; k < at.rows * at.count; k++) {
-            const int y = at.y + k / at.count, x = at.x + k % at.count;
-            const T a = given ? alpha[(long long)y * w + x] : guide.alpha(planes[0], y, x, maximum);
-            values[k] = a;
-            out[0][(long long)y * w + x] = blended(mode, planes[0].at(y, x), behind[0].at(y, x), a,
-                                                   (float)maximum, luma, y, x, (float)maximum);
+            for (int i = 0; i < at.count; i++) {
+                const T front = planes[0].at(y, at.x + i), back = behind[0].at(y, at.x + i);
+                const T a = given ? alpha[first + i] : guided.next(front);
+                values[8 * j + i] = a;
+                out[0][first + i] = row.next(front, back, a);
+            }
         }
         const int count = (at.count + h_shift) >> h_shift, rows = (at.rows + v_shift) >> v_shift;
         const float full = (float)(maximum << (v_shift + h_shift));
         const int plane_h = (h + v_shift) >> v_shift, plane_w = (w + h_shift) >> h_shift;
+        for (int j = 0; j < rows; j++) {
+            const int y = (at.y >> v_shift) + j, x = at.x >> h_shift;
+            const long long first = (long long)y * chroma_stride + x * chroma_step;
+            BlendedRow us(mode, colors(1, plane_h, plane_w), y, x, full, (float)maximum);
+            BlendedRow vs(mode, colors(2, plane_h, plane_w), y, x, full, (float)maximum);
 #pragma unroll 1
-        for (int k = 0; k < rows * count; k++) {
-            const int j = k / count, i = k % count;
-            int sum = 0;
-            for (int l = 0; l < 1 << v_shift; l++)
-                for (int m = 0; m < 1 << h_shift; m++)
-                    sum += values[min((j << v_shift) + l, at.rows - 1) * at.count +
-                                  min((i << h_shift) + m, at.count - 1)];
-            const int y = (at.y >> v_shift) + j, x = (at.x >> h_shift) + i;
-            for (int c = 1; c < 3; c++)
-                out[c][(long long)y * chroma_stride + x * chroma_step] =
-                    blended(mode, planes[c].at(y, x), behind[c].at(y, x), sum, full, colors(c, plane_h, plane_w),
-                            y, x, (float)maximum);
+            for (int i = 0; i < count; i++) {
+                int sum = 0;
+                for (int l = 0; l < 1 << v_shift; l++)
+                    for (int m = 0; m < 1 << h_shift; m++)
+                        sum += values[8 * min((j << v_shift) + l, at.rows - 1) +
+                                      min((i << h_shift) + m, at.count - 1)];
+                const long long to = first + i * chroma_step;
+                out[1][to] = us.next(planes[1].at(y, x + i), behind[1].at(y, x + i), sum);
+                out[2][to] = vs.next(planes[2].at(y, x + i), behind[2].at(y, x + i), sum);
+            }
         }
     }
 };

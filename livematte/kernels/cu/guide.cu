@@ -33,12 +33,23 @@ struct Guide {
                 if (slope[j * w + i] != 0.0f || offset[j * w + i] != level) return SOFT;
         return level == 0.0f ? CLEAR : SOLID;
     }
+};
 
-    __device__ T alpha(const Plane<T> &luma, int y, int x, int maximum) const {
-        const Tap row = down(y), column = across(x);
-        const Plane<float> slopes = {slope, w, 1}, offsets = {offset, w, 1};
-        const float limit = (float)maximum, codes = limit * linear(offsets, row, column);
-        const float value = linear(slopes, row, column) * (float)luma.at(y, x) + codes;
+// Alpha of a row of pixels from x on, one after another.
+struct GuidedRow {
+    Line slope, offset;
+    Steps steps;
+    int origin, w;
+    float limit;
+
+    __device__ GuidedRow(const Guide &guide, int y, int x, int maximum)
+        : slope(guide.slope, guide.w, guide.down(y)), offset(guide.offset, guide.w, guide.down(y)),
+          steps(guide.left + x, guide.map_w, guide.whole_w), origin(guide.origin_x), w(guide.w),
+          limit((float)maximum) {}
+
+    __device__ T next(T luma) {
+        const Tap across = within(steps.next(), origin, w);
+        const float value = slope.at(across) * (float)luma + limit * offset.at(across);
         return (T)(clamp(value, 0.0f, limit) + 0.5f);
     }
 };

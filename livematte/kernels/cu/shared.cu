@@ -84,6 +84,46 @@ __device__ inline Tap within(Tap tap, int origin, int n) {
     return {clamp(tap.low - origin, 0, n - 1), clamp(tap.high - origin, 0, n - 1), tap.t};
 }
 
+// linear_tap for one output after another, without a division for each.
+struct Steps {
+    int first, rest, step, period, n_in;
+    float inverse;
+
+    __device__ Steps(int i, int n_in, int n_out) : step(2 * n_in), period(2 * n_out), n_in(n_in) {
+        const int above = (2 * i + 1) * n_in - n_out;
+        first = above < 0 ? -1 : above / period;
+        rest = above - first * period;
+        inverse = 1.0f / (float)period;
+    }
+
+    __device__ Tap next() {
+        const Tap tap = {max(first, 0), min(first + 1, n_in - 1), (float)rest * inverse};
+        for (rest += step; rest >= period; rest -= period) first++;
+        return tap;
+    }
+};
+
+// A line across a map, w samples wide: interpolated down once for each of its columns, as long as taps go on.
+struct Line {
+    const float *upper, *lower;
+    float t, left, right;
+    int low, high;
+
+    __device__ Line(const float *map, int w, Tap down)
+        : upper(map + down.low * w), lower(map + down.high * w), t(down.t), left(0.0f), right(0.0f),
+          low(-1), high(-1) {}
+
+    __device__ float at(Tap across) {
+        if (across.low != low || across.high != high) {
+            low = across.low;
+            high = across.high;
+            left = mix(upper[low], lower[low], t);
+            right = mix(upper[high], lower[high], t);
+        }
+        return mix(left, right, across.t);
+    }
+};
+
 template <typename T>
 __device__ inline float linear(const Plane<T> &plane, Tap y, Tap x) {
     const float upper = mix((float)plane.at(y.low, x.low), (float)plane.at(y.low, x.high), x.t);

@@ -24,6 +24,8 @@ IMAGES = frozenset(
 BLUR_STRENGTH = 20.0
 """Standard deviation of the default blur in pixels of a picture 720 rows high; it grows with the picture."""
 STRONGEST_BLUR = 200.0
+WEAKEST_LIVE_BLUR = 4.0
+"""Less would show viewers the room; a file may have what it likes."""
 _ALLOWED = "a colour (#00b140, green, white ...), an image or video file, blur, blur:N or transparent"
 _WORKING_SIGMA = 3.0
 """The blur is done on a picture so small that this is its standard deviation: fast, and still smooth."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 
 import typer
 
@@ -23,10 +24,14 @@ _Usage: type[Exception] = typer.BadParameter.__mro__[1]
 def main(args: list[str] | None = None) -> None:
     """Run one command and end the process with its exit code."""
     _speak_utf8()
+    code = 1
     try:
-        sys.exit(run(args))
+        code = run(args)
     finally:
         _flush()
+    if any(thread.name.startswith("livematte-") for thread in threading.enumerate()):
+        os._exit(code)  # a thread was given up, and Python's own end waits for C code or dies of it
+    sys.exit(code)
 
 
 def run(args: list[str] | None = None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -246,15 +245,6 @@ def live(
         last = session.stats()
     terminal.event_if_json("done", **vars(last))
     terminal.say(summary(last))
-    _leave_what_hangs()
-
-
-def _leave_what_hangs() -> None:
-    """End at once where a thread was given up: Python's own end waits for C code, or dies of it."""
-    if any(thread.name.startswith("livematte-") for thread in threading.enumerate()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
 
 
 def _control(session: Session, stop: threading.Event, name: str) -> AbstractContextManager[Control | None]:
@@ -297,7 +287,7 @@ class Teller:
         self._held: list[str] | None = None
         self._began = self._looked = time.monotonic()
         self._due = self._began + 1
-        self._said_again = self._began
+        self._untold, self._said_again = False, self._began
         self._rewritten = stats and sys.stderr.isatty() and not terminal.is_json()
         format = session.format
         terminal.event_if_json("start", width=format.width, height=format.height, rate=format.rate)
@@ -326,11 +316,13 @@ class Teller:
                 self._note(note)
                 terminal.event_if_json("note", message=note)
         if state.showing != self._showing:
-            self._showing = state.showing
+            self._showing, self._untold = state.showing, state.showing != "picture"
             terminal.event_if_json("showing", showing=state.showing)
-            if state.showing != "picture" and not self._rewritten and now >= self._said_again:
+        if self._untold and not self._rewritten and now >= self._said_again:
+            self._untold = False
+            if state.showing != "starting":  # it does not last: what comes after it is of interest
                 self._said_again = now + _AGAIN
-                self._note(f"viewers see the placeholder: {state.showing}")
+            self._note(f"viewers see the placeholder: {state.showing}")
         if self._stats and now >= self._due:
             self._due = now + 1
             terminal.event_if_json("stats", **vars(state))

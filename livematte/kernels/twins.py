@@ -1,7 +1,8 @@
 """The kernels of whatever an array lives on: those of :mod:`~livematte.kernels.cpu` for NumPy's arrays, those
 of :mod:`~livematte.kernels.cuda` for CuPy's.
 
-What works on frames imports this as it would import ``cpu``, so that there is one path through the engine.
+What works on frames can import this as it would import ``cpu``. The engine does not yet: on a GPU it runs
+only the network there (docs/gpu.md).
 """
 
 from __future__ import annotations

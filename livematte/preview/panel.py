@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from livematte.backgrounds import STRONGEST_BLUR
+from livematte.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR
 from livematte.jobs import PathLike
 from livematte.preview.picture import VIEWS
 from livematte.protocols import Background, Model
@@ -20,8 +20,6 @@ Line = tuple[str, str]
 
 BACKGROUNDS = ("blur", "green")
 """What follows the backgrounds that a session was begun with, where no others are given."""
-WEAKEST_BLUR = 4
-"""That far a hot key goes down; less would show the room."""
 _STEP = 1.25
 """Ratio of two strengths of the blur that follow one another."""
 _KEYS = (
@@ -147,7 +145,7 @@ class Panel:
         if before is None:  # never by the way: it shows more than the present background
             self._message = ("the background is no blur: b until it is", "plain")
             return
-        self._set_background(f"blur:{min(max(round(before * ratio), WEAKEST_BLUR), STRONGEST_BLUR):g}")
+        self._set_background(f"blur:{min(max(round(before * ratio), WEAKEST_LIVE_BLUR), STRONGEST_BLUR):g}")
 
     def _pause(self) -> None:
         self._session.paused = not self._session.paused

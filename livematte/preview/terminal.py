@@ -88,7 +88,7 @@ def _palette_colors(span: Array) -> list[str]:
 
 
 class TerminalView:
-    """A :class:`livematte.preview.View` on standard error, so that standard output stays free.
+    """A :class:`livematte.preview.preview.View` on standard error, so that standard output stays free.
 
     Args:
         console: where to draw.

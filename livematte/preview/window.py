@@ -19,7 +19,7 @@ _KEPT: list[WindowView] = []
 
 
 class WindowView:
-    """A :class:`livematte.preview.View` in a window. Every method is for the main thread.
+    """A :class:`livematte.preview.preview.View` in a window. Every method is for the main thread.
 
     Raises:
         OutputError: there is no tkinter, no display, or this is not the main thread.

@@ -46,12 +46,8 @@ class Capture:
         self.wanted = threading.Event()
         self._open_source, self._step = open_source, step
         self._gate, self._meter, self._clock, self._retry = gate, meter, clock, retry
-        self._stop, self._changed = stop, False
+        self._stop = stop
         self._reading_since: float | None = None
-
-    def change(self, open_source: Callable[[], Source]) -> None:
-        """Read another camera instead, as soon as this one gives a frame or is given up."""
-        self._open_source, self._changed = open_source, True
 
     def successor(self) -> Capture:
         """Another one for the same camera; this one is given up, and whatever it still gives is ignored."""
@@ -84,7 +80,7 @@ class Capture:
                     why = self._read()
                     if self._on():
                         self._let_go(why)
-                        if self.wanted.is_set() and not self._changed:
+                        if self.wanted.is_set():
                             self._pause()
                 else:
                     self._pause()
@@ -99,7 +95,6 @@ class Capture:
         return not (self._stop.is_set() or self.given_up)
 
     def _open(self) -> bool:
-        self._changed = False
         try:
             source = self._open_source()
         except BaseException as error:
@@ -122,8 +117,6 @@ class Capture:
             for frame in self.source:
                 if not self._on() or not self.wanted.is_set():
                     return "nobody watches"
-                if self._changed:
-                    return "another camera"
                 self._reading_since = self._clock.now()
                 try:
                     self._step(frame, self.opened)

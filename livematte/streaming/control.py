@@ -149,9 +149,9 @@ class Control:
         except (OSError, EOFError, ValueError):
             pass  # the caller's own fault, and he does not listen
         finally:
-            self._hang_up(peer)
             if stop:
                 self._stop()
+            self._hang_up(peer)
 
     def _reply(self, command: object, value: object) -> dict[str, Any]:
         try:

@@ -82,16 +82,12 @@ class LiveEngine(LiveStages):
         self._outlets = {id(sink): self._outlet(sink) for sink in sinks}
         self._sending = threading.Thread(target=self._send, name="livematte-send", daemon=True)
         self._capturing: threading.Thread | None = None
+        self._closing, self._ended = threading.RLock(), False
 
     def set_model(self, make: Maker, levels: Sequence[Level], parts: Parts) -> None:
         """See :meth:`LiveStages.set_model`."""
         super().set_model(make, levels, parts)
         self._prepared, self._prepare_at = 0, self.clock.now() + PREPARE
-
-    def set_source(self, open_source: Callable[[], Source]) -> None:
-        """Another camera; the placeholder is shown until its first good matte."""
-        self.capture.change(open_source)
-        self.gate.gone("another camera")
 
     def check_step(self) -> None:
         """Look after the others: who hangs, who watches, which level fits. Never blocks."""
@@ -179,8 +175,16 @@ class LiveEngine(LiveStages):
             raise self.failure
 
     def close(self, patience: float = 2.0) -> None:
-        """End it. Waits for anything that hangs no longer than ``patience`` seconds; safe twice."""
+        """End it. Waits for anything that hangs no longer than ``patience`` seconds; safe twice, and from two
+        threads: the second waits for the first.
+        """
         self.stop.set()
+        with self._closing:
+            if not self._ended:
+                self._close(patience)
+                self._ended = True
+
+    def _close(self, patience: float) -> None:
         self.capture.wanted.set()
         self.to_model.close()
         self.to_composite.close()

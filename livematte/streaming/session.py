@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from livematte import registry
-from livematte.backgrounds import Blur
+from livematte.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur
 from livematte.clock import Clock
 from livematte.composite import warm_up
 from livematte.defaults import DEFAULT_BACKGROUND, DEFAULT_MODEL
@@ -68,7 +69,7 @@ class Session:
 
     @background.setter
     def background(self, spec: PathLike | Background) -> None:
-        made = background_of(spec, self._fit)
+        made = live_background(spec, self._fit)
         try:
             self._engine.set_background(made)
         except BaseException:
@@ -219,6 +220,8 @@ def live(
         raise UsageError(f"delay {delay:g} is not possible: give seconds, 0 to {LONGEST_DELAY:g}")
     check_mode(temporal)
     factories = _factories(to)
+    for name in set(sink_options or {}) - {each for each, _ in factories}:
+        registry.entry("sinks", name)  # one that is not asked for is none of this session's, a wrong one is
     if background is None:
         clear = all(getattr(factory, "wants_alpha", False) for _, factory in factories)
         background = "transparent" if clear else DEFAULT_BACKGROUND
@@ -229,7 +232,7 @@ def live(
     machine = Machine(device, runtime, precision, threads)
 
     def maker_of(network: str | Model) -> PartsMaker:
-        own = weights if network is model else None
+        own = weights if network is model or (isinstance(network, str) and network == model) else None
         return PartsMaker(network, machine, own, size, refining, foreground)
 
     which = camera or "auto"
@@ -249,9 +252,9 @@ def live(
         return opened
 
     made, maker = _Opened(), maker_of(model)
-    behind = made.keep(background_of(background, fit))
+    behind = made.keep(live_background(background, fit))
     format = replace(format, alpha=behind.transparent)
-    threading.Thread(target=warm_up, daemon=True).start()
+    threading.Thread(target=warm_up, name="livematte-warming", daemon=True).start()
     loading = _Aside(lambda: maker.best(format))  # beside the camera, which takes its time too
     try:
         instead = None if placeholder is None else made.keep(background_of(placeholder, fit))
@@ -289,6 +292,18 @@ def live(
     for line in getattr(source, "notes", ()):
         engine.meter.note(line)
     return Session(engine, maker_of, model, background, fit, sinks)
+
+
+def live_background(spec: PathLike | Background, fit: str) -> Background:
+    """What is behind people, opened. Raises UsageError, also for a blur that would show the room."""
+    made = background_of(spec, fit)
+    if isinstance(made, Blur) and made.strength < WEAKEST_LIVE_BLUR:
+        made.close()
+        raise UsageError(
+            f"blur {made.strength:g} would show the room: live takes {WEAKEST_LIVE_BLUR:g} to "
+            f"{STRONGEST_BLUR:g}"
+        )
+    return made
 
 
 def format_of(width: int, height: int, rate: Fraction | float) -> LiveFormat:
@@ -346,7 +361,8 @@ class _Opened:
 
     def close(self) -> None:
         for part in reversed(self._parts):
-            part.close()
+            with suppress(Exception):  # why the session does not begin is what the user hears
+                part.close()
 
 
 class _Aside:

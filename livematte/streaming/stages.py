@@ -146,6 +146,7 @@ class LiveStages:
         self._row = 0
         self._newest: Matted | None = None  # for lag_ok
         self._epoch = 0
+        self._composed: tuple[int, object] | None = None
         self._raw: tuple[object, ...] = ()
         self._paused = False
 
@@ -250,7 +251,11 @@ class LiveStages:
             if not self.gate.passes(shot.serial, shot.captured):
                 self.meter.count("dropped")
                 return
-            composed = self._parts.compositor(shot.frame, matted.matte, background, small=matted.small)
+            compositor, frame = self._parts.compositor, shot.frame
+            if self._composed != (shot.epoch, compositor):  # what it remembers is of another shot
+                self._composed = shot.epoch, compositor
+                frame = replace(frame, keyframe_hint=True)
+            composed = compositor(frame, matted.matte, background, small=matted.small)
             assert composed.picture is not None
             picture = dressed(composed.picture, self.format)
         except BaseException as error:

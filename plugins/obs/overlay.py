@@ -144,13 +144,16 @@ class Overlay:
                     return
                 time.sleep(0.05)  # out of file handles: they come back
                 continue
-            client = _Client(self, connection)
-            with self._changed:
-                if self._closed or time.monotonic() < self._refusing:
-                    connection.close()
-                    continue  # where it is closed, so is the door
-                self._clients.add(client)
-            client.start()
+            try:
+                client = _Client(self, connection)
+                with self._changed:
+                    if self._closed or time.monotonic() < self._refusing:
+                        connection.close()
+                        continue  # where it is closed, so is the door
+                    client.start()
+                    self._clients.add(client)
+            except (OSError, RuntimeError):  # gone already, or no thread to be had
+                connection.close()
 
 
 class _Client(threading.Thread):

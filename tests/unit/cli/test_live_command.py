@@ -107,3 +107,22 @@ def test_a_session_that_goes_to_and_fro_is_noted_once_in_a_while(
         now[0], state.showing = step / 2, "the matte is late" if step % 2 else "picture"
         teller.look()
     assert capsys.readouterr().err.count("viewers see the placeholder: the matte is late") == 2
+
+
+def test_the_reason_that_lasts_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from types import SimpleNamespace
+
+    from livematte.cli import live as module
+
+    now, state = [0.0], SimpleNamespace(notes=[], showing="")
+    session: Any = SimpleNamespace(format=SimpleNamespace(width=64, height=36, rate=30), stats=lambda: state)
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    teller = module.Teller(session, stats=False, seconds=None)
+    for step in range(1, 30):
+        now[0] = step / 2
+        state.showing = "starting" if step < 3 else "the camera is gone" if step < 5 else "nobody is seen yet"
+        teller.look()
+    said = capsys.readouterr().err
+    assert [said.count(why) for why in ("starting", "camera is gone", "nobody is seen")] == [1, 1, 1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -75,7 +77,7 @@ def test_what_is_behind_can_be_changed(session: livesession.Session, outlet: Ope
     assert session.background == "blur:12" and session.blur == 12
 
 
-@pytest.mark.parametrize("wrong", ["no-such-colour", "missing.jpg", "blur:9999", "transparent"])
+@pytest.mark.parametrize("wrong", ["no-such-colour", "missing.jpg", "blur:9999", "blur:0.2", "transparent"])
 def test_a_background_that_cannot_be_changes_nothing(session: livesession.Session, wrong: str) -> None:
     with pytest.raises(UsageError):
         session.background = wrong
@@ -223,3 +225,52 @@ def test_a_camera_that_was_unplugged_is_opened_by_its_own_id(
 def test_blur_without_a_number_has_one(session: livesession.Session) -> None:
     session.background = "blur"
     assert session.blur == Blur().strength
+
+
+def test_two_threads_may_close_a_session_and_both_find_it_closed(clip: Path) -> None:
+    class Slow(CollectingSink):
+        closed = 0
+
+        def close(self) -> None:
+            time.sleep(0.3)
+            self.closed += 1
+
+    sink = Slow()
+    session = livematte.live(
+        input=clip, to=lambda _: sink, background="black", model=FindsThePerson(), width=160, height=96
+    )
+    first = threading.Thread(target=session.close)
+    first.start()
+    session.close()
+    assert sink.closed == 1, "whoever comes second waits for the first"
+    first.join()
+
+
+def test_options_of_an_output_that_is_not_there_are_refused(clip: Path, outlet: Opened) -> None:
+    with pytest.raises(UsageError, match="virtualcm"):
+        livematte.live(
+            input=clip, to=outlet, model=FindsThePerson(), sink_options={"virtualcm": {"device": "x"}}
+        )
+
+
+def test_own_weights_come_back_with_the_name_of_their_model(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, outlet: Opened
+) -> None:
+    taken: list[tuple[Any, Any]] = []
+
+    class Noted(PartsMaker):
+        def __init__(self, model: Any, machine: Any, weights: Any, *rest: Any, **named: Any) -> None:
+            taken.append((model, weights))
+            super().__init__(FindsThePerson(), machine, None, *rest, **named)
+
+    monkeypatch.setattr(livesession, "PartsMaker", Noted)
+    with livematte.live(
+        input=clip, to=outlet, model="late-fusion-live", weights="mine.safetensors", width=160, height=96
+    ) as session:
+        session.model = "jmnet-live"
+        session.model = "-".join(["late", "fusion", "live"])  # as it comes out of JSON: another object
+    assert taken == [
+        ("late-fusion-live", "mine.safetensors"),
+        ("jmnet-live", None),
+        ("late-fusion-live", "mine.safetensors"),
+    ]

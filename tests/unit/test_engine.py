@@ -267,8 +267,9 @@ def test_a_background_that_cannot_close_keeps_no_sink_from_closing() -> None:
 
 
 def test_threads_are_gone_after_a_render() -> None:
+    before = set(threading.enumerate())
     render(GreySource(3), EverythingIsForeground(), black(), [Output(ListSink())])
-    assert not [t for t in threading.enumerate() if t.name.startswith("livematte-")]
+    assert not set(threading.enumerate()) - before
 
 
 def test_a_model_keeps_its_state_within_a_shot() -> None:

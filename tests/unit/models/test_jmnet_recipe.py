@@ -99,10 +99,11 @@ def test_a_batch_has_what_the_losses_take(people):
 
 
 def test_two_stages_first_the_true_guides_then_its_own():
-    for one, name in ((recipe.jmnet_recipe, "jmnet"), (live, "jmnet-live")):
+    stages = ["guided", "own"]
+    for one, name, more in ((recipe.jmnet_recipe, "jmnet", []), (live, "jmnet-live", ["own-fine"])):
         plan = one.plan(1, 5)
         assert (plan.model, plan.seed) == (name, 5)
-        assert [step.name for step in plan.steps] == ["guided", "own"]
+        assert [step.name for step in plan.steps] == stages + more
 
 
 def test_printed_stages_are_five_epochs_of_batches_of_32_at_the_printed_rate():

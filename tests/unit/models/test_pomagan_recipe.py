@@ -65,12 +65,13 @@ def test_a_run_with_other_options_leaves_the_next_plan_as_printed():
 
 def test_live_plan_trains_segmentation_before_alpha_with_the_printed_coefficients(recipe):
     plan = recipe.plan(1, 0)
-    assert [s.name for s in plan.steps] == ["segmentation-small", "segmentation", "alpha"]
+    segmentation = ["segmentation-small", "segmentation", "segmentation-fine"]
+    assert [s.name for s in plan.steps] == [*segmentation, "alpha", "alpha-fine"]
     assert {k for k in OPTIONS if plan.options[k] != OPTIONS[k]} == {"perceptual_scale"}
-    assert [s.iterations for s in recipe.plan(1e-9, 0).steps] == [1, 1, 1]
+    assert [s.iterations for s in recipe.plan(1e-9, 0).steps] == [1] * 5
 
 
-@pytest.mark.parametrize("name", ["segmentation-small", "segmentation", "alpha"])
+@pytest.mark.parametrize("name", ["segmentation-small", "segmentation", "alpha", "alpha-fine"])
 def test_only_one_generator_and_its_discriminators_learn_in_a_step(recipe, network, name):
     recipe.enter(step(name), network)
     own = name.split("-")[0]

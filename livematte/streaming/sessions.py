@@ -42,16 +42,21 @@ REPLY_SECONDS = 120.0
 """For a reply: a model may have to be made first."""
 
 
-def folder() -> Path:
-    """Where sessions say how they are reached: of this user only, and of this start of the machine if
-    there is such a place.
+def folders() -> list[Path]:
+    """Where sessions may say how they are reached, each of this user only. The first, where there is such a
+    place, is of this start of the machine; services often know only the second.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    base = user_cache_path("livematte", appauthor=False)
+    places = [user_cache_path("livematte", appauthor=False) / "control"]
     with suppress(OSError):  # sudo may have kept another user's
         if runtime and (not hasattr(os, "getuid") or Path(runtime).stat().st_uid == os.getuid()):
-            base = Path(runtime) / "livematte"
-    return base / "control"
+            places.insert(0, Path(runtime) / "livematte" / "control")
+    return places
+
+
+def folder() -> Path:
+    """Where a session of this process says how it is reached."""
+    return folders()[0]
 
 
 def own_folder() -> Path:
@@ -129,7 +134,8 @@ class Running:
 
 def running(seconds: float = PING_SECONDS) -> list[Running]:
     """The sessions that run, each asked whether it does. What killed ones have left is removed."""
-    return sorted((found for _, found in _living(folder(), seconds)), key=lambda found: found.pid)
+    there = (found for place in folders() for _, found in _living(place, seconds))
+    return sorted(there, key=lambda found: found.pid)
 
 
 def find(session: str | None = None) -> Running:

@@ -65,7 +65,7 @@ class Remembers:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the sessions of these tests are found."""
     own = tmp_path / "run"
-    monkeypatch.setattr(sessions, "folder", lambda: own)
+    monkeypatch.setattr(sessions, "folders", lambda: [own])
     return own
 
 
@@ -195,7 +195,7 @@ def test_a_folder_that_was_open_to_others_is_closed(
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
     link = tmp_path / "link"
     link.symlink_to(place)
-    monkeypatch.setattr(sessions, "folder", lambda: link)
+    monkeypatch.setattr(sessions, "folders", lambda: [link])
     with pytest.raises(SessionError, match="own"):
         Control(steered, lambda: None)
 
@@ -206,6 +206,17 @@ def test_the_folder_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert sessions.folder() == tmp_path / "livematte" / "control"
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "gone"))
     assert tmp_path not in sessions.folder().parents
+
+
+def test_a_session_that_registered_as_a_service_is_found_from_the_desktop(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, steered: Remembers
+) -> None:
+    desktop, cache = tmp_path / "desktop", tmp_path / "cache"
+    monkeypatch.setattr(sessions, "folders", lambda: [cache])
+    with Control(steered, lambda: None, name="service"):
+        monkeypatch.setattr(sessions, "folders", lambda: [desktop, cache])
+        assert [found.name for found in sessions.running()] == ["service"]
+        assert ask("stats")["session"] == "service"
 
 
 @needs_unix
@@ -281,7 +292,7 @@ def test_a_port_does_where_there_are_no_such_sockets(
 def test_a_port_does_where_the_path_is_too_long(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, steered: Remembers
 ) -> None:
-    monkeypatch.setattr(sessions, "folder", lambda: tmp_path / ("x" * 100) / "run")
+    monkeypatch.setattr(sessions, "folders", lambda: [tmp_path / ("x" * 100) / "run"])
     with Control(steered, lambda: None) as ear:
         assert isinstance(ear.reached.address, int)
         assert ask("pause")["paused"]
@@ -381,6 +392,6 @@ def test_a_silent_session_is_not_waited_for_for_ever(ear: Control, steered: Reme
 def test_a_session_that_may_not_write_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
-    monkeypatch.setattr(sessions, "folder", lambda: blocked / "run")
+    monkeypatch.setattr(sessions, "folders", lambda: [blocked / "run"])
     with pytest.raises(SessionError, match="cannot be used"):
         Control(Remembers(), lambda: None)

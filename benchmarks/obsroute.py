@@ -17,8 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -171,21 +170,6 @@ def read(address: str) -> None:
     print(json.dumps({"seen": seen, "cpu": time.process_time() - cpu}))
 
 
-@contextmanager
-def screen() -> Iterator[str]:
-    """Xvfb; its display."""
-    reading, writing = os.pipe()
-    words = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "640x480x24", "-nolisten", "tcp"]
-    server = subprocess.Popen(words, pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    os.close(writing)
-    try:
-        with os.fdopen(reading) as pipe:
-            yield f":{pipe.readline().strip()}"
-    finally:
-        server.terminate()
-        server.wait()
-
-
 def seconds_of(pid: int) -> float:
     """Processor time of a process (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
@@ -197,7 +181,7 @@ def obs_route(seconds: float) -> Route:
     from livematte.plugins.obs.client import ObsClient
     from livematte.plugins.obs.controller import ObsController
     from livematte.plugins.obs.sink import obs
-    from tests.integration.test_obs_real import PASSWORD, RealObs
+    from tests.integration.test_obs_real import PASSWORD, RealObs, screen
 
     os.environ["OBS_PASSWORD"] = PASSWORD
     format = LiveFormat(1280, 720, Fraction(30), alpha=True)

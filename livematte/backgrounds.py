@@ -57,6 +57,11 @@ def parse_background(
     return _from_file(Path(spec), str(spec), fit, open_video)
 
 
+def is_blur(spec: object) -> bool:
+    """Whether ``spec`` asks for the room itself, out of focus: ``blur`` or ``blur:N``."""
+    return isinstance(spec, str) and spec.strip().lower().partition(":")[0] == "blur"
+
+
 def _named(spec: str) -> Background | None:
     color = parse_color(spec)
     if color is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from livematte.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR
+from livematte.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, is_blur
 from livematte.jobs import PathLike
 from livematte.preview.picture import VIEWS
 from livematte.protocols import Background, Model
@@ -227,15 +227,11 @@ class Cycle:
             return  # an object: once replaced it is closed, and cannot come again
         if present in self._names:
             self._tried = self._names.index(present)
-        elif self._tried >= 0 and _is_blur(present) and _is_blur(self._names[self._tried]):
+        elif self._tried >= 0 and is_blur(present) and is_blur(self._names[self._tried]):
             self._names[self._tried] = present
         else:
             self._tried += 1
             self._names.insert(self._tried, present)
-
-
-def _is_blur(name: PathLike) -> bool:
-    return isinstance(name, str) and name.strip().lower().partition(":")[0] == "blur"
 
 
 def _word(thing: PathLike | Background | Model) -> str:

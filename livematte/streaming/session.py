@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import Any
 
 from livematte import registry
-from livematte.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur
+from livematte.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur, is_blur
 from livematte.clock import Clock
 from livematte.composite import warm_up
 from livematte.defaults import DEFAULT_BACKGROUND, DEFAULT_MODEL
@@ -80,7 +80,7 @@ class Session:
     @property
     def blur(self) -> float | None:
         """Standard deviation of the blur in pixels at 720 rows; None where the background is another."""
-        made = background_of(self._background, self._fit) if _is_blur(self._background) else self._background
+        made = background_of(self._background, self._fit) if is_blur(self._background) else self._background
         return made.strength if isinstance(made, Blur) else None
 
     @blur.setter
@@ -144,10 +144,6 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _is_blur(spec: PathLike | Background) -> bool:
-    return isinstance(spec, str) and spec.strip().lower().partition(":")[0] == "blur"
 
 
 def live(

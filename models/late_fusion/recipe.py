@@ -95,9 +95,8 @@ class LateFusionRecipe(Recipe):
         if step.name.startswith("segmentation"):
             return {"segmentation": losses.segmentation(network.segment(batch["rgb"]), alpha)}
         output = network(batch["rgb"], sides=step.name != "fusion")
-        chosen = losses.crisp if step.name.startswith("crisp") else losses.joint
-        chosen = losses.fusion if step.name == "fusion" else chosen
-        return {step.name: chosen(output, alpha)}
+        own = {"fusion": losses.fusion, "crisp": losses.crisp, "crisp-fine": losses.crisp}
+        return {step.name: own.get(step.name, losses.joint)(output, alpha)}
 
     def predict(self, network: nn.Module, batch: Batch) -> Tensor:
         """Alpha of eq. 2."""

@@ -178,8 +178,9 @@ class RealObs:
         file.write_text(json.dumps(scenes), encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def display() -> Iterator[str]:
+@contextmanager
+def screen() -> Iterator[str]:
+    """Xvfb; its display."""
     reading, writing = os.pipe()
     words = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "640x480x24", "-nolisten", "tcp"]
     server = subprocess.Popen(words, pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -190,6 +191,12 @@ def display() -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[str]:
+    with screen() as display:
+        yield display
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,13 @@ from typing import Any
 
 import pytest
 
-from livematte import cli, registry
+from livematte import cli
 from livematte.clock import SystemClock
-from livematte.protocols import LiveFormat, LiveSink
+from livematte.protocols import LiveFormat
 from livematte.streaming import sessions
 from livematte.streaming.control import Control
 from livematte.streaming.stats import LiveMeter, LiveStats
-from tests.clips import make_clip
-from tests.livepeers import CollectingSink, FindsThePerson
+from tests.livepeers import CollectingSink
 
 
 class Remembers:
@@ -111,30 +110,6 @@ def test_without_a_command_there_is_help_and_no_error(capsys: Said) -> None:
 # A session of livematte live
 
 Sinks = list[tuple[LiveFormat, dict[str, Any], CollectingSink]]
-
-
-@pytest.fixture
-def sinks(monkeypatch: pytest.MonkeyPatch) -> Sinks:
-    """Outputs opened by the name ``collecting``; the model is one that needs no weights."""
-    opened: Sinks = []
-
-    def collecting(format: LiveFormat, **own: Any) -> LiveSink:
-        opened.append((format, own, CollectingSink()))
-        return opened[-1][2]
-
-    def load(group: str, name: str) -> Any:
-        if (group, name) == ("sinks", "collecting"):
-            return collecting
-        return (lambda **_: FindsThePerson()) if group == "models" else before(group, name)
-
-    before = registry.load
-    monkeypatch.setattr(registry, "load", load)
-    return opened
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_clip(tmp_path_factory.mktemp("live") / "clip.mp4", frames=30, size=(96, 160))
 
 
 def ctl(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -10,15 +10,12 @@ from typing import Any
 
 import pytest
 
-from livematte import cli, registry
+from livematte import cli
 from livematte.cli.previewing import split_backgrounds, with_place
 from livematte.errors import OutputError
 from livematte.frame import Array
 from livematte.preview import preview
 from livematte.preview.panel import Line
-from livematte.protocols import LiveFormat, LiveSink
-from tests.clips import make_clip
-from tests.livepeers import CollectingSink, FindsThePerson
 
 
 class ScriptedView:
@@ -54,31 +51,7 @@ class ScriptedView:
         self.closes += 1
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_clip(tmp_path_factory.mktemp("live") / "clip.mp4", frames=30, size=(96, 160))
-
-
 SMALL = ["--resolution", "160x96", "--rate", "25", "--background", "black"]
-
-
-@pytest.fixture
-def sinks(monkeypatch: pytest.MonkeyPatch) -> list[CollectingSink]:
-    """Outputs opened by the name ``collecting``; the model is one that needs no weights."""
-    opened: list[CollectingSink] = []
-
-    def collecting(format: LiveFormat) -> LiveSink:
-        opened.append(CollectingSink())
-        return opened[-1]
-
-    def load(group: str, name: str) -> Any:
-        if (group, name) == ("sinks", "collecting"):
-            return collecting
-        return (lambda **_: FindsThePerson()) if group == "models" else before(group, name)
-
-    before = registry.load
-    monkeypatch.setattr(registry, "load", load)
-    return opened
 
 
 def drawn_in(view: ScriptedView, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -114,7 +87,7 @@ def test_backgrounds_stand_between_commas(tmp_path: Path) -> None:
 
 
 def test_keys_reach_a_real_session(
-    sinks: list[CollectingSink],
+    sinks: list[Any],
     clip: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -143,7 +116,7 @@ def test_keys_reach_a_real_session(
 
 
 def test_closing_it_leaves_the_session(
-    sinks: list[CollectingSink],
+    sinks: list[Any],
     clip: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -153,16 +126,16 @@ def test_closing_it_leaves_the_session(
     to = ["--to", "collecting", "--preview", "window", "--seconds", "2.5", "--json"]
     assert cli.run(["live", "--input", str(clip), *to, *SMALL]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert events[-1]["event"] == "done" and events[-1]["seconds"] > 2.4 and sinks[0].closed
+    assert events[-1]["event"] == "done" and events[-1]["seconds"] > 2.4 and sinks[0][2].closed
     assert view.closes
 
 
 def test_while_a_view_hangs_frames_are_sent(
-    sinks: list[CollectingSink], clip: Path, monkeypatch: pytest.MonkeyPatch
+    sinks: list[Any], clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Hangs(ScriptedView):
         def show(self, picture: Array | None, lines: Sequence[Line]) -> None:
-            self.sent_meanwhile = sum(sinks[0].wait_for(lambda _: True) for _ in range(10))
+            self.sent_meanwhile = sum(sinks[0][2].wait_for(lambda _: True) for _ in range(10))
             self.pressed = ["q"]
 
     view = Hangs("window")
@@ -172,7 +145,7 @@ def test_while_a_view_hangs_frames_are_sent(
 
 
 def test_without_another_output_closing_it_ends_the_session(
-    sinks: list[CollectingSink],
+    sinks: list[Any],
     clip: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -185,7 +158,7 @@ def test_without_another_output_closing_it_ends_the_session(
 
 
 def test_a_place_that_is_not_there_is_refused_before_anything_is_opened(
-    sinks: list[CollectingSink],
+    sinks: list[Any],
     clip: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -203,7 +176,7 @@ def test_a_place_that_is_not_there_is_refused_before_anything_is_opened(
 
 
 def test_events_are_not_written_into_a_preview(
-    sinks: list[CollectingSink],
+    sinks: list[Any],
     clip: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

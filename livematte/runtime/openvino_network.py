@@ -48,8 +48,9 @@ class OpenVinoNetwork:
     runtime = "openvino"
 
     def __init__(self, program: Program, precision: str, threads: int, streams: int, why: str) -> None:
-        self.precision, self.why, self.in_flight = precision, why, streams
-        self._program = program
+        self.precision, self.why = precision, why
+        self.in_flight = streams + 1 if streams > 1 else 1  # one waits, so that no stream rests between two
+        self._program, self._streams = program, streams
         self._core = openvino.Core()
         self._options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "f32",  # some CPUs would take bf16, and alpha would differ by machine
@@ -107,7 +108,7 @@ class OpenVinoNetwork:
         if self._folder is None:
             return None
         cpu = self._core.get_property("CPU", "FULL_DEVICE_NAME")
-        facts = f"{self._program.key} {self.precision} {version('openvino')} {cpu} {shapes} {self.in_flight}"
+        facts = f"{self._program.key} {self.precision} {version('openvino')} {cpu} {shapes} {self._streams}"
         return self._folder / f"{self._program.name}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.blob"
 
     def _request(self, shapes: _Key) -> tuple[Any, list[Any]]:

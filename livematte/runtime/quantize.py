@@ -38,6 +38,7 @@ def quantize(
     keep_float: Callable[[str], bool],
     percentile: float = 99.99,
     overflow_safe: bool = False,
+    unrounded: Callable[[str], bool] = lambda _: False,
 ) -> None:
     """Write the int8 version of an ONNX ``model`` with one input to ``out``.
 
@@ -47,6 +48,8 @@ def quantize(
         keep_float: says of a node's name whether that node stays in float.
         percentile: share of activations inside the range that 8 bits cover.
         overflow_safe: 7-bit weights, so that CPUs without VNNI cannot overflow 16-bit sums.
+        unrounded: says of an 8-bit node's name whether its result is left as the sum came out, in float: for
+            heads, whose sigmoid would show the steps.
 
     Raises:
         UsageError: no pictures.
@@ -71,3 +74,20 @@ def quantize(
             calibrate_method=CalibrationMethod.Percentile,
             extra_options={"CalibPercentile": percentile},
         )
+    _without_rounding(out, unrounded)
+
+
+def _without_rounding(file: Path, names: Callable[[str], bool]) -> None:
+    """Take out the pair of QuantizeLinear and DequantizeLinear after each node that ``names`` says."""
+    model = onnx.load(str(file))
+    nodes = model.graph.node
+    exact = {node.output[0] for node in nodes if names(node.name)}
+    rounding = {n.output[0]: n for n in nodes if n.op_type == "QuantizeLinear" and n.input[0] in exact}
+    back = {n.output[0]: n for n in nodes if n.op_type == "DequantizeLinear" and n.input[0] in rounding}
+    for node in nodes:
+        for place, name in enumerate(node.input):
+            if name in back:
+                node.input[place] = rounding[back[name].input[0]].input[0]
+    for node in (*rounding.values(), *back.values()):
+        nodes.remove(node)
+    onnx.save(model, str(file))

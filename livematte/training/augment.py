@@ -87,9 +87,9 @@ def person_box(rng: Rng, box: Box, shape: tuple[int, int]) -> Box:
         h = int(h * (rng.uniform(0.16, 0.3) if draw < 0.2 else rng.uniform(0.3, 0.6)))
     elif tall > 1.2 and draw < 0.4:
         h = int(h * rng.uniform(0.45, 0.85))
-    if tall > 1.2 and rng.random() < 0.12:  # no head: somebody who stands up, or a camera too low
-        y += int(h * rng.uniform(0.25, 0.5))
-        h = int(h * rng.uniform(0.3, 0.5))
+    if rng.random() < 0.14:  # no head: somebody who stands up, or a camera too low
+        y += int(h * (rng.uniform(0.25, 0.5) if tall > 1.2 else rng.uniform(0.5, 0.7)))
+        h = int(h * rng.uniform(0.3, 0.5 if tall > 1.2 else 0.3))
     return x, y, max(w, 8), max(h, 8)
 
 
@@ -160,6 +160,8 @@ def _place(rng: Rng, store: PeopleStore, height: int, width: int) -> Placed:
     whole = y + h >= entry["box"][1] + entry["box"][3] and y + h < rows - 3
     scale = rng.uniform(0.45, 1.15) * height / h
     scale = min(scale, rng.uniform(0.5, 1.6) * width / w)
+    if h < 1.6 * w and rng.random() < 0.15:  # leaning into the camera, from side to side of the picture
+        scale = rng.uniform(0.8, 1.5) * width / w
     angle = float(rng.normal(0, 5)) if rng.random() < 0.4 else 0.0
     flip = -1.0 if rng.random() < 0.5 else 1.0
     cx = width * (0.5 + rng.normal(0, 0.18))
@@ -183,19 +185,64 @@ def _place(rng: Rng, store: PeopleStore, height: int, width: int) -> Placed:
     return Placed(np.asarray(foreground, np.uint8), np.asarray(alpha, np.uint8), keypoints)
 
 
+def _patterned(rng: Rng, person: Placed) -> Placed:
+    """Checks or stripes on the clothes: below the neck where it is known, else the lower two thirds."""
+    height, width = person.alpha.shape
+    rows = np.flatnonzero(person.alpha.max(1) > 128)
+    if rows.size < 8:
+        return person
+    joints = person.keypoints
+    neck = joints[1, 1] if joints is not None and joints[1, 2] > 0.3 else rows[0] + rows.size / 3
+    top = int(np.clip(neck, 0, height))
+    period = rng.uniform(0.03, 0.3) * height
+    across, down = [(1.0, 1.0), (1.0, 0.0), (0.0, 1.0)][int(rng.integers(3))]
+    edge = rng.uniform(1, 6)
+    x = np.tanh(edge * np.sin(2 * np.pi * (np.arange(width) / period + rng.random())))
+    y = np.tanh(edge * np.sin(2 * np.pi * (np.arange(top, height) / period + rng.random())))
+    bands = (across * x[None, :] + down * y[:, None])[..., None]
+    colour = rng.uniform(10, 45) * (1 + rng.normal(0, 0.4, 3))
+    out = person.foreground.copy()
+    out[top:] = np.clip(out[top:] + bands * colour, 0, 255).astype(np.uint8)
+    return replace(person, foreground=out)
+
+
+def _camouflage(rng: Rng, background: Picture, person: Placed) -> Picture:
+    """The room in the colours of somebody's clothes: the case that is hardest to see."""
+    height = person.alpha.shape[0]
+    rows = np.flatnonzero(person.alpha.max(1) > 128)
+    if rows.size < 8:
+        return background
+    lower = np.s_[int(rows[0] + 0.3 * rows.size) : height]
+    clothes = person.foreground[lower][person.alpha[lower] > 200].astype(np.float32)
+    if len(clothes) < 16:
+        return background
+    room = background.astype(np.float32)
+    mean, spread = room.mean((0, 1)), room.std() + 4
+    share = rng.uniform(0.5, 1.0)
+    gain = (1 - share) + share * np.clip((clothes.std() + 4) / spread, 0.3, 1.5)
+    shift = mean + share * (clothes.mean(0) - mean)
+    return np.asarray(np.clip((room - mean) * gain + shift, 0, 255), np.uint8)
+
+
 def _composite(rng: Rng, store: PeopleStore, height: int, width: int) -> Example:
     """Nobody, one person or two in front of a room; before the camera."""
     background = _tone(rng, _background(rng, store, height, width), 1.0)
-    picture, placed = background.astype(np.float32), []
-    total = np.zeros((height, width), np.float32)
+    placed = []
     draw = rng.random()
     people = 0 if draw < 0.03 else 2 if draw < 0.2 else 1
     for _ in range(people):
         person = _place(rng, store, height, width)
-        alpha = person.alpha.astype(np.float32) / 255
+        if rng.random() < 0.12:
+            person = _patterned(rng, person)
         if rng.random() < 0.7:
             person = replace(person, foreground=_tone(rng, person.foreground, 0.7))
         placed.append(person)
+    if placed and rng.random() < 0.2:
+        background = _camouflage(rng, background, placed[-1])
+    picture = background.astype(np.float32)
+    total = np.zeros((height, width), np.float32)
+    for person in placed:
+        alpha = person.alpha.astype(np.float32) / 255
         picture += alpha[..., None] * (person.foreground - picture)
         total += alpha * (1 - total)
     alpha8 = (total * 255 + 0.5).astype(np.uint8)

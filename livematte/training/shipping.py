@@ -66,6 +66,7 @@ def install(
     *,
     part: str = "",
     keeps_float: Callable[[str], bool] | None = None,
+    unrounded: Callable[[str], bool] = lambda _: False,
     judge: Judge | None = None,
     data: Path | None = None,
     count: int = 100,
@@ -77,6 +78,7 @@ def install(
         cache: the packed data.
         part: only tensors under this name are shipped (``deployable.``), the name left out.
         keeps_float: says of an ONNX node's name whether it stays in float; None ships no int8 file.
+        unrounded: see :func:`livematte.runtime.quantize.quantize`.
         judge: measures weights; :func:`judge_model` for a model without a trimap.
         data: the data's folder, to note its hash in the card.
         count: validation pictures to judge by.
@@ -96,7 +98,8 @@ def install(
             files["int8"] = Path(scratch) / f"{shipped.name}.int8.onnx"
             source = program(shipped, Card(shipped.name, shipped.card, {}, ()), files["fp16"], "fp32")
             pictures = calibration_pictures(PeopleStore(cache))
-            quantize(export(source), files["int8"], pictures, keeps_float, overflow_safe=True)
+            exported = export(source)
+            quantize(exported, files["int8"], pictures, keeps_float, overflow_safe=True, unrounded=unrounded)
         exact = Path(scratch) / "checkpoint.safetensors"
         _save(tensors, exact)
         store = PeopleStore(cache, validation=True)

@@ -52,17 +52,25 @@ def deployed(name: str, weights: Path) -> Deployed:
     return Deployed(network)
 
 
-_FLOAT = re.compile(r"/side/|/blend/|_conv_stem|encoder/_act/|_blocks\.[01]/")
+_FLOAT = re.compile(r"_conv_stem|encoder/_act/|_blocks\.[01]/")
+_HEAD = re.compile(r"/(side|blend)/Conv$")
 _EIGHT_BIT = re.compile(r"/(Conv|ConvTranspose|Relu|Clip|Concat)$|_blocks\.\d+/Add$")
 
 
 def keeps_float(node: str) -> bool:
-    """Whether an ONNX node stays in float: stem, first blocks, heads and the arithmetic of eq. 2.
+    """Whether an ONNX node stays in float: stem, first blocks and the arithmetic of eq. 2.
 
-    Measured: the first layers in float cost no time and take away a third of the error.
+    Measured: the first layers in float take away a third of the error.
     """
     return bool(_FLOAT.search(node)) or not _EIGHT_BIT.search(node)
 
 
+def is_head(node: str) -> bool:
+    """Whether an ONNX node gives logits: in 8 bits, its sums unrounded, which costs no quality and spares a
+    thirteenth of the network's time.
+    """
+    return bool(_HEAD.search(node))
+
+
 if __name__ == "__main__":
-    install(LIVE, keeps_float=keeps_float, **install_arguments(__doc__))
+    install(LIVE, keeps_float=keeps_float, unrounded=is_head, **install_arguments(__doc__))

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from livematte.errors import ModelError, UsageError, WeightsError
 from livematte.models.late_fusion import model as adapter
-from livematte.models.late_fusion.export import keeps_float
+from livematte.models.late_fusion.export import is_head, keeps_float
 from livematte.models.late_fusion.network import late_fusion_live
 
 
@@ -109,8 +109,8 @@ def test_importing_the_adapter_imports_neither_torch_nor_a_runtime():
         ("/network/encoder/_blocks.1/_depthwise_conv/Conv", True),
         ("/network/encoder/_blocks.10/_depthwise_conv/Conv", False),
         ("/network/encoder/_blocks.6/Add", False),
-        ("/network/foreground/side/Conv", True),
-        ("/network/fusion/blend/Conv", True),
+        ("/network/foreground/side/Conv", False),
+        ("/network/fusion/blend/Conv", False),
         ("/network/fusion/convs/convs.0/convs.0.0/Conv", False),
         ("/network/Mul", True),
         ("/network/Add", True),
@@ -120,3 +120,12 @@ def test_importing_the_adapter_imports_neither_torch_nor_a_runtime():
 )
 def test_which_layers_stay_in_float(node, floats):
     assert keeps_float(node) == floats
+
+
+def test_sums_of_the_heads_are_not_rounded_in_what_is_shipped():
+    import onnx
+
+    nodes = onnx.load(str(adapter.LIVE.card.parent / "weights" / "late-fusion-live.int8.onnx")).graph.node
+    heads = {node.output[0] for node in nodes if is_head(node.name)}
+    assert len(heads) == 3
+    assert {node.op_type for node in nodes if set(node.input) & heads} == {"Sigmoid"}

@@ -13,7 +13,7 @@ from livematte.errors import ModelError, WeightsError
 from livematte.runtime import RUNTIMES, Input, Program, open_network
 from livematte.runtime.onnx_network import export
 from livematte.runtime.quantize import quantize
-from livematte.weights import cache_folder
+from livematte.weights import cache_folder, sha256
 
 CPU = choose_device("cpu")
 RGB = Input("rgb", "uint8", (1, None, None, 3), (1, 64, 96, 3))
@@ -123,7 +123,7 @@ def test_why_names_runtime_precision_and_device(network):
 
 def test_openvino_runs_side_by_side_when_asked(cache):
     network = open_network(toy(), CPU, "openvino", streams=2, threads=2)
-    assert network.in_flight == 2
+    assert network.in_flight == 3, "one more waits, so that no stream rests"
     pending = [network.submit(picture(n)) for n in range(4)]
     for n, later in enumerate(pending):
         np.testing.assert_allclose(later.result()[0], expected(picture(n))[0], atol=1e-5)
@@ -192,6 +192,36 @@ def test_int8_is_taken_by_default_and_is_near_fp32(runtime, cache, int8):
     off = np.abs(network(picture(20))[0] - expected(picture(20))[0])
     assert 0 < off.max() < 0.05
     assert open_network(toy(onnx=int8), CPU, runtime, "fp32").precision == "fp32"
+
+
+class Headed(nn.Module):
+    """A small network that ends in a convolution and a sigmoid."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.body, self.head = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 1, 3, padding=1)
+
+    def forward(self, rgb):
+        x = torch.relu(self.body(rgb.permute(0, 3, 1, 2).float() / 255))
+        return torch.sigmoid(4 * self.head(x)).squeeze(1)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_sum_left_unrounded_takes_more_than_256_values(runtime, cache, tmp_path):
+    headed, pictures = toy(outputs=("alpha",), module=Headed), [picture(n) for n in range(8)]
+    with torch.inference_mode():
+        whole = Headed()(torch.from_numpy(picture(20))).numpy()
+    levels, off = {}, {}
+    for exact in (False, True):
+        out = tmp_path / f"{exact}.int8.onnx"
+        floats = lambda node: not node.endswith(("Conv", "Relu"))  # noqa: E731
+        head = lambda node, exact=exact: exact and "head" in node  # noqa: E731
+        quantize(export(headed), out, pictures, floats, unrounded=head)
+        found = open_network(replace(headed, onnx=out, key=sha256(out)), CPU, runtime)(picture(20))[0]
+        levels[exact], off[exact] = len(np.unique(found)), np.abs(found - whole).mean()
+    assert levels[False] <= 256 < levels[True]
+    assert off[True] < off[False]
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])

@@ -123,3 +123,45 @@ def test_only_photographs_have_no_background(people, composited):
     for seed in range(8):
         example = augment.training_example(np.random.default_rng(seed), people, 32, 32, composited)
         assert (example.background is None) == (composited == 0)
+
+
+def flat_person(alpha, color=110, keypoints=None):
+    foreground = np.full((*alpha.shape, 3), color, np.uint8)
+    return augment.Placed(foreground, (alpha * 255).astype(np.uint8), keypoints)
+
+
+def test_patterns_are_on_the_clothes_and_not_on_the_face():
+    neck = np.zeros((25, 3), np.float32)
+    neck[1] = (30, 44, 1)
+    marked = augment._patterned(np.random.default_rng(1), flat_person(np.ones((90, 60)), keypoints=neck))
+    assert (marked.foreground[:44] == 110).all() and marked.foreground[44:].std() > 5
+    unmarked = augment._patterned(np.random.default_rng(1), flat_person(np.ones((90, 60))))
+    assert (unmarked.foreground[:30] == 110).all() and unmarked.foreground[30:].std() > 5
+
+
+@pytest.mark.parametrize(
+    "change", [augment._patterned, lambda *a: augment._camouflage(a[0], a[1].foreground, a[1])]
+)
+def test_where_nobody_is_nothing_changes(change):
+    empty = flat_person(np.zeros((40, 30)))
+    out = change(np.random.default_rng(0), empty)
+    np.testing.assert_array_equal(getattr(out, "foreground", out), empty.foreground)
+
+
+def test_camouflage_brings_the_room_near_the_colours_of_the_clothes():
+    room = np.random.default_rng(4).integers(120, 256, (60, 80, 3)).astype(np.uint8)
+    alpha = np.zeros((60, 80))
+    alpha[5:, 20:50] = 1
+    dark = flat_person(alpha, 30)
+    for seed in range(5):
+        hidden = augment._camouflage(np.random.default_rng(seed), room, dark)
+        assert abs(hidden.mean() - 30) <= 0.55 * (room.mean() - 30)
+        assert hidden.std() < room.std()
+
+
+def test_a_person_is_sometimes_cut_below_the_head_also_close_up():
+    for box in ((10, 20, 100, 110), (10, 20, 60, 180)):
+        boxes = [augment.person_box(np.random.default_rng(s), box, (200, 200)) for s in range(200)]
+        headless = [b for b in boxes if b[1] > 20]
+        assert 10 < len(headless) < 60
+        assert all(y + h <= box[1] + box[3] for _, y, _, h in boxes)

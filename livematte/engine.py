@@ -11,77 +11,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from livematte.composite import Compositor
 from livematte.errors import ModelError
 from livematte.frame import Array, Frame, Matte
 from livematte.kernels.cpu import rgb_from_codes, small_planes
+from livematte.pipeline import Channel, Pipeline, StageTime
 from livematte.protocols import AheadModel, Background, Model, PendingMatte, Sink, Source
 from livematte.regions import drop_islands
 from livematte.temporal import TemporalFilter
-
-T = TypeVar("T")
-
-QUEUE_DEPTH = 3
-"""Frames between two stages: enough to ride out a slow one, few enough to stay small in memory."""
-
-
-class Channel(Generic[T]):
-    """A bounded hand-over between two threads that either side can end."""
-
-    def __init__(self, depth: int = QUEUE_DEPTH) -> None:
-        self._items: deque[T] = deque()
-        self._depth = depth
-        self._changed = threading.Condition()
-        self._finished = False
-        self._cancelled = False
-
-    def put(self, item: T) -> bool:
-        """Wait for room; False says that nobody reads any more."""
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._items) < self._depth or self._cancelled)
-            if self._cancelled:
-                return False
-            self._items.append(item)
-            self._changed.notify_all()
-            return True
-
-    def finish(self) -> None:
-        """The writer has no more; the reader still gets what is queued."""
-        with self._changed:
-            self._finished = True
-            self._changed.notify_all()
-
-    def cancel(self) -> None:
-        """The reader wants no more; what is queued is dropped."""
-        with self._changed:
-            self._cancelled = True
-            self._items.clear()
-            self._changed.notify_all()
-
-    def __iter__(self) -> Iterator[T]:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._items or self._finished or self._cancelled)
-                if not self._items:
-                    return
-                item = self._items.popleft()
-                self._changed.notify_all()
-            yield item
-
-
-@dataclass
-class StageTime:
-    """How long a stage worked, waiting left out. Each is written by one thread only."""
-
-    wall: float = 0.0
-    frames: int = 0
-
-    def add(self, began: float) -> None:
-        """One more frame, begun at ``time.perf_counter()`` = ``began``."""
-        self.wall += time.perf_counter() - began
-        self.frames += 1
 
 
 @dataclass(frozen=True)
@@ -101,7 +40,6 @@ class RenderStats:
     stages: dict[str, StageTime] = field(
         default_factory=lambda: {n: StageTime() for n in ("decode", "model", "composite", "encode")}
     )
-    failure: BaseException | None = None
 
 
 @dataclass(frozen=True)
@@ -209,76 +147,12 @@ class _Ahead:
         return _Work(work.frame, work.small, self._matting(work.frame, work.small, begun))
 
 
-class _Pipeline:
-    """Stages as threads; the first failure ends what is above it and lets what is below it run out."""
-
-    def __init__(self, stats: RenderStats) -> None:
-        self._threads: list[threading.Thread] = []
-        self._channels: list[Channel[Any]] = []
-        self._lock = threading.Lock()
-        self.stats = stats
-
-    def fail(self, error: BaseException) -> None:
-        with self._lock:
-            self.stats.failure = self.stats.failure or error
-
-    def channel(self) -> Channel[Any]:
-        """A channel that :meth:`end` cancels, even where its reader was never started."""
-        made: Channel[Any] = Channel()
-        self._channels.append(made)
-        return made
-
-    def start(self, name: str, body: Callable[[], None]) -> None:
-        thread = threading.Thread(target=body, name=f"livematte-{name}", daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def stage(
-        self,
-        name: str,
-        inbox: Channel[Any],
-        work: Callable[[Any], list[Any]],
-        rest: Callable[[], list[Any]] = list,
-    ) -> Channel[Any]:
-        """Run ``work`` on everything from ``inbox`` and ``rest`` at its end; gives the channel of results."""
-        outbox = self.channel()
-        clock = self.stats.stages[name]
-
-        def body() -> None:
-            try:
-                for item in inbox:
-                    began = time.perf_counter()
-                    results = work(item)
-                    clock.add(began)
-                    if not all(outbox.put(result) for result in results):
-                        break
-                else:
-                    for result in rest():
-                        outbox.put(result)
-            except BaseException as error:
-                self.fail(error)
-            finally:
-                outbox.finish()
-                inbox.cancel()
-
-        self.start(name, body)
-        return outbox
-
-    def end(self) -> None:
-        """Stop what still runs and wait for it."""
-        for channel in self._channels:
-            channel.cancel()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join()
-
-
 def _decode(
-    pipeline: _Pipeline, source: Source, matting: Matting, stop: threading.Event | None
+    pipeline: Pipeline, stats: RenderStats, source: Source, matting: Matting, stop: threading.Event | None
 ) -> Channel[_Work]:
     """The first stage: frames with their small RGB copies, until the source ends or ``stop`` is set."""
     outbox: Channel[_Work] = pipeline.channel()
-    clock = pipeline.stats.stages["decode"]
+    clock = pipeline.times["decode"]
 
     def body() -> None:
         try:
@@ -292,7 +166,7 @@ def _decode(
                 clock.add(began)
                 if not outbox.put(work):
                     return
-            pipeline.stats.interrupted = True
+            stats.interrupted = True
         except BaseException as error:
             pipeline.fail(error)
         finally:
@@ -330,11 +204,11 @@ def render(
     compositor = compositor or Compositor()
     want = frozenset(output.kind for output in outputs)
     stats = RenderStats()
-    pipeline = _Pipeline(stats)
+    pipeline = Pipeline(stats.stages)
     matting = Matting(model, temporal or TemporalFilter(), keep_islands=keep_islands)
     whole = False
     try:
-        decoded = _decode(pipeline, source, matting, stop)
+        decoded = _decode(pipeline, stats, source, matting, stop)
         ahead = _Ahead(matting)
         matted = pipeline.stage("model", decoded, ahead, ahead.rest)
         finished = pipeline.stage(
@@ -349,7 +223,7 @@ def render(
             stats.frames += 1
             if progress is not None:
                 progress(stats.frames)
-        whole = stats.failure is None and not stats.interrupted
+        whole = pipeline.failure is None and not stats.interrupted
     except BaseException as error:
         pipeline.fail(error)
     finally:
@@ -357,13 +231,13 @@ def render(
             pipeline.end()
         finally:  # a second Ctrl-C while threads are waited for
             _close(source, background, outputs, pipeline, whole)
-    if stats.failure is not None:
-        raise stats.failure
+    if pipeline.failure is not None:
+        raise pipeline.failure
     return stats
 
 
 def _close(
-    source: Source, background: Background, outputs: Sequence[Output], pipeline: _Pipeline, whole: bool
+    source: Source, background: Background, outputs: Sequence[Output], pipeline: Pipeline, whole: bool
 ) -> None:
     """Finish everything once; a sink that cannot finish spoils the others' names no more."""
     for part in (source, background):

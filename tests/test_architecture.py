@@ -32,6 +32,7 @@ LAYERS = {
     "refiners": 3.2,
     "debugview": 3.3,
     "composite": 3.5,  # fused with the second half of refining
+    "pipeline": 3.9,
     "engine": 4,
     "evaluation": 4.5,
     "jobs": 4.7,

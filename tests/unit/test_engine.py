@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from livematte.backgrounds import parse_background
-from livematte.engine import Channel, Output, mattes, render
+from livematte.engine import Output, mattes, render
 from livematte.errors import InputError, ModelError, OutputError
 from livematte.frame import Array, Frame, Matte
+from livematte.pipeline import Channel
 from livematte.protocols import Background, SourceInfo
 from livematte.temporal import TemporalFilter
 

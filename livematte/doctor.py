@@ -86,13 +86,18 @@ def ffmpeg() -> Iterator[Finding]:
     mend = "pip install --force-reinstall av, which brings an FFmpeg with all of them"
     for name, mode, wanted in (
         ("decoders", "r", [(name, name) for name in DECODERS]),
-        ("encoders", "w", [(name, encoder.library) for name, encoder in ENCODERS.items()]),
+        ("encoders", "w", [(name, each.library) for name, each in ENCODERS.items() if not each.instead]),
     ):
         gone = missing(wanted, mode)
         if gone:
             yield Finding(name, False, f"without {', '.join(gone)}", mend, group)
         else:
             yield Finding(name, True, ", ".join(told for told, _ in wanted), group=group)
+    hardware = [(name, each.library) for name, each in ENCODERS.items() if each.instead]
+    gone = missing(hardware, "w")
+    built = [name for name, _ in hardware if name not in gone]
+    used = "for --codec" if driver_gpus() else "of no use here, no NVIDIA GPU or driver was found"
+    yield Finding("encoders of GPUs", None, f"{', '.join(built)}: {used}" if built else "none", group=group)
 
 
 def runtimes(model: str) -> Iterator[Finding]:

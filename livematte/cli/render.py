@@ -52,8 +52,9 @@ def render(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="[b]x264[/b], [b]x265[/b], [b]svtav1[/b], [b]vp9[/b], [b]prores[/b], [b]ffv1[/b]; "
-            "by default what the file's ending suggests.",
+            help="[b]x264[/b], [b]x265[/b], [b]svtav1[/b], [b]vp9[/b], [b]prores[/b], [b]ffv1[/b]; on an "
+            "NVIDIA GPU [b]h264_nvenc[/b], [b]hevc_nvenc[/b], [b]av1_nvenc[/b]; by default what the file's "
+            "ending suggests.",
             rich_help_panel=_ENCODING,
         ),
     ] = None,

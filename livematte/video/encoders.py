@@ -9,6 +9,7 @@ from difflib import get_close_matches
 import av.error
 from av.codec.codec import Codec
 
+from livematte.device import driver_gpus
 from livematte.errors import OutputError, UsageError
 from livematte.frame import PIXEL_FORMATS, ColorInfo, PixelFormat
 from livematte.protocols import SourceInfo
@@ -42,6 +43,12 @@ class Encoder:
     """It can say that its picture is full range."""
     alpha_in: tuple[str, ...] = ()
     """Muxers in which it carries alpha."""
+    quality: str = "crf"
+    """FFmpeg's option that ``crf`` is given to."""
+    formats: tuple[str, ...] = ()
+    """The pixel formats to use of those FFmpeg names; all of them where empty."""
+    instead: str = ""
+    """For an encoder that is a part of a GPU: the one that does the same on any machine."""
 
 
 _X26X = (
@@ -56,6 +63,9 @@ _X26X = (
     "veryslow",
     "placebo",
 )
+
+_NVENC = tuple(f"p{step}" for step in range(1, 8))
+_CONSTANT_QUALITY = {"rc": "vbr", "b": "0"}
 
 ENCODERS: Mapping[str, Encoder] = {
     # At crf 18 x264 is called visually lossless; a 720p frame costs 12 ms veryfast, 31 medium (DESIGN.md).
@@ -80,13 +90,30 @@ ENCODERS: Mapping[str, Encoder] = {
         "ffv1", ("matroska",), options={"level": "3", "slices": "16", "slicecrc": "1"}, rgb_as=None,
         alpha_in=("matroska",),
     ),
+    # NVENC: constant quality is rc=vbr with cq and no bit rate; p4 is FFmpeg's own choice. FFmpeg names one
+    # list of formats for every card: these are what the oldest that has the codec takes.
+    "h264_nvenc": Encoder(
+        "h264_nvenc", ("mp4", "mov", "matroska"), 19, (1, 51), "p4", _NVENC, _CONSTANT_QUALITY, even=True,
+        quality="cq", formats=("yuv420p", "nv12", "yuv444p"), instead="x264",
+    ),
+    "hevc_nvenc": Encoder(
+        "hevc_nvenc", ("mp4", "mov", "matroska"), 21, (1, 51), "p4", _NVENC, _CONSTANT_QUALITY, even=True,
+        quality="cq", formats=("yuv420p", "nv12", "p010le", "yuv444p", "yuv444p16le"), instead="x265",
+    ),
+    "av1_nvenc": Encoder(
+        "av1_nvenc", ("mp4", "matroska", "webm"), 26, (1, 63), "p4", _NVENC, _CONSTANT_QUALITY, even=True,
+        quality="cq", formats=("yuv420p", "nv12", "p010le"), instead="svt-av1",
+    ),
 }  # fmt: skip
 """Names as ``--codec`` takes them."""
 
 _ALIASES = {"h264": "x264", "libx264": "x264", "avc": "x264", "h265": "x265", "hevc": "x265",
             "libx265": "x265",
             "av1": "svt-av1", "svtav1": "svt-av1", "libsvtav1": "svt-av1", "libvpx-vp9": "vp9",
-            "prores_ks": "prores"}  # fmt: skip
+            "prores_ks": "prores", "nvenc": "h264_nvenc", "h265_nvenc": "hevc_nvenc"}  # fmt: skip
+_HIGH_BITS = (PixelFormat("p010le", (1, 1), 10), PixelFormat("yuv444p16le", (0, 0), 10))
+"""Samples in the high bits: no frame is so, but some encoders want it. Of 16 bits NVENC takes 10."""
+_STORED = {**PIXEL_FORMATS, **{each.name: each for each in _HIGH_BITS}}
 _DEFAULT = {"mp4": "x264", "mov": "x264", "matroska": "x264", "webm": "vp9"}
 _DEFAULT_ALPHA = {"mov": "prores", "webm": "vp9", "matroska": "ffv1"}
 ALPHA_ADVICE = "use .mov (ProRes 4444), .webm (VP9), .mkv (FFV1) or a folder of PNG (frames/%06d.png)"
@@ -118,6 +145,10 @@ def choose_encoder(codec: str | None, muxer: str, *, alpha: bool) -> str:
         raise OutputError(
             f"this FFmpeg was built without {encoder.library}: choose another --codec"
         ) from error
+    if encoder.instead and not driver_gpus():
+        raise OutputError(
+            f"--codec {name}: no NVIDIA GPU or driver was found; use --codec {encoder.instead} instead"
+        )
     return name
 
 
@@ -136,7 +167,7 @@ def encoder_options(name: str, crf: int | None, preset: str | None, format: str)
     if preset is not None and preset not in encoder.presets:
         raise UsageError(f"preset {preset!r}: {name} takes {', '.join(encoder.presets) or 'none'}")
     if encoder.crf is not None:
-        options["crf"] = str(encoder.crf if crf is None else crf)
+        options[encoder.quality] = str(encoder.crf if crf is None else crf)
     chosen = preset or encoder.preset
     if name == "prores":
         full = "444" in format
@@ -173,7 +204,8 @@ def choose_format(name: str, source: PixelFormat, height: int, width: int, *, al
     v, h = want.chroma
     if encoder.even and ((h and width % 2) or (v and height % 2)):
         want = replace(want, chroma=(0, 0), interleaved=False)
-    best = min(_candidates(supported, want), key=lambda each: _distance(each, want), default=None)
+    usable = [name for name in supported if name in (encoder.formats or PIXEL_FORMATS)]
+    best = min(_candidates(usable, want), key=lambda each: _distance(each, want), default=None)
     if best is None:
         raise OutputError(f"{name} has no pixel format for {source.name}" + (" with alpha" if alpha else ""))
     return best.name
@@ -194,7 +226,7 @@ def stored_as(name: str, info: SourceInfo, *, grey: bool, alpha: bool) -> tuple[
         return choose_format(name, layout, info.height, info.width, alpha=False), grey_color(info.color), []
     format = choose_format(name, source, info.height, info.width, alpha=alpha)
     color, notes = info.color, []
-    stored = PIXEL_FORMATS.get(format)
+    stored = _STORED.get(format)
     if stored is not None and (stored.rgb, stored.depth, stored.chroma) != (
         source.rgb,
         source.depth,
@@ -212,7 +244,7 @@ def stored_as(name: str, info: SourceInfo, *, grey: bool, alpha: bool) -> tuple[
 
 
 def _candidates(supported: Iterable[str], want: PixelFormat) -> list[PixelFormat]:
-    found = [PIXEL_FORMATS[name] for name in supported if name in PIXEL_FORMATS]
+    found = [_STORED[name] for name in supported]
     return [
         each for each in found if each.alpha == want.alpha and each.rgb == want.rgb and not each.gray
         and (not each.interleaved or want.interleaved)

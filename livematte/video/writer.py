@@ -189,7 +189,11 @@ class FileSink:
         except (av.error.FFmpegError, ValueError) as error:
             what = f"{info.width}x{info.height} {self._format}"
             reason = getattr(error, "strerror", None) or error
-            raise OutputError(f"{self.path}: {self._encoder} does not take {what}: {reason}") from error
+            instead = ENCODERS[self._encoder].instead
+            mend = f" (it may be that this GPU or its driver lacks it: --codec {instead} runs anywhere)"
+            raise OutputError(
+                f"{self.path}: {self._encoder} does not take {what}: {reason}{mend if instead else ''}"
+            ) from error
         return stream
 
     def write(self, frame: Frame) -> None:

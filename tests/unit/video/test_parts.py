@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from av.video.format import VideoFormat
 
-from livematte.errors import InputError, UsageError
+from livematte.errors import InputError, OutputError, UsageError
 from livematte.frame import PIXEL_FORMATS, ColorInfo, Frame
+from livematte.video import encoders
 from livematte.video.color import as_yuv, names
 from livematte.video.encoders import ENCODERS, choose_encoder, choose_format, encoder_options
 from livematte.video.grey import grey_of
@@ -134,6 +135,58 @@ def test_codecs_by_container_and_alias() -> None:
     assert encoder_options("prores", None, None, "yuva444p10le")["alpha_bits"] == "16"
     with pytest.raises(UsageError, match="0 .best. to 51"):
         encoder_options("x264", 60, None, "yuv420p")
+
+
+def test_nvenc_takes_crf_as_its_constant_quality() -> None:
+    assert encoder_options("h264_nvenc", 23, "p6", "yuv420p") == {
+        "rc": "vbr", "b": "0", "cq": "23", "preset": "p6",
+    }  # fmt: skip
+    known = {"h264_nvenc": 51, "hevc_nvenc": 51, "av1_nvenc": 63}
+    for name, worst in known.items():
+        told = {option.name: option for option in av.CodecContext.create(name, "w").supported_options.private}
+        choices = {choice.name for choice in told["preset"].choices}
+        assert set(ENCODERS[name].presets) <= choices
+        assert told["cq"].max == ENCODERS[name].best_worst_crf[1] == worst
+        assert "vbr" in {choice.name for choice in told["rc"].choices}
+    with pytest.raises(UsageError, match="p1, p2"):
+        encoder_options("hevc_nvenc", None, "veryfast", "yuv420p")
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "chosen"),
+    [
+        ("h264_nvenc", "nv12", "nv12"), ("h264_nvenc", "yuv420p10le", "yuv420p"),
+        ("h264_nvenc", "gbrp", "yuv420p"), ("hevc_nvenc", "yuv420p10le", "p010le"),
+        ("hevc_nvenc", "yuv422p10le", "yuv444p16le"), ("av1_nvenc", "yuv420p12le", "p010le"),
+        ("av1_nvenc", "yuv444p", "yuv420p"),
+    ],
+)  # fmt: skip
+def test_nvenc_gets_what_the_oldest_card_takes(name: str, format: str, chosen: str) -> None:
+    assert choose_format(name, PIXEL_FORMATS[format], 120, 160, alpha=False) == chosen
+
+
+@pytest.mark.parametrize(
+    ("format", "stored", "shift"), [("yuv420p10le", "p010le", 6), ("yuv444p10le", "yuv444p16le", 6)]
+)
+def test_ten_bits_come_whole_to_an_encoder_that_wants_them_high(format: str, stored: str, shift: int) -> None:
+    luma = (np.arange(64 * 64, dtype=np.uint16) % 1024).reshape(64, 64)
+    chroma = np.ascontiguousarray(luma[::2, ::2] if "420" in format else luma.T)
+    frame = Frame((luma, chroma, chroma), format, 0, Fraction(1))
+    made = Converter()(to_video_frame(frame), stored, ColorInfo(), ColorInfo())
+    step = made.planes[0].line_size // 2
+    high = np.frombuffer(made.planes[0], np.uint16).reshape(64, step)[:, :64]
+    np.testing.assert_array_equal(high >> shift, luma)
+
+
+def test_an_encoder_of_a_gpu_that_is_not_there_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoders, "driver_gpus", lambda: 0)
+    for asked, name, instead in (("nvenc", "h264_nvenc", "x264"), ("h265_nvenc", "hevc_nvenc", "x265")):
+        with pytest.raises(OutputError, match=f"--codec {name}: no NVIDIA GPU .* --codec {instead} instead"):
+            choose_encoder(asked, "mp4", alpha=False)
+    monkeypatch.setattr(encoders, "driver_gpus", lambda: 1)
+    assert choose_encoder("nvenc", "matroska", alpha=False) == "h264_nvenc"
+    with pytest.raises(UsageError, match="does not go into webm"):
+        choose_encoder("nvenc", "webm", alpha=False)
 
 
 @pytest.mark.parametrize("name", sorted(ENCODERS))

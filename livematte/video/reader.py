@@ -24,7 +24,7 @@ from livematte.video.opening import check_size, decoder_for, open_container, vid
 from livematte.video.orientation import orientation_of
 from livematte.video.pixels import RELABELLED, Converter, nearest_format, planes_of
 from livematte.video.probe import describe, is_still
-from livematte.video.timing import Clock, announced_end, origin_of
+from livematte.video.timing import Clock, announced_end, exactly, origin_of
 
 _MISSING = Fraction(1, 2)
 """Seconds by which pictures may end before the file's own word of it: times and lengths are often rounded."""
@@ -33,14 +33,17 @@ _STEPS_BACK = (0.0, 2.0, 20.0)
 """Seconds to seek before the wanted start, when the first try landed behind it."""
 
 
-def open_video(path: str | Path, *, start: float | None = None, end: float | None = None) -> FileSource:
+def open_video(
+    path: str | Path, *, start: float | Fraction | None = None, end: float | Fraction | None = None
+) -> FileSource:
     """Open whatever FFmpeg reads: a video file, ``frames/%04d.png``, an animated GIF or one picture.
 
     The first frame is decoded at once, so that what cannot be played is refused here and not later.
 
     Args:
         path: the file, or a printf pattern of numbered pictures.
-        start: seconds from the beginning of the file; earlier frames are left out.
+        start: seconds from the beginning of the file; earlier frames are left out. A Fraction is meant
+            exactly, a float to the microsecond.
         end: seconds from the beginning; frames at or after it are left out.
 
     Raises:
@@ -48,10 +51,11 @@ def open_video(path: str | Path, *, start: float | None = None, end: float | Non
         InputError: missing, a directory, empty, no media file, without video, too large, or undecodable.
     """
     if start is not None and not 0 <= start < math.inf:
-        raise UsageError(f"start must be 0 or more seconds, not {start:g}")
+        raise UsageError(f"start must be 0 or more seconds, not {float(start):g}")
     if end is not None and not (start or 0) < end < math.inf:
         raise UsageError(
-            f"end ({end:g} s) must be later than start ({start or 0:g} s); without an end all is taken"
+            f"end ({float(end):g} s) must be later than start ({float(start or 0):g} s); without an end all"
+            " is taken"
         )
     container = open_container(path)
     try:
@@ -75,8 +79,8 @@ class FileSource:
         path: str | Path,
         container: InputContainer,
         stream: VideoStream,
-        start: float | None,
-        end: float | None,
+        start: float | Fraction | None,
+        end: float | Fraction | None,
     ) -> None:
         self.damaged = 0
         self.notes: list[str] = []
@@ -92,8 +96,8 @@ class FileSource:
             raise InputError(f"{path} says nothing about time: it cannot be played in order")
         self._time_base = stream.time_base
         origin = origin_of(container, stream)
-        self._first_time = None if start is None else origin + Fraction(start).limit_denominator(10**6)
-        self._end_time = None if end is None else origin + Fraction(end).limit_denominator(10**6)
+        self._first_time = None if start is None else origin + exactly(start)
+        self._end_time = None if end is None else origin + exactly(end)
 
         self._decoded, self._held = self._open_at(origin)
         self._orientation = orientation_of(self._held, path)
@@ -106,7 +110,12 @@ class FileSource:
         self.info = self._describe(height, width, start, end, origin)
 
     def _describe(
-        self, height: int, width: int, start: float | None, end: float | None, origin: Fraction
+        self,
+        height: int,
+        width: int,
+        start: float | Fraction | None,
+        end: float | Fraction | None,
+        origin: Fraction,
     ) -> SourceInfo:
         stream, container = self._stream, self._container
         still = is_still(container, stream, self._path)

@@ -23,6 +23,11 @@ def origin_of(container: InputContainer, stream: Stream | None = None) -> Fracti
     return Fraction(0)
 
 
+def exactly(seconds: float | Fraction) -> Fraction:
+    """What is meant: a Fraction as it is, a float to the microsecond."""
+    return seconds if isinstance(seconds, Fraction) else Fraction(seconds).limit_denominator(10**6)
+
+
 def announced_end(container: InputContainer, stream: Stream) -> Fraction | None:
     """When the last picture ends by the file's own word, in seconds on its clock; None where it says nothing.
 

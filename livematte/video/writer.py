@@ -7,12 +7,13 @@ import math
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import av
 import av.error
 from av.audio.stream import AudioStream
 from av.container.output import OutputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -38,6 +39,7 @@ from livematte.video.streams import CopiedStreams
 __all__ = ["FileSink", "open_sink", "playable_frames", "write_image"]
 
 Kind = Literal["picture", "alpha", "foreground"]
+S = TypeVar("S", bound="FileSink")
 
 _FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov+frag_keyframe"}
 """MP4 and MOV in pieces that play if the file is cut short; at the end it becomes an ordinary file.
@@ -87,6 +89,18 @@ def open_sink(
     if given.endswith(("/", os.sep)) or PATTERN.search(path.name):
         pattern = path if PATTERN.search(path.name) else path / "%06d.png"
         return ImageSequenceSink(pattern, info, alpha=alpha, grey=kind == "alpha")
+    return open_file(
+        FileSink, path, info, kind=kind, alpha=alpha, codec=codec, crf=crf, preset=preset,
+        copy_streams_from=copy_streams_from, start=start, end=end, threads=threads,
+    )  # fmt: skip
+
+
+def open_file(
+    make: type[S], path: Path, info: SourceInfo, *, kind: Kind, alpha: bool, codec: str | None,
+    crf: int | None, preset: str | None, copy_streams_from: str | Path | None, start: float | None,
+    end: float | None, threads: int,
+) -> S:  # fmt: skip
+    """A video file of a kind of sink. As :func:`open_sink`."""
     suffix = path.suffix.lower()
     if suffix not in CONTAINERS and not path.is_dir():
         known = ", ".join(CONTAINERS)
@@ -103,7 +117,7 @@ def open_sink(
     name = choose_encoder(codec, CONTAINERS[suffix], alpha=alpha)
     landing = Landing(path, copy_streams_from or info.details.get("path"))
     try:
-        return FileSink(
+        return make(
             landing, CONTAINERS[suffix], name, info, kind=kind, alpha=alpha, crf=crf, preset=preset,
             threads=threads, source=copy_streams_from, start=start, end=end,
         )  # fmt: skip
@@ -223,7 +237,7 @@ class FileSink:
             picture.pts = frame.pts - self._shift
             self._durations[picture.pts] = frame.duration
             self._last = frame.pts
-            self._mux(picture)
+            self._encode(picture)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise OutputError(explain(self._landing.file.error or error, self.path, self.frames)) from error
         self.frames += 1
@@ -248,19 +262,22 @@ class FileSink:
             return picture
         return self._converter(picture, self._format, color, self._color)
 
-    def _mux(self, picture: VideoFrame | None) -> None:
-        assert self._container is not None
+    def _encode(self, picture: VideoFrame | None) -> None:
         for packet in self._stream.encode(picture):
             if packet.pts is not None:
                 packet.duration = self._durations.pop(packet.pts, 0) or packet.duration or 0
-            if self._copied is not None and packet.dts is not None:
-                self._copied.mux_until(packet.dts * self._time_base)
-            self._container.mux(packet)
+            self._mux(packet)
+
+    def _mux(self, packet: Packet[VideoStream]) -> None:
+        assert self._container is not None
+        if self._copied is not None and packet.dts is not None:
+            self._copied.mux_until(packet.dts * self._time_base)
+        self._container.mux(packet)
 
     def _finish(self, whole: bool) -> None:
         """Flush the encoder, the copied streams and the container."""
         assert self._container is not None
-        self._mux(None)
+        self._encode(None)
         if self._copied is not None:
             if whole:
                 self._copied.mux_until(None)

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.quality import insert
+from benchmarks.section import Section
 from livematte import registry
 from livematte.kernels import cpu
 from livematte.models.adamatting.network import FOREGROUND, UNKNOWN, adamatting_live
@@ -37,7 +37,6 @@ from livematte.weights import load_into
 
 Alpha = NDArray[np.float32]
 
-BEGIN, END = "<!-- claims: begin -->", "<!-- claims: end -->"
 SIDE = 288
 """Long side of the pictures that networks without a trimap see."""
 
@@ -221,6 +220,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="put the tables between the marks of this document")
     options = parser.parse_args()
     options.start = dict(options.start)
+    section = options.write and Section(options.write, "claims")
     torch.set_num_threads(1)
     store = PeopleStore(options.data, validation=True)
     lines: list[str] = []
@@ -240,9 +240,8 @@ def main() -> None:
             lines += table(head, _trained_rows(found))
     text = "\n".join(lines)
     print(text)
-    if options.write:
-        document = options.write.read_text(encoding="utf-8")
-        options.write.write_text(insert(text, document, BEGIN, END), encoding="utf-8")
+    if section:
+        section.write(text)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.quality import insert
+from benchmarks.section import Section
 from livematte.adapters import choose_size
 from livematte.tiles import TILE
 
-BEGIN, END = "<!-- cost: begin -->", "<!-- cost: end -->"
 """Between these lines of a document ``--write`` puts the table."""
 
 FRAME = 720, 1280
@@ -181,8 +180,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.repeat < 1:
         parser.error("--repeat is 1 or more")
-    if options.write:  # says so now, not after minutes
-        insert("", options.write.read_text(encoding="utf-8"), BEGIN, END)
+    section = options.write and Section(options.write, "cost")
     torch.set_num_threads(1)
     lines = []
     for line in rows(options.only, options.repeat):
@@ -190,9 +188,8 @@ def main() -> None:
         lines.append(line)
     text = document(lines, options)
     print(f"\n{text}")
-    if options.write:
-        whole = options.write.read_text(encoding="utf-8")
-        options.write.write_text(insert(text, whole, BEGIN, END), encoding="utf-8")
+    if section:
+        section.write(text)
 
 
 if __name__ == "__main__":

@@ -23,10 +23,10 @@ from typing import Any
 from benchmarks.gpuchain import Chain, Rvm, frames_a_second, live_network, pinned, through
 from benchmarks.gpukernels import cases, on_card, picture, size_of
 from benchmarks.gputime import copy_bandwidth, device_seconds, moved_by, refuse_without_gpu, table
+from benchmarks.section import Section
 from livematte.adapters import choose_size
 from livematte.kernels.cuda_launch import cupy
 
-BEGIN, END = "<!-- gpu: begin -->", "<!-- gpu: end -->"
 """Between these lines of a document ``--write`` puts the tables."""
 
 SIZES = {"1080p": (1080, 1920), "4K": (2160, 3840)}
@@ -208,16 +208,14 @@ def main() -> None:
     options = parser.parse_args()
     if options.rvm and not options.rvm.is_file():
         parser.error(f"--rvm {options.rvm}: no such file")
+    section = options.write and Section(options.write, "gpu")
     refuse_without_gpu()
     said = []
     for text in document(options.only, options.rvm):
         print(f"{text}\n", flush=True)
         said.append(text)
-    if options.write:
-        from benchmarks.quality import insert
-
-        whole = options.write.read_text(encoding="utf-8")
-        options.write.write_text(insert("\n\n".join(said), whole, BEGIN, END), encoding="utf-8")
+    if section:
+        section.write("\n\n".join(said))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 import livematte
 from benchmarks.memorycamera import BACKEND
 from benchmarks.obsroute import Route, obs_route, stream_route
-from benchmarks.quality import insert
+from benchmarks.section import Section
 from benchmarks.watching import (
     HEIGHT,
     RATE,
@@ -48,7 +48,6 @@ from livematte.demo import background_path, clip_path
 from livematte.streaming.governor import percentile
 from livematte.streaming.stats import WINDOW
 
-BEGIN, END = "<!-- live: begin -->", "<!-- live: end -->"
 """Between these lines of a document ``--write`` puts the table."""
 ROOM = "#ff00ff"
 """The wall of the clip that the governor is watched with; nothing else in the picture has its colour."""
@@ -316,8 +315,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the rows there too")
     parser.add_argument("--write", type=Path, help="put the table between the marks of this document")
     options = parser.parse_args()
-    if options.write:  # says so now, not after minutes
-        insert("", options.write.read_text(encoding="utf-8"), BEGIN, END)
+    section = options.write and Section(options.write, "live")
     load = (
         f"other load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else "load unknown"
     )
@@ -330,9 +328,8 @@ def main() -> None:
     if options.json:
         told = {"load": load, "cores": cores(), "rows": [row._asdict() for row in rows]}
         options.json.write_text(json.dumps(told, indent=1), encoding="utf-8")
-    if options.write:
-        whole = insert(text, options.write.read_text(encoding="utf-8"), BEGIN, END)
-        options.write.write_text(whole, encoding="utf-8")
+    if section:
+        section.write(text)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.section import Section
 from livematte import registry
 from livematte.defaults import DEFAULT_MODEL
 from livematte.errors import LivematteError
@@ -40,9 +41,6 @@ Picture = NDArray[np.uint8]
 Alpha = NDArray[np.float32]
 Make = Callable[[ExitStack], Judged]
 """Makes a contender; what it must let go of is entered into the stack."""
-
-BEGIN, END = "<!-- quality: begin -->", "<!-- quality: end -->"
-"""Between these lines of a document ``--write`` puts the table."""
 
 TEMPORAL = ("dtSSD", "MESSDdt")
 
@@ -196,19 +194,6 @@ def document(rows: Mapping[str, Any], left_out: list[str], options: argparse.Nam
     return "\n".join(lines)
 
 
-def insert(text: str, into: str, begin: str = BEGIN, end: str = END) -> str:
-    """``into`` with what is between two marks replaced.
-
-    Raises:
-        SystemExit: there are no marks.
-    """
-    before, opened, rest = into.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not opened or not closed:
-        raise SystemExit(f"the document has no lines {begin} and {end} to write between")
-    return f"{before}{begin}\n{text}\n{end}{after}"
-
-
 def _weights(given: str) -> tuple[str, Path]:
     name, equals, file = given.partition("=")
     if not equals or not Path(file).is_file():
@@ -246,8 +231,7 @@ def main() -> None:
     stills = spread(find_cases(options.data), options.count)
     clips = spread(find_cases(options.data, moving=True), max(1, options.count // 8))
     options.count = len(stills)
-    if options.write:  # says so now, not after an hour
-        insert("", options.write.read_text(encoding="utf-8"))
+    section = options.write and Section(options.write, "quality")
     left_out = [f"{peer}: no {flag} given" for peer, flag, value in (
         ("RVM", "--rvm", options.rvm), ("MediaPipe", "--mediapipe-python", options.mediapipe_python)
     ) if not value]  # fmt: skip
@@ -268,9 +252,8 @@ def main() -> None:
     print(f"\n{text}")
     if options.json:
         options.json.write_text(json.dumps({"rows": rows, "left_out": left_out}, indent=1), encoding="utf-8")
-    if options.write:
-        whole = insert(text, options.write.read_text(encoding="utf-8"))
-        options.write.write_text(whole, encoding="utf-8")
+    if section:
+        section.write(text)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def test_the_papers_resolution_is_padded_to_what_a_network_takes() -> None:
 
 def test_the_table_is_written_between_its_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     document = tmp_path / "models.md"
-    document.write_text(f"before\n{cost.BEGIN}\nold\n{cost.END}\nafter\n", encoding="utf-8")
+    document.write_text("before\n<!-- cost: begin -->\nold\n<!-- cost: end -->\nafter\n", encoding="utf-8")
     monkeypatch.setattr(cost, "rows", lambda only, repeat: iter([("`fba`", *"12345678")]))
     monkeypatch.setattr(sys, "argv", ["cost", "--note", "It was busy.", "--write", str(document)])
     cost.main()

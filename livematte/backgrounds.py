@@ -14,6 +14,7 @@ from livematte.errors import InputError, UsageError
 from livematte.frame import Array, Frame
 from livematte.kernels import cpu
 from livematte.kernels.css import parse_color
+from livematte.kernels.cuda_launch import on_gpu
 from livematte.kernels.transfer import among_hdr, is_hdr
 from livematte.protocols import Background, Source
 
@@ -345,6 +346,10 @@ class Blur:
         sigma = self.strength * frame.height / 720
         scale = min(1.0, _WORKING_SIGMA / sigma)
         h, w = (max(1, round(n * scale)) for n in frame.size)
+        if on_gpu(frame.planes[0]):
+            from livematte.kernels import cuda_blur
+
+            return frame.with_planes(cuda_blur.blurred(frame, alpha, (h, w), min(sigma, _WORKING_SIGMA)))
         codes = cpu.small_planes(frame, h, w)
         blurred = blur_room(codes, self._person(alpha, h, w), min(sigma, _WORKING_SIGMA))
         maximum = frame.pixel_format.maximum

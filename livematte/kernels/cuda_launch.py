@@ -19,10 +19,12 @@ from livematte.frame import Array
 
 PARTS: dict[str, tuple[str, ...]] = {
     "alpha": ("guide", "alpha"),
+    "blur": ("blur",),
     "colors": ("colors",),
     "composite": ("guide", "composite"),
     "from_rgb": ("from_rgb",),
     "hdr": ("hdr",),
+    "regions": ("regions",),
     "resample": ("resample",),
     "temporal": ("temporal",),
     "to_rgb": ("to_rgb",),

@@ -3,14 +3,20 @@
 Kernels really run: their CUDA source is compiled as C++. Arguments must be exactly what the kernel's
 parameters are, arrays of the computer are refused, what kernels write is watched for going astray, and new
 arrays are full of rubbish. What goes to "the GPU" and comes back is counted in :data:`moved`.
+
+All is done at once, but streams are watched as if it were not: to use on one what was written on another
+that nobody waited for fails; memory that is given back while it is in use is told of in :data:`hazards`; what
+is fetched without waiting comes only when its event is waited for.
 """
 
 from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 import types
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -30,7 +36,137 @@ _marks = count(1)
 launches: list[tuple[str, Any]] = []
 """Names of kernels and the stream that each was queued on."""
 
-_streams: list[Any] = [None]
+hazards: list[str] = []
+"""Memory that was given back while work on it was queued that nobody had waited for."""
+
+_running = threading.RLock()
+"""Kernels share what CUDA keeps for each block."""
+
+
+class Stream:
+    """``clock`` says how much of each stream is done before what is queued next on this one."""
+
+    ptr = 1
+    null: Stream
+
+    def __init__(self, non_blocking: bool = False) -> None:
+        self.non_blocking = non_blocking
+        self.clock: dict[Any, int] = {}
+        self.pending: list[tuple[int, Callable[[], None]]] = []
+
+    def tick(self) -> int:
+        """One more thing is queued."""
+        self.clock[self] = self.clock.get(self, 0) + 1
+        return self.clock[self]
+
+    def wait_event(self, event: Event) -> None:
+        assert event.stream is not None and event.stream is not self, "nothing that was recorded elsewhere"
+        _merge(self.clock, event.clock)
+
+    def __enter__(self) -> Any:
+        _stack().append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _stack().pop()
+
+
+class ExternalStream(Stream):
+    def __init__(self, ptr: int) -> None:
+        super().__init__()
+        self.ptr = ptr
+
+
+Stream.null = ExternalStream(0)
+
+_local = threading.local()
+
+
+def _stack() -> list[Stream]:
+    """Of this thread."""
+    if not hasattr(_local, "streams"):
+        _local.streams = [Stream.null]
+    found: list[Stream] = _local.streams
+    return found
+
+
+def get_current_stream() -> Stream:
+    return _stack()[-1]
+
+
+def _merge(clock: dict[Any, int], other: dict[Any, int]) -> None:
+    for stream, tick in other.items():
+        clock[stream] = max(clock.get(stream, 0), tick)
+
+
+_host: dict[Any, int] = {}
+"""What the computer has waited for."""
+
+
+class Event:
+    """It tells that it is 4 ms between any two."""
+
+    done = False
+
+    def __init__(self, block: bool = False, disable_timing: bool = False) -> None:
+        self.stream: Stream | None = None
+
+    def record(self, stream: Stream | None = None) -> None:
+        self.stream = stream or get_current_stream()
+        self.clock = dict(self.stream.clock)
+
+    def synchronize(self) -> None:
+        assert self.stream is not None, "never recorded"
+        with _running:
+            _merge(_host, self.clock)
+            for stream, tick in self.clock.items():
+                for _, copy in [x for x in stream.pending if x[0] <= tick]:
+                    copy()
+                stream.pending = [x for x in stream.pending if x[0] > tick]
+
+
+class _Memory:
+    """Who wrote to memory last, who used it, and the stream that it was taken on and goes back to."""
+
+    def __init__(self, home: Stream) -> None:
+        self.home, self.written, self.used = home, {}, {}
+
+    def use(self, stream: Stream, what: str, *, writes: bool) -> None:
+        tick = stream.tick()
+        for other, at in (self.used if writes else self.written).items():
+            waited = max(stream.clock.get(other, 0), _host.get(other, 0)) >= at
+            assert waited, f"{what} uses memory that another stream may still be working on"
+        self.used[stream] = tick
+        if writes:
+            self.written, self.used = {stream: tick}, {stream: tick}
+
+    def free(self) -> None:
+        for other, at in self.used.items():
+            if max(self.home.clock.get(other, 0), _host.get(other, 0)) < at:
+                hazards.append("memory is given back while another stream may still be working on it")
+
+
+def _base(array: np.ndarray) -> Any:
+    base: Any = array
+    while isinstance(base.base, np.ndarray):
+        base = base.base
+    return base
+
+
+_known: dict[int, _Memory] = {}
+"""By ``id`` of the array that owns it."""
+
+
+def _used(array: Any, what: str, *, writes: bool = False, stream: Stream | None = None) -> None:
+    memory = _known.get(id(_base(array)))
+    if memory is not None:
+        with _running:
+            memory.use(stream or get_current_stream(), what, writes=writes)
+
+
+def _given_back(key: int) -> None:
+    with _running:
+        _known.pop(key).free()
 
 
 class ndarray(np.ndarray):  # noqa: N801 - CuPy's name
@@ -42,25 +178,45 @@ class ndarray(np.ndarray):  # noqa: N801 - CuPy's name
 
     def get(self, stream: Any = None, out: Any = None, blocking: bool = True) -> np.ndarray:
         moved["from"] += self.nbytes
-        made = np.array(self.view(np.ndarray))
+        stream = stream or get_current_stream()
+        _used(self, "get", stream=stream)
         if out is None:
-            return made
+            assert blocking
+            _merge(_host, stream.clock)
+            return np.array(self.view(np.ndarray))
         assert out.flags.c_contiguous and (out.shape, out.dtype) == (self.shape, self.dtype)
-        out[...] = made
+        if blocking:
+            _merge(_host, stream.clock)
+            out[...] = self.view(np.ndarray)
+        else:
+            assert self.flags.c_contiguous, "real CuPy makes a copy first, which is not waited for"
+            with _running:
+                stream.pending.append((stream.tick(), lambda: np.copyto(out, self.view(np.ndarray))))
         return out
 
     def set(self, array: np.ndarray, stream: Any = None) -> None:
         assert type(array) is np.ndarray and (array.shape, array.dtype) == (self.shape, self.dtype)
+        assert array.flags.c_contiguous and self.flags.c_contiguous
         moved["to"] += array.nbytes
+        _used(self, "set", writes=True, stream=stream)
         self.view(np.ndarray)[...] = array
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         _refuse(*inputs, *(out or ()))
         bare = [x.view(np.ndarray) if isinstance(x, ndarray) else x for x in inputs]
+        for x in (x for x in inputs if isinstance(x, ndarray)):
+            _used(x, ufunc.__name__)
         if out is not None:
             options["out"] = tuple(x.view(np.ndarray) for x in out)
         made = getattr(ufunc, method)(*bare, **options)
-        return out[0] if out is not None else np.asarray(made).view(ndarray)
+        result = empty(np.shape(made), np.asarray(made).dtype) if out is None else out[0]
+        _used(result, ufunc.__name__, writes=True)
+        if out is None:
+            result.view(np.ndarray)[...] = made
+        return result
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("Implicit conversion to a NumPy array is not allowed")
 
     def __bool__(self) -> bool:
         moved["from"] += self.nbytes  # real CuPy waits for the GPU here
@@ -81,6 +237,8 @@ def empty(shape: Any, dtype: Any = float) -> ndarray:
     size = int(np.prod(shape)) * dtype.itemsize
     memory = np.full(size + 2 * GUARD, RUBBISH, np.uint8)
     memory[:GUARD] = memory[GUARD + size :] = next(_marks) % 256
+    _known[id(memory)] = _Memory(get_current_stream())
+    weakref.finalize(memory, _given_back, id(memory))
     return memory[GUARD : GUARD + size].view(dtype).reshape(shape).view(ndarray)
 
 
@@ -99,13 +257,21 @@ def ascontiguousarray(array: ndarray, dtype: Any = None) -> ndarray:
     if array.flags.c_contiguous and dtype in (None, array.dtype):
         return array
     out = empty(array.shape, array.dtype if dtype is None else dtype)
+    _used(array, "ascontiguousarray")
+    _used(out, "ascontiguousarray", writes=True)
     out.view(np.ndarray)[...] = array.view(np.ndarray)
     return out
 
 
 def stack(arrays: Any, axis: int = 0) -> ndarray:
     _refuse(*arrays)
-    return np.stack([x.view(np.ndarray) for x in arrays], axis).view(ndarray)
+    made = np.stack([x.view(np.ndarray) for x in arrays], axis)
+    out = empty(made.shape, made.dtype)
+    for x in arrays:
+        _used(x, "stack")
+    _used(out, "stack", writes=True)
+    out.view(np.ndarray)[...] = made
+    return out
 
 
 def from_dlpack(array: Any) -> ndarray:
@@ -114,9 +280,7 @@ def from_dlpack(array: Any) -> ndarray:
 
 def _stray(array: ndarray) -> bool:
     """Whether the bytes round an array's memory were written to."""
-    base: Any = array
-    while isinstance(base.base, np.ndarray):
-        base = base.base
+    base = _base(array)
     if base.dtype != np.uint8 or base.ndim != 1 or base.size < 2 * GUARD:
         return False  # not made by empty()
     return bool((base[:GUARD] != base[0]).any() or (base[-GUARD:] != base[0]).any())
@@ -136,11 +300,15 @@ class _Function:
         values = [self._value(i, *pair) for i, pair in enumerate(zip(args, self._parameters, strict=True))]
         pointers = (ctypes.c_void_p * len(values))(*(v.ctypes.data for v in values))
         sizes = [np.array(x, np.uint32) for x in (grid, block)]
-        met = self._launch(*(ctypes.c_void_p(x.ctypes.data) for x in sizes), pointers)
+        for x, parameter in zip(args, self._parameters, strict=True):
+            if isinstance(x, ndarray):
+                _used(x, self._name, writes=not parameter.startswith("const "))
+        with _running:
+            met = self._launch(*(ctypes.c_void_p(x.ctypes.data) for x in sizes), pointers)
         assert met == 0, f"{self._name}: not all threads of a block came to a barrier"
         for i, x in enumerate(args):
             assert not (isinstance(x, ndarray) and _stray(x)), f"{self._name} wrote round argument {i}"
-        launches.append((self._name, _streams[-1]))
+        launches.append((self._name, get_current_stream()))
 
     def _value(self, number: int, given: Any, parameter: str) -> np.ndarray:
         what = f"{self._name}, argument {number}: {parameter} is wanted"
@@ -169,40 +337,6 @@ def copyto(target: ndarray, source: ndarray) -> None:
     np.copyto(target.view(np.ndarray), source.view(np.ndarray))
 
 
-class Event:
-    """Of a GPU that does all at once; it tells that it is 4 ms between any two."""
-
-    done = False
-
-    def record(self, stream: Any = None) -> None:
-        self.stream = stream
-
-    def synchronize(self) -> None:
-        pass
-
-
-class Stream:
-    ptr = 1
-
-    def __init__(self, non_blocking: bool = False) -> None:
-        self.non_blocking = non_blocking
-
-    def wait_event(self, event: Event) -> None:
-        assert event.stream is not None and event.stream is not self, "nothing that was recorded elsewhere"
-
-    def __enter__(self) -> Any:
-        _streams.append(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _streams.pop()
-
-
-class ExternalStream(Stream):
-    def __init__(self, ptr: int) -> None:
-        self.ptr = ptr
-
-
 class Device:
     def __init__(self, index: int) -> None:
         assert index == 0
@@ -225,6 +359,7 @@ def module() -> types.ModuleType:
         ExternalStream=ExternalStream,
         Device=Device,
         Event=Event,
+        get_current_stream=get_current_stream,
         get_elapsed_time=lambda begin, end: 4.0,
         alloc_pinned_memory=bytearray,
         runtime=types.SimpleNamespace(getDevice=lambda: 0, getDeviceCount=lambda: 1),

@@ -28,6 +28,10 @@ template <typename A, typename B>
 static A atomicOr(A *at, B value) { A old = *at; *at |= (A)value; return old; }
 template <typename A, typename B>
 static A atomicAdd(A *at, B value) { A old = *at; *at += (A)value; return old; }
+template <typename A, typename B>
+static A atomicMin(A *at, B value) { A old = *at; *at = min(old, (A)value); return old; }
+template <typename A, typename B>
+static A atomicMax(A *at, B value) { A old = *at; *at = max(old, (A)value); return old; }
 
 namespace shim {
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from livematte.frame import Array, Frame
-from livematte.kernels import cpu, cuda, cuda_launch, cuda_windows, fusion, transfer, windows
+from livematte.kernels import cpu, cuda, cuda_blur, cuda_launch, cuda_windows, fusion, transfer, windows
 from tests.cuda_shim import build, fakecupy
 
 
@@ -94,7 +94,13 @@ def running(backend: Backend) -> Iterator[Backend]:
     if backend is not SOURCE:
         yield backend
         return
-    caches = (cuda_launch.cupy, cuda_launch._kernel, cuda_launch._module, cuda_windows._tables)
+    caches = (
+        cuda_launch.cupy,
+        cuda_launch._kernel,
+        cuda_launch._module,
+        cuda_windows._tables,
+        cuda_blur._gaussian,
+    )
     with fakecupy.in_place():
         for cache in caches:
             cache.cache_clear()

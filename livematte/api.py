@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from livematte import engine
+from livematte import engine, segments
 from livematte.backgrounds import Color
 from livematte.composite import Compositor, warm_up
 from livematte.defaults import DEFAULT_BACKGROUND, DEFAULT_MODEL
@@ -34,11 +34,13 @@ from livematte.progress import Progress
 from livematte.protocols import Background, Model, TrimapModel
 from livematte.running import RenderReport as RenderReport
 from livematte.running import done, give_up, require_moving, written
+from livematte.segments import devices_of
 from livematte.temporal import TemporalFilter
 from livematte.trimap import DrawnTrimap, read_trimap
 from livematte.video.images import check_image
 from livematte.video.reader import open_video
 from livematte.video.writer import Kind, open_sink
+from livematte.worker import Job
 
 RENDER_STREAMS = 2
 """Pictures that the network works on side by side when a file is rendered: measured 15 % faster than one."""
@@ -86,7 +88,8 @@ def render(
         output: ``.mp4``, ``.mov``, ``.mkv``, ``.webm`` or a PNG sequence such as ``out/%04d.png``.
         background: a colour, an image, a video, ``blur``, ``blur:N`` or ``transparent``.
         fit: how an image or video background fills the picture: ``cover``, ``contain`` or ``stretch``.
-        model, weights, size, device, runtime, precision, threads: see :func:`load_model`.
+        model, weights, size, device, runtime, precision, threads: see :func:`load_model`. Several devices,
+            ``cuda:0,cuda:1``, divide the video between them; models and backgrounds then come by name.
         temporal: ``on``, ``strong`` or ``off``: how the matte is calmed over time.
         keep_islands: keep small faint patches that are not connected to a person.
         refine: ``guided`` sharpens the matte by the full-size picture, ``none`` only enlarges it; the name of
@@ -115,6 +118,17 @@ def render(
     if isinstance(model, str):
         check_model(model)
     check_targets({"input": input, "background": background}, targets.values(), overwrite=overwrite)
+    alone: list[str] = []
+    if len(devices := devices_of(device)) > 1:
+        job = Job(
+            os.fspath(input), targets, background, fit, model, weights, size, machine, refining, temporal,
+            keep_islands, foreground, codec, crf, preset, start, end, RENDER_STREAMS,
+        )  # fmt: skip
+        report = segments.render_file(job, devices, progress=progress, stop=stop)
+        if report is not None:
+            return report
+        machine = replace(machine, device=devices[0])
+        alone = [f"{input} cannot be divided, or is too short for it: {devices[0]} alone did it"]
     source = open_video(os.fspath(input), start=start, end=end)
     outputs: list[engine.Output] = []
     behind: Background | None = None
@@ -156,7 +170,8 @@ def render(
         keep_islands=keep_islands,
         stop=stop,
     )
-    return done(work, input, source, outputs, began, progress)
+    report = done(work, input, source, outputs, began, progress)
+    return replace(report, notes=[*alone, *report.notes])
 
 
 _KINDS: Mapping[str, Kind] = {"alpha": "alpha", "foreground": "foreground", "trimap": "alpha"}

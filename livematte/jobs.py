@@ -6,7 +6,7 @@ import inspect
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -204,6 +204,12 @@ class Refining:
     def network(self) -> bool:
         """Whether a network does it."""
         return self.how not in METHODS
+
+    def loaded(self, machine: Machine) -> Refining:
+        """The same with the refiner loaded, for more than one compositor. Raises as :func:`load_model`."""
+        if not (self.network and isinstance(self.how, str)):
+            return self
+        return replace(self, how=self._named(self.how, machine), weights=None, augment=False)
 
     def compositor(self, machine: Machine, *, foreground: bool) -> Compositor:
         """What makes the outputs. Raises as :func:`load_model`."""

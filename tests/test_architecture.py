@@ -37,6 +37,8 @@ LAYERS = {
     "evaluation": 4.5,
     "jobs": 4.7,
     "running": 4.8,
+    "worker": 4.8,  # a process that does a part of a job
+    "segments": 4.9,
     "api": 5, "profile": 5, "streaming": 5,
     "preview": 5.3,
     "bench": 6, "demo": 6, "doctor": 6,

@@ -212,6 +212,16 @@ Device = Annotated[
         rich_help_panel=_MACHINE,
     ),
 ]
+Devices = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="WHERE",
+        help="[b]auto[/b], [b]cpu[/b], [b]cuda[/b] or [b]cuda:1[/b]; [b]cuda:0,cuda:1[/b] divide the video.",
+        autocompletion=_one_of("auto", "cpu", "cuda", "cuda:0", "cuda:0,cuda:1"),
+        rich_help_panel=_MACHINE,
+    ),
+]
 Runtime = Annotated[
     str,
     typer.Option(

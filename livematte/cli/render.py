@@ -72,7 +72,7 @@ def render(
     ] = None,
     start: options.Start = None,
     end: options.End = None,
-    device: options.Device = "auto",
+    device: options.Devices = "auto",
     runtime: options.Runtime = "auto",
     precision: options.Precision = "auto",
     threads: options.Threads = None,
@@ -94,6 +94,7 @@ def render(
     [cyan]livematte render me.mp4 out.webm -b transparent[/cyan]  for a web page (VP9)
     [cyan]livematte render me.mp4 out.mp4 --alpha-out matte.mp4[/cyan]  and the matte beside it
     [cyan]livematte render me.mp4 try.mp4 --start 10 --end 15[/cyan]  try five seconds first
+    [cyan]livematte render me.mp4 out.mp4 --device cuda:0,cuda:1[/cyan]  on two GPUs side by side
     """
     terminal.configure(as_json=as_json, quiet=quiet)
     from livematte import api

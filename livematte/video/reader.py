@@ -150,7 +150,8 @@ class FileSource:
         tries = _STEPS_BACK if self._first_time is not None else (None,)
         for step in (*tries, None):
             if self._first_time is not None:
-                wanted = origin if step is None else max(origin, self._first_time - Fraction(step))
+                # A broadcast's first picture is sent before it is shown, and found only from before that.
+                wanted = origin - 1 if step is None else max(origin, self._first_time - Fraction(step))
                 try:
                     self._container.seek(int(wanted / self._time_base), stream=self._stream)
                     self._decoder.flush_buffers()

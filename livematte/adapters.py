@@ -45,6 +45,8 @@ class Shipped:
         extras: what the further outputs are called in :attr:`Matte.extras`.
         stride: heights and widths are padded to multiples of this.
         instead: another model to try where no weights are shipped.
+        batches: whether what ``deployed`` builds takes several pictures at once, then the first length of all
+            inputs and outputs; false keeps it at one.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Shipped:
     inputs: tuple[Input, ...] = (RGB,)
     stride: int = 32
     instead: str = ""
+    batches: bool = True
 
 
 class NetworkModel:
@@ -203,7 +206,8 @@ def program(shipped: Shipped, card: Card, weights: str | Path | None, precision:
         if path.suffix.lower() == ".onnx":
             kind = "int8" if ".int8" in path.name else "fp32"
             return Program(name, sha256(path), inputs, outputs, None, path, kind)
-        return Program(name, sha256(path), inputs, outputs, partial(shipped.deployed, path))
+        own = partial(shipped.deployed, path)
+        return Program(name, sha256(path), inputs, outputs, own, batches=shipped.batches)
     float_file, int8_file = card.file("fp16"), card.file("int8")
     if float_file is None:
         instead = f", or use --model {shipped.instead}" if shipped.instead else ""
@@ -213,7 +217,11 @@ def program(shipped: Shipped, card: Card, weights: str | Path | None, precision:
         )
     onnx = verified(int8_file) if int8_file and precision != "fp32" else None
     key = int8_file.sha256 if onnx and int8_file else float_file.sha256
-    return Program(name, key, inputs, outputs, lambda: shipped.deployed(verified(float_file)), onnx)
+
+    def build() -> nn.Module:
+        return shipped.deployed(verified(float_file))
+
+    return Program(name, key, inputs, outputs, build, onnx, batches=shipped.batches)
 
 
 def _open(
@@ -223,11 +231,13 @@ def _open(
     precision: str,
     threads: int | None,
     streams: int,
+    batch: int,
     weights: str | Path | None,
 ) -> tuple[Card, Network]:
     card = read_card(shipped.card)
     forms = program(shipped, card, weights, precision)
-    return card, open_network(forms, choose_device(device), runtime, precision, threads or 0, streams)
+    where = choose_device(device, runtime)
+    return card, open_network(forms, where, runtime, precision, threads or 0, streams, batch)
 
 
 def open_model(
@@ -238,6 +248,7 @@ def open_model(
     precision: str = "auto",
     threads: int | None = None,
     streams: int = 1,
+    batch: int = 0,
     weights: str | Path | None = None,
     size: int | None = None,
     extras: bool = False,
@@ -245,16 +256,17 @@ def open_model(
     """What a model's entry point gives.
 
     Args:
-        device: auto, cpu, cuda[:N].
-        runtime: auto, openvino, onnxruntime, torch.
-        precision: auto, int8, fp32.
+        device: auto, cpu, cuda[:N], directml[:N], coreml.
+        runtime: auto, openvino, onnxruntime, torch, tensorrt.
+        precision: auto, int8, fp32, fp16, bf16.
         threads: of the CPU; None for all cores.
-        streams: runs side by side, for :meth:`NetworkModel.submit`.
+        streams: runs side by side, for :meth:`NetworkModel.submit`; more than one is for files.
+        batch: pictures in one run of torch; 0 with several ``streams`` on a GPU is what its memory allows.
         weights: a file of one's own.
         size: long side the network sees; None for automatic.
         extras: whether mattes carry the network's further maps.
     """
-    card, network = _open(shipped, device, runtime, precision, threads, streams, weights)
+    card, network = _open(shipped, device, runtime, precision, threads, streams, batch, weights)
     return NetworkModel(shipped, card, network, size or 0, extras)
 
 
@@ -271,5 +283,5 @@ def open_refiner(
     **_: Any,
 ) -> NetworkRefiner:
     """What a refiner's entry point gives. Arguments as :func:`open_model` and :class:`NetworkRefiner`."""
-    card, network = _open(shipped, device, runtime, precision, threads, 1, weights)
+    card, network = _open(shipped, device, runtime, precision, threads, 1, 1, weights)
     return NetworkRefiner(shipped, card, network, encode, settle)

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from livematte.device import Device
+from livematte.device import Device, provider_trouble, torch_trouble
 from livematte.errors import DeviceError, ModelError, UsageError
 from livematte.runtime.network import Network, Program
 
 RUNTIMES = ("openvino", "onnxruntime", "torch")
-"""By measured speed on the CPU, fastest first."""
+"""Those of the CPU, by measured speed, fastest first."""
 
-PRECISIONS = ("auto", "int8", "fp32")
+TENSORRT = "tensorrt"
+"""ONNX Runtime with NVIDIA's TensorRT: for NVIDIA GPUs only."""
+
+PRECISIONS = ("auto", "int8", "fp32", "fp16", "bf16")
+
+_RUNS_ON = {
+    "cpu": RUNTIMES,
+    "cuda": ("torch", "onnxruntime", TENSORRT),
+    "directml": ("onnxruntime",),
+    "coreml": ("onnxruntime",),
+}
+"""The runtimes of each kind of device; the first of a GPU's is what auto takes."""
+
+_ONLY = {"openvino": "the CPU", "torch": "the CPU and NVIDIA GPUs", TENSORRT: "NVIDIA GPUs"}
+
+_GPU_PRECISIONS = {"torch": ("fp16", "fp32", "bf16"), TENSORRT: ("fp16", "fp32"), "onnxruntime": ("fp32",)}
+"""Of each runtime on anything but the CPU; the first is what auto takes."""
 
 
 def available_runtimes() -> list[str]:
@@ -26,58 +42,101 @@ def open_network(
     precision: str = "auto",
     threads: int = 0,
     streams: int = 1,
+    batch: int = 0,
 ) -> Network:
     """Make ``program`` ready to run on ``device``.
 
     Args:
-        runtime: 'auto' or one of :data:`RUNTIMES`. Auto is torch on a GPU and the first installed on the CPU.
-        precision: 'auto', 'int8' or 'fp32'. Auto is int8 on the CPU where the model comes with it.
+        runtime: 'auto', one of :data:`RUNTIMES` or :data:`TENSORRT`. Auto is the first installed on the CPU;
+            on an NVIDIA GPU torch, or ONNX Runtime where torch cannot use the GPU.
+        precision: 'auto', 'int8', 'fp32', 'fp16' or 'bf16'. Auto is int8 on the CPU where the model comes
+            with it, and on a GPU fp16 where the runtime has that.
         threads: how many CPU threads the network may use; 0 for all cores.
-        streams: into how many runs side by side they are split, where the runtime can (OpenVINO). More than
-            one costs less work a frame, and each frame comes later: for files, not for a camera.
+        streams: into how many runs side by side they are split, where the runtime can. More than one costs
+            less work a frame, and each frame comes later: for files, not for a camera.
+        batch: the most pictures in one run, for torch; 0 is one on the CPU or with one stream, and otherwise
+            what the GPU's memory allows. Callers hand pictures over one by one all the same.
 
     Raises:
         UsageError: an unknown name, or a combination that cannot be meant.
         DeviceError: the runtime asked for is not installed or does not run on ``device``.
         ModelError: the model has no weights in that precision.
     """
-    if runtime not in ("auto", *RUNTIMES):
-        raise UsageError(f"unknown runtime {runtime!r}: allowed are auto, {', '.join(RUNTIMES)}")
+    if runtime not in ("auto", *RUNTIMES, TENSORRT):
+        raise UsageError(
+            f"unknown runtime {runtime!r}: allowed are auto, {', '.join(RUNTIMES)}, and {TENSORRT} on GPUs"
+        )
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}: allowed are {', '.join(PRECISIONS)}")
     if threads < 0:
         raise UsageError(f"threads={threads} cannot be meant: give 0 for all cores, or 1 and more")
     if streams < 1:
         raise UsageError(f"streams={streams} cannot be meant: give 1 and more")
+    if batch < 0:
+        raise UsageError(f"batch={batch} cannot be meant: give 0 for automatic, or 1 and more")
     chosen, reason = _runtime(program, device, runtime)
-    exact, finer = _precision(program, chosen, precision)
-    why = f"{chosen} {exact} on {device} ({reason}; {finer})"
+    exact, finer = _precision(program, device, chosen, precision)
+    if batch > 1 and not (chosen == "torch" and program.batches):
+        one = program.name if chosen == "torch" else f"runtime {chosen}"
+        raise UsageError(f"batch={batch} is not possible: {one} takes one picture at a time")
+    why = f"{chosen} {exact} on {device} ({'; '.join(filter(None, (device.why, reason, finer)))})"
     if chosen == "openvino":
         from livematte.runtime.openvino_network import OpenVinoNetwork
 
         return OpenVinoNetwork(program, exact, threads, streams, why)
+    if chosen != "torch" and device.kind != "cpu":
+        from livematte.runtime.onnx_device import ProviderNetwork
+
+        return ProviderNetwork(program, device, chosen, exact, why)
     if chosen == "onnxruntime":
         from livematte.runtime.onnx_network import OnnxNetwork
 
         return OnnxNetwork(program, exact, threads, why)
-    from livematte.runtime.torch_network import TorchNetwork
+    return _torch(program, device, exact, threads, streams, batch, why)
 
-    return TorchNetwork(program, device, threads, why)
+
+def _torch(
+    program: Program, device: Device, precision: str, threads: int, streams: int, batch: int, why: str
+) -> Network:
+    from livematte.runtime.batches import BatchedNetwork
+    from livematte.runtime.network import Batching
+
+    network: Batching
+    if device.kind == "cpu":
+        from livematte.runtime.torch_network import TorchNetwork
+
+        network = TorchNetwork(program, device, threads, why, batch or 1)
+    else:
+        from livematte.runtime.torch_card import open_card
+        from livematte.runtime.torch_cuda import DTYPES, GraphNetwork
+
+        card = open_card(device, DTYPES[precision])
+        network = GraphNetwork(program, card, precision, streams, batch, why)
+    return BatchedNetwork(program, network) if network.batch > 1 else network
 
 
 def _runtime(program: Program, device: Device, wanted: str) -> tuple[str, str]:
     """The runtime to take and why."""
     installed = available_runtimes()
+    able = _RUNS_ON[device.kind]
     if wanted != "auto":
-        if wanted not in installed:
-            raise DeviceError(f"runtime {wanted} is not installed: pip install {wanted}, or --runtime auto")
-        if device.kind == "cuda" and wanted != "torch":
-            raise DeviceError(f"runtime {wanted} runs on the CPU only: use --runtime torch or --device cpu")
+        package = "onnxruntime" if wanted == TENSORRT else wanted
+        if package not in installed:
+            raise DeviceError(f"runtime {wanted} is not installed: pip install {package}, or --runtime auto")
+        if wanted not in able:
+            raise DeviceError(
+                f"runtime {wanted} runs on {_ONLY[wanted]} only, not on {device}: use --runtime {able[0]} "
+                "or another --device"
+            )
+        if device.kind != "cpu" and wanted != "torch":
+            trouble = provider_trouble(TENSORRT if wanted == TENSORRT else device.kind)
+            if trouble is not None:
+                raise DeviceError(f"--runtime {wanted} on {device}: {trouble}")
         return wanted, "as asked"
     if device.kind == "cuda":
-        if "torch" not in installed:
-            raise DeviceError("a GPU needs the torch runtime, which is not installed: pip install torch")
-        return "torch", "the runtime for GPUs"
+        return _runtime_of_gpu(program, installed)
+    if device.kind != "cpu":
+        return "onnxruntime", f"the runtime for {device}"
     usable = [name for name in installed if name != "torch" or program.module is not None]
     if not usable:
         raise DeviceError(f"no runtime is installed: pip install {RUNTIMES[0]}")
@@ -86,16 +145,45 @@ def _runtime(program: Program, device: Device, wanted: str) -> tuple[str, str]:
     return usable[0], f"{RUNTIMES[0]}, the fastest on a CPU, is not installed"
 
 
-def _precision(program: Program, runtime: str, wanted: str) -> tuple[str, str]:
+def _runtime_of_gpu(program: Program, installed: list[str]) -> tuple[str, str]:
+    """Torch, unless only ONNX Runtime can do it."""
+    if "torch" not in installed:
+        trouble: str | None = "torch is not installed"
+    elif program.module is None:
+        trouble = "torch cannot run an ONNX file"
+    else:
+        trouble = torch_trouble()
+    if trouble is not None and provider_trouble("cuda") is None:
+        return "onnxruntime", trouble
+    if "torch" not in installed:
+        raise DeviceError(
+            "a GPU needs the torch runtime, which is not installed: pip install torch, or onnxruntime-gpu"
+        )
+    return "torch", "the runtime for NVIDIA GPUs"
+
+
+def _precision(program: Program, device: Device, runtime: str, wanted: str) -> tuple[str, str]:
     """The precision to take and why."""
     has_int8 = program.onnx is not None and program.onnx_precision == "int8"
     has_fp32 = program.module is not None or (program.onnx is not None and not has_int8)
+    if runtime == "torch" and program.module is None:
+        raise UsageError(f"runtime torch cannot run an ONNX file of {program.name}: pass safetensors")
+    if device.kind != "cpu":
+        allowed = _GPU_PRECISIONS[runtime]
+        if wanted not in ("auto", *allowed):
+            can = " or ".join(allowed)
+            raise UsageError(f"runtime {runtime} does not run {wanted} on {device}: use --precision {can}")
+        if not has_fp32:
+            raise ModelError(f"{program.name} has int8 weights only, which run on the CPU: use --device cpu")
+        if wanted != "auto":
+            return wanted, "as asked"
+        return allowed[0], "the fastest on a GPU" if allowed[0] == "fp16" else "its only precision there"
     if runtime == "torch":
-        if wanted == "int8":
+        if wanted not in ("auto", "fp32"):
             raise UsageError("runtime torch runs fp32 only: use --precision fp32 or another runtime")
-        if program.module is None:
-            raise UsageError(f"runtime torch cannot run an ONNX file of {program.name}: pass safetensors")
         return "fp32", "the only precision of this runtime"
+    if wanted in ("fp16", "bf16"):
+        raise UsageError(f"precision {wanted} is for GPUs: use --precision int8 or fp32 on the CPU")
     if wanted == "int8" and not has_int8:
         raise ModelError(f"{program.name} has no int8 weights here: use --precision fp32 or auto")
     if wanted == "fp32" and not has_fp32:

@@ -15,13 +15,14 @@ from livematte.weights import cache_folder, write_cached
 onnxruntime.disable_telemetry_events()
 
 
-class _Done:
+class Done:
     """A result that was there when it was asked for."""
 
     def __init__(self, arrays: tuple[Array, ...]) -> None:
         self._arrays = arrays
 
     def result(self) -> tuple[Array, ...]:
+        """What it is; see :class:`livematte.runtime.Pending`."""
         return self._arrays
 
 
@@ -34,10 +35,7 @@ class OnnxNetwork:
     def __init__(self, program: Program, precision: str, threads: int, why: str) -> None:
         self.precision, self.why = precision, why
         self._program = program
-        if program.onnx is not None and program.onnx_precision == precision:
-            model = program.onnx.read_bytes()
-        else:
-            model = exported(program)
+        model = onnx_of(program, precision)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads
@@ -55,9 +53,16 @@ class OnnxNetwork:
         names = (i.name for i in self._program.inputs)
         return tuple(self._session.run(list(self._program.outputs), dict(zip(names, arrays, strict=True))))
 
-    def submit(self, *arrays: Array) -> _Done:
+    def submit(self, *arrays: Array) -> Done:
         """Run at once: two runs side by side gain nothing here, since one fills all its threads."""
-        return _Done(self(*arrays))
+        return Done(self(*arrays))
+
+
+def onnx_of(program: Program, precision: str) -> bytes:
+    """The ONNX file of ``program`` in that precision, 'int8' or 'fp32'."""
+    if program.onnx is not None and program.onnx_precision == precision:
+        return program.onnx.read_bytes()
+    return exported(program)
 
 
 def exported(program: Program) -> bytes:

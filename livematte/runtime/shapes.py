@@ -9,20 +9,23 @@ from livematte.frame import Array
 from livematte.runtime.network import Program
 
 
-def check_inputs(program: Program, arrays: tuple[Array, ...]) -> None:
-    """Raises ModelError unless ``arrays`` are what :attr:`Program.inputs` says."""
+def check_inputs(program: Program, arrays: tuple[Array, ...], batch: int = 1) -> None:
+    """Raises ModelError unless ``arrays`` are :attr:`Program.inputs`, of up to ``batch`` pictures."""
     if len(arrays) != len(program.inputs):
         raise ModelError(f"{program.name} takes {len(program.inputs)} arrays, not {len(arrays)}")
     for wanted, array in zip(program.inputs, arrays, strict=True):
         dtype = str(array.dtype).removeprefix("torch.")
-        fits = len(array.shape) == len(wanted.shape) and all(
-            free is None or free == length for free, length in zip(wanted.shape, array.shape, strict=True)
+        shape = tuple(array.shape)
+        if batch > 1 and shape and 1 <= shape[0] <= batch and shape[0] == arrays[0].shape[0]:
+            shape = (1, *shape[1:])
+        fits = len(shape) == len(wanted.shape) and all(
+            free is None or free == length for free, length in zip(wanted.shape, shape, strict=True)
         )
         if dtype != wanted.dtype or not fits:
-            shape = ", ".join("any" if n is None else str(n) for n in wanted.shape)
+            needed = ", ".join("any" if n is None else str(n) for n in wanted.shape)
             raise ModelError(
                 f"{program.name}: {wanted.name} is {dtype} {tuple(array.shape)}, "
-                f"needed is {wanted.dtype} ({shape})"
+                f"needed is {wanted.dtype} ({needed})"
             )
 
 

@@ -1,4 +1,4 @@
-"""PyTorch: the reference that the other runtimes are held to, and the runtime of GPUs."""
+"""PyTorch as it is: the reference that the other runtimes are held to."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ class TorchNetwork:
     in_flight = 1
     precision = "fp32"
 
-    def __init__(self, program: Program, device: Device, threads: int, why: str) -> None:
+    def __init__(self, program: Program, device: Device, threads: int, why: str, batch: int = 1) -> None:
         if program.module is None:
             raise ModelError(f"{program.name} has no torch module")
-        self.why = why
+        self.why, self.batch = why, batch
+        self.notes: list[str] = []
         self._program, self._device = program, device
         if threads and device.kind == "cpu":
             torch.set_num_threads(threads)
@@ -44,7 +45,7 @@ class TorchNetwork:
     @torch.inference_mode()
     def submit(self, *arrays: Array) -> _TorchPending:
         """Begin a run; on the CPU it is over when this returns."""
-        check_inputs(self._program, arrays)
+        check_inputs(self._program, arrays, self.batch)
         return _TorchPending(tuple(self._module(*(to_torch(a, self._device) for a in arrays))))
 
     def __call__(self, *arrays: Array) -> tuple[Array, ...]:

@@ -16,7 +16,7 @@ def test_cpu_is_always_there():
     assert (chosen.kind, chosen.index, str(chosen)) == ("cpu", 0, "cpu")
 
 
-@pytest.mark.parametrize("spec", ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "CPU", "cpu:0"])
+@pytest.mark.parametrize("spec", ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "CPU", "cpu:0", "coreml:0"])
 def test_unknown_device_is_a_usage_error_naming_what_is_allowed(spec):
     with pytest.raises(UsageError, match=r"auto, cpu, cuda"):
         choose_device(spec)
@@ -48,11 +48,39 @@ def test_gpu_with_a_cpu_only_torch_is_refused_naming_the_build(monkeypatch):
     assert "CPU-only" in choose_device("auto").why
 
 
+def test_auto_with_a_runtime_of_the_cpu_is_the_cpu_and_says_so(monkeypatch):
+    monkeypatch.setattr(device, "driver_gpus", lambda: 1)
+    chosen = choose_device("auto", "openvino")
+    assert chosen.kind == "cpu" and "openvino runs there only" in chosen.why
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino", "tensorrt"])
+def test_directml_and_core_ml_are_for_onnxruntime_only(runtime):
+    for spec in ("directml", "coreml"):
+        with pytest.raises(UsageError, match=f"--device {spec} needs --runtime onnxruntime, not {runtime}"):
+            choose_device(spec, runtime)
+
+
+def test_auto_never_takes_what_nobody_has_measured(monkeypatch):
+    monkeypatch.setattr(device, "driver_gpus", lambda: 0)
+    monkeypatch.setattr(device, "provider_trouble", lambda kind: None)
+    assert choose_device("auto", "auto").kind == "cpu"
+    assert str(choose_device("coreml", "auto")) == "coreml"
+    assert str(choose_device("directml:1", "auto")) == "directml:1"
+
+
 def test_choosing_the_cpu_imports_no_torch():
     code = (
         "import sys; from livematte.device import *; choose_device('cpu'); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_results_go_where_the_picture_was():
+    array = np.arange(3, dtype=np.float32)
+    assert device.from_numpy(array, np.zeros(1)) is array
+    tensor = device.from_numpy(array, device.to_torch(np.zeros(1), choose_device("cpu")))
+    assert type(tensor).__module__ == "torch" and tensor.tolist() == [0, 1, 2]
 
 
 def test_numpy_to_torch_and_back_shares_memory():

@@ -29,7 +29,12 @@ def program(int8=True, module=True):
         ({"precision": "int4"}, "unknown precision 'int4': allowed are auto, int8, fp32"),
         ({"threads": -1}, "threads=-1"),
         ({"streams": 0}, "streams=0"),
+        ({"batch": -1}, "batch=-1"),
+        ({"batch": 2, "runtime": "openvino"}, "batch=2 is not possible: runtime openvino takes one picture"),
+        ({"batch": 2, "runtime": "torch"}, "batch=2 is not possible: toy takes one picture"),
         ({"runtime": "torch", "precision": "int8"}, "runtime torch runs fp32 only"),
+        ({"runtime": "torch", "precision": "fp16"}, "runtime torch runs fp32 only"),
+        ({"runtime": "openvino", "precision": "bf16"}, "bf16 is for GPUs: use --precision int8 or fp32"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(options, said):
@@ -55,6 +60,36 @@ def test_torch_refuses_an_onnx_file():
 def test_cpu_runtimes_are_refused_on_a_gpu():
     with pytest.raises(DeviceError, match="runs on the CPU only"):
         open_network(program(), GPU, "openvino")
+
+
+def test_tensorrt_is_for_nvidia_gpus():
+    with pytest.raises(DeviceError, match="tensorrt runs on NVIDIA GPUs only, not on cpu"):
+        open_network(program(), CPU, "tensorrt")
+
+
+@pytest.mark.parametrize("kind", ["directml", "coreml"])
+def test_torch_does_not_run_on_directml_or_core_ml(kind):
+    with pytest.raises(DeviceError, match="use --runtime onnxruntime"):
+        open_network(program(), Device(kind, 0, ""), "torch")
+
+
+@pytest.mark.parametrize(
+    ("runtime", "wanted", "got"),
+    [
+        ("torch", "auto", "fp16"),
+        ("torch", "bf16", "bf16"),
+        ("torch", "fp32", "fp32"),
+        ("tensorrt", "auto", "fp16"),
+        ("onnxruntime", "auto", "fp32"),
+    ],
+)
+def test_precision_on_a_gpu(runtime, wanted, got):
+    assert choose._precision(program(), GPU, runtime, wanted)[0] == got
+
+
+def test_int8_is_refused_on_a_gpu():
+    with pytest.raises(UsageError, match="torch does not run int8 on cuda:0: use --precision fp16 or fp32"):
+        choose._precision(program(), GPU, "torch", "int8")
 
 
 def test_runtime_that_is_not_installed_is_refused(monkeypatch):

@@ -1,0 +1,151 @@
+"""ONNX Runtime on GPUs and Neural Engines: its providers for CUDA, TensorRT, DirectML and Core ML."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import onnx
+import onnxruntime
+
+from livematte.device import PROVIDERS, Device, from_numpy, to_numpy
+from livematte.errors import DeviceError, LivematteError
+from livematte.frame import Array
+from livematte.runtime.network import OutOfMemory, Program
+from livematte.runtime.onnx_network import Done, onnx_of
+from livematte.runtime.shapes import check_inputs, check_outputs
+from livematte.weights import cache_folder
+
+onnxruntime.disable_telemetry_events()
+
+_SIZES_KEPT = 4
+"""Sessions held in memory, one for each size of input."""
+
+_MEMORY = ("out of memory", "Failed to allocate memory", "E_OUTOFMEMORY", "ALLOC_FAILED")
+"""How providers say that memory is used up; ONNX Runtime has no class for it."""
+
+_LACKS = {
+    "cuda": "CUDA 12 or 13 and cuDNN 9 (pip install 'onnxruntime-gpu[cuda,cudnn]')",
+    "tensorrt": "TensorRT 10 (pip install tensorrt), CUDA and cuDNN",
+    "directml": "a graphics processor that runs DirectX 12",
+    "coreml": "a Mac that runs Core ML",
+}
+
+_Key = tuple[tuple[int, ...], ...]
+
+
+class ProviderNetwork:
+    """A program's fp32 ONNX file, or its torch module exported to one, where ``device`` is.
+
+    Sizes are fixed for each session: TensorRT, DirectML and Core ML need that to be fast, or to work at all.
+    What a provider cannot run itself ONNX Runtime runs on the CPU. Arrays go through the CPU's memory.
+
+    Raises:
+        DeviceError: ONNX Runtime has the provider but cannot start it. It never runs on the CPU instead.
+        WeightsError: the file lacks an output.
+    """
+
+    in_flight = 1
+
+    def __init__(self, program: Program, device: Device, runtime: str, precision: str, why: str) -> None:
+        self.runtime, self.precision, self.why = runtime, precision, why
+        self._program, self._device = program, device
+        self._kind = "tensorrt" if runtime == "tensorrt" else device.kind
+        self._model = onnx_of(program, "fp32")
+        graph = onnx.load_model_from_string(self._model).graph
+        check_outputs(program, (output.name for output in graph.output))
+        self._dimensions = {
+            value.name: [length.dim_param for length in value.type.tensor_type.shape.dim]
+            for value in graph.input
+        }
+        self._sessions: OrderedDict[_Key, Any] = OrderedDict()
+        self._started(_tiny(), self._session_options())  # what is missing shows now
+
+    def _session(self, shapes: _Key) -> Any:
+        if shapes not in self._sessions:
+            self._sessions[shapes] = self._open(shapes)
+            if len(self._sessions) > _SIZES_KEPT:
+                self._sessions.popitem(last=False)
+        self._sessions.move_to_end(shapes)
+        return self._sessions[shapes]
+
+    def _session_options(self) -> Any:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if self._kind == "directml":  # its own rules
+            options.enable_mem_pattern = False
+            options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        return options
+
+    def _open(self, shapes: _Key) -> Any:
+        options = self._session_options()
+        for wanted, shape in zip(self._program.inputs, shapes, strict=True):
+            for name, length in zip(self._dimensions[wanted.name], shape, strict=True):
+                if name:
+                    options.add_free_dimension_override_by_name(name, length)
+        return self._started(self._model, options)
+
+    def _started(self, model: bytes, options: Any) -> Any:
+        """A session on the device, and nowhere else."""
+        if self._kind in ("cuda", "tensorrt"):
+            onnxruntime.preload_dlls()  # those that pip installed beside it or with torch
+        try:
+            session = onnxruntime.InferenceSession(
+                model, options, providers=self._providers(), enable_fallback=0
+            )
+        except Exception as error:  # ONNX Runtime raises classes that it does not export
+            raise self._trouble(error) from error
+        if PROVIDERS[self._kind] not in session.get_providers():  # it warns and goes on without
+            raise DeviceError(
+                f"ONNX Runtime cannot start its {PROVIDERS[self._kind]} on {self._device}: it needs "
+                f"{_LACKS[self._kind]}"
+            )
+        return session
+
+    def _providers(self) -> list[tuple[str, dict[str, Any]]]:
+        """The provider, and those that take what it cannot run."""
+        index = self._device.index
+        cuda = {"device_id": index, "use_tf32": 0, "cudnn_conv_algo_search": "EXHAUSTIVE"}
+        own: dict[str, Any] = cuda if self._kind == "cuda" else {"device_id": index}
+        if self._kind == "coreml":
+            own = {"ModelFormat": "MLProgram", "RequireStaticInputShapes": "1"}
+        if self._kind == "tensorrt":
+            own = {"device_id": index, "trt_fp16_enable": self.precision == "fp16"}
+            folder = cache_folder("tensorrt")
+            if folder is not None:  # an engine takes minutes to build
+                own |= {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(folder)}
+        rest = [(PROVIDERS["cuda"], cuda)] if self._kind == "tensorrt" else []
+        return [(PROVIDERS[self._kind], own), *rest, ("CPUExecutionProvider", {})]
+
+    def _trouble(self, error: Exception) -> LivematteError:
+        """What went wrong, in one line."""
+        reason = " ".join(str(error).split())
+        name = self._program.name
+        if any(sign in reason for sign in _MEMORY):
+            return OutOfMemory(f"{name} has no room on {self._device}: use a smaller --size, or --device cpu")
+        return DeviceError(f"{name}: ONNX Runtime's {PROVIDERS[self._kind]} on {self._device} says: {reason}")
+
+    def __call__(self, *arrays: Array) -> tuple[Array, ...]:
+        """Run once."""
+        check_inputs(self._program, arrays)
+        session = self._session(tuple(tuple(a.shape) for a in arrays))
+        given = {i.name: to_numpy(array) for i, array in zip(self._program.inputs, arrays, strict=True)}
+        try:
+            found = session.run(list(self._program.outputs), given)
+        except Exception as error:  # as above
+            raise self._trouble(error) from error
+        return tuple(from_numpy(array, arrays[0]) for array in found)
+
+    def submit(self, *arrays: Array) -> Done:
+        """Run at once."""
+        return Done(self(*arrays))
+
+
+def _tiny() -> bytes:
+    """A network that any provider runs, and TensorRT builds at once."""
+    number = onnx.TensorProto.FLOAT
+    ends = [onnx.helper.make_tensor_value_info(name, number, [1, 4]) for name in ("x", "y")]
+    node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "tiny", ends[:1], ends[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from livematte.device import choose_device
+from livematte.device import choose_device, namespace
 from livematte.errors import ModelError, UsageError
 from livematte.frame import Array, Matte
 from livematte.protocols import State
 from livematte.runtime import Input, Network, Pending, Program, open_network
+from livematte.runtime.halves import Halves
 from livematte.weights import Card, read_card, sha256, user_weights, verified
 
 if TYPE_CHECKING:
@@ -87,12 +88,26 @@ class NetworkModel:
         """How many pictures to keep under way with :meth:`submit` for full speed."""
         return self.network.in_flight
 
+    @property
+    def notes(self) -> list[str]:
+        """One line for each thing a user should know of how it ran, such as memory that was used up."""
+        return list(getattr(self.network, "notes", ()))
+
+    def warm(self, height: int, width: int) -> None:
+        """Run on black pictures, so that the first frame of ``height`` x ``width`` is not the slow one."""
+        black = np.zeros((*self.input_size(height, width), 3), np.uint8)
+        for pending in [self.submit(black) for _ in range(self.in_flight)]:
+            pending.result()
+
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         """Multiples of the stride, of the frame's aspect: near the area budget, or of the size asked for."""
         return choose_size(height, width, self._size, self._shipped.stride)
 
     def submit(self, rgb: Array) -> PendingMatte:
-        """Begin a picture (h, w, 3) uint8 and fetch its matte later, in order; ``rgb`` must not change."""
+        """Begin a picture (h, w, 3) uint8 and fetch its matte later, in order; ``rgb`` must not change.
+
+        Where the network keeps arrays on a GPU and ``rgb`` is there, so is the matte.
+        """
         height, width = rgb.shape[:2]
         pending = self.network.submit(padded(rgb, self._shipped.stride)[None])
         return PendingMatte(pending, height, width, self._shipped.outputs, self._extras)
@@ -113,15 +128,20 @@ class PendingMatte:
 
     def result(self) -> Matte:
         """Wait for it; once only."""
-        arrays = self._pending.result()
-        foreground, maps = None, []
-        for name, array in zip(self._outputs, arrays, strict=True):
-            if name == FOREGROUND:
-                foreground = array[0, : self._height, : self._width]
-            else:
-                maps.append(array[0][..., : self._height, : self._width])
-        extras = dict(zip(self._extras, maps[1:], strict=True)) if self._extras else {}
-        return Matte(maps[0], foreground, extras)
+        return _matte(self._pending.result(), self._height, self._width, self._outputs, self._extras)
+
+
+def _matte(
+    arrays: tuple[Array, ...], height: int, width: int, outputs: tuple[str, ...], extras: tuple[str, ...]
+) -> Matte:
+    """What a network gave, without what was padded."""
+    foreground, maps = None, []
+    for name, array in zip(outputs, arrays, strict=True):
+        if name == FOREGROUND:
+            foreground = array[0, :height, :width]
+        else:
+            maps.append(array[0][..., :height, :width])
+    return Matte(maps[0], foreground, dict(zip(extras, maps[1:], strict=True)) if extras else {})
 
 
 class NetworkRefiner:
@@ -143,21 +163,33 @@ class NetworkRefiner:
     ) -> None:
         self.card, self.network, self.stride = card, network, shipped.stride
         self._shipped, self._encode, self._settle = shipped, encode, settle
+        self._halves = Halves(shipped.outputs, shipped.stride)
+
+    @property
+    def notes(self) -> list[str]:
+        """One line for each thing a user should know of how it ran, such as memory that was used up."""
+        return [*getattr(self.network, "notes", ()), *self._halves.notes]
 
     def refine(self, rgb: Array, trimap: Array) -> Matte:
         """Alpha (h, w) and, where the network gives it, foreground, of ``rgb`` (h, w, 3) uint8.
+
+        Out of memory halves the picture and goes on; :attr:`notes` then has a line that says so.
 
         Args:
             trimap: (h, w) uint8: 0 background, 128 unknown, 255 foreground.
         """
         height, width = trimap.shape
-        picture, guide = padded(rgb, self.stride), padded(trimap, self.stride)
-        pending = self.network.submit(picture[None], np.ascontiguousarray(self._encode(guide)))
-        matte = PendingMatte(pending, height, width, self._shipped.outputs, self._shipped.extras).result()
+        arrays = self._halves.run(self._maps, padded(rgb, self.stride), padded(trimap, self.stride))
+        matte = _matte(arrays, height, width, self._shipped.outputs, self._shipped.extras)
         if not self._settle:
             return matte
-        alpha = np.where(trimap == 128, matte.alpha, np.float32(1 / 255) * trimap).astype(np.float32)
+        own = namespace(trimap)
+        alpha = own.where(trimap == 128, matte.alpha, np.float32(1 / 255) * trimap).astype(np.float32)
         return Matte(alpha, matte.foreground, matte.extras)
+
+    def _maps(self, picture: Array, guide: Array) -> tuple[Array, ...]:
+        encoded = namespace(guide).ascontiguousarray(self._encode(guide))
+        return self.network(picture[None], encoded)
 
 
 def padded(picture: Array, stride: int) -> Array:
@@ -165,7 +197,8 @@ def padded(picture: Array, stride: int) -> Array:
     down, right = -picture.shape[0] % stride, -picture.shape[1] % stride
     if not (down or right):
         return picture
-    return np.pad(picture, ((0, down), (0, right), *((0, 0),) * (picture.ndim - 2)), mode="edge")
+    pad = namespace(picture).pad
+    return pad(picture, ((0, down), (0, right), *((0, 0),) * (picture.ndim - 2)), mode="edge")
 
 
 @lru_cache(maxsize=64)  # asked for every frame

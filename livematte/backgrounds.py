@@ -12,7 +12,8 @@ import numpy as np
 
 from livematte.errors import InputError, UsageError
 from livematte.frame import Array, Frame
-from livematte.kernels import cpu
+from livematte.kernels import cpu, twins
+from livematte.kernels.copies import to_gpu
 from livematte.kernels.css import parse_color
 from livematte.kernels.cuda_launch import on_gpu
 from livematte.kernels.transfer import among_hdr, is_hdr
@@ -182,16 +183,18 @@ def _planes_among(rgb: Array, frame: Frame) -> tuple[Array, ...]:
 
 
 class _Converted:
-    """Planes made once, as long as frames keep size, format and colour."""
+    """Planes made once, and brought to where frames are, as long as these keep size, format and colour."""
 
     def __init__(self) -> None:
         self._key: Any = None
         self._planes: tuple[Array, ...] = ()
 
     def of(self, frame: Frame, source: Any, make: Callable[[], tuple[Array, ...]]) -> Frame:
-        key = (frame.size, frame.format, frame.color, source)
+        there = on_gpu(frame.planes[0])
+        key = (frame.size, frame.format, frame.color, source, there)
         if key != self._key:
-            self._planes, self._key = make(), key
+            made = make()
+            self._planes, self._key = tuple(map(to_gpu, made)) if there else made, key
         return frame.with_planes(self._planes)
 
 
@@ -346,51 +349,11 @@ class Blur:
         sigma = self.strength * frame.height / 720
         scale = min(1.0, _WORKING_SIGMA / sigma)
         h, w = (max(1, round(n * scale)) for n in frame.size)
-        if on_gpu(frame.planes[0]):
-            from livematte.kernels import cuda_blur
-
-            return frame.with_planes(cuda_blur.blurred(frame, alpha, (h, w), min(sigma, _WORKING_SIGMA)))
-        codes = cpu.small_planes(frame, h, w)
-        blurred = blur_room(codes, self._person(alpha, h, w), min(sigma, _WORKING_SIGMA))
-        maximum = frame.pixel_format.maximum
-        planes = []
-        for plane, values in zip(cpu.split_planes(frame), blurred, strict=False):
-            small = np.clip(np.rint(values), 0, maximum).astype(plane.dtype)
-            planes.append(cv2.resize(small, plane.shape[::-1], interpolation=cv2.INTER_LINEAR))
-        opaque = (np.full_like(frame.planes[3], maximum),) if frame.pixel_format.alpha else ()
-        return frame.with_planes(cpu.join_planes(tuple(planes), frame.pixel_format) + opaque)
-
-    @staticmethod
-    def _person(alpha: Array, h: int, w: int) -> Array:
-        """Alpha a little wider than it is, at the working size: what is half a person is no background."""
-        wider = cv2.dilate(np.asarray(alpha, np.float32), np.ones((5, 5), np.uint8))
-        return cpu.resize(np.minimum(wider * 4, 1), h, w)
+        return frame.with_planes(twins.blurred(frame, alpha, (h, w), min(sigma, _WORKING_SIGMA)))
 
     def close(self) -> None:
         """Nothing to let go of."""
 
 
-def blur_room(picture: Array, person: Array, sigma: float) -> Array:
-    """Gaussian means over background pixels only.
-
-    Args:
-        picture: (3, h, w) float32.
-        person: (h, w) float32 in [0, 1].
-        sigma: standard deviation in pixels.
-
-    Returns:
-        (3, h, w) float32. Where no background lies within reach, ever wider means fill in.
-    """
-    h, w = person.shape
-    room = 1 - person
-    weighted = cv2.merge([plane * room for plane in picture] + [room])
-    near = cv2.GaussianBlur(weighted, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    # Each wider mean weighs a thousandth of the one before: it counts where that saw no room.
-    wide = cv2.resize(weighted, (-(-w // 4), -(-h // 4)), interpolation=cv2.INTER_AREA)
-    widest = cv2.resize(wide, (min(4, wide.shape[1]), min(4, wide.shape[0])), interpolation=cv2.INTER_AREA)
-    everywhere = np.array([*picture.mean((1, 2)), 1], np.float32)
-    widest = widest + everywhere * np.float32(1e-3)
-    wide = cv2.scaleAdd(cv2.resize(widest, wide.shape[1::-1]), 1e-3, wide)
-    near = cv2.scaleAdd(cv2.resize(wide, (w, h)), 1e-3, near)
-    *sums, weight = cv2.split(near)
-    return np.stack([cv2.divide(total, weight) for total in sums])
+ON_GPU = (Transparent, Color, Image, Video, Blur)
+"""What takes frames on a GPU as they are. Others get them, and give theirs, in the computer's memory."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -10,11 +9,12 @@ import numpy as np
 
 from livematte import debugview
 from livematte import refine as refinement
-from livematte.backgrounds import Color
+from livematte.backgrounds import ON_GPU, Color
 from livematte.errors import UsageError
 from livematte.frame import PIXEL_FORMATS, Array, ColorInfo, Frame, Matte, PixelFormat
-from livematte.kernels import cpu
-from livematte.kernels.color import code_of
+from livematte.kernels import cpu, twins
+from livematte.kernels.copies import OnCpu, matte_on_host, to_gpu, to_host
+from livematte.kernels.cuda_launch import on_gpu
 from livematte.protocols import Background
 from livematte.refine import FullAlpha
 from livematte.refiners import Refined, TileRefiner, refined_colors
@@ -73,9 +73,9 @@ def _twin(like: PixelFormat, *, alpha: bool) -> str:
 def _with_alpha(straight: Frame, alpha: Array) -> Frame:
     """``straight`` and its alpha in one frame."""
     name = alpha_twin(straight.format)
-    luma, *chroma = cpu.split_planes(straight)
+    luma, *chroma = twins.split_planes(straight)
     if PIXEL_FORMATS[name].chroma != straight.pixel_format.chroma:  # 4:2:0 becomes 4:2:2
-        chroma = [np.repeat(plane, 2, axis=0)[: straight.height] for plane in chroma]
+        chroma = [plane.repeat(2, axis=0)[: straight.height] for plane in chroma]
     return straight.with_planes((luma, *chroma, alpha), name)
 
 
@@ -100,6 +100,11 @@ class Compositor:
         refinement.check_method(refine)
         self._refine, self._foreground, self._refiner = refine, foreground, refiner
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether frames may be on a GPU: a refiner takes its tiles from the computer's memory."""
+        return self._refiner is None
+
     def __call__(
         self,
         frame: Frame,
@@ -115,6 +120,9 @@ class Compositor:
             want: any of :data:`KINDS`.
             small: (3, h, w) float32, the frame's planes at the size of the matte, where they are at hand.
 
+        Returns:
+            Pictures, alpha and foreground where ``frame`` is; trimap and debug view in the computer's memory.
+
         Raises:
             UsageError: something else is wanted.
             ModelError: the refiner is broken.
@@ -125,6 +133,8 @@ class Compositor:
         trimap = _grey_frame(frame, trimap_of(matte, frame.size)) if "trimap" in want else None
         if want == {"trimap"}:
             return Composed(trimap=trimap)
+        if want == PICTURE and self._in_one_pass(frame) and not background.transparent:
+            return Composed(self._picture(frame, matte, background, small))
         work = self._begin(frame, matte, small)
         transparent = background.transparent
         straight = work.straight() if "foreground" in want or (transparent and "picture" in want) else None
@@ -133,7 +143,7 @@ class Compositor:
             if straight is not None and transparent:
                 picture = _with_alpha(straight, work.alpha.plane)
             else:
-                picture = work.over(background(frame, work.small_alpha))
+                picture = work.over(_behind(background, frame, work.small_alpha))
         return Composed(
             picture,
             _grey_frame(frame, work.alpha.plane) if "alpha" in want else None,
@@ -143,32 +153,60 @@ class Compositor:
         )
 
     def full_matte(self, frame: Frame, matte: Matte, small: Array | None = None) -> Matte:
-        """The matte at the frame's size: alpha (H, W) float32 in [0, 1] and straight foreground (H, W, 3)
-        RGB.
+        """The matte at the frame's size, alpha (H, W) float32 in [0, 1] and straight foreground (H, W, 3)
+        RGB: in the computer's memory, wherever ``frame`` is.
         """
         work = self._begin(frame, matte, small)
-        alpha = work.alpha.plane * np.float32(1 / frame.pixel_format.maximum)
-        rgb = cpu.to_rgb(work.straight()) * np.float32(1 / 255)
-        return replace(matte, alpha=alpha, foreground=rgb)
+        alpha = to_host(work.alpha.plane) * np.float32(1 / frame.pixel_format.maximum)
+        rgb = to_host(twins.to_rgb(work.straight())) * np.float32(1 / 255)
+        extras = {name: to_host(values) for name, values in matte.extras.items()}
+        return Matte(alpha, rgb, extras)
+
+    def _in_one_pass(self, frame: Frame) -> bool:
+        """Whether alpha at full size need not be stored to make a picture."""
+        return on_gpu(frame.planes[0]) and self._refiner is None and not frame.pixel_format.alpha
+
+    def _picture(self, frame: Frame, matte: Matte, background: Background, small: Array | None) -> Frame:
+        from livematte.kernels import cuda_frame
+
+        small = _small(frame, matte, small)
+        maps = refinement.coefficients(frame, matte.alpha, small, self._refine)
+        colors = refinement.colors(frame, matte, small, method=self._refine) if self._foreground else None
+        behind = _behind(background, frame, matte.alpha)
+        planes = cuda_frame.guided_composite(frame, behind, *maps, colors)
+        return frame.with_planes(planes)
 
     def _begin(self, frame: Frame, matte: Matte, small: Array | None) -> _Work:
-        if small is None or small.shape[1:] != matte.alpha.shape:
-            small = cpu.small_planes(frame, *matte.alpha.shape)
+        small = _small(frame, matte, small)
         plane, kinds = refinement.enlarged_alpha(frame, matte.alpha, small, self._refine)
         refined = None
         thought = matte
         if self._refiner is not None:
             refined = self._refiner(frame, matte, plane)
-            plane, kinds = refined.plane, cpu.tile_kinds(refined.plane, refined.maximum)
+            plane, kinds = refined.plane, twins.tile_kinds(refined.plane, refined.maximum)
             thought = replace(matte, alpha=refined.small_alpha(*matte.alpha.shape))
         alpha = refinement.within_own(frame, plane, kinds)
         colors = None
-        if self._foreground and refinement.has_soft(alpha):
+        if self._foreground and refinement.may_be_soft(alpha):
             if refined is not None:
                 colors = refined_colors(frame, thought, small, refined)
             else:
                 colors = refinement.colors(frame, matte, small, method=self._refine)
-        return _Work(frame, cpu.split_planes(frame)[:3], alpha, colors, small, thought.alpha, refined)
+        return _Work(frame, alpha, colors, small, thought.alpha, refined)
+
+
+def _behind(background: Background, frame: Frame, alpha: Array) -> Frame:
+    """The background where ``frame`` is."""
+    if isinstance(background, ON_GPU) or not on_gpu(frame.planes[0]):
+        return background(frame, alpha)
+    made = background(OnCpu().up(frame), to_host(alpha))
+    return made.with_planes(tuple(map(to_gpu, made.planes)))
+
+
+def _small(frame: Frame, matte: Matte, small: Array | None) -> Array:
+    if small is None or small.shape[1:] != matte.alpha.shape:
+        return twins.small_planes(frame, *matte.alpha.shape)
+    return small
 
 
 @dataclass(frozen=True)
@@ -176,7 +214,6 @@ class _Work:
     """One frame under way: what several outputs share."""
 
     frame: Frame
-    planes: tuple[Array, ...]
     alpha: FullAlpha
     colors: tuple[Array, Array] | None
     """F̂, B̂; None where the picture itself is the foreground."""
@@ -185,36 +222,18 @@ class _Work:
     refined: Refined | None
 
     def seen(self, matte: Matte) -> list[debugview.Cell]:
-        return debugview.cells(cpu.rgb_from_codes(self.small, self.frame), matte, self.refined)
+        rgb = to_host(twins.rgb_from_codes(self.small, self.frame))
+        return debugview.cells(rgb, matte_on_host(matte), self.refined)
 
     def over(self, background: Frame) -> Frame:
-        behind = cpu.split_planes(background)
-        alpha, kinds = self.alpha.plane, self.alpha.kinds
-
-        def plane(c: int, chroma: tuple[int, int], maximum: int) -> Array:
-            if self.colors is None:
-                return cpu.mix_plane(self.planes[c], behind[c], alpha, kinds, chroma, maximum)
-            F, B = self.colors[0][c], self.colors[1][c]
-            return cpu.fuse_plane(self.planes[c], behind[c], alpha, kinds, F, B, chroma, maximum)
-
-        return self._frame(plane)
+        return self._frame(background)
 
     def straight(self) -> Frame:
-        black = code_of((0, 0, 0), self.frame.color, self.frame.pixel_format)
-        alpha, kinds = self.alpha.plane, self.alpha.kinds
+        return self._frame(None)
 
-        def plane(c: int, chroma: tuple[int, int], maximum: int) -> Array:
-            if self.colors is None:
-                return cpu.masked_plane(self.planes[c], black[c], alpha, kinds, chroma)
-            F, B = self.colors[0][c], self.colors[1][c]
-            return cpu.straight_plane(self.planes[c], black[c], alpha, kinds, F, B, chroma, maximum)
-
-        return self._frame(plane)
-
-    def _frame(self, plane: Callable[[int, tuple[int, int], int], Array]) -> Frame:
-        layout = self.frame.pixel_format
-        made = tuple(plane(c, layout.chroma if c else (0, 0), layout.maximum) for c in range(3))
-        return self.frame.with_planes(cpu.join_planes(made, layout), opaque_twin(self.frame.format))
+    def _frame(self, background: Frame | None) -> Frame:
+        given = (background, self.alpha.plane, self.alpha.kinds, self.colors)
+        return self.frame.with_planes(twins.composite(self.frame, *given), opaque_twin(self.frame.format))
 
 
 def _grey_frame(like: Frame, plane: Array) -> Frame:

@@ -2,6 +2,9 @@
 
 Offline policy: back-pressure. A stage that is ahead waits, no frame is dropped or repeated, and memory does
 not grow with the length. PyAV, ONNX Runtime, OpenVINO and OpenCV let go of the GIL, so threads are enough.
+
+On an NVIDIA GPU the threads only queue work. Frames go up in the first stage and the finished ones come down
+before the last; nobody waits for the GPU in between.
 """
 
 from __future__ import annotations
@@ -9,14 +12,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
-from livematte.composite import Compositor
+from livematte.adapters import NetworkModel
+from livematte.composite import KINDS, Composed, Compositor
+from livematte.device import Device
 from livematte.errors import ModelError
 from livematte.frame import Array, Frame, Matte
-from livematte.kernels.cpu import rgb_from_codes, small_planes
+from livematte.kernels import cuda_regions, twins
+from livematte.kernels.copies import Moved, OnCpu, OnGpu, Place, beside, moved, to_host
+from livematte.kernels.cuda_launch import on_gpu
 from livematte.pipeline import Channel, Pipeline, StageTime
 from livematte.protocols import AheadModel, Background, Model, PendingMatte, Sink, Source
 from livematte.regions import drop_islands
@@ -37,6 +45,8 @@ class RenderStats:
 
     frames: int = 0
     interrupted: bool = False
+    moved: Moved = field(default_factory=Moved)
+    """Between the computer's memory and GPUs, by all that ran in this process meanwhile."""
     stages: dict[str, StageTime] = field(
         default_factory=lambda: {n: StageTime() for n in ("decode", "model", "composite", "encode")}
     )
@@ -55,39 +65,65 @@ class Small:
     rgb: Array
 
 
+Limits = Mapping[str, Array]
+"""Lowest and highest value of alpha and foreground, (2,) float32 each, that only the GPU has seen."""
+
+
 @dataclass(frozen=True)
 class _Work:
-    """A frame on its way."""
+    """A frame on its way.
+
+    Attributes:
+        ready: a mark of the place where it is: what was queued to make ``frame`` and ``small``.
+        limits: see :meth:`Matting.unchecked`.
+    """
 
     frame: Frame
     small: Small
+    ready: Any
     matte: Matte | None = None
+    limits: Limits = field(default_factory=dict)
 
 
 _ROUNDING = 1e-2
 """How far a model's numbers may leave [0, 1]: what half precision and resizing do."""
 
 
-def _sound(matte: Matte, frame: Frame) -> Matte:
-    """Alpha and foreground clipped to [0, 1]; ModelError where that is no rounding: one NaN would spread."""
+def _sound(matte: Matte, frame: Frame) -> tuple[Matte, Limits]:
+    """Alpha and foreground clipped to [0, 1]; ModelError where that is no rounding: one NaN would spread.
+
+    On a GPU what they were is told, to be looked at when it is known.
+    """
     clipped: dict[str, Array] = {}
+    limits: dict[str, Array] = {}
     for what in ("alpha", "foreground"):
         if (values := getattr(matte, what)) is None:
             continue
+        if on_gpu(values):
+            clipped[what], limits[what] = cuda_regions.clipped(values)
+            continue
         low, high = float(values.min()), float(values.max())  # both NaN if anything is
-        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
-            odd = high if high > 1 + _ROUNDING else low
-            raise ModelError(
-                f"the model's {what} at {float(frame.seconds):.2f} s has a value of {odd:.4g}, allowed is"
-                " 0 to 1: try another --runtime or --precision"
-            )
+        _check(what, (low, high), frame)
         if low < 0 or high > 1:
             clipped[what] = values.clip(0, 1)
-    return replace(matte, **clipped) if clipped else matte
+    return (replace(matte, **clipped) if clipped else matte), limits
+
+
+def _check(what: str, limits: Iterable[float], frame: Frame) -> None:
+    low, high = map(float, limits)
+    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
+        odd = high if high > 1 + _ROUNDING else low
+        raise ModelError(
+            f"the model's {what} at {float(frame.seconds):.2f} s has a value of {odd:.4g}, allowed is"
+            " 0 to 1: try another --runtime or --precision"
+        )
 
 
 class Matting:
-    """Model, islands dropped, temporal filter, with their state: frames in order in, mattes out."""
+    """Model, islands dropped, temporal filter, with their state: frames in order in, mattes out.
+
+    Mattes are on a GPU where frames are.
+    """
 
     def __init__(self, model: Model, temporal: TemporalFilter, *, keep_islands: bool = False) -> None:
         self._model, self._temporal, self._keep_islands = model, temporal, keep_islands
@@ -97,8 +133,7 @@ class Matting:
 
     def shrink(self, frame: Frame) -> Small:
         """The small picture that the model sees."""
-        planes = small_planes(frame, *self._model.input_size(frame.height, frame.width))
-        return Small(planes, rgb_from_codes(planes, frame))
+        return Small(*twins.small_both(frame, *self._model.input_size(frame.height, frame.width)))
 
     @property
     def in_flight(self) -> int:
@@ -107,35 +142,54 @@ class Matting:
 
     def begin(self, small: Small) -> PendingMatte | None:
         """Let the model start on a picture, where it can work ahead."""
-        return self._model.submit(small.rgb) if isinstance(self._model, AheadModel) else None
+        return self._model.submit(self._seen(small)) if isinstance(self._model, AheadModel) else None
+
+    def _seen(self, small: Small) -> Array:
+        """A model of somebody else's is not expected to know what a GPU's arrays are."""
+        return small.rgb if isinstance(self._model, NetworkModel) else to_host(small.rgb)
 
     def __call__(self, frame: Frame, small: Small, begun: PendingMatte | None = None) -> Matte:
-        """The calmed matte of ``frame``, at the size of ``small``. Frames come in order."""
+        """The calmed matte of ``frame``, at the size of ``small``. Frames come in order.
+
+        Raises:
+            ModelError: the model gives values that are no alpha or no colours.
+        """
+        matte, limits = self.unchecked(frame, small, begun)
+        for what, pair in limits.items():
+            _check(what, to_host(pair), frame)
+        return matte
+
+    def unchecked(
+        self, frame: Frame, small: Small, begun: PendingMatte | None = None
+    ) -> tuple[Matte, Limits]:
+        """The matte, and on a GPU what it must be judged by before anybody sees it: nothing is waited for."""
         if frame.keyframe_hint or frame.size != self._size:
             self._state = self._smooth = None
             self._size = frame.size
         if begun is not None:
             matte = begun.result()
         else:
-            matte, self._state = self._model(small.rgb, self._state)
-        matte = _sound(matte, frame)
+            matte, self._state = self._model(self._seen(small), self._state)
+        matte, limits = _sound(beside(matte, small.rgb), frame)
         if not self._keep_islands:
             matte = replace(matte, alpha=drop_islands(matte.alpha))
         calm: Matte
         calm, self._smooth = self._temporal(matte, small.rgb, self._smooth)
-        return calm
+        return calm, limits
 
 
 class _Ahead:
     """The model's stage: keeps as many pictures under way as the model takes, gives mattes in order."""
 
-    def __init__(self, matting: Matting) -> None:
-        self._matting = matting
+    def __init__(self, matting: Matting, place: Place) -> None:
+        self._matting, self._place = matting, place
         self._begun: deque[tuple[_Work, PendingMatte | None]] = deque()
 
     def __call__(self, work: _Work) -> list[_Work]:
         """Take one frame in; give the frames that are done."""
-        self._begun.append((work, self._matting.begin(work.small)))
+        with self._place.working():
+            self._place.after(work.ready)
+            self._begun.append((work, self._matting.begin(work.small)))
         return [self._next()] if len(self._begun) >= self._matting.in_flight else []
 
     def rest(self) -> list[_Work]:
@@ -144,11 +198,39 @@ class _Ahead:
 
     def _next(self) -> _Work:
         work, begun = self._begun.popleft()
-        return _Work(work.frame, work.small, self._matting(work.frame, work.small, begun))
+        with self._place.working():
+            matte, limits = self._matting.unchecked(work.frame, work.small, begun)
+        return replace(work, matte=matte, limits=limits)
+
+
+class _Finished:
+    """The outputs of one frame on their way to where sinks take them."""
+
+    def __init__(self, place: Place, made: Composed, work: _Work) -> None:
+        self._work = work  # its memory may be read until all is here
+        self._frames = {kind: frame for kind in KINDS if (frame := getattr(made, kind)) is not None}
+        planes = [plane for frame in self._frames.values() for plane in frame.planes]
+        self._going = place.down([*planes, *work.limits.values()])
+
+    def result(self) -> dict[str, Frame]:
+        """Wait for them. ModelError where the matte is none."""
+        arrays = iter(self._going.result())
+        frames = {
+            kind: frame.with_planes(tuple(islice(arrays, len(frame.planes))))
+            for kind, frame in self._frames.items()
+        }
+        for what, pair in zip(self._work.limits, arrays, strict=True):
+            _check(what, pair, self._work.frame)
+        return frames
 
 
 def _decode(
-    pipeline: Pipeline, stats: RenderStats, source: Source, matting: Matting, stop: threading.Event | None
+    pipeline: Pipeline,
+    stats: RenderStats,
+    source: Source,
+    matting: Matting,
+    place: Place,
+    stop: threading.Event | None,
 ) -> Channel[_Work]:
     """The first stage: frames with their small RGB copies, until the source ends or ``stop`` is set."""
     outbox: Channel[_Work] = pipeline.channel()
@@ -159,10 +241,12 @@ def _decode(
             frames = iter(source)
             while not (stop is not None and stop.is_set()):
                 began = time.perf_counter()
-                frame = next(frames, None)
-                if frame is None:
-                    return
-                work = _Work(frame, matting.shrink(frame))
+                with place.coming():
+                    frame = next(frames, None)
+                    if frame is None:
+                        return
+                    frame = place.up(frame)
+                    work = _Work(frame, matting.shrink(frame), place.mark())
                 clock.add(began)
                 if not outbox.put(work):
                     return
@@ -185,6 +269,7 @@ def render(
     compositor: Compositor | None = None,
     temporal: TemporalFilter | None = None,
     keep_islands: bool = False,
+    device: Device | None = None,
     progress: Callable[[int], None] | None = None,
     stop: threading.Event | None = None,
 ) -> RenderStats:
@@ -195,6 +280,8 @@ def render(
 
     Args:
         keep_islands: leave what is not connected to a person; see :func:`livematte.regions.drop_islands`.
+        device: where frames are worked on: an NVIDIA GPU with CuPy, or the CPU, which None means too. With a
+            refiner they stay on the CPU, wherever its network runs.
         progress: called with the number of frames written, after each, in the calling thread.
         stop: set it from anywhere to end early; what is under way is still written.
 
@@ -206,19 +293,26 @@ def render(
     stats = RenderStats()
     pipeline = Pipeline(stats.stages)
     matting = Matting(model, temporal or TemporalFilter(), keep_islands=keep_islands)
-    whole = False
+    whole, before = False, moved()
+    place: Place = OnCpu()
     try:
-        decoded = _decode(pipeline, stats, source, matting, stop)
-        ahead = _Ahead(matting)
+        place = _place(device, compositor)
+        decoded = _decode(pipeline, stats, source, matting, place, stop)
+        ahead = _Ahead(matting, place)
         matted = pipeline.stage("model", decoded, ahead, ahead.rest)
-        finished = pipeline.stage(
-            "composite", matted, lambda w: [compositor(w.frame, w.matte, background, want, w.small.planes)]
-        )
+
+        def composed(work: _Work) -> list[_Finished]:
+            assert work.matte is not None
+            with place.working():
+                made = compositor(work.frame, work.matte, background, want, work.small.planes)
+                return [_Finished(place, made, work)]
+
         clock = stats.stages["encode"]
-        for composed in finished:
+        for finished in pipeline.stage("composite", matted, composed):
             began = time.perf_counter()
+            frames = finished.result()
             for output in outputs:
-                output.sink.write(getattr(composed, output.kind))
+                output.sink.write(frames[output.kind])
             clock.add(began)
             stats.frames += 1
             if progress is not None:
@@ -230,17 +324,24 @@ def render(
         try:
             pipeline.end()
         finally:  # a second Ctrl-C while threads are waited for
-            _close(source, background, outputs, pipeline, whole)
+            _close((place, source, background), outputs, pipeline, whole)
+    stats.moved = moved() - before
     if pipeline.failure is not None:
         raise pipeline.failure
     return stats
 
 
+def _place(device: Device | None, compositor: Compositor) -> Place:
+    if device is None or device.kind != "cuda" or not compositor.on_gpu:
+        return OnCpu()
+    return OnGpu(device.index)
+
+
 def _close(
-    source: Source, background: Background, outputs: Sequence[Output], pipeline: Pipeline, whole: bool
+    parts: tuple[Place, Source, Background], outputs: Sequence[Output], pipeline: Pipeline, whole: bool
 ) -> None:
     """Finish everything once; a sink that cannot finish spoils the others' names no more."""
-    for part in (source, background):
+    for part in parts:
         try:
             part.close()
         except BaseException as error:
@@ -260,13 +361,21 @@ def mattes(
     compositor: Compositor | None = None,
     temporal: TemporalFilter | None = None,
     keep_islands: bool = False,
+    device: Device | None = None,
 ) -> Iterator[tuple[Frame, Matte]]:
-    """Frames with their full-size mattes (alpha (H, W) float32 in [0, 1]), in order, one at a time."""
+    """Frames with their full-size mattes (alpha (H, W) float32 in [0, 1]), in order, one at a time; in the
+    computer's memory, wherever they were worked on: ``device`` as for :func:`render`.
+    """
     compositor = compositor or Compositor()
     matting = Matting(model, temporal or TemporalFilter(), keep_islands=keep_islands)
     try:
+        place = _place(device, compositor)
         for frame in source:
-            small = matting.shrink(frame)
-            yield frame, compositor.full_matte(frame, matting(frame, small), small.planes)
+            with place.working():
+                there = place.up(frame)
+                small = matting.shrink(there)
+                full = compositor.full_matte(there, matting(there, small), small.planes)
+                here = OnCpu().up(frame)
+            yield here, full
     finally:
         source.close()

@@ -10,7 +10,8 @@ import numpy as np
 
 from livematte.errors import UsageError
 from livematte.frame import Array, Frame, Matte
-from livematte.kernels import cpu
+from livematte.kernels import twins
+from livematte.kernels.cuda_launch import on_gpu
 from livematte.kernels.reference import SOFT
 
 METHODS = ("guided", "none")
@@ -68,17 +69,22 @@ def enlarged_alpha(
     frame: Frame, alpha: Array, small: Array | None = None, method: str = "guided"
 ) -> tuple[Array, Array]:
     """The plane and kinds of :func:`full_alpha`, whatever the frame's own alpha says."""
+    slope, offset = coefficients(frame, alpha, small, method)
+    return twins.upsample_alpha(frame.planes[0], slope, offset, frame.pixel_format.maximum)
+
+
+def coefficients(
+    frame: Frame, alpha: Array, small: Array | None = None, method: str = "guided"
+) -> tuple[Array, Array]:
+    """Slope and offset, (h', w') float32, of :func:`livematte.kernels.reference.upsample_alpha`."""
     check_method(method)
-    maximum = frame.pixel_format.maximum
-    luma = frame.planes[0]
     if method == "guided":
         if small is None:
-            small = cpu.small_planes(frame, *alpha.shape)
-        slope, offset = cpu.guided_coefficients(alpha, small[0] * np.float32(1 / maximum), EPSILON, SNAP)
-    else:
-        offset = np.ascontiguousarray(alpha, np.float32)
-        slope = np.zeros_like(offset)
-    return cpu.upsample_alpha(luma, slope, offset, maximum)
+            small = twins.small_planes(frame, *alpha.shape)
+        luma = small[0] * np.float32(1 / frame.pixel_format.maximum)
+        return twins.guided_coefficients(alpha, luma, EPSILON, SNAP)
+    offset = alpha if on_gpu(alpha) else np.ascontiguousarray(alpha, np.float32)
+    return np.zeros_like(offset), offset
 
 
 def within_own(frame: Frame, plane: Array, kinds: Array) -> FullAlpha:
@@ -87,7 +93,7 @@ def within_own(frame: Frame, plane: Array, kinds: Array) -> FullAlpha:
         maximum = frame.pixel_format.maximum
         own = frame.planes[3].astype(np.uint32)
         plane = ((plane * own + maximum // 2) // maximum).astype(plane.dtype)
-        kinds = cpu.tile_kinds(plane, maximum)
+        kinds = twins.tile_kinds(plane, maximum)
     return FullAlpha(plane, kinds)
 
 
@@ -117,15 +123,15 @@ def colors(frame: Frame, matte: Matte, small: Array, *, method: str = "guided") 
     Returns:
         F̂, B̂: (3, h, w) float32.
     """
-    alpha = np.asarray(matte.alpha, np.float32)
+    alpha = matte.alpha.astype(np.float32, copy=False)
     if method == "guided":
-        alpha = np.clip((alpha - np.float32(SNAP)) * np.float32(1 / (1 - 2 * SNAP)), 0, 1)
+        alpha = ((alpha - np.float32(SNAP)) * np.float32(1 / (1 - 2 * SNAP))).clip(0, 1)
     own = None
     if matte.foreground is not None:
-        own = cpu.codes_from_rgb(matte.foreground * np.float32(255), frame.color, frame.format)
-    return cpu.estimate_colors(small, alpha, RADII, own)
+        own = twins.codes_from_rgb(matte.foreground * np.float32(255), frame.color, frame.format)
+    return twins.estimate_colors(small, alpha, RADII, own)
 
 
-def has_soft(alpha: FullAlpha) -> bool:
-    """Whether any tile needs colours at all."""
-    return bool((alpha.kinds == SOFT).any())
+def may_be_soft(alpha: FullAlpha) -> bool:
+    """Whether any tile may need colours; true on a GPU, which is not asked, since answers are waited for."""
+    return on_gpu(alpha.kinds) or bool((alpha.kinds == SOFT).any())

@@ -9,6 +9,7 @@ import numpy as np
 
 from livematte.errors import UsageError
 from livematte.frame import Array, Matte
+from livematte.kernels.cuda_launch import on_gpu
 from livematte.kernels.reference import share_of_new
 from livematte.kernels.windows import Box, refined_over_time
 
@@ -87,7 +88,8 @@ class TemporalFilter:
 
         Args:
             matte: alpha (h, w) float32 in [0, 1].
-            rgb: (h, w, 3) uint8, the small picture it belongs to.
+            rgb: (h, w, 3) uint8, the small picture it belongs to, on a GPU where alpha is on one: then
+                nothing is waited for.
             state: what the last call gave; None starts a shot, as do a cut and another size.
 
         Returns:
@@ -95,6 +97,12 @@ class TemporalFilter:
         """
         if self._mode == "off":
             return matte, None
+        if on_gpu(matte.alpha):
+            from livematte.kernels import cuda_temporal
+
+            before = None if state is None else (state.alpha, state.raw, state.picture)
+            calm = TemporalState(*cuda_temporal.calmed(matte.alpha, rgb, before, _STILL[self._mode]))
+            return replace(matte, alpha=calm.alpha), calm
         raw = np.asarray(matte.alpha, np.float32)
         picture = _half(rgb)
         if state is None or state.picture.shape != picture.shape or state.raw.shape != raw.shape:

@@ -15,6 +15,7 @@ import numpy as np
 from livematte.errors import InputError
 from livematte.frame import Array, Matte
 from livematte.kernels import cpu
+from livematte.kernels.copies import to_host
 from livematte.protocols import State
 from livematte.video.reader import open_video
 
@@ -81,15 +82,17 @@ def make_trimap(
 
 
 def trimap_of(matte: Matte, size: tuple[int, int]) -> Array:
-    """:func:`make_trimap` of a matte.
+    """:func:`make_trimap` of a matte, in the computer's memory: what is small of it comes down from a GPU.
 
     ``extras["trimap"]`` is the network's own: (h, w) 0, 0.5, 1, or (3, h, w) the probabilities of
     background, unknown and foreground, whose mean says the same.
     """
     own = matte.extras.get("trimap")
-    if own is not None and own.ndim == 3:
-        own = np.float32(0.5) * own[1] + own[2]
-    return make_trimap(matte.alpha, size, own=own)
+    if own is not None:
+        own = to_host(own)
+        if own.ndim == 3:
+            own = np.float32(0.5) * own[1] + own[2]
+    return make_trimap(to_host(matte.alpha), size, own=own)
 
 
 def _doubt(alpha: Array, narrow: float, wide: float) -> Array:

@@ -1,4 +1,4 @@
-"""The room out of focus on NVIDIA GPUs: what :class:`livematte.backgrounds.Blur` does to one frame."""
+"""The twin of :mod:`livematte.kernels.blur` for NVIDIA GPUs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from livematte.frame import Array, Frame
+from livematte.kernels.copies import to_gpu
 from livematte.kernels.cuda import _new_planes, resize, small_planes
 from livematte.kernels.cuda_launch import as_plane, cupy, empty, over_samples, whole
 
@@ -41,7 +42,7 @@ def _person(alpha: Array, size: tuple[int, int]) -> Array:
 
 
 def _means(codes: Array, person: Array, sigma: float) -> Array:
-    """(4, h, w) float32: what :func:`livematte.backgrounds.blur_room` divides, and by what."""
+    """(4, h, w) float32: what ``blur._room`` divides, and by what."""
     h, w = person.shape
     maps = empty((4, h, w), np.float32)
     over_samples("blur", "weighted", (h * w,), codes, person, maps)
@@ -74,4 +75,4 @@ def _filled(maps: Array, wide: Array) -> Array:
 def _gaussian(device: int, sigma: float) -> Array:
     """Uploaded once for each device; as wide as ``cv2.GaussianBlur`` makes it for floats."""
     length = round(8 * sigma + 1) | 1
-    return cupy().asarray(cv2.getGaussianKernel(length, sigma, cv2.CV_32F).ravel())
+    return to_gpu(cv2.getGaussianKernel(length, sigma, cv2.CV_32F).ravel())

@@ -1,5 +1,6 @@
-"""What of a small matte is taken, on NVIDIA GPUs: the twins of what :mod:`livematte.matting` and
-:mod:`livematte.regions` do on the CPU, without waiting for the GPU to say what it found.
+"""What of a small matte is taken, on NVIDIA GPUs: nothing waits for what the GPU finds.
+
+On the CPU :mod:`livematte.engine` and :mod:`livematte.regions` say the same.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import numpy as np
 
 from livematte.frame import Array, ColorInfo, Frame
 from livematte.kernels import transfer
+from livematte.kernels.copies import to_gpu
 from livematte.kernels.cuda import split_planes, upsample_part
 from livematte.kernels.cuda_launch import as_plane, cupy, empty, over_samples, whole
 from livematte.kernels.fusion import ALPHA_RATIO, COLOR_RATIO
@@ -134,7 +135,7 @@ def fuse_layers(
 @lru_cache(maxsize=8)
 def _tables(device: int, code: int) -> tuple[Array, Array]:
     """Uploaded once for each device and kind of HDR."""
-    return cupy().asarray(transfer._linear()), cupy().asarray(transfer._codes(code))
+    return to_gpu(transfer._linear()), to_gpu(transfer._codes(code))
 
 
 def among_hdr(rgb: Array, color: ColorInfo) -> Array:

@@ -1,8 +1,7 @@
 """The kernels of whatever an array lives on: those of :mod:`~livematte.kernels.cpu` for NumPy's arrays, those
 of :mod:`~livematte.kernels.cuda` for CuPy's.
 
-What works on frames can import this as it would import ``cpu``. The engine does not yet: on a GPU it runs
-only the network there (docs/gpu.md).
+What works on frames imports this as it would import ``cpu``.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from importlib import import_module
 from typing import Any, TypeVar, cast
 
 from livematte.frame import Array, Frame
-from livematte.kernels import cpu, fusion, transfer, windows
+from livematte.kernels import blur, cpu, fusion, transfer, windows
 from livematte.kernels.color import code_of
 from livematte.kernels.cuda_launch import on_gpu
 
@@ -65,6 +64,17 @@ add_weighted = _twin(windows.add_weighted, "cuda_windows")
 explaining_background = _twin(windows.explaining_background, "cuda_windows")
 fuse_layers = _twin(fusion.fuse_layers, "cuda_windows")
 among_hdr = _twin(transfer.among_hdr, "cuda_windows")
+blurred = _twin(blur.blurred, "cuda_blur")
+
+
+def small_both(frame: Frame, height: int, width: int) -> tuple[Array, Array]:
+    """:func:`small_planes` and :func:`small_rgb`, on a GPU in one pass over the frame."""
+    if on_gpu(frame.planes[0]):
+        from livematte.kernels import cuda
+
+        return cuda.small_both(frame, height, width)
+    planes = cpu.small_planes(frame, height, width)
+    return planes, cpu.rgb_from_codes(planes, frame)
 
 
 def composite(
@@ -77,8 +87,8 @@ def composite(
     """The compositing equation on a whole frame.
 
     Args:
-        background: of the frame's size and format, less its alpha; None for the straight foreground, black
-            where alpha is 0.
+        background: of the frame's size and format, its own alpha left out; None for the straight foreground,
+            black where alpha is 0.
         alpha, kinds: as :func:`upsample_alpha` gives them.
         colors: F̂ and B̂ of :func:`estimate_colors`, (3, h, w) float32; None where the picture itself is the
             foreground.

@@ -24,6 +24,7 @@ from livematte.jobs import (
     check_model,
     check_targets,
     debug_info,
+    frames_on,
     is_picture,
     network_of,
     taker_of_trimap,
@@ -37,6 +38,7 @@ from livematte.running import done, give_up, require_moving, written
 from livematte.segments import devices_of
 from livematte.temporal import TemporalFilter
 from livematte.trimap import DrawnTrimap, read_trimap
+from livematte.video.hardware import check_hwaccel
 from livematte.video.images import check_image
 from livematte.video.reader import open_video
 from livematte.video.writer import Kind, open_sink
@@ -59,6 +61,7 @@ def render(
     runtime: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    hwaccel: str = "auto",
     temporal: str = "on",
     keep_islands: bool = False,
     refine: str | TrimapModel = "guided",
@@ -90,6 +93,8 @@ def render(
         fit: how an image or video background fills the picture: ``cover``, ``contain`` or ``stretch``.
         model, weights, size, device, runtime, precision, threads: see :func:`load_model`. Several devices,
             ``cuda:0,cuda:1``, divide the video between them; models and backgrounds then come by name.
+        hwaccel: what decodes the input: ``auto`` is the NVIDIA GPU where one works on the frames, else the
+            CPU; ``none``, ``cuda``, ``vaapi``, ``qsv``, ``videotoolbox`` or ``d3d11va`` it is or an error.
         temporal: ``on``, ``strong`` or ``off``: how the matte is calmed over time.
         keep_islands: keep small faint patches that are not connected to a person.
         refine: ``guided`` sharpens the matte by the full-size picture, ``none`` only enlarges it; the name of
@@ -115,21 +120,24 @@ def render(
     targets = targets_of(picture=output, alpha=alpha_out, foreground=foreground_out, debug=debug_view)
     refining = Refining(refine, refine_weights, refine_size, refine_budget, refine_tta, temporal)
     machine, smoother = Machine(device, runtime, precision, threads), TemporalFilter(temporal)
+    check_hwaccel(hwaccel)
     if isinstance(model, str):
         check_model(model)
     check_targets({"input": input, "background": background}, targets.values(), overwrite=overwrite)
-    alone: list[str] = []
+    told: list[str] = []
     if len(devices := devices_of(device)) > 1:
         job = Job(
             os.fspath(input), targets, background, fit, model, weights, size, machine, refining, temporal,
-            keep_islands, foreground, codec, crf, preset, start, end, RENDER_STREAMS,
+            keep_islands, foreground, codec, crf, preset, start, end, hwaccel, RENDER_STREAMS,
         )  # fmt: skip
         report = segments.render_file(job, devices, progress=progress, stop=stop)
         if report is not None:
             return report
         machine = replace(machine, device=devices[0])
-        alone = [f"{input} cannot be divided, or is too short for it: {devices[0]} alone did it"]
-    source = open_video(os.fspath(input), start=start, end=end)
+        told = [f"{input} cannot be divided, or is too short for it: {devices[0]} alone did it"]
+    place, why = frames_on(machine, refining)
+    gpu = None if place is None else place.index
+    source = open_video(os.fspath(input), start=start, end=end, hwaccel=hwaccel, gpu=gpu)
     outputs: list[engine.Output] = []
     behind: Background | None = None
     try:
@@ -171,7 +179,7 @@ def render(
         stop=stop,
     )
     report = done(work, input, source, outputs, began, progress)
-    return replace(report, notes=[*alone, *report.notes])
+    return replace(report, notes=[*told, *why, *report.notes])
 
 
 _KINDS: Mapping[str, Kind] = {"alpha": "alpha", "foreground": "foreground", "trimap": "alpha"}

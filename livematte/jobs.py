@@ -17,7 +17,9 @@ from livematte import debugview, registry
 from livematte.backgrounds import parse_background
 from livematte.composite import Compositor
 from livematte.defaults import DEFAULT_MODEL
-from livematte.errors import ModelError, UsageError
+from livematte.device import Device, choose_device
+from livematte.errors import LivematteError, ModelError, UsageError
+from livematte.kernels.cuda_launch import cupy
 from livematte.protocols import Background, Model, SourceInfo, TrimapModel
 from livematte.refine import METHODS
 from livematte.refiners import TileRefiner
@@ -227,6 +229,22 @@ class Refining:
         except ModelError as error:  # written for --model
             line = re.sub(r"--(?=weights\b)", "--refine-", str(error)).replace("--model", "--refine")
             raise type(error)(line) from error
+
+
+def frames_on(machine: Machine, refining: Refining) -> tuple[Device | None, list[str]]:
+    """The NVIDIA GPU that frames are worked on by, None for the CPU; and what a user should know of it.
+
+    Raises:
+        UsageError, DeviceError: as :func:`livematte.device.choose_device`.
+    """
+    device = choose_device(machine.device, machine.runtime)
+    if device.kind != "cuda" or refining.network:  # a refiner takes its tiles from the computer's memory
+        return None, []
+    try:
+        cupy()
+    except LivematteError as error:
+        return None, [f"only the network runs on {device}: {error}"]
+    return device, []
 
 
 def taker_of_trimap(model: str | Model, refine: str | TrimapModel) -> str | TrimapModel:

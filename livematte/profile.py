@@ -164,6 +164,7 @@ OPTIONS: Mapping[str, Mapping[str, Reader]] = {
     },
     "render": {
         **_SHARED,
+        "hwaccel": _text,
         "refine_tta": _flag,
         "alpha_out": _path,
         "foreground_out": _path,

@@ -21,7 +21,7 @@ from livematte import engine
 from livematte.composite import warm_up
 from livematte.errors import InputError, LivematteError
 from livematte.frame import Frame
-from livematte.jobs import Machine, PathLike, Refining, background_of, network_of
+from livematte.jobs import Machine, PathLike, Refining, background_of, frames_on, network_of
 from livematte.protocols import Background, Model, Sink
 from livematte.temporal import TemporalFilter
 from livematte.video.cutting import Segment
@@ -62,6 +62,7 @@ class Job:
     preset: str | None
     start: float | None
     end: float | None
+    hwaccel: str
     streams: int = 1
     transparent: bool = False
 
@@ -133,6 +134,8 @@ class Worker:
             job.model, job.machine, job.weights, job.size, streams=job.streams, extras=extras
         )
         self._refining = job.refining.loaded(job.machine)
+        self._place, self._why = frames_on(job.machine, job.refining)
+        self._gpu = None if self._place is None else self._place.index
 
     def __call__(self, task: Task, stop: threading.Event, tell: Callable[[], None]) -> Done:
         """Render one segment.
@@ -143,7 +146,9 @@ class Worker:
         """
         job, segment = self._job, task.segment
         try:
-            source = open_video(job.input, start=segment.read, end=segment.end)
+            source = open_video(
+                job.input, start=segment.read, end=segment.end, hwaccel=job.hwaccel, gpu=self._gpu
+            )
         except InputError as error:
             if task.number == 0:
                 raise
@@ -178,7 +183,7 @@ class Worker:
             tuple(Part(file, tuple(keeper.times)) for file, keeper in zip(files, keepers, strict=True)),
             not stats.interrupted,
             source.damaged,
-            tuple(source.notes),
+            (*self._why, *source.notes),
             {name: clock.wall for name, clock in stats.stages.items()},
         )
 

@@ -25,7 +25,8 @@ CORE = ROOT / "livematte"
 LAYERS = {
     "__init__": 0, "assets": 0, "defaults": 0, "errors": 0, "findings": 0, "frame": 0,
     "clock": 1, "device": 1, "progress": 1, "protocols": 1, "registry": 1,
-    "encoders": 2, "kernels": 2, "metrics": 2, "video": 2, "weights": 2,
+    "encoders": 2, "kernels": 2, "metrics": 2, "weights": 2,
+    "video": 2.2,  # a hardware decoder's surfaces become planes by a kernel
     "runtime": 2.5,  # caches what it compiles under the hash of the weights
     "adapters": 2.7,
     "backgrounds": 3, "refine": 3, "regions": 3, "temporal": 3, "tiles": 3, "training": 3, "trimap": 2.8,

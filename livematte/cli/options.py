@@ -222,6 +222,17 @@ Devices = Annotated[
         rich_help_panel=_MACHINE,
     ),
 ]
+Hwaccel = Annotated[
+    str,
+    typer.Option(
+        "--hwaccel",
+        metavar="WHICH",
+        help="What decodes IN: [b]auto[/b] is the NVIDIA GPU where one works on the frames, else the CPU; "
+        "or [b]none[/b], [b]cuda[/b], [b]vaapi[/b], [b]qsv[/b], [b]videotoolbox[/b], [b]d3d11va[/b].",
+        autocompletion=_one_of("auto", "none", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va"),
+        rich_help_panel=_MACHINE,
+    ),
+]
 Runtime = Annotated[
     str,
     typer.Option(

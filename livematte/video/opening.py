@@ -9,9 +9,11 @@ from pathlib import Path
 import av
 import av.error
 from av.codec.context import CodecContext
+from av.codec.hwaccel import HWAccel
 from av.container.input import InputContainer
 from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from livematte.errors import InputError
@@ -35,8 +37,8 @@ def is_sequence(path: str | Path) -> bool:
     return bool(PATTERN.search(Path(path).name)) and not Path(path).exists()
 
 
-def open_container(path: str | Path) -> InputContainer:
-    """The opened file.
+def open_container(path: str | Path, hwaccel: HWAccel | None = None) -> InputContainer:
+    """The opened file, its decoders on hardware where ``hwaccel`` is given and it can.
 
     Raises:
         InputError: it is missing, a directory, empty, not readable or not a media file.
@@ -58,7 +60,9 @@ def open_container(path: str | Path) -> InputContainer:
     elif path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes)")
     try:
-        container = av.open(str(path), "r", format=format, options=options, metadata_errors="replace")
+        container = av.open(
+            str(path), "r", format=format, options=options, metadata_errors="replace", hwaccel=hwaccel
+        )
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise InputError(_why_not_opened(path, error)) from error
     if container.format.name in _NOT_VIDEO:
@@ -143,3 +147,18 @@ def decoder_for(stream: VideoStream) -> VideoCodecContext:
         return with_alpha
     context.thread_type = _THREADS
     return context
+
+
+def first_frame(path: str | Path, index: int) -> VideoFrame:
+    """The first frame of stream ``index``, as the CPU decodes it.
+
+    Raises:
+        InputError: the file cannot be read or has none.
+    """
+    with open_container(path) as container:
+        stream = container.streams[index]
+        assert isinstance(stream, VideoStream)
+        try:
+            return next(container.decode(stream))
+        except (av.error.FFmpegError, StopIteration):
+            raise InputError(f"{path}: not one frame of its video could be decoded") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,15 +13,17 @@ import av.error
 from av.container.input import InputContainer
 from av.packet import Packet
 from av.stream import Discard
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from livematte.errors import InputError, UsageError
+from livematte.errors import DeviceError, InputError, UsageError
 from livematte.frame import PIXEL_FORMATS, ColorInfo, Frame
 from livematte.protocols import SourceInfo
 from livematte.video.color import color_of
 from livematte.video.deinterlace import Deinterlacer
-from livematte.video.opening import check_size, decoder_for, open_container, video_stream
+from livematte.video.hardware import HardwareDecoder, check_hwaccel, open_hardware
+from livematte.video.opening import check_size, decoder_for, first_frame, open_container, video_stream
 from livematte.video.orientation import orientation_of
 from livematte.video.pixels import RELABELLED, Converter, nearest_format, planes_of
 from livematte.video.probe import describe, is_still
@@ -34,7 +37,12 @@ _STEPS_BACK = (0.0, 2.0, 20.0)
 
 
 def open_video(
-    path: str | Path, *, start: float | Fraction | None = None, end: float | Fraction | None = None
+    path: str | Path,
+    *,
+    start: float | Fraction | None = None,
+    end: float | Fraction | None = None,
+    hwaccel: str = "none",
+    gpu: int | None = None,
 ) -> FileSource:
     """Open whatever FFmpeg reads: a video file, ``frames/%04d.png``, an animated GIF or one picture.
 
@@ -45,9 +53,14 @@ def open_video(
         start: seconds from the beginning of the file; earlier frames are left out. A Fraction is meant
             exactly, a float to the microsecond.
         end: seconds from the beginning; frames at or after it are left out.
+        hwaccel: one of :data:`livematte.video.hardware.HWACCELS`; ``auto`` is ``cuda`` where a GPU works on
+            the frames, and falls back to the CPU with a note.
+        gpu: the NVIDIA GPU that works on the frames: what its decoder decodes stays there, as CuPy's arrays.
+            None hands out NumPy's.
 
     Raises:
-        UsageError: ``start`` or ``end`` is negative or they leave nothing.
+        UsageError: ``start`` or ``end`` is negative or they leave nothing; no such ``hwaccel``.
+        DeviceError: the ``hwaccel`` that was asked for is not there, or does not decode this.
         InputError: missing, a directory, empty, no media file, without video, too large, or undecodable.
     """
     if start is not None and not 0 <= start < math.inf:
@@ -57,9 +70,10 @@ def open_video(
             f"end ({float(end):g} s) must be later than start ({float(start or 0):g} s); without an end all"
             " is taken"
         )
+    check_hwaccel(hwaccel)
     container = open_container(path)
     try:
-        return FileSource(path, container, video_stream(container, path), start, end)
+        return FileSource(path, container, video_stream(container, path), start, end, hwaccel, gpu)
     except BaseException:
         container.close()
         raise
@@ -81,13 +95,16 @@ class FileSource:
         stream: VideoStream,
         start: float | Fraction | None,
         end: float | Fraction | None,
+        hwaccel: str = "none",
+        gpu: int | None = None,
     ) -> None:
         self.damaged = 0
         self.notes: list[str] = []
         self._path, self._container, self._stream = path, container, stream
         self._lock = threading.Lock()
         self._closed = self._started = False
-        self._decoder = decoder_for(stream)
+        self._hardware = self._find_hardware(hwaccel, gpu)
+        self._decoder = decoder_for(stream) if self._hardware is None else self._hardware.context
         self._converter = Converter()
         for other in container.streams:
             if other.index != stream.index:
@@ -99,18 +116,59 @@ class FileSource:
         self._first_time = None if start is None else origin + exactly(start)
         self._end_time = None if end is None else origin + exactly(end)
 
-        self._decoded, self._held = self._open_at(origin)
-        self._orientation = orientation_of(self._held, path)
+        self._decoded, self._held = self._first(origin, hwaccel)
+        told = self._held
+        if self._hardware is not None and self._hardware.container is None:
+            told = first_frame(path, stream.index)  # what the container says of it
+        self._orientation = orientation_of(told, path)
         format, self._color = self._target(self._held)
         if self._orientation.transpose and PIXEL_FORMATS[format].chroma == (0, 1):
             format = format.replace("422", "444")  # 4:2:2 on its side is 4:4:0, which nothing else takes
         self._format, self._stored = format, (self._held.height, self._held.width)
         height, width = self._stored[::-1] if self._orientation.transpose else self._stored
         check_size(width, height, path)
-        self.info = self._describe(height, width, start, end, origin)
+        self.info = self._describe(told, height, width, start, end, origin)
+
+    def _find_hardware(self, hwaccel: str, gpu: int | None) -> HardwareDecoder | None:
+        if hwaccel == "none" or (hwaccel == "auto" and gpu is None):
+            return None
+        found: HardwareDecoder | str = "a pipe can be read once only"
+        if not Path(self._path).is_fifo():
+            found = open_hardware(self._path, self._stream, "cuda" if hwaccel == "auto" else hwaccel, gpu)
+        if isinstance(found, HardwareDecoder):
+            return found
+        self._not_decoded_by(hwaccel, found)
+        return None
+
+    def _first(self, origin: Fraction, hwaccel: str) -> tuple[Iterator[VideoFrame], VideoFrame]:
+        """The decoded frames and the first of them, by hardware if it does it, else by the CPU."""
+        hardware = self._hardware
+        if hardware is None:
+            return self._open_at(origin)
+        try:
+            found = self._open_at(origin)
+            if hardware.in_use:
+                return found
+        except InputError:
+            if hardware.in_use:
+                raise
+        codec = hardware.context.codec.canonical_name
+        profile = f" of profile {self._stream.profile}" if self._stream.profile else ""
+        self._not_decoded_by(hwaccel, f"{hardware.kind} does not decode {codec}{profile}")
+        hardware.close()
+        self._hardware, self._decoder, self.damaged = None, decoder_for(self._stream), 0
+        with suppress(av.error.FFmpegError):
+            self._container.seek(int((origin - 1) / self._time_base), stream=self._stream)
+        return self._open_at(origin)
+
+    def _not_decoded_by(self, hwaccel: str, why: str) -> None:
+        if hwaccel != "auto":
+            raise DeviceError(f"--hwaccel {hwaccel}: {why}; --hwaccel none decodes {self._path} on the CPU")
+        self.note(f"decoded on the CPU: {why}")
 
     def _describe(
         self,
+        told: VideoFrame,
         height: int,
         width: int,
         start: float | Fraction | None,
@@ -141,7 +199,7 @@ class FileSource:
             color=self._color,
             sample_aspect=1 / aspect if self._orientation.transpose else aspect,
             details=describe(
-                container, stream, self._held, self._color, self._orientation, path=self._path, origin=origin
+                container, stream, told, self._color, self._orientation, path=self._path, origin=origin
             ),
         )
 
@@ -209,6 +267,8 @@ class FileSource:
             for frame in frames:
                 if frame.is_corrupt:
                     self.damaged += 1
+                if self._hardware is not None and self._hardware.in_use and frame.interlaced_frame:
+                    frame = self._hardware.downloaded(frame)  # the deinterlacer takes planar frames
                 yield frame
             if packet is None:
                 return
@@ -278,7 +338,8 @@ class FileSource:
 
     def _target(self, frame: VideoFrame) -> tuple[str, ColorInfo]:
         """The format a decoded frame is handed out in, and its colours there."""
-        source = frame.format
+        surface = self._hardware is not None and self._hardware.is_surface(frame)
+        source = VideoFormat(self._hardware.held) if surface and self._hardware else frame.format
         format = nearest_format(source)
         rgb = PIXEL_FORMATS[format].rgb
         still = is_still(self._container, self._stream, self._path)
@@ -294,8 +355,13 @@ class FileSource:
         if format != self._format and not self._orientation.transpose:
             self.note(f"the pixel format changes on the way: converted to {self._format}")
         target = color if PIXEL_FORMATS[self._format].rgb == PIXEL_FORMATS[format].rgb else self._color
-        name = RELABELLED.get(decoded.format.name, decoded.format.name)
         picture = decoded
+        if self._hardware is not None and self._hardware.is_surface(decoded):
+            if (format, size) == (self._format, self._stored) and self._orientation.upright:
+                planes = self._hardware.planes(decoded)
+                return Frame(planes, format, pts, self._time_base, decoded.duration, target)
+            picture = decoded = self._hardware.downloaded(decoded)
+        name = RELABELLED.get(decoded.format.name, decoded.format.name)
         if name != self._format or size != self._stored:
             picture = self._converter(decoded, self._format, color, target, self._stored)
         planes = planes_of(picture, self._format)
@@ -308,6 +374,8 @@ class FileSource:
         self._closed = True
         with self._lock:
             self._container.close()
+            if self._hardware is not None:
+                self._hardware.close()
 
     def __enter__(self) -> FileSource:
         return self

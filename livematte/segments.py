@@ -281,6 +281,9 @@ def _work(
         try:
             worker, what, value = inbox.get(timeout=_TICK)
         except queue.Empty:
+            for worker in workers:  # what it forked may keep its end of the pipe open
+                if worker.task is not None and worker.process.poll() is not None:
+                    inbox.put((worker, "gone", None))
             continue
         if what == "frame":
             written += 1

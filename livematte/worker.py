@@ -9,7 +9,6 @@ import os
 import pickle
 import queue
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -194,8 +193,12 @@ def main() -> None:
     Answers are ``("frame", None)``, ``("done", Done)``, ``("failed", (class name, line, notes))`` and
     ``("broken", traceback)``; after one of the last two it ends.
     """
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print is no answer
+    # Both are ours alone: what libraries print is no answer, and a process that one of them forks closes
+    # sys.stdin, which would wait for ever for the thread that reads it.
+    asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it says when to stop
     lock = threading.Lock()
 
@@ -204,7 +207,6 @@ def main() -> None:
             pickle.dump((what, value), answers)
             answers.flush()
 
-    asked = sys.stdin.buffer
     try:
         job: Job = pickle.load(asked)
         tasks: queue.Queue[Task] = queue.Queue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from fractions import Fraction
@@ -131,6 +132,30 @@ def test_a_worker_that_fails_is_told_and_nothing_is_left(person: Path, tmp_path:
         livematte.render(person, tmp_path / "out.mp4", device=TWO, weights=weights)
     assert any("no file is left" in note for note in told.value.notes)
     assert [path.name for path in tmp_path.iterdir()] == [weights.name]
+
+
+FORKS = """
+import multiprocessing, time
+from livematte import worker
+load = worker.Worker.__init__
+def forks(self, job):
+    time.sleep(0.5)  # until the thread that listens does
+    child = multiprocessing.get_context("fork").Process(target=int)
+    child.start()
+    child.join(20)
+    assert child.exitcode == 0, "it hangs"
+    load(self, job)
+worker.Worker.__init__ = forks
+worker.main()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_library_may_fork(person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some do when they are loaded, and the child closes sys.stdin: whoever else reads it hangs it."""
+    monkeypatch.setattr(segments, "ENTRY", FORKS)
+    report = livematte.render(person, tmp_path / "out.mp4", device=TWO, size=64, preset="ultrafast")
+    assert report.frames == FRAMES
 
 
 def test_a_worker_that_dies_is_told(person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

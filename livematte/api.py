@@ -27,6 +27,7 @@ from livematte.jobs import (
     frames_on,
     is_picture,
     network_of,
+    notes_of,
     taker_of_trimap,
     targets_of,
 )
@@ -148,6 +149,7 @@ def render(
         warming.start()  # Numba's start-up takes as long as the model's: side by side
         extras = refining.network or debug_view is not None
         network = network_of(model, machine, weights, size, streams=streams, extras=extras)
+        refining = refining.loaded(machine)
         compositor = refining.compositor(machine, foreground=foreground)
         for kind, path in targets.items():
             first = kind == "picture"
@@ -176,10 +178,11 @@ def render(
         compositor=compositor,
         temporal=smoother,
         keep_islands=keep_islands,
+        device=place,
         stop=stop,
     )
     report = done(work, input, source, outputs, began, progress)
-    return replace(report, notes=[*told, *why, *report.notes])
+    return replace(report, notes=[*told, *why, *notes_of(network, refining.how), *report.notes])
 
 
 _KINDS: Mapping[str, Kind] = {"alpha": "alpha", "foreground": "foreground", "trimap": "alpha"}
@@ -352,11 +355,17 @@ def mattes(
         open_video(os.fspath(input), start=start, end=end).close()  # says at once what is wrong with the file
     network = network_of(model, machine, weights, size, extras=refining.network)
     compositor = refining.compositor(machine, foreground=True)
+    place, _ = frames_on(machine, refining)
 
     def pairs() -> Iterator[tuple[Frame, Matte]]:
         source = open_video(os.fspath(input), start=start, end=end)
         yield from engine.mattes(
-            source, network, compositor=compositor, temporal=smoother, keep_islands=keep_islands
+            source,
+            network,
+            compositor=compositor,
+            temporal=smoother,
+            keep_islands=keep_islands,
+            device=place,
         )
 
     return pairs()

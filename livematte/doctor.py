@@ -68,8 +68,10 @@ def ffmpeg() -> Iterator[Finding]:
     """FFmpeg as PyAV brings it, and the codecs that livematte uses."""
     import av
     from av.codec.codec import Codec, UnknownCodecError
+    from av.codec.hwaccel import hwdevices_available
 
     from livematte.video.encoders import ENCODERS
+    from livematte.video.hardware import HWACCELS
 
     group = "FFmpeg"
     yield Finding("FFmpeg", True, f"{av.ffmpeg_version_info} in PyAV {av.__version__}", group=group)
@@ -97,6 +99,8 @@ def ffmpeg() -> Iterator[Finding]:
     gone = missing(hardware, "w")
     built = [name for name, _ in hardware if name not in gone]
     used = "for --codec" if driver_gpus() else "of no use here, no NVIDIA GPU or driver was found"
+    decode = [name for name in HWACCELS if name in hwdevices_available()]
+    yield Finding("decoders of GPUs", None, f"{', '.join(decode) or 'none'}: for --hwaccel", group=group)
     yield Finding("encoders of GPUs", None, f"{', '.join(built)}: {used}" if built else "none", group=group)
 
 

@@ -48,9 +48,9 @@ def load_model(
         name: one of ``livematte models``.
         weights: a safetensors file of one's own training instead of the shipped one.
         size: long side of the picture the network sees, in pixels; more is finer and slower.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        runtime: ``auto``, ``torch``, ``onnxruntime`` or ``openvino``.
-        precision: ``auto``, ``int8`` or ``fp32``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``directml``, ``directml:N`` or ``coreml``.
+        runtime: ``auto``, ``torch``, ``onnxruntime``, ``tensorrt`` or ``openvino``.
+        precision: ``auto``, ``int8``, ``fp32``, ``fp16`` or ``bf16``.
         threads: processor threads of the network; all by default.
         streams: pictures worked on side by side, each on its share of the threads, where it can: more
             frames a second, but each comes later. For files.
@@ -245,6 +245,11 @@ def frames_on(machine: Machine, refining: Refining) -> tuple[Device | None, list
     except LivematteError as error:
         return None, [f"only the network runs on {device}: {error}"]
     return device, []
+
+
+def notes_of(*networks: object) -> list[str]:
+    """What networks have to say after their work: that memory was short, or that a graph was not possible."""
+    return [note for network in networks for note in getattr(network, "notes", ())]
 
 
 def taker_of_trimap(model: str | Model, refine: str | TrimapModel) -> str | TrimapModel:

@@ -136,7 +136,7 @@ def render_file(
         if path.endswith(("/", os.sep)) or PATTERN.search(Path(path).name):
             raise UsageError(f"{path}: several devices write video files, not numbered pictures")
     for device in devices:
-        choose_device(device)
+        choose_device(device, job.machine.runtime)
     behind = background_of(job.background, job.fit)
     behind.close()
     job = replace(job, transparent=behind.transparent)

@@ -20,7 +20,7 @@ from livematte import engine
 from livematte.composite import warm_up
 from livematte.errors import InputError, LivematteError
 from livematte.frame import Frame
-from livematte.jobs import Machine, PathLike, Refining, background_of, frames_on, network_of
+from livematte.jobs import Machine, PathLike, Refining, background_of, frames_on, network_of, notes_of
 from livematte.protocols import Background, Model, Sink
 from livematte.temporal import TemporalFilter
 from livematte.video.cutting import Segment
@@ -175,14 +175,15 @@ class Worker:
         stats = engine.render(
             source, self._model, behind, outputs,
             compositor=self._refining.compositor(job.machine, foreground=job.foreground),
-            temporal=TemporalFilter(job.temporal), keep_islands=job.keep_islands, stop=stop,
+            temporal=TemporalFilter(job.temporal), keep_islands=job.keep_islands,
+            device=self._place, stop=stop,
         )  # fmt: skip
         return Done(
             task.number,
             tuple(Part(file, tuple(keeper.times)) for file, keeper in zip(files, keepers, strict=True)),
             not stats.interrupted,
             source.damaged,
-            (*self._why, *source.notes),
+            (*self._why, *notes_of(self._model, self._refining.how), *source.notes),
             {name: clock.wall for name, clock in stats.stages.items()},
         )
 

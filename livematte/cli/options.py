@@ -207,8 +207,8 @@ Device = Annotated[
     typer.Option(
         "--device",
         metavar="WHERE",
-        help="[b]auto[/b], [b]cpu[/b], [b]cuda[/b] or [b]cuda:1[/b].",
-        autocompletion=_one_of("auto", "cpu", "cuda", "cuda:0"),
+        help="[b]auto[/b], [b]cpu[/b], [b]cuda[/b] or [b]cuda:1[/b]; [b]directml[/b] or [b]coreml[/b].",
+        autocompletion=_one_of("auto", "cpu", "cuda", "cuda:0", "directml", "coreml"),
         rich_help_panel=_MACHINE,
     ),
 ]
@@ -238,8 +238,9 @@ Runtime = Annotated[
     typer.Option(
         "--runtime",
         metavar="WHICH",
-        help="What runs the network: [b]auto[/b], [b]openvino[/b], [b]onnxruntime[/b] or [b]torch[/b].",
-        autocompletion=_one_of("auto", "openvino", "onnxruntime", "torch"),
+        help="What runs the network: [b]auto[/b], [b]openvino[/b], [b]onnxruntime[/b], [b]torch[/b] or "
+        "[b]tensorrt[/b].",
+        autocompletion=_one_of("auto", "openvino", "onnxruntime", "torch", "tensorrt"),
         rich_help_panel=_MACHINE,
     ),
 ]
@@ -248,8 +249,8 @@ Precision = Annotated[
     typer.Option(
         "--precision",
         metavar="WHICH",
-        help="[b]auto[/b], [b]int8[/b] or [b]fp32[/b].",
-        autocompletion=_one_of("auto", "int8", "fp32"),
+        help="[b]auto[/b], [b]int8[/b], [b]fp32[/b], or on a GPU [b]fp16[/b] or [b]bf16[/b].",
+        autocompletion=_one_of("auto", "int8", "fp32", "fp16", "bf16"),
         rich_help_panel=_MACHINE,
     ),
 ]

@@ -14,8 +14,11 @@ import av
 import numpy as np
 import pytest
 
+from livematte import engine
+from livematte.backgrounds import Color
+from livematte.device import Device
 from livematte.errors import DeviceError, UsageError
-from livematte.frame import Frame
+from livematte.frame import Frame, Matte
 from livematte.kernels import cuda_launch
 from livematte.kernels.cuda_launch import on_gpu
 from livematte.video import hardware
@@ -192,6 +195,54 @@ def test_ten_bits_become_planes_on_the_gpu(tmp_path: Path, card: dict[str, Any])
     assert {frame.format for frame in found} == {"yuv420p10le"}
     assert all(on_gpu(plane) for frame in found for plane in frame.planes)
     same(found, frames(path)[0])
+
+
+class Bright:
+    """Whatever is bright is a person."""
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        return height // 2, width // 2
+
+    def __call__(self, rgb: Any, state: Any) -> tuple[Matte, Any]:
+        return Matte((rgb.mean(axis=2) / 255).clip(0, 1).astype(np.float32)), None
+
+
+class Kept:
+    """A sink."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+
+    def write(self, frame: Frame) -> None:
+        self.frames.append(frame.with_planes(tuple(map(np.array, frame.planes))))
+
+    def close(self) -> None:
+        pass
+
+    abort = close
+
+
+@needs_compiler
+@pytest.mark.parametrize("deep", [False, True])
+def test_from_surface_to_composite_nothing_goes_up(tmp_path: Path, card: dict[str, Any], deep: bool) -> None:
+    """The stand-in for CuPy watches that nothing is read before it is there, on whatever stream."""
+    card["deep"] = deep
+    format, codec = ("yuv420p10le", "libx265") if deep else ("yuv420p", "libx264")
+    path = clips.make_clip(tmp_path / "a.mp4", frames=5, format=format, codec=codec)
+    made = []
+    for how, device in (({}, None), ({"hwaccel": "cuda", "gpu": 0}, Device("cuda", 0, "a fake"))):
+        sink = Kept()
+        source: Any = open_video(path, **how)  # type: ignore[arg-type]
+        stats = engine.render(source, Bright(), Color((0, 177, 64)), [engine.Output(sink)], device=device)
+        made.append(sink.frames)
+    plain, found = made
+    assert len(found) == 5
+    one = sum(plane.nbytes for plane in found[0].planes)
+    small = 60 * 80 * (4 + 3)
+    assert stats.moved.up <= one + 5 * small, "the background, and mattes of a model that knows no GPU"
+    for a, b in zip(plain, found, strict=True):
+        for left, right in zip(planar(a), planar(b), strict=True):
+            assert np.abs(left.astype(int) - right).max() <= 2 * 4**deep
 
 
 @pytest.mark.parametrize("deep", [False, True])

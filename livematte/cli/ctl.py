@@ -41,7 +41,7 @@ def background(
         typer.Argument(
             metavar="WHAT",
             help="A colour, a picture, a video (looped), [b]blur[/b], [b]blur:40[/b] or [b]transparent[/b].",
-            autocompletion=options._complete_background,
+            autocompletion=options.complete_background,
         ),
     ],
     session: _Session = None,

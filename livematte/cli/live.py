@@ -56,7 +56,8 @@ def live(
         ),
     ] = None,
     mirror: Annotated[
-        bool, typer.Option("--mirror", metavar="", help="Left becomes right.", rich_help_panel=_INPUT)
+        bool,
+        typer.Option("--mirror/--no-mirror", metavar="", help="Left becomes right.", rich_help_panel=_INPUT),
     ] = False,
     to: Annotated[
         list[str] | None,
@@ -93,8 +94,8 @@ def live(
             metavar="WHAT",
             help="A colour, a picture, a video (looped), [b]blur[/b], [b]blur:40[/b], or "
             "[b]transparent[/b] where the output can.",
-            autocompletion=options._complete_background,
-            rich_help_panel=options._BACKDROP,
+            autocompletion=options.complete_background,
+            rich_help_panel=options.BACKDROP,
         ),
     ] = None,
     fit: options.Fit = "cover",
@@ -103,13 +104,13 @@ def live(
         typer.Option(
             metavar="WHAT",
             help="What viewers see while there is no good matte: a background too. Otherwise the background.",
-            rich_help_panel=options._BACKDROP,
+            rich_help_panel=options.BACKDROP,
         ),
     ] = None,
     on_demand: Annotated[
         bool,
         typer.Option(
-            "--on-demand",
+            "--on-demand/--no-on-demand",
             metavar="",
             help="Let go of the camera while nobody watches.",
             rich_help_panel=_BEHAVIOUR,
@@ -126,7 +127,7 @@ def live(
     lag_ok: Annotated[
         bool,
         typer.Option(
-            "--lag-ok",
+            "--lag-ok/--no-lag-ok",
             metavar="",
             help="Composite with the newest matte instead of the frame's own: quicker, but edges lag behind.",
             rich_help_panel=_BEHAVIOUR,
@@ -172,10 +173,10 @@ def live(
     stats: Annotated[
         bool,
         typer.Option(
-            "--stats",
+            "--stats/--no-stats",
             metavar="",
             help="Say every second how it goes: rate, latency, drops, repeats.",
-            rich_help_panel=options._REPORT,
+            rich_help_panel=options.REPORT,
         ),
     ] = False,
     as_json: options.Json = False,

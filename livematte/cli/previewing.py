@@ -27,8 +27,8 @@ PreviewPlace = Annotated[
         metavar="[auto|window|terminal]",
         help="Show what viewers see and the matte, with hot keys ([b]h[/b] lists them): in a window where "
         "there is a display, in the terminal otherwise.",
-        autocompletion=options._one_of("auto", "window", "terminal"),
-        rich_help_panel=options._REPORT,
+        autocompletion=options.one_of("auto", "window", "terminal"),
+        rich_help_panel=options.REPORT,
     ),
 ]
 PreviewBackgrounds = Annotated[
@@ -38,8 +38,8 @@ PreviewBackgrounds = Annotated[
         metavar="WHAT,...",
         help="What the hot key [b]b[/b] goes through; otherwise the placeholder, [b]blur[/b] and "
         "[b]green[/b].",
-        autocompletion=options._complete_background,
-        rich_help_panel=options._REPORT,
+        autocompletion=options.complete_background,
+        rich_help_panel=options.REPORT,
     ),
 ]
 

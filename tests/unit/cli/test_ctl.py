@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from livematte import cli
@@ -176,6 +178,33 @@ def test_a_profile_gives_what_is_not_typed(sinks: Sinks, clip: Path, tmp_path: P
     assert (format.width, format.height, format.rate) == (160, 96, 25), "what is typed comes first"
     assert own == {"some_thing": "5"}
     assert all(int(frame.planes[0][0, 0]) > 200 for frame in sink.frames) and sink.frames
+
+
+@pytest.mark.parametrize(("typed", "bright"), [([], "right"), (["--no-mirror"], "left")])
+def test_a_switch_of_the_profile_is_typed_off(
+    sinks: Sinks, tmp_path: Path, capsys: Said, typed: list[str], bright: str
+) -> None:
+    half = np.zeros((96, 160), np.uint8)
+    half[:, :80] = 230
+    file = tmp_path / "me.png"
+    cv2.imwrite(str(file), half)
+    profile = tmp_path / "meeting.toml"
+    profile.write_text(
+        f"""
+        mirror = true
+        input = {str(file)!r}
+        to = "collecting"
+        resolution = "160x96"
+        rate = 25
+        background = "black"
+        seconds = 0.6
+        """,
+        encoding="utf-8",
+    )
+    assert cli.run(["live", "--profile", str(profile), "--quiet", *typed]) == 0, capsys.readouterr()
+    luma = sinks[0][2].frames[-1].planes[0].astype(int)
+    left, right = luma[:, 56:78].mean(), luma[:, 82:104].mean()  # the person is the middle third
+    assert ("right" if right > left else "left") == bright and abs(right - left) > 100
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from livematte import cli
 from livematte.cli import interrupt, terminal
-from livematte.cli.options import _complete_background, _complete_models
+from livematte.cli.options import complete_background, complete_models
 from livematte.errors import InputError
 from livematte.progress import Progress
 
@@ -111,10 +111,10 @@ def test_signals_are_left_alone_outside_the_main_thread() -> None:
 def test_the_shell_completes_models_and_backgrounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "beach.jpg").touch()
-    words = [word for word, _ in _complete_background("b")]
+    words = [word for word, _ in complete_background("b")]
     assert {"blur", "black", "beach.jpg"} <= set(words)
     assert all(word.startswith("b") for word in words)
-    assert "late-fusion-live" in _complete_models("late")
+    assert "late-fusion-live" in complete_models("late")
 
 
 def test_a_bug_is_one_line_with_what_to_do(

@@ -32,6 +32,11 @@ class FBARefiner:
         self.card, self.network, self.stride = refiner.card, refiner.network, refiner.stride
         self._refiner, self._augment = refiner, augment
 
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of its runs."""
+        return self._refiner.notes
+
     def refine(self, rgb: Array, trimap: Array) -> Matte:
         """Alpha and straight foreground after the fusion of sec. 3.4; known pixels have the trimap's alpha.
 

@@ -9,30 +9,37 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from command import PATIENCE, Command, Live
+from pictures import judge, number_in, number_of
+
+import livematte
+from livematte import registry
+from livematte.frame import ColorInfo, Frame
+from livematte.plugins import virtualcam
+from livematte.protocols import LiveFormat
 
 HERE, OUT, PYTHON = Path(__file__).parent, Path("/run/out"), sys.executable
 WEBCAM, CAMERA, PLAIN = "/dev/video0", "/dev/video10", "/dev/video11"
 WEBCAM_ID = "platform:vivid-000"
-ORANGE = (255, 128, 0)
-BARS = np.array([(191, 191, 191), (191, 191, 0), (0, 191, 191), (0, 191, 0),
-                 (191, 0, 191), (191, 0, 0), (0, 0, 191), (0, 0, 0)])  # fmt: skip
-CLOSE = 16
-"""Levels of 255 that chroma subsampling and rounding may change."""
+CLIP = Path(livematte.__file__).parent / "assets" / "astronaut.mp4"
 
 
-def ask(*command: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+def ask(*command: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
 
 
@@ -41,9 +48,15 @@ def caps(device: str) -> set[str]:
     return {each for each in ("Video Capture", "Video Output") if each in told}
 
 
+def unload(module: str) -> None:
+    """As rmmod: busybox's ``modprobe -r`` fails where what the module needs stays in use."""
+    if Path("/sys/module", module).exists():
+        subprocess.run(["busybox", "rmmod", module], check=True)
+
+
 def load_cameras() -> None:
     """Two virtual cameras: one as we say it shall be, one without exclusive_caps."""
-    subprocess.run(["busybox", "modprobe", "-r", "v4l2loopback"])
+    unload("v4l2loopback")
     options = ["devices=2", "exclusive_caps=1,0", "video_nr=10,11", "card_label=livematte,plain"]
     subprocess.run(["busybox", "modprobe", "v4l2loopback", *options], check=True)
 
@@ -51,85 +64,15 @@ def load_cameras() -> None:
 def plug_webcam() -> None:
     options = ["n_devs=1", "node_types=0x1", "num_inputs=1", "input_types=0x0", "vid_cap_nr=0"]
     subprocess.run(["busybox", "modprobe", "vivid", *options], check=True)
-    wait_for(lambda: Path(WEBCAM).exists(), 10, "the webcam's node")
+    wait_for(lambda: Path(WEBCAM).exists(), "the webcam's node")
     ask("v4l2-ctl", "-d", WEBCAM, "-c", "osd_text_mode=2,test_pattern=0")
 
 
-def wait_for(what: Callable[[], Any], seconds: float, name: str) -> None:
-    ends = time.monotonic() + seconds
+def wait_for(what: Callable[[], Any], name: str) -> None:
+    ends = time.monotonic() + PATIENCE
     while not what():
-        assert time.monotonic() < ends, f"{name} did not come in {seconds:g} s"
+        assert time.monotonic() < ends, f"{name} did not come in {PATIENCE:g} s"
         time.sleep(0.2)
-
-
-class Live:
-    """``livematte live``, waited for until viewers see pictures."""
-
-    def __init__(self, size: tuple[int, int] = (640, 480), rate: int = 15) -> None:
-        self.said: list[str] = []
-        self.process = subprocess.Popen(
-            [PYTHON, "-m", "livematte", "live", "--json", "--camera", WEBCAM_ID, "--to", "virtualcam",
-             "--pixel-format", "yuyv422", "--resolution", f"{size[0]}x{size[1]}", "--rate", str(rate),
-             "--background", "#ff8000", "--model", "everything", "--temporal", "off", "--no-govern"],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        self.until(lambda showing: showing == "picture")
-
-    def until(self, wanted: Callable[[str], bool]) -> str:
-        """Read events until one says that viewers see what is ``wanted``."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said.append(line)
-            if line.startswith("{"):
-                event = json.loads(line)
-                if event["event"] == "showing" and wanted(event["showing"]):
-                    return str(event["showing"])
-        raise AssertionError("livematte ended: " + "".join(self.said[-8:]))
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        self.said += (self.process.communicate(timeout=60)[0] or "").splitlines(keepends=True)
-        return self.process.returncode
-
-
-def patches(rgb: np.ndarray, top: float, bottom: float) -> np.ndarray:
-    """(8, 3) mean colour of the middle of each eighth between two heights."""
-    height, width = rgb.shape[:2]
-    rows = rgb[round(top * height) : round(bottom * height)].astype(float)
-    return np.array([
-        rows[:, round((i + 0.3) * width / 8) : round((i + 0.7) * width / 8)].mean((0, 1)) for i in range(8)
-    ])  # fmt: skip
-
-
-def near(colours: np.ndarray, wanted: Any) -> np.ndarray:
-    return np.abs(colours - np.asarray(wanted)).max(axis=-1) < CLOSE
-
-
-def number_in(top: np.ndarray, middle: np.ndarray, bottom: np.ndarray | None = None) -> int | None:
-    """The number that a picture shows; None of the placeholder. Fails on anything else."""
-    rest = bottom is None or near(bottom, ORANGE).all()
-    if near(top, ORANGE).all() and near(middle, ORANGE).all() and rest:
-        return None
-    assert rest and near(middle, BARS).all(), f"neither placeholder nor picture: {middle.round()} {bottom}"
-    bits = near(top, ORANGE)
-    assert (bits | near(top, BARS)).all(), f"no number: {top.round()}"
-    return int(sum(1 << i for i in range(8) if bits[i]))
-
-
-def judge(raw: str, size: tuple[int, int] = (640, 480)) -> dict[str, Any]:
-    """What a recording shows: pictures in order, their number rising, and how many are the placeholder."""
-    width, height = size
-    data = np.fromfile(raw, np.uint8)
-    assert len(data) and len(data) % (width * height * 3 // 2) == 0, len(data)
-    numbers = []
-    for frame in data.reshape(-1, height * 3 // 2, width):
-        rgb = cv2.cvtColor(frame, cv2.COLOR_YUV2RGB_I420)
-        numbers.append(number_in(patches(rgb, 0.05, 0.12), patches(rgb, 0.35, 0.65), patches(rgb, 0.9, 0.97)))
-    seen = [each for each in numbers if each is not None]
-    steps = np.diff(seen) % 256
-    assert (steps < 128).all(), f"out of order: {seen}"
-    return {"frames": len(numbers), "pictures": len(seen), "different": len(set(seen)),
-            "placeholders": numbers.count(None)}  # fmt: skip
 
 
 def record(device: str, raw: str, frames: int = 30) -> None:
@@ -139,18 +82,16 @@ def record(device: str, raw: str, frames: int = 30) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def findings() -> list[dict[str, Any]]:
+def findings() -> dict[str, Any]:
     """What the plug-in's part of ``livematte doctor`` says."""
-    code = (
-        "import json; from livematte import registry;"
-        "print(json.dumps([vars(each) for each in registry.load('checks', 'virtualcam')()]))"
-    )
-    return list(json.loads(ask(PYTHON, "-c", code).stdout))
+    return {each.name: each for each in registry.load("checks", "virtualcam")()}
 
 
 def devices() -> Any:
     load_cameras()
-    found = json.loads(ask(PYTHON, "-m", "livematte", "devices", "--json").stdout)
+    command = Command("devices", "--json")
+    assert command.wait() == 0, command.said
+    found = json.loads(command.said)
     assert [each["id"] for each in found if each["default"]] == [WEBCAM_ID], found
     assert CAMERA not in [each["address"] for each in found], "an idle virtual camera is none yet"
     webcam = next(each for each in found if each["id"] == WEBCAM_ID)
@@ -160,21 +101,38 @@ def devices() -> Any:
 
 def checks() -> Any:
     load_cameras()
-    told = {each["name"]: each for each in findings()}
-    assert told[f"{CAMERA} (livematte)"]["good"] is True, told
-    assert told[f"{PLAIN} (plain)"]["good"] is False and "exclusive_caps" in told[f"{PLAIN} (plain)"]["what"]
-    subprocess.run(["busybox", "modprobe", "-r", "v4l2loopback"], check=True)
-    told = {each["name"]: each for each in findings()}
-    assert "modprobe v4l2loopback" in told["v4l2loopback"]["mend"], told
-    done = ask(PYTHON, "-m", "livematte", "live", "--camera", WEBCAM_ID, "--model", "everything")
-    assert done.returncode == 1 and "sudo modprobe v4l2loopback" in done.stderr, done.stderr
-    return done.stderr.strip().splitlines()[-1]
+    told = findings()
+    assert told[f"{CAMERA} (livematte)"].good is True, told
+    assert told[f"{PLAIN} (plain)"].good is False and "exclusive_caps" in told[f"{PLAIN} (plain)"].what
+    unload("v4l2loopback")
+    told = findings()
+    assert "modprobe v4l2loopback" in told["v4l2loopback"].mend, told
+    command = Command("live", "--camera", WEBCAM_ID, "--model", "everything")
+    assert command.wait() == 1 and "sudo modprobe v4l2loopback" in command.said, command.said
+    return command.said.strip().splitlines()[-1]
+
+
+def files() -> Any:
+    """The files that the README has copied to /etc make the camera that it promises."""
+    unload("v4l2loopback")
+    shipped = Path(str(virtualcam.__file__)).parent / "files"
+    for each in ("modprobe.d", "modules-load.d"):
+        Path("/etc", each).mkdir(exist_ok=True)
+        shutil.copy(shipped / each / "livematte.conf", Path("/etc", each))
+    for module in Path("/etc/modules-load.d/livematte.conf").read_text(encoding="utf-8").splitlines():
+        if not module.startswith("#"):
+            subprocess.run(["busybox", "modprobe", module], check=True)
+    Path("/etc/modprobe.d/livematte.conf").unlink()
+    name = Path("/sys/class/video4linux/video10/name").read_text(encoding="utf-8").strip()
+    assert name == "livematte" and not Path(PLAIN).exists()
+    assert caps(CAMERA) == {"Video Output"}
+    return name
 
 
 def caps_and_pixels() -> Any:
     load_cameras()
     assert caps(CAMERA) == {"Video Output"}
-    live = Live()
+    live = Live(WEBCAM_ID, fresh=True)
     try:
         assert caps(CAMERA) == {"Video Capture"}
         record(CAMERA, "/tmp/a.yuv")
@@ -185,17 +143,20 @@ def caps_and_pixels() -> Any:
         good, image = capture.read()
         capture.release()
         assert good and image.shape == (480, 640, 3)
+        clip, option = str(CLIP), f"virtualcam.device={CAMERA}"
+        second = Command("live", "--input", clip, "--model", "everything", "--sink-option", option)
+        assert second.wait() == 1 and f"already sends to {CAMERA}" in second.said, second.said
     finally:
         code = live.stop()
-    assert code == 0, live.said[-5:]
+    assert code == 0, live.said[-2000:]
     assert min(by_ffmpeg["different"], by_v4l2["different"]) >= 3, (by_ffmpeg, by_v4l2)
     assert caps(CAMERA) == {"Video Output"}
-    return {"ffmpeg": by_ffmpeg, "v4l2-ctl": by_v4l2, "done": live.said[-1]}
+    return {"ffmpeg": by_ffmpeg, "v4l2-ctl": by_v4l2, "done": live.said.splitlines()[-1]}
 
 
 def at_720p() -> Any:
     load_cameras()
-    live = Live((1280, 720), 5)
+    live = Live(WEBCAM_ID, (1280, 720))
     try:
         record(CAMERA, "/tmp/a.yuv", 12)
         return judge("/tmp/a.yuv", (1280, 720))
@@ -205,65 +166,114 @@ def at_720p() -> Any:
 
 def restart() -> Any:
     load_cameras()
-    codes = [Live().stop() for _ in range(2)]
+    codes = [Live(WEBCAM_ID).stop() for _ in range(2)]
     assert codes == [0, 0], codes
     return codes
 
 
 def killed() -> Any:
     load_cameras()
-    Live().stop(signal.SIGKILL)
+    Live(WEBCAM_ID).stop(signal.SIGKILL)
     after = sorted(caps(CAMERA))
-    assert Live().stop() == 0
+    assert Live(WEBCAM_ID).stop() == 0
     return {"caps after kill -9": after}
 
 
-def watched() -> Any:
+class Viewer:
+    """A program that never lets go of the virtual camera, as a meeting's does."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int | None] = []
+        self.wrong = ""
+        self.process = subprocess.Popen(
+            ["v4l2-ctl", "-d", CAMERA, "--stream-mmap", "--stream-to=-"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.thread = threading.Thread(target=self._look)
+        self.thread.start()
+
+    def _look(self) -> None:
+        assert self.process.stdout is not None
+        while len(data := self.process.stdout.read(640 * 480 * 3 // 2)) == 640 * 480 * 3 // 2:
+            try:
+                self.numbers.append(number_of(np.frombuffer(data, np.uint8).reshape(-1, 640)))
+            except AssertionError as error:
+                self.wrong = self.wrong or str(error)
+
+    def waits_for_pictures(self, count: int = 3) -> int:
+        """How many frames it had until so many different pictures more had come."""
+        before = len(self.numbers)
+        wait_for(lambda: len(set(self.numbers[before:]) - {None}) >= count, "pictures for the viewer")
+        return len(self.numbers) - before
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.thread.join()
+
+
+def viewer_stays() -> Any:
+    """livematte ends, cleanly and killed, and begins again, while a program goes on looking."""
     load_cameras()
-    camera = subprocess.Popen([PYTHON, str(HERE / "watched.py"), CAMERA], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, text=True)  # fmt: skip
-    assert camera.stdin is not None and camera.stdout is not None
-    answers = []
+    live, told = Live(WEBCAM_ID), {}
+    viewer = Viewer()
+    try:
+        told["at first"] = viewer.waits_for_pictures()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            live.stop(number)
+            caps_between = sorted(caps(CAMERA))
+            live = Live(WEBCAM_ID)
+            told[number.name] = (caps_between, viewer.waits_for_pictures())
+    finally:
+        live.stop()
+        viewer.stop()
+    assert not viewer.wrong, viewer.wrong
+    return told
 
-    def look() -> str:
-        camera.stdin.write("\n")  # type: ignore[union-attr]
-        camera.stdin.flush()  # type: ignore[union-attr]
-        return camera.stdout.readline().strip()  # type: ignore[union-attr]
 
-    assert camera.stdout.readline().strip() == "ready"
-    answers.append(look())
-    viewer = subprocess.Popen(["v4l2-ctl", "-d", CAMERA, "--stream-mmap", "--stream-count=100000"],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-    time.sleep(4)
-    answers.append(look())
-    viewer.kill()
-    viewer.wait()
-    time.sleep(2)
-    answers.append(look())
-    camera.stdin.close()
-    camera.wait(30)
-    assert answers == ["False", "True", "False"], answers
-    return answers
+def watched() -> Any:
+    """Whether somebody looks, which ``--on-demand`` asks, where there are two virtual cameras."""
+    load_cameras()
+    camera = registry.load("sinks", "virtualcam")(LiveFormat(640, 480, Fraction(5)), device=CAMERA)
+    grey = tuple(np.full(size, 128, np.uint8) for size in ((480, 640), (240, 320), (240, 320)))
+    ended = threading.Event()
+
+    def send() -> None:
+        count = 0
+        while not ended.wait(0.2):
+            count += 1
+            camera.send(Frame(grey, "yuv420p", count, Fraction(1, 5), color=ColorInfo("bt601", False)))
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        assert camera.watched is False
+        viewer = subprocess.Popen(["v4l2-ctl", "-d", CAMERA, "--stream-mmap"], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)  # fmt: skip
+        wait_for(lambda: camera.watched is True, "the viewer")
+        viewer.kill()
+        viewer.wait()
+        wait_for(lambda: camera.watched is False, "the viewer's end")
+    finally:
+        ended.set()
+        sender.join()
+        camera.close()
 
 
 def unplugged() -> Any:
+    """Out, and in again: vivid comes back when the last program has let go of it, so one holds on to it."""
     load_cameras()
-    live = Live()
+    live = Live(WEBCAM_ID)
     try:
-        ask("v4l2-ctl", "-d", WEBCAM, "-c", "disconnect=1")
-        why = live.until(lambda showing: showing != "picture")
-        record(CAMERA, "/tmp/a.yuv", 10)
-        gone = judge("/tmp/a.yuv")
-        subprocess.run(["busybox", "modprobe", "-r", "vivid"])
-        plug_webcam()
+        with open(WEBCAM, "rb", buffering=0):
+            ask("v4l2-ctl", "-d", WEBCAM, "-c", "disconnect=1")
+            why = live.until(lambda showing: showing != "picture")
+            record(CAMERA, "/tmp/a.yuv", 10)
+            gone = judge("/tmp/a.yuv")
         live.until(lambda showing: showing == "picture")
         record(CAMERA, "/tmp/b.yuv")
         back = judge("/tmp/b.yuv")
     finally:
         code = live.stop()
-        if not Path(WEBCAM).exists():
-            subprocess.run(["busybox", "modprobe", "-r", "vivid"])
-            plug_webcam()
     assert code == 0
     # What was in the driver's buffers may still come out; then nothing but the placeholder.
     assert gone["placeholders"] >= 8, gone
@@ -273,13 +283,13 @@ def unplugged() -> Any:
 
 def chromium() -> Any:
     load_cameras()
-    live = Live()
+    live = Live(WEBCAM_ID)
     log = Path("/tmp/page.log")
     log.write_text("", encoding="utf-8")
     page = subprocess.Popen([PYTHON, str(HERE / "page.py"), "8123", str(log)])
     browser = None
     try:
-        wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", 8123)) == 0, 60, "the page")
+        wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", 8123)) == 0, "the page")
         programs = ("/usr/bin/chromium-headless-shell", "/usr/bin/chromium")
         program = next(each for each in programs if Path(each).exists())
         Path("/tmp/chromium").mkdir(exist_ok=True)
@@ -291,7 +301,7 @@ def chromium() -> Any:
                  "--autoplay-policy=no-user-gesture-required", "http://127.0.0.1:8123/"],
                 env={**os.environ, "HOME": "/tmp/chromium"}, stdout=errors, stderr=errors,
             )  # fmt: skip
-        wait_for(lambda: '"done"' in log.read_text(encoding="utf-8"), 400, "the browser's word")
+        wait_for(lambda: '"done"' in log.read_text(encoding="utf-8"), "the browser's word")
     finally:
         for each in (browser, page):
             if each is not None:
@@ -305,19 +315,18 @@ def chromium() -> Any:
     return {"devices": json.loads(lines[0])["devices"], "numbers": numbers}
 
 
-TESTS = [devices, checks, caps_and_pixels, at_720p, restart, killed, watched, unplugged]
+TESTS = [devices, checks, files, caps_and_pixels, at_720p, restart, killed, watched, viewer_stays, unplugged]
 if os.environ.get("CHROMIUM") == "1":
     TESTS.append(chromium)
 
 
 def main() -> int:
-    """Run them all; 0 where all passed."""
+    """Run them all, or those of ONLY in its order; 0 where all passed."""
     plug_webcam()
+    named = {test.__name__: test for test in TESTS}
     only = [name for name in os.environ.get("ONLY", "").split(",") if name]
     results = {}
-    for test in TESTS:
-        if only and test.__name__ not in only:
-            continue
+    for test in [named[name] for name in only or named]:
         began = time.monotonic()
         try:
             told, good = test(), True

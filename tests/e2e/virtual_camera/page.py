@@ -21,7 +21,7 @@ const log = o => fetch('/log', {method: 'POST', body: JSON.stringify(o)});
  const g = canvas.getContext('2d', {willReadFrequently: true}); const w = canvas.width, h = canvas.height;
  const at = (x, y) => [...g.getImageData(x, y, 1, 1).data].slice(0, 3);
  const pictures = [];
- for (let k = 0; k < 40; k++) {
+ for (let k = 0; k < 20; k++) {
   await new Promise(r => video.requestVideoFrameCallback(r)); g.drawImage(video, 0, 0);
   const row = y => Array.from({length: 8}, (_, i) => at(Math.floor((i + .5) * w / 8), Math.floor(y * h)));
   pictures.push({top: row(.08), middle: row(.5)});

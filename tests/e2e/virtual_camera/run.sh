@@ -27,7 +27,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   [ "${INSTALL:-0}" = 1 ] || cannot "apt-get install ${missing[*]} first, or set INSTALL=1"
   apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
-mkdir -p "$WORK"/{debs,xdebs/partial,kroot,xroot,out/numba}
+mkdir -p "$WORK"/{debs,xdebs/partial,kroot,xroot,out}
 cd "$WORK"
 
 IMAGE=$(apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -1)
@@ -53,7 +53,7 @@ if [ ! -e "ready.$KV.$CHROMIUM" ]; then
   say "v4l2loopback $(basename "$LOOPBACK") is built"
   packages=(ffmpeg v4l-utils)
   [ "$CHROMIUM" = 1 ] && packages+=(chromium-headless-shell)
-  apt-get install -y -qq --no-install-recommends --download-only -o Dir::Cache::archives="$WORK/xdebs" \
+  apt-get install -y -qq --no-install-recommends --download-only -o Debug::NoLocking=1 -o Dir::Cache::archives="$WORK/xdebs" \
     "${packages[@]}" >/dev/null || cannot "Debian's packages cannot be downloaded"
   for each in xdebs/*.deb; do dpkg -x "$each" xroot; done
   for each in bin sbin lib lib64; do # else the overlay would hide the host's links of these names
@@ -70,33 +70,35 @@ if [ ! -e "ready.$KV.$CHROMIUM" ]; then
   say "programs unpacked, initrd made"
 fi
 
-# An emulated processor takes minutes to compile what the host compiles in seconds: for any x86-64, into a folder
-# that the guest sees, too.
-export NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES=
-NUMBA_CACHE_DIR=$WORK/out/numba PYTHONPATH=$HERE/stub "$PYTHON" "$HERE/warm.py"
-say "loops are compiled"
+# An emulated processor takes minutes to compile what this one compiles in seconds: Python's modules and numba's
+# loops, these for any x86-64, into folders that the guest sees under the same names.
+SETTINGS="PYTHONPATH=$HERE/stub${PYTHONPATH:+:$PYTHONPATH} PYTHONPYCACHEPREFIX=$WORK/pycache
+  NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= NUMBA_CACHE_DIR=$WORK/numba"
+# shellcheck disable=SC2086
+env -u PYTHONDONTWRITEBYTECODE $SETTINGS "$PYTHON" "$HERE/warm.py"
+say "modules and loops are compiled"
 
 cat > out/guest_init.sh <<INIT
 #!/bin/bash
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root CHROMIUM=$CHROMIUM ONLY=${ONLY:-}
-export PYTHONPATH=$HERE/stub NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= NUMBA_CACHE_DIR=/run/out/numba
+export $(echo $SETTINGS)
 exec </dev/console >/dev/console 2>&1
 echo "guest up \$(uname -r) after \$(cut -d' ' -f1 /proc/uptime)s"
 busybox ip link set lo up
 mkdir -p /lib/modules && ln -sfn $WORK/kroot/lib/modules/$KV /lib/modules/$KV
 cd /run/out
-timeout -k 5 1500 $PYTHON -u $HERE/guest.py > test.log 2>&1; echo \$? > rc
+timeout -k 5 ${PATIENCE:-3000} $PYTHON -u $HERE/guest.py > test.log 2>&1; echo \$? > rc
 dmesg > dmesg.txt; sync; busybox poweroff -f
 INIT
-rm -f out/rc out/results.json
+rm -f out/rc out/results.json out/test.log out/dmesg.txt
 # /dev/kvm alone is not enough: a PVM host has it, and stock kernels hang there
 if [ -e /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; then
-  ACCELERATOR=(-accel kvm -cpu host)
-else
-  ACCELERATOR=(-accel tcg,thread=multi,tb-size=1024 -cpu max)
+  ACCELERATOR=(-accel kvm -cpu host -smp 2)
+else # the guest's clock counts its instructions, 500 million a second: on a busy host it is slow, but never late
+  ACCELERATOR=(-accel tcg,thread=single,tb-size=1024 -icount shift=1,sleep=on -cpu max -smp 1)
 fi
 say "boot: ${ACCELERATOR[*]}"
-timeout -k 5 1800 nice qemu-system-x86_64 "${ACCELERATOR[@]}" -smp 2 -m 4G -nodefaults -no-user-config \
+timeout -k 5 $((${PATIENCE:-3000} + 300)) nice qemu-system-x86_64 "${ACCELERATOR[@]}" -m 4G -nodefaults -no-user-config \
   -display none -no-reboot -serial stdio -net none -kernel "kroot/boot/vmlinuz-$KV" -initrd initrd.gz \
   -append "console=ttyS0 quiet panic=-1 mitigations=off nokaslr" \
   -fsdev local,id=h,path=/,security_model=none,readonly=on,multidevs=remap \
@@ -104,7 +106,7 @@ timeout -k 5 1800 nice qemu-system-x86_64 "${ACCELERATOR[@]}" -smp 2 -m 4G -node
   -fsdev local,id=x,path="$WORK/xroot",security_model=none,readonly=on \
   -device virtio-9p-pci,fsdev=x,mount_tag=extra \
   -fsdev local,id=o,path="$WORK/out",security_model=none -device virtio-9p-pci,fsdev=o,mount_tag=out \
-  </dev/null | grep -v schedule_timeout || true # vivid says that when it falls behind
+  </dev/null | grep --line-buffered -v schedule_timeout || true # vivid says that when it falls behind
 cat out/test.log || true
 CODE=$(cat out/rc 2>/dev/null || echo 125)
 say "the guest has finished: $CODE"

@@ -1,4 +1,4 @@
-"""Runs a session for a moment, so that every loop is in NUMBA_CACHE_DIR before the guest needs it."""
+"""Runs a session for a moment and imports what the guest will: all of it is compiled, then."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import sys
 import time
 from pathlib import Path
 
+import cv2  # noqa: F401
+import pyvirtualcam  # noqa: F401
+
 import livematte
+import livematte.cli
+import livematte.cli.live
+import livematte.doctor
+from livematte import registry
 from livematte.frame import Frame
 from livematte.protocols import LiveFormat
 
@@ -28,6 +35,8 @@ class Nowhere:
         """Nothing."""
 
 
+registry.load("sinks", "virtualcam")
+registry.load("checks", "virtualcam")
 ends = time.monotonic() + 120
 options = {"model": "everything", "background": "#ff8000", "width": 640, "height": 480, "rate": 15}
 with livematte.live(input=CLIP, to=Nowhere, **options) as session:

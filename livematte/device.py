@@ -131,6 +131,8 @@ def torch_trouble() -> str | None:
         return f"an NVIDIA GPU is there but torch {torch_version} is a CPU-only build (install a CUDA one)"
     import torch
 
+    if torch.version.cuda is None:  # the one for Windows that PyPI has does not say so in its version
+        return f"an NVIDIA GPU is there but torch {torch_version} is a CPU-only build (install a CUDA one)"
     if not torch.cuda.is_available():
         return f"an NVIDIA GPU is there but torch {torch_version} cannot use it (is the driver too old?)"
     return None

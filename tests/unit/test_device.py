@@ -48,6 +48,16 @@ def test_gpu_with_a_cpu_only_torch_is_refused_naming_the_build(monkeypatch):
     assert "CPU-only" in choose_device("auto").why
 
 
+def test_a_cpu_only_torch_whose_version_does_not_say_so_is_named_all_the_same(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(device, "driver_gpus", lambda: 1)
+    monkeypatch.setattr(device, "version", lambda name: "2.99.0")  # what PyPI has for Windows
+    monkeypatch.setattr(torch.version, "cuda", None)
+    with pytest.raises(DeviceError, match=r"torch 2\.99\.0 is a CPU-only build"):
+        choose_device("cuda:0")
+
+
 def test_auto_with_a_runtime_of_the_cpu_is_the_cpu_and_says_so(monkeypatch):
     monkeypatch.setattr(device, "driver_gpus", lambda: 1)
     chosen = choose_device("auto", "openvino")

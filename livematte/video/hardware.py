@@ -173,7 +173,7 @@ def _context(
     device = str(gpu) if kind == "cuda" and gpu is not None else None
     options: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"} if shared else {}
     how = HWAccel(kind, device, allow_software_fallback=True, options=options, is_hw_owned=shared)
-    if codec.name.endswith(f"_{kind}"):
+    if codec.name != stream.codec_context.codec.name:  # Intel's; AV1 is opened with libdav1d
         context = CodecContext.create(codec, "r", hwaccel=how)
         assert isinstance(context, VideoCodecContext)
         context.extradata = stream.codec_context.extradata

@@ -298,6 +298,21 @@ def test_a_decoder_of_its_own_is_told_what_the_container_says(tmp_path: Path, ca
     same(found, frames(path)[0])
 
 
+def test_av1_goes_to_the_decoder_that_hardware_helps(tmp_path: Path) -> None:
+    """FFmpeg opens such files with libdav1d, which decodes on the CPU only."""
+    path = clips.make_clip(tmp_path / "a.mkv", codec="libsvtav1", frames=3)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        found = hardware._decoder(stream.codec_context.codec.canonical_name, "cuda")
+        assert found is not None and found[0].name == "av1" != stream.codec_context.codec.name
+        try:
+            context, own = hardware._context(path, stream, found[0], "cuda", None)
+        except av.error.FFmpegError:
+            assert hardware.driver_gpus() == 0, "it asked for the card, and there is none"
+        else:
+            assert context.codec.name == "av1" and own is None
+
+
 def test_odd_sizes_and_transparency_do_not_stay(tmp_path: Path, card: dict[str, Any]) -> None:
     """PyAV's surfaces lack the last row of chroma where the height is odd."""
     odd = clips.make_clip(tmp_path / "a.webm", codec="libvpx-vp9", size=(121, 161), frames=3)

@@ -196,7 +196,7 @@ class _Cuda:
             tensor.record_stream(taker)  # or its memory could be written to while the taker still reads
 
     def warm(self, run: Callable[[], Tensors]) -> Tensors:
-        with _ONE_AT_A_TIME, self._in("compute") as stream, _exact():
+        with _ONE_AT_A_TIME, self._in("compute") as stream:
             for _ in range(_WARM_UPS):
                 outputs = run()
             stream.synchronize()
@@ -204,7 +204,7 @@ class _Cuda:
 
     def capture(self, run: Callable[[], Tensors]) -> tuple[Replay, Tensors]:
         graph = torch.cuda.CUDAGraph()
-        with _ONE_AT_A_TIME, self._in("compute") as stream, _exact():
+        with _ONE_AT_A_TIME, self._in("compute") as stream:
             # Other threads decode and composite on the card meanwhile, which must not end the capture.
             with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 outputs = run()
@@ -218,11 +218,6 @@ class _Cuda:
         with _ONE_AT_A_TIME, torch.cuda.device(self._at):
             torch.cuda.synchronize()
             torch.cuda.empty_cache()
-
-
-def _exact() -> Any:
-    """The fastest algorithms of cuDNN for each size, and fp32 that is fp32: TF32 has 10 bits."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
 
 
 class _InOrder:

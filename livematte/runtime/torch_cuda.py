@@ -8,6 +8,7 @@ picture, which for small pictures takes longer than the kernels do.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -191,7 +192,7 @@ class GraphNetwork:
         def run() -> Tensors:
             half = self._dtype is not torch.float32
             cast = torch.autocast(self._card.kind, self._dtype, enabled=half, cache_enabled=False)
-            with torch.no_grad(), cast:
+            with torch.no_grad(), cast, _exact():
                 return tuple(out.float() for out in self._module(*inputs))
 
         outputs = self._card.warm(run)
@@ -215,6 +216,11 @@ def _copy(targets: Tensors, sources: Tensors, count: int | None) -> None:
     """The first ``count`` of each, or all."""
     for target, source in zip(targets, sources, strict=True):
         target[:count].copy_(source[:count], non_blocking=True)
+
+
+def _exact() -> AbstractContextManager[None]:
+    """The fastest algorithms of cuDNN for each size, and fp32 that is fp32: TF32 has 10 bits."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
 
 
 def _narrow(module: nn.Module, dtype: torch.dtype) -> None:

@@ -145,6 +145,23 @@ def test_what_a_graph_cannot_hold_runs_without_one_and_says_so_once():
     ]
 
 
+@pytest.mark.parametrize("refuses", ["", "operation not permitted when stream is capturing"])
+def test_fp32_is_never_tf32_with_a_graph_or_without(refuses):
+    seen = []
+
+    class Watching(Toy):
+        def forward(self, rgb):
+            seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark))
+            return super().forward(rgb)
+
+    network = on(LazyCard(refuses=refuses), module=Watching)
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    network(picture(0))
+    network(picture(1))
+    assert set(seen) == {(False, True)} and len(seen) >= 3
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark) == before != (False, True)
+
+
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_half_precision_is_near_and_gives_float32(precision):
     network = on(LazyCard(), precision)

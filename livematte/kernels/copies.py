@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 
+from livematte.errors import DeviceError
 from livematte.frame import Array, Frame, Matte
 from livematte.kernels.cuda_launch import cupy, empty, from_dlpack, on, on_gpu
 
@@ -169,28 +171,40 @@ _STAGED = 3
 class OnGpu:
     """A GPU, whose copies have a stream for each direction, from and into pinned memory. See :class:`Place`.
 
-    Work is queued on CuPy's current stream, which is also torch's unless somebody changed it.
+    Work is queued on CUDA's default stream, which is also CuPy's and torch's unless somebody changed it.
 
     Raises:
         MissingExtraError: CuPy is not installed.
-        DeviceError: it finds no GPU that it can use.
+        DeviceError: it finds no GPU that it can use; in a block of work, its memory is used up.
     """
 
     def __init__(self, index: int = 0) -> None:
         """Take which GPU."""
         self._index = index
-        with on(device=index):
-            self._coming, self._going = (cupy().cuda.Stream(non_blocking=True) for _ in range(2))
+        self._coming, self._going = _streams(cupy(), index)
         self._staged: deque[tuple[Any, list[Array]]] = deque()
         self._fetched: dict[int, _OnTheWay] = {}
 
     def coming(self) -> AbstractContextManager[None]:
         """A stream of its own."""
-        return on(self._coming, self._index)
+        return self._on(self._coming)
 
     def working(self) -> AbstractContextManager[None]:
-        """CuPy's current stream."""
-        return on(device=self._index)
+        """One stream for all threads, whatever the current one of each is."""
+        return self._on(cupy().cuda.Stream.null)
+
+    @contextmanager
+    def _on(self, stream: Any) -> Iterator[None]:
+        try:
+            with on(stream, self._index):
+                yield
+        except (MemoryError, RuntimeError) as error:  # CuPy's, of memory of the GPU's and of pinned memory
+            if "out of memory" not in str(error).lower():
+                raise
+            raise DeviceError(
+                f"cuda:{self._index} has no room for the frames ({error}): end other programs that use it, "
+                "or use --device cpu"
+            ) from error
 
     def up(self, frame: Frame) -> Frame:
         """One thread calls it. Planes that are on the GPU, as a hardware decoder leaves them, stay there."""
@@ -250,6 +264,13 @@ class _OnTheWay:
         self._among.pop(id(self), None)
         self._kept = None
         return self._here
+
+
+@lru_cache(maxsize=16)
+def _streams(module: Any, index: int) -> tuple[Any, Any]:
+    """Of a GPU, for a whole process: CuPy keeps what was given back for the stream that it was taken on."""
+    with on(device=index):
+        return module.cuda.Stream(non_blocking=True), module.cuda.Stream(non_blocking=True)
 
 
 def _current() -> Any:

@@ -17,7 +17,7 @@ from livematte.backgrounds import Blur, Color, Image, Transparent
 from livematte.composite import Compositor
 from livematte.device import Device
 from livematte.engine import Output, RenderStats, mattes, render
-from livematte.errors import MissingExtraError, ModelError
+from livematte.errors import DeviceError, MissingExtraError, ModelError
 from livematte.frame import Array, Frame, Matte
 from livematte.kernels import copies, cuda_launch
 from livematte.protocols import Background, SourceInfo
@@ -261,6 +261,28 @@ def test_mattes_come_down_at_full_size(backend: Backend) -> None:
         assert type(frame.planes[0]) is type(matte.alpha) is type(matte.foreground) is np.ndarray
         np.testing.assert_allclose(matte.alpha, wanted.alpha, atol=WITHIN / 255)
         np.testing.assert_allclose(matte.foreground, wanted.foreground, atol=WITHIN / 255)
+
+
+def test_memory_that_is_used_up_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def empty(*_: Any) -> None:
+        raise MemoryError("Out of memory allocating 22,320 bytes (allocated so far: 1,024 bytes).")
+
+    with running(SOURCE):
+        monkeypatch.setattr(cuda_launch.cupy(), "empty", empty)
+        with pytest.raises(DeviceError, match=r"cuda:0 has no room for the frames \(Out of .* --device cpu"):
+            render(Clip("nv12"), model(), Color((0, 0, 0)), [Output(Keeping())], device=CUDA)
+
+
+def test_renders_share_their_streams_and_threads_the_one_they_work_on() -> None:
+    with running(SOURCE):
+        used = set()
+        for own in (fakecupy.Stream(), fakecupy.Stream()):  # CuPy can give each thread a default of its own
+            place = copies.OnGpu(0)
+            with own, place.working():
+                used.add(fakecupy.get_current_stream())
+            with own, place.coming():
+                used.add(fakecupy.get_current_stream())
+        assert len(used) == 2
 
 
 def test_without_cupy_a_render_on_a_gpu_is_refused_and_everything_closed(

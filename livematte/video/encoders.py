@@ -47,6 +47,8 @@ class Encoder:
     """FFmpeg's option that ``crf`` is given to."""
     formats: tuple[str, ...] = ()
     """The pixel formats to use of those FFmpeg names; all of them where empty."""
+    tag: str = ""
+    """What MP4 and MOV call its stream, where that is not FFmpeg's choice."""
     instead: str = ""
     """For an encoder that is a part of a GPU: the one that does the same on any machine."""
 
@@ -65,6 +67,8 @@ _X26X = (
 )
 
 _NVENC = tuple(f"p{step}" for step in range(1, 8))
+_APPLE = "hvc1"
+"""Of HEVC: Apple's players take no other."""
 _CONSTANT_QUALITY = {"rc": "vbr", "b": "0"}
 
 ENCODERS: Mapping[str, Encoder] = {
@@ -72,7 +76,7 @@ ENCODERS: Mapping[str, Encoder] = {
     "x264": Encoder("libx264", ("mp4", "mov", "matroska"), 18, (0, 51), "veryfast", _X26X, even=True),
     "x265": Encoder(
         "libx265", ("mp4", "mov", "matroska"), 20, (0, 51), "fast", _X26X,
-        {"x265-params": "log-level=error"}, even=True,
+        {"x265-params": "log-level=error"}, even=True, tag=_APPLE,
     ),
     "svt-av1": Encoder(
         "libsvtav1", ("mp4", "matroska", "webm"), 24, (1, 63), "8", tuple(map(str, range(14))), even=True
@@ -98,7 +102,8 @@ ENCODERS: Mapping[str, Encoder] = {
     ),
     "hevc_nvenc": Encoder(
         "hevc_nvenc", ("mp4", "mov", "matroska"), 21, (1, 51), "p4", _NVENC, _CONSTANT_QUALITY, even=True,
-        quality="cq", formats=("yuv420p", "nv12", "p010le", "yuv444p", "yuv444p16le"), instead="x265",
+        quality="cq", formats=("yuv420p", "nv12", "p010le", "yuv444p", "yuv444p16le"), tag=_APPLE,
+        instead="x265",
     ),
     "av1_nvenc": Encoder(
         "av1_nvenc", ("mp4", "matroska", "webm"), 26, (1, 63), "p4", _NVENC, _CONSTANT_QUALITY, even=True,

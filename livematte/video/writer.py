@@ -195,8 +195,8 @@ class FileSink:
             context.thread_count = threads
             if ENCODERS[self._encoder].crf is not None:
                 context.gop_size = max(12, round(_KEY_FRAMES * (info.average_rate or 25)))
-            if self._encoder == "x265" and self._muxer in ("mp4", "mov"):
-                context.codec_tag = "hvc1"  # Apple's players take no other
+            if ENCODERS[self._encoder].tag and self._muxer in ("mp4", "mov"):
+                context.codec_tag = ENCODERS[self._encoder].tag
             if self._alpha and self._encoder == "vp9":
                 stream.metadata["alpha_mode"] = "1"
             context.open()

@@ -152,6 +152,12 @@ def test_nvenc_takes_crf_as_its_constant_quality() -> None:
         encoder_options("hevc_nvenc", None, "veryfast", "yuv420p")
 
 
+def test_hevc_is_called_what_apples_players_take_whoever_encodes_it() -> None:
+    for name, encoder in ENCODERS.items():
+        hevc = av.codec.Codec(encoder.library, "w").canonical_name == "hevc"
+        assert encoder.tag == ("hvc1" if hevc else ""), name
+
+
 @pytest.mark.parametrize(
     ("name", "format", "chosen"),
     [

@@ -19,7 +19,7 @@ from livematte.composite import Compositor
 from livematte.defaults import DEFAULT_MODEL
 from livematte.device import Device, choose_device
 from livematte.errors import LivematteError, ModelError, UsageError
-from livematte.kernels.cuda_launch import cupy
+from livematte.kernels.cuda_launch import check_kernels
 from livematte.protocols import Background, Model, SourceInfo, TrimapModel
 from livematte.refine import METHODS
 from livematte.refiners import TileRefiner
@@ -241,7 +241,7 @@ def frames_on(machine: Machine, refining: Refining) -> tuple[Device | None, list
     if device.kind != "cuda" or refining.network:  # a refiner takes its tiles from the computer's memory
         return None, []
     try:
-        cupy()
+        check_kernels(device.index)
     except LivematteError as error:
         return None, [f"only the network runs on {device}: {error}"]
     return device, []

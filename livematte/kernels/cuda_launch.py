@@ -92,12 +92,30 @@ def _module(device: int, name: str, sample: str, rgb: str) -> Any:
     try:
         module.compile()
     except Exception as error:  # CuPy has several kinds of its own
-        why = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise DeviceError(
-            f"cannot compile the GPU's kernels {name!r}: {why}; does CuPy fit the driver's CUDA? "
-            "(--device cpu runs without)"
-        ) from error
+        raise _not_compiled(f"the GPU's kernels {name!r}", error) from error
     return module
+
+
+def _not_compiled(what: str, error: Exception) -> DeviceError:
+    why = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return DeviceError(
+        f"cannot compile {what}: {why}; does CuPy fit the driver's CUDA? (--device cpu runs without)"
+    )
+
+
+def check_kernels(device: int) -> None:
+    """Compile one of the sources, and one of CuPy's own, which needs CUDA's headers: wheels bring neither the
+    compiler nor these.
+
+    Raises:
+        MissingExtraError, DeviceError: as :func:`cupy`; or one cannot be compiled.
+    """
+    with on(device=device):
+        _module(device, "resample", "uint8", "uint8")
+        try:
+            empty((1,), np.float32) * np.float32(1)
+        except Exception as error:  # as above
+            raise _not_compiled("what CuPy makes itself", error) from error
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from livematte import jobs
 from livematte.adapters import NetworkModel, Shipped
 from livematte.backgrounds import Blur, Color, Image, Transparent
 from livematte.composite import Compositor
@@ -21,7 +22,7 @@ from livematte.errors import DeviceError, MissingExtraError, ModelError
 from livematte.frame import Array, Frame, Matte
 from livematte.kernels import copies, cuda_launch
 from livematte.protocols import Background, SourceInfo
-from tests.cuda_shim import fakecupy
+from tests.cuda_shim import build, fakecupy
 from tests.unit.kernels.backends import ON_GPU, SOURCE, Backend, running
 from tests.unit.kernels.pictures import disc, random_frame
 
@@ -261,6 +262,27 @@ def test_mattes_come_down_at_full_size(backend: Backend) -> None:
         assert type(frame.planes[0]) is type(matte.alpha) is type(matte.foreground) is np.ndarray
         np.testing.assert_allclose(matte.alpha, wanted.alpha, atol=WITHIN / 255)
         np.testing.assert_allclose(matte.foreground, wanted.foreground, atol=WITHIN / 255)
+
+
+@pytest.mark.skipif(build.compiler() is None, reason="no C++ compiler with fibres in its library")
+@pytest.mark.parametrize("what", ["source", "own"])
+def test_frames_stay_on_the_cpu_where_kernels_cannot_be_compiled_and_it_is_said(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CuPy's wheels have neither the compiler nor CUDA's headers."""
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("CuPy failed to load libnvrtc.so.13:\nno such file")
+
+    target = (fakecupy.RawModule, "compile") if what == "source" else (fakecupy.ndarray, "__array_ufunc__")
+    monkeypatch.setattr(jobs, "choose_device", lambda *_: CUDA)
+    with running(SOURCE):
+        assert jobs.frames_on(jobs.Machine(), jobs.Refining()) == (CUDA, [])
+    monkeypatch.setattr(*target, fails)
+    with running(SOURCE):
+        place, (note,) = jobs.frames_on(jobs.Machine(), jobs.Refining())
+    assert place is None and note.startswith("only the network runs on cuda:0: cannot compile")
+    assert "failed to load libnvrtc.so.13" in note and "\n" not in note
 
 
 def test_memory_that_is_used_up_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

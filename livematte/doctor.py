@@ -22,6 +22,7 @@ from livematte.defaults import DEFAULT_MODEL
 from livematte.device import cuda_trouble, driver_gpus
 from livematte.errors import LivematteError
 from livematte.findings import Finding
+from livematte.kernels.cuda_launch import check_kernels
 from livematte.runtime import RUNTIMES, available_runtimes
 
 CLIP = Path(__file__).parent / "assets" / "astronaut.mp4"
@@ -133,9 +134,21 @@ def gpus(model: str) -> Iterator[Finding]:
         if trouble is None:
             found = inference("torch", model, f"cuda:{index}", group)
             yield replace(found, name=f"{name}: {gpu_name(index)}")
+            yield frames_on(index, group)
         else:
             mend = "see https://pytorch.org/get-started/locally for the build that fits your driver"
             yield Finding(f"{name}: {gpu_name(index)}", False, trouble, mend, group)
+
+
+def frames_on(index: int, group: str) -> Finding:
+    """Whether a render's frames can stay on a card, or only its network runs there."""
+    name = f"GPU {index}: frames"
+    try:
+        check_kernels(index)
+    except LivematteError as error:
+        mend = "pip install 'livematte[cuda]' 'cupy-cuda13x[ctk]'"
+        return Finding(name, None, f"only the network runs there: {error}", mend, group)
+    return Finding(name, True, "stay there from decoder to encoder", group=group)
 
 
 def gpu_name(index: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ from livematte import doctor
 from livematte.cli import doctor as command
 from livematte.defaults import DEFAULT_MODEL
 from livematte.findings import Finding
+from livematte.kernels import cuda_launch
 from livematte.video import devices, encoders
 from livematte.video.modes import CameraInfo, CameraMode
 
@@ -95,6 +97,20 @@ def test_a_card_that_cannot_be_used_says_why(monkeypatch: pytest.MonkeyPatch) ->
     (found,) = doctor.gpus(DEFAULT_MODEL)
     assert (found.name, found.good, found.what) == ("GPU 0: Card", False, "torch is a CPU-only build")
     assert "pytorch.org" in found.mend
+
+
+def test_a_card_is_told_apart_from_what_keeps_frames_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "driver_gpus", lambda: 1)
+    monkeypatch.setattr(doctor, "gpu_name", lambda index: "Card")
+    monkeypatch.setattr(doctor, "cuda_trouble", lambda index: None)
+    monkeypatch.setattr(doctor, "inference", lambda name, *_: Finding(name, True, "runs"))
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    cuda_launch.cupy.cache_clear()
+    network, frames = doctor.gpus(DEFAULT_MODEL)
+    assert (network.good, frames.good) == (True, None)
+    assert "only the network runs there: keeping pictures" in frames.what and "[ctk]" in frames.mend
+    monkeypatch.setattr(doctor, "check_kernels", lambda index: None)
+    assert doctor.frames_on(0, "").good is True
 
 
 def test_cameras_are_told_without_their_serial_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

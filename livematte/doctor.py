@@ -146,7 +146,7 @@ def frames_on(index: int, group: str) -> Finding:
     try:
         check_kernels(index)
     except LivematteError as error:
-        mend = "pip install 'livematte[cuda]' 'cupy-cuda13x[ctk]'"
+        mend = "pip install 'livematte[cuda]', or 'livematte[cuda12]' for a driver older than CUDA 13"
         return Finding(name, None, f"only the network runs there: {error}", mend, group)
     return Finding(name, True, "stay there from decoder to encoder", group=group)
 

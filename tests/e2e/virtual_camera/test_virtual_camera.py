@@ -1,6 +1,6 @@
 """The real thing: a webcam of the Linux kernel's, ``livematte live``, v4l2loopback, and who looks at it.
 
-``pytest -m qemu`` runs it; README.md beside this file says what it does, what it found and how long it took.
+``pytest -m qemu`` runs it, and .ci/run where QEMU is; README.md beside this file says what it does, what it found and how long it took.
 It wants Debian 12 on x86-64 and ``apt-get install qemu-system-x86 busybox-static gcc-12 make``; where they
 lack it is skipped and says so. All else comes from Debian's package registry into the work folder and is
 installed nowhere: linux-image, linux-headers and linux-kbuild for the guest, v4l2loopback-dkms, ffmpeg,
@@ -52,7 +52,13 @@ def trouble() -> str | None:
 
 @pytest.mark.qemu
 @pytest.mark.slow
-def test_a_webcam_becomes_a_virtual_camera_of_the_kernel(tmp_path: Path) -> None:
+def test_a_webcam_becomes_a_virtual_camera_of_the_kernel(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if "qemu" not in request.config.getoption("markexpr") and not os.environ.get("LIVEMATTE_E2E"):
+        pytest.skip(
+            "ten minutes or more in an emulated guest: pytest -m qemu, or LIVEMATTE_E2E=FOLDER, asks for it"
+        )
     why = trouble()
     if why is not None:
         pytest.skip(why)

@@ -108,7 +108,8 @@ def test_a_card_is_told_apart_from_what_keeps_frames_on_it(monkeypatch: pytest.M
     cuda_launch.cupy.cache_clear()
     network, frames = doctor.gpus(DEFAULT_MODEL)
     assert (network.good, frames.good) == (True, None)
-    assert "only the network runs there: keeping pictures" in frames.what and "livematte[cuda12]" in frames.mend
+    assert "only the network runs there: keeping pictures" in frames.what
+    assert "livematte[cuda12]" in frames.mend
     monkeypatch.setattr(doctor, "check_kernels", lambda index: None)
     assert doctor.frames_on(0, "").good is True
 

@@ -1,6 +1,7 @@
 """The real thing: a webcam of the Linux kernel's, ``livematte live``, v4l2loopback, and who looks at it.
 
-``pytest -m qemu`` runs it, and .ci/run where QEMU is; README.md beside this file says what it does, what it found and how long it took.
+``pytest -m qemu`` runs it, and .ci/run where QEMU is; README.md beside this file says what it does, what it
+found and how long it took.
 It wants Debian 12 on x86-64 and ``apt-get install qemu-system-x86 busybox-static gcc-12 make``; where they
 lack it is skipped and says so. All else comes from Debian's package registry into the work folder and is
 installed nowhere: linux-image, linux-headers and linux-kbuild for the guest, v4l2loopback-dkms, ffmpeg,

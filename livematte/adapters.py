@@ -70,6 +70,8 @@ class NetworkModel:
         extras: whether a matte carries the network's further maps.
     """
 
+    takes_gpu_arrays = True
+
     def __init__(
         self, shipped: Shipped, card: Card, network: Network, size: int = 0, extras: bool = False
     ) -> None:

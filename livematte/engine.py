@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from livematte.adapters import NetworkModel
 from livematte.composite import KINDS, Composed, Compositor
 from livematte.device import Device
 from livematte.errors import ModelError
@@ -26,7 +25,7 @@ from livematte.kernels import cuda_regions, twins
 from livematte.kernels.copies import Moved, OnCpu, OnGpu, Place, beside, moved, to_host
 from livematte.kernels.cuda_launch import on_gpu
 from livematte.pipeline import Channel, Pipeline, StageTime
-from livematte.protocols import AheadModel, Background, Model, PendingMatte, Sink, Source
+from livematte.protocols import AheadModel, Background, GpuModel, Model, PendingMatte, Sink, Source
 from livematte.regions import drop_islands
 from livematte.temporal import TemporalFilter
 
@@ -145,8 +144,8 @@ class Matting:
         return self._model.submit(self._seen(small)) if isinstance(self._model, AheadModel) else None
 
     def _seen(self, small: Small) -> Array:
-        """A model of somebody else's is not expected to know what a GPU's arrays are."""
-        return small.rgb if isinstance(self._model, NetworkModel) else to_host(small.rgb)
+        takes = isinstance(self._model, GpuModel) and self._model.takes_gpu_arrays
+        return small.rgb if takes else to_host(small.rgb)
 
     def __call__(self, frame: Frame, small: Small, begun: PendingMatte | None = None) -> Matte:
         """The calmed matte of ``frame``, at the size of ``small``. Frames come in order.

@@ -79,6 +79,13 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
+class GpuModel(Model, Protocol):
+    """A model that may be given pictures that are on a GPU, CuPy's arrays; others get NumPy's."""
+
+    takes_gpu_arrays: bool
+
+
 class PendingMatte(Protocol):
     """A matte under way."""
 

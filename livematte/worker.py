@@ -21,7 +21,7 @@ from livematte.composite import warm_up
 from livematte.errors import InputError, LivematteError
 from livematte.frame import Frame
 from livematte.jobs import Machine, PathLike, Refining, background_of, frames_on, network_of, notes_of
-from livematte.protocols import Background, Model, Sink
+from livematte.protocols import Background, Model, Sink, Source
 from livematte.temporal import TemporalFilter
 from livematte.video.cutting import Segment
 from livematte.video.joining import Part
@@ -155,8 +155,10 @@ class Worker:
         outputs: list[engine.Output] = []
         keepers: list[_From] = []
         files: list[Path] = []
+        opened: list[Source | Background] = [source]
         try:
             behind = background_of(job.background, job.fit)
+            opened.append(behind)
             for kind, target in job.targets.items():
                 first = kind == "picture"
                 files.append(task.folder / f"{task.number}-{kind}{Path(target).suffix}")
@@ -168,7 +170,8 @@ class Worker:
                 keepers.append(_From(sink, segment.first, tell if first else lambda: None))
                 outputs.append(engine.Output(keepers[-1], kind))
         except BaseException:
-            source.close()
+            for part in opened:
+                part.close()
             for keeper in keepers:
                 keeper.abort()
             raise

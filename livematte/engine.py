@@ -64,6 +64,9 @@ class Small:
     rgb: Array
 
 
+AHEAD_BYTES = 1 << 30
+"""What frames that a model has under way may take: a GPU's batches would hold 24 of them, 2.4 GB in 8K."""
+
 Limits = Mapping[str, Array]
 """Lowest and highest value of alpha and foreground, (2,) float32 each, that only the GPU has seen."""
 
@@ -189,7 +192,8 @@ class _Ahead:
         with self._place.working():
             self._place.after(work.ready)
             self._begun.append((work, self._matting.begin(work.small)))
-        return [self._next()] if len(self._begun) >= self._matting.in_flight else []
+        most = min(self._matting.in_flight, AHEAD_BYTES // max(1, sum(p.nbytes for p in work.frame.planes)))
+        return [self._next()] if len(self._begun) >= most else []
 
     def rest(self) -> list[_Work]:
         """What is still under way when no frame comes any more."""

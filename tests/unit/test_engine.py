@@ -279,7 +279,12 @@ def test_a_model_keeps_its_state_within_a_shot() -> None:
     assert (model.calls, model.shots) == (9, 1)
 
 
-def test_a_model_that_works_ahead_keeps_order_and_loses_nothing() -> None:
+@pytest.mark.parametrize(("room", "most"), [(1 << 30, 3), (3 * HEIGHT * WIDTH, 2), (1, 1)])
+def test_a_model_that_works_ahead_keeps_order_and_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, room: int, most: int
+) -> None:
+    monkeypatch.setattr("livematte.engine.AHEAD_BYTES", room)
+
     class Later:
         def __init__(self, model: WorksAhead, rgb: Array) -> None:
             self._model, self._rgb = model, rgb
@@ -303,7 +308,7 @@ def test_a_model_that_works_ahead_keeps_order_and_loses_nothing() -> None:
     assert [pts for pts, _ in alphas.frames] == [n * n for n in range(20)]
     values = [alpha for _, alpha in alphas.frames]
     assert values == sorted(values) and len(set(values)) == 20, "each frame has the matte of its own picture"
-    assert model.most == 3 and model.under_way == 0
+    assert model.most == most and model.under_way == 0
 
 
 def test_mattes_gives_full_size_alpha_with_each_frame() -> None:

@@ -21,7 +21,8 @@ from livematte.composite import warm_up
 from livematte.errors import InputError, LivematteError
 from livematte.frame import Frame
 from livematte.jobs import Machine, PathLike, Refining, background_of, frames_on, network_of, notes_of
-from livematte.protocols import Background, Model, Sink, Source
+from livematte.protocols import Background, Model, Sink
+from livematte.running import give_up
 from livematte.temporal import TemporalFilter
 from livematte.video.cutting import Segment
 from livematte.video.joining import Part
@@ -155,10 +156,9 @@ class Worker:
         outputs: list[engine.Output] = []
         keepers: list[_From] = []
         files: list[Path] = []
-        opened: list[Source | Background] = [source]
+        behind: Background | None = None
         try:
             behind = background_of(job.background, job.fit)
-            opened.append(behind)
             for kind, target in job.targets.items():
                 first = kind == "picture"
                 files.append(task.folder / f"{task.number}-{kind}{Path(target).suffix}")
@@ -170,10 +170,7 @@ class Worker:
                 keepers.append(_From(sink, segment.first, tell if first else lambda: None))
                 outputs.append(engine.Output(keepers[-1], kind))
         except BaseException:
-            for part in opened:
-                part.close()
-            for keeper in keepers:
-                keeper.abort()
+            give_up(source, behind, outputs)
             raise
         stats = engine.render(
             source, self._model, behind, outputs,

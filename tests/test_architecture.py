@@ -38,7 +38,7 @@ LAYERS = {
     "evaluation": 4.5,
     "jobs": 4.7,
     "running": 4.8,
-    "worker": 4.8,  # a process that does a part of a job
+    "worker": 4.85,  # a process that does a part of a job
     "segments": 4.9,
     "api": 5, "profile": 5, "streaming": 5,
     "preview": 5.3,

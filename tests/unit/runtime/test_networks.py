@@ -1,6 +1,5 @@
 """Every runtime gives what the torch module gives, at any size, and refuses what it does not take."""
 
-import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -10,42 +9,17 @@ from torch import nn
 
 from livematte.device import choose_device
 from livematte.errors import ModelError, WeightsError
-from livematte.runtime import RUNTIMES, Input, Program, open_network
+from livematte.runtime import RUNTIMES, open_network
 from livematte.runtime.onnx_network import export
 from livematte.runtime.quantize import quantize
 from livematte.weights import cache_folder, sha256
+from tests.unit.runtime.toys import GREY, RGB, Toy, expected, toy
 
 CPU = choose_device("cpu")
-RGB = Input("rgb", "uint8", (1, None, None, 3), (1, 64, 96, 3))
-
-
-class Toy(nn.Module):
-    """Two maps of a picture: a small network's sigmoid, and its complement."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(3)
-        self.first = nn.Conv2d(3, 8, 3, 2, padding=1)
-        self.last = nn.ConvTranspose2d(8, 1, 2, 2)
-
-    def forward(self, rgb):
-        x = torch.relu(self.first(rgb.permute(0, 3, 1, 2).float() / 255))
-        alpha = torch.sigmoid(4 * self.last(x)).squeeze(1)
-        return alpha, 1 - alpha
-
-
-def toy(**changes):
-    key = hashlib.sha256(b"toy").hexdigest()
-    return replace(Program("toy", key, (RGB,), ("alpha", "rest"), Toy), **changes)
 
 
 def picture(seed, height=64, width=96):
     return np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), np.uint8)
-
-
-def expected(rgb):
-    with torch.inference_mode():
-        return [t.numpy() for t in Toy()(torch.from_numpy(rgb))]
 
 
 @pytest.fixture
@@ -235,9 +209,6 @@ def test_a_file_that_is_no_network_is_refused(runtime, cache, tmp_path):
 def test_a_network_with_other_outputs_is_refused(runtime, cache, int8):
     with pytest.raises(WeightsError, match="lacks the outputs trimap"):
         open_network(toy(onnx=int8, outputs=("alpha", "trimap")), CPU, runtime)(picture(9))
-
-
-GREY = Input("grey", "uint8", (1, None, None), (1, 64, 96))
 
 
 class Pair(nn.Module):

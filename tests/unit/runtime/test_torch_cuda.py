@@ -4,8 +4,7 @@ The stand-in (``cards.py``) shows that every wait is there and no buffer is writ
 CUDA, cuDNN and CuPy do themselves only the tests marked ``gpu`` show.
 """
 
-import hashlib
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,43 +13,19 @@ from torch import nn
 
 from livematte.device import choose_device
 from livematte.errors import DeviceError, ModelError
-from livematte.runtime import Input, Program, open_network
+from livematte.runtime import open_network
 from livematte.runtime.batches import BatchedNetwork
 from livematte.runtime.network import OutOfMemory
 from livematte.runtime.torch_cuda import ROOM, GraphNetwork, _narrow
+from tests.unit.runtime import toys
 from tests.unit.runtime.cards import LazyCard
+from tests.unit.runtime.toys import GREY, RGB, Toy, expected
 
-RGB = Input("rgb", "uint8", (1, None, None, 3), (1, 64, 96, 3))
-GREY = Input("grey", "uint8", (1, None, None), (1, 64, 96))
-
-
-class Toy(nn.Module):
-    """Two maps of a picture: a small network's sigmoid, and its complement."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(3)
-        self.first = nn.Conv2d(3, 8, 3, 2, padding=1)
-        self.last = nn.ConvTranspose2d(8, 1, 2, 2)
-
-    def forward(self, rgb):
-        x = torch.relu(self.first(rgb.permute(0, 3, 1, 2).float() / 255))
-        alpha = torch.sigmoid(4 * self.last(x)).squeeze(1)
-        return alpha, 1 - alpha
-
-
-def toy(**changes):
-    key = hashlib.sha256(b"toy").hexdigest()
-    return replace(Program("toy", key, (RGB,), ("alpha", "rest"), Toy, batches=True), **changes)
+toy = partial(toys.toy, batches=True)
 
 
 def picture(seed, height=32, width=64):
     return np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), np.uint8)
-
-
-def expected(rgb):
-    with torch.inference_mode():
-        return [t.numpy() for t in Toy()(torch.from_numpy(rgb))]
 
 
 def on(card, precision="fp32", streams=2, batch=1, **changes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from livematte.jobs import (
     check_model,
     check_targets,
     debug_info,
+    format_of,
     frames_on,
     is_picture,
     network_of,
@@ -42,7 +43,7 @@ from livematte.trimap import DrawnTrimap, read_trimap
 from livematte.video.hardware import check_hwaccel
 from livematte.video.images import check_image
 from livematte.video.reader import open_video
-from livematte.video.writer import Kind, open_sink
+from livematte.video.writer import open_sink
 from livematte.worker import Job
 
 RENDER_STREAMS = 2
@@ -152,16 +153,11 @@ def render(
         refining = refining.loaded(machine)
         compositor = refining.compositor(machine, foreground=foreground)
         for kind, path in targets.items():
-            first = kind == "picture"
             sink = open_sink(
                 path,
                 debug_info(source.info, network, refining) if kind == "debug" else source.info,
-                kind=_KINDS.get(kind, "picture"),
-                alpha=first and behind.transparent,
-                codec=codec if first else None,
-                crf=crf if first else None,
-                preset=preset if first else None,
-                copy_streams_from=os.fspath(input) if first else None,
+                **format_of(kind, transparent=behind.transparent, codec=codec, crf=crf, preset=preset),
+                copy_streams_from=os.fspath(input) if kind == "picture" else None,
                 start=start,
                 end=end,
             )
@@ -183,9 +179,6 @@ def render(
     )
     report = done(work, input, source, outputs, began, progress)
     return replace(report, notes=[*told, *why, *notes_of(network, refining.how), *report.notes])
-
-
-_KINDS: Mapping[str, Kind] = {"alpha": "alpha", "foreground": "foreground", "trimap": "alpha"}
 
 
 def image(

@@ -247,6 +247,18 @@ def frames_on(machine: Machine, refining: Refining) -> tuple[Device | None, list
     return device, []
 
 
+def format_of(
+    kind: str, *, transparent: bool, codec: str | None, crf: int | None, preset: str | None
+) -> dict[str, Any]:
+    """What :func:`livematte.video.writer.open_sink` is told of an output of this kind: transparency and the
+    encoder that was asked for are the picture's alone.
+    """
+    written = {"alpha": "alpha", "trimap": "alpha", "foreground": "foreground"}.get(kind, "picture")
+    if kind != "picture":
+        return {"kind": written, "alpha": False}
+    return {"kind": written, "alpha": transparent, "codec": codec, "crf": crf, "preset": preset}
+
+
 def notes_of(*networks: object) -> list[str]:
     """What networks have to say after their work: that memory was short, or that a graph was not possible."""
     return [note for network in networks for note in getattr(network, "notes", ())]

@@ -32,7 +32,7 @@ from livematte.video.cutting import Segment, cut
 from livematte.video.joining import JoinedSink, open_joined
 from livematte.video.opening import PATTERN
 from livematte.video.reader import open_video
-from livematte.worker import ENTRY, KINDS, Done, Job, Task, environment, on_device
+from livematte.worker import ENTRY, Done, Job, Task, environment, on_device
 
 SHARED = {"on": 16, "strong": 36, "off": 8}
 """Frames that a segment reads before its first one, by temporal mode: where nothing moves, what the filter
@@ -149,17 +149,12 @@ def render_file(
     sinks: list[JoinedSink] = []
     try:
         for kind, path in job.targets.items():
-            first = kind == "picture"
             sinks.append(
                 open_joined(
                     Path(path),
                     info,
-                    kind=KINDS[kind],
-                    alpha=first and job.transparent,
-                    codec=job.codec if first else None,
-                    crf=job.crf if first else None,
-                    preset=job.preset if first else None,
-                    copy_streams_from=job.input if first else None,
+                    **job.format_of(kind),
+                    copy_streams_from=job.input if kind == "picture" else None,
                     start=job.start,
                     end=job.end,
                 )

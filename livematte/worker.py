@@ -20,19 +20,26 @@ from livematte import engine
 from livematte.composite import warm_up
 from livematte.errors import InputError, LivematteError
 from livematte.frame import Frame
-from livematte.jobs import Machine, PathLike, Refining, background_of, frames_on, network_of, notes_of
+from livematte.jobs import (
+    Machine,
+    PathLike,
+    Refining,
+    background_of,
+    format_of,
+    frames_on,
+    network_of,
+    notes_of,
+)
 from livematte.protocols import Background, Model, Sink
 from livematte.running import give_up
 from livematte.temporal import TemporalFilter
 from livematte.video.cutting import Segment
 from livematte.video.joining import Part
 from livematte.video.reader import open_video
-from livematte.video.writer import Kind, open_sink
+from livematte.video.writer import open_sink
 
 ENTRY = "from livematte.worker import main; main()"
 """What Python is started with: unlike :mod:`multiprocessing` it does not run the caller's script again."""
-
-KINDS: dict[str, Kind] = {"picture": "picture", "alpha": "alpha", "foreground": "foreground"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,12 @@ class Job:
     hwaccel: str
     streams: int = 1
     transparent: bool = False
+
+    def format_of(self, kind: str) -> dict[str, Any]:
+        """See :func:`livematte.jobs.format_of`."""
+        return format_of(
+            kind, transparent=self.transparent, codec=self.codec, crf=self.crf, preset=self.preset
+        )
 
 
 @dataclass(frozen=True)
@@ -160,14 +173,9 @@ class Worker:
         try:
             behind = background_of(job.background, job.fit)
             for kind, target in job.targets.items():
-                first = kind == "picture"
                 files.append(task.folder / f"{task.number}-{kind}{Path(target).suffix}")
-                sink = open_sink(
-                    files[-1], source.info, kind=KINDS[kind], start=0,
-                    alpha=first and job.transparent, codec=job.codec if first else None,
-                    crf=job.crf if first else None, preset=job.preset if first else None,
-                )  # fmt: skip
-                keepers.append(_From(sink, segment.first, tell if first else lambda: None))
+                sink = open_sink(files[-1], source.info, start=0, **job.format_of(kind))
+                keepers.append(_From(sink, segment.first, tell if kind == "picture" else lambda: None))
                 outputs.append(engine.Output(keepers[-1], kind))
         except BaseException:
             give_up(source, behind, outputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
 import onnx
@@ -11,6 +10,7 @@ import onnxruntime
 from livematte.device import PROVIDERS, Device, from_numpy, to_numpy
 from livematte.errors import DeviceError, LivematteError
 from livematte.frame import Array
+from livematte.runtime.kept import Kept, Shapes
 from livematte.runtime.network import OutOfMemory, Program
 from livematte.runtime.onnx_network import Done, onnx_of
 from livematte.runtime.shapes import check_inputs, check_outputs
@@ -30,8 +30,6 @@ _LACKS = {
     "directml": "a graphics processor that runs DirectX 12",
     "coreml": "a Mac that runs Core ML",
 }
-
-_Key = tuple[tuple[int, ...], ...]
 
 
 class ProviderNetwork:
@@ -58,16 +56,8 @@ class ProviderNetwork:
             value.name: [length.dim_param for length in value.type.tensor_type.shape.dim]
             for value in graph.input
         }
-        self._sessions: OrderedDict[_Key, Any] = OrderedDict()
+        self._sessions: Kept[Any] = Kept(_SIZES_KEPT)
         self._started(_tiny(), self._session_options())  # what is missing shows now
-
-    def _session(self, shapes: _Key) -> Any:
-        if shapes not in self._sessions:
-            self._sessions[shapes] = self._open(shapes)
-            if len(self._sessions) > _SIZES_KEPT:
-                self._sessions.popitem(last=False)
-        self._sessions.move_to_end(shapes)
-        return self._sessions[shapes]
 
     def _session_options(self) -> Any:
         options = onnxruntime.SessionOptions()
@@ -77,7 +67,7 @@ class ProviderNetwork:
             options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         return options
 
-    def _open(self, shapes: _Key) -> Any:
+    def _open(self, shapes: Shapes) -> Any:
         options = self._session_options()
         for wanted, shape in zip(self._program.inputs, shapes, strict=True):
             for name, length in zip(self._dimensions[wanted.name], shape, strict=True):
@@ -128,7 +118,7 @@ class ProviderNetwork:
     def __call__(self, *arrays: Array) -> tuple[Array, ...]:
         """Run once."""
         check_inputs(self._program, arrays)
-        session = self._session(tuple(tuple(a.shape) for a in arrays))
+        session = self._sessions.get(tuple(tuple(a.shape) for a in arrays), self._open)
         given = {i.name: to_numpy(array) for i, array in zip(self._program.inputs, arrays, strict=True)}
         try:
             found = session.run(list(self._program.outputs), given)

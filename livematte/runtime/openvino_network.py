@@ -6,7 +6,6 @@ import hashlib
 import io
 import os
 import warnings
-from collections import OrderedDict
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -17,14 +16,13 @@ import openvino
 
 from livematte.errors import WeightsError
 from livematte.frame import Array
+from livematte.runtime.kept import Kept, Shapes
 from livematte.runtime.network import Program
 from livematte.runtime.shapes import check_inputs, check_outputs
 from livematte.weights import cache_folder, write_cached
 
 _SIZES_KEPT = 4
 """Compiled sizes held in memory; a compiled model takes about 50 MB."""
-
-_Key = tuple[tuple[int, ...], ...]
 
 
 class _OpenVinoPending:
@@ -63,7 +61,7 @@ class OpenVinoNetwork:
         if threads:
             self._options["INFERENCE_NUM_THREADS"] = threads
         self._folder = cache_folder("openvino")
-        self._compiled: OrderedDict[_Key, tuple[Any, list[Any]]] = OrderedDict()
+        self._compiled: Kept[tuple[Any, list[Any]]] = Kept(_SIZES_KEPT)
         self._model = None if self._known() else self._read()
 
     def _known(self) -> bool:
@@ -84,7 +82,7 @@ class OpenVinoNetwork:
             return model
         return converted(self._core, program, self._folder)
 
-    def _compile(self, shapes: _Key) -> Any:
+    def _compile(self, shapes: Shapes) -> Any:
         """The network for inputs of these shapes, from the cache where it was made before.
 
         OpenVINO's own CACHE_DIR would need the whole network read to know that it is there: twice the time.
@@ -103,7 +101,7 @@ class OpenVinoNetwork:
             write_cached(file, blob.getvalue())
         return compiled
 
-    def _blob(self, shapes: _Key) -> Path | None:
+    def _blob(self, shapes: Shapes) -> Path | None:
         """Where the compiled network is cached: it depends on weights, OpenVINO, CPU and shapes."""
         if self._folder is None:
             return None
@@ -111,14 +109,9 @@ class OpenVinoNetwork:
         facts = f"{self._program.key} {self.precision} {version('openvino')} {cpu} {shapes} {self._streams}"
         return self._folder / f"{self._program.name}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.blob"
 
-    def _request(self, shapes: _Key) -> tuple[Any, list[Any]]:
+    def _request(self, shapes: Shapes) -> tuple[Any, list[Any]]:
         """An idle request for inputs of these shapes, and where it goes back to."""
-        if shapes not in self._compiled:
-            self._compiled[shapes] = (self._compile(shapes), [])
-            if len(self._compiled) > _SIZES_KEPT:
-                self._compiled.popitem(last=False)
-        self._compiled.move_to_end(shapes)
-        compiled, idle = self._compiled[shapes]
+        compiled, idle = self._compiled.get(shapes, lambda new: (self._compile(new), []))
         return (idle.pop() if idle else compiled.create_infer_request()), idle
 
     def submit(self, *arrays: Array) -> _OpenVinoPending:

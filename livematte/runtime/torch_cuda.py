@@ -7,7 +7,7 @@ picture, which for small pictures takes longer than the kernels do.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from torch import nn
 from livematte.device import is_numpy, to_numpy
 from livematte.errors import DeviceError, ModelError
 from livematte.frame import Array
+from livematte.runtime.kept import Kept, Shapes
 from livematte.runtime.network import Pending, Program
 from livematte.runtime.shapes import check_inputs
 from livematte.runtime.torch_card import Card, Replay, Tensors, out_of_memory, room_needed
@@ -33,8 +34,6 @@ ROOM = 2**30
 
 _SIZES_KEPT = 4
 """Graphs held in memory, one for each size of input; each keeps its activations."""
-
-_Key = tuple[tuple[int, ...], ...]
 
 
 class _Lane:
@@ -116,7 +115,7 @@ class GraphNetwork:
         fits = min(MOST_PICTURES, max(1, card.free() // ROOM)) if streams > 1 else 1
         self.batch = (batch or fits) if program.batches else 1
         self.why = f"{why}; up to {self.batch} pictures at once" if self.batch > 1 else why
-        self._graphs: OrderedDict[_Key, _Graph] = OrderedDict()
+        self._graphs: Kept[_Graph] = Kept(_SIZES_KEPT)
         self._read: deque[tuple[Any, tuple[Array, ...]]] = deque()
 
     def submit(self, *arrays: Array) -> Pending:
@@ -128,7 +127,7 @@ class GraphNetwork:
             shapes = tuple((self.batch, *shape[1:]) for shape in shapes)
         size = " and ".join("x".join(map(str, shape)) for shape in shapes)
         with room_needed(f"{self._program.name} has no room on the GPU for {size}"):
-            graph = self._graph(shapes)
+            graph = self._graphs.get(shapes, self._room_made)
             if is_numpy(arrays[0]):
                 return self._from_host(graph, arrays, count)
             return self._on_card(graph, arrays, count)
@@ -166,26 +165,18 @@ class GraphNetwork:
         self._read.append((point, (*arrays, *adopted)))  # whose owner must not use the memory again before
         return _OnCard(card, outputs, point, arrays[0])
 
-    def _graph(self, shapes: _Key) -> _Graph:
-        """The graph for inputs of these shapes, captured if need be."""
-        if shapes not in self._graphs:
-            made = None
-            try:
-                made = self._captured(shapes)
-            except RuntimeError as error:
-                if not (self._graphs and out_of_memory(error)):
-                    raise
-            if made is None:
-                self._graphs.clear()  # those of other sizes make room
-                self._card.release()
-                made = self._captured(shapes)
-            self._graphs[shapes] = made
-            if len(self._graphs) > _SIZES_KEPT:
-                self._graphs.popitem(last=False)
-        self._graphs.move_to_end(shapes)
-        return self._graphs[shapes]
+    def _room_made(self, shapes: Shapes) -> _Graph:
+        """The graph for inputs of these shapes; those of other sizes go where there is no room."""
+        try:
+            return self._captured(shapes)
+        except RuntimeError as error:
+            if not (self._graphs and out_of_memory(error)):
+                raise
+        self._graphs.clear()  # outside of the handler, whose traceback holds what did not fit
+        self._card.release()
+        return self._captured(shapes)
 
-    def _captured(self, shapes: _Key) -> _Graph:
+    def _captured(self, shapes: Shapes) -> _Graph:
         wanted = zip(self._program.inputs, shapes, strict=True)
         inputs = tuple(self._card.zeros(shape, getattr(torch, i.dtype)) for i, shape in wanted)
 

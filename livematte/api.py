@@ -21,6 +21,7 @@ from livematte.jobs import (
     PathLike,
     Refining,
     background_of,
+    card_of,
     check_model,
     check_targets,
     debug_info,
@@ -138,8 +139,8 @@ def render(
         machine = replace(machine, device=devices[0])
         told = [f"{input} cannot be divided, or is too short for it: {devices[0]} alone did it"]
     place, why = frames_on(machine, refining)
-    gpu = None if place is None else place.index
-    source = open_video(os.fspath(input), start=start, end=end, hwaccel=hwaccel, gpu=gpu)
+    gpu, card = None if place is None else place.index, card_of(machine)
+    source = open_video(os.fspath(input), start=start, end=end, hwaccel=hwaccel, gpu=gpu, card=card)
     outputs: list[engine.Output] = []
     behind: Background | None = None
     try:
@@ -160,6 +161,8 @@ def render(
                 copy_streams_from=os.fspath(input) if kind == "picture" else None,
                 start=start,
                 end=end,
+                gpu=gpu,
+                card=card,
             )
             outputs.append(engine.Output(sink, kind))
     except BaseException:

@@ -25,7 +25,7 @@ from livematte.kernels import cuda_regions, twins
 from livematte.kernels.copies import Moved, OnCpu, OnGpu, Place, beside, moved, to_host
 from livematte.kernels.cuda_launch import on_gpu
 from livematte.pipeline import Channel, Pipeline, StageTime
-from livematte.protocols import AheadModel, Background, GpuModel, Model, PendingMatte, Sink, Source
+from livematte.protocols import AheadModel, Background, GpuModel, GpuSink, Model, PendingMatte, Sink, Source
 from livematte.regions import drop_islands
 from livematte.temporal import TemporalFilter
 
@@ -207,11 +207,13 @@ class _Ahead:
 
 
 class _Finished:
-    """The outputs of one frame on their way to where sinks take them."""
+    """The outputs of one frame on their way to where sinks take them; kinds in ``stay`` are there already."""
 
-    def __init__(self, place: Place, made: Composed, work: _Work) -> None:
+    def __init__(self, place: Place, made: Composed, work: _Work, stay: frozenset[str]) -> None:
         self._work = work  # its memory may be read until all is here
-        self._frames = {kind: frame for kind in KINDS if (frame := getattr(made, kind)) is not None}
+        frames = {kind: frame for kind in KINDS if (frame := getattr(made, kind)) is not None}
+        self._staying = {kind: frames.pop(kind) for kind in stay & frames.keys()}
+        self._frames = frames
         planes = [plane for frame in self._frames.values() for plane in frame.planes]
         self._going = place.down([*planes, *work.limits.values()])
 
@@ -224,7 +226,13 @@ class _Finished:
         }
         for what, pair in zip(self._work.limits, arrays, strict=True):
             _check(what, pair, self._work.frame)
-        return frames
+        return frames | self._staying
+
+
+def _staying(outputs: Sequence[Output]) -> frozenset[str]:
+    """The kinds of output that every sink of takes from where frames are worked on."""
+    coming = {o.kind for o in outputs if not (isinstance(o.sink, GpuSink) and o.sink.takes_gpu_frames)}
+    return frozenset(output.kind for output in outputs) - coming
 
 
 def _decode(
@@ -292,7 +300,7 @@ def render(
         LivematteError: the first thing that went wrong in any stage, after the sinks are finished.
     """
     compositor = compositor or Compositor()
-    want = frozenset(output.kind for output in outputs)
+    want, stay = frozenset(output.kind for output in outputs), _staying(outputs)
     stats = RenderStats()
     pipeline = Pipeline(stats.stages)
     matting = Matting(model, temporal or TemporalFilter(), keep_islands=keep_islands)
@@ -308,7 +316,7 @@ def render(
             assert work.matte is not None
             with place.working():
                 made = compositor(work.frame, work.matte, background, want, work.small.planes)
-                return [_Finished(place, made, work)]
+                return [_Finished(place, made, work, stay)]
 
         clock = stats.stages["encode"]
         for finished in pipeline.stage("composite", matted, composed):

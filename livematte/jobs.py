@@ -247,6 +247,14 @@ def frames_on(machine: Machine, refining: Refining) -> tuple[Device | None, list
     return device, []
 
 
+def card_of(machine: Machine) -> int | None:
+    """The NVIDIA GPU of a job, whatever of it runs there: its decoder and encoder are meant, too. None where
+    it has none. Raises as :func:`frames_on`.
+    """
+    device = choose_device(machine.device, machine.runtime)
+    return device.index if device.kind == "cuda" else None
+
+
 def format_of(
     kind: str, *, transparent: bool, codec: str | None, crf: int | None, preset: str | None
 ) -> dict[str, Any]:

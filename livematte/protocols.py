@@ -174,6 +174,18 @@ class Sink(Protocol):
         ...
 
 
+@runtime_checkable
+class GpuSink(Sink, Protocol):
+    """A sink that may be given frames whose planes are on a GPU, CuPy's arrays; others get NumPy's. All work
+    on them is done when it gets them.
+    """
+
+    @property
+    def takes_gpu_frames(self) -> bool:
+        """Known once the sink is open."""
+        ...
+
+
 @dataclass(frozen=True)
 class LiveFormat:
     """What a live output is sent.

@@ -25,12 +25,13 @@ from livematte.jobs import (
     PathLike,
     Refining,
     background_of,
+    card_of,
     format_of,
     frames_on,
     network_of,
     notes_of,
 )
-from livematte.protocols import Background, Model, Sink
+from livematte.protocols import Background, GpuSink, Model, Sink
 from livematte.running import give_up
 from livematte.temporal import TemporalFilter
 from livematte.video.cutting import Segment
@@ -114,6 +115,11 @@ class _From:
         self._sink, self._first, self._tell = sink, first, tell
         self.times: list[tuple[int, int]] = []
 
+    @property
+    def takes_gpu_frames(self) -> bool:
+        """As the sink."""
+        return isinstance(self._sink, GpuSink) and self._sink.takes_gpu_frames
+
     def write(self, frame: Frame) -> None:
         """Pass it on, or drop it where it comes before the first one wanted."""
         if self._first is not None and frame.pts < self._first:
@@ -149,6 +155,7 @@ class Worker:
         self._refining = job.refining.loaded(job.machine)
         self._place, self._why = frames_on(job.machine, job.refining)
         self._gpu = None if self._place is None else self._place.index
+        self._card = card_of(job.machine)
 
     def __call__(self, task: Task, stop: threading.Event, tell: Callable[[], None]) -> Done:
         """Render one segment.
@@ -160,8 +167,9 @@ class Worker:
         job, segment = self._job, task.segment
         try:
             source = open_video(
-                job.input, start=segment.read, end=segment.end, hwaccel=job.hwaccel, gpu=self._gpu
-            )
+                job.input, start=segment.read, end=segment.end,
+                hwaccel=job.hwaccel, gpu=self._gpu, card=self._card,
+            )  # fmt: skip
         except InputError as error:
             if task.number == 0:
                 raise
@@ -174,7 +182,9 @@ class Worker:
             behind = background_of(job.background, job.fit)
             for kind, target in job.targets.items():
                 files.append(task.folder / f"{task.number}-{kind}{Path(target).suffix}")
-                sink = open_sink(files[-1], source.info, start=0, **job.format_of(kind))
+                sink = open_sink(
+                    files[-1], source.info, start=0, gpu=self._gpu, card=self._card, **job.format_of(kind)
+                )
                 keepers.append(_From(sink, segment.first, tell if kind == "picture" else lambda: None))
                 outputs.append(engine.Output(keepers[-1], kind))
         except BaseException:

@@ -159,15 +159,25 @@ def planes_from_surface(luma: Array, chroma: Array, depth: int) -> tuple[Array, 
 
 def surface_from_planes(planes: tuple[Array, ...], depth: int) -> tuple[Array, Array]:
     """The opposite of :func:`planes_from_surface`: luma and chroma for a hardware encoder."""
-    chroma = empty((*planes[1].shape, 2), np.uint16)
-    for c in range(2):
-        _shifted(planes[1 + c], 16 - depth, 0, chroma[..., c])
-    return _shifted(planes[0], 16 - depth, 0, empty(planes[0].shape, np.uint16)), chroma
+    luma, chroma = empty(planes[0].shape, np.uint16), empty((*planes[1].shape, 2), np.uint16)
+    onto_surface(planes, depth, (luma, chroma[..., 0], chroma[..., 1]))
+    return luma, chroma
+
+
+def onto_surface(planes: tuple[Array, ...], depth: int, out: tuple[Array, ...]) -> None:
+    """Write Y, U and V where a hardware encoder takes them from: more than 8 bits into the high ones.
+
+    Args:
+        planes: (H, W), (h, w) and (h, w), of ``depth`` bits.
+        out: such views of a surface, with any pitch.
+    """
+    for plane, target in zip(planes, out, strict=True):
+        _shifted(plane, 16 - depth if depth > 8 else 0, 0, target)
 
 
 def _shifted(plane: Array, up: int, down: int, out: Array) -> Array:
     given = (*as_plane(plane), up, down, *as_plane(out))
-    over_samples("to_rgb", "shifted", plane.shape, *given, sample="uint16")
+    over_samples("to_rgb", "shifted", plane.shape, *given, sample=plane.dtype.name)
     return out
 
 

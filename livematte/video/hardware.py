@@ -111,7 +111,7 @@ class HardwareDecoder:
 
 
 def open_hardware(
-    path: str | Path, stream: VideoStream, kind: str, gpu: int | None = None
+    path: str | Path, stream: VideoStream, kind: str, gpu: int | None = None, card: int | None = None
 ) -> HardwareDecoder | str:
     """A decoder for ``stream`` of the file ``path``, or in one clause why there is none.
 
@@ -119,6 +119,7 @@ def open_hardware(
         kind: one of :data:`HWACCELS` but auto and none.
         gpu: the NVIDIA GPU that frames are worked on by, which they then stay on where they can; None
             downloads each.
+        card: the NVIDIA GPU that decodes then; by default the first.
     """
     declared = stream.codec_context
     if {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") == "1":
@@ -141,7 +142,7 @@ def open_hardware(
                 empty((1,), np.uint8)  # CUDA's context, which FFmpeg then shares whoever made it
                 context, container = _context(path, stream, codec, kind, gpu, shared=True)
         else:
-            context, container = _context(path, stream, codec, kind, gpu)
+            context, container = _context(path, stream, codec, kind, card if gpu is None else gpu)
     except (av.error.FFmpegError, OSError, ValueError, LivematteError) as error:
         return f"{kind} cannot be opened: {_reason(error)}"
     return HardwareDecoder(context, kind, surface, held, gpu or 0, container)

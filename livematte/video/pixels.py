@@ -99,6 +99,12 @@ def to_video_frame(frame: Frame, *, drop_alpha: bool = False) -> VideoFrame:
     out = VideoFrame(frame.width, frame.height, name)
     for target, plane in zip(writable_planes(out, name), frame.planes, strict=False):
         np.copyto(target, plane)
+    tag(out, frame)
+    return out
+
+
+def tag(out: VideoFrame, frame: Frame) -> None:
+    """Give FFmpeg's frame the time, duration and colours of ``frame``."""
     out.pts = frame.pts
     out.time_base = frame.time_base
     out.duration = frame.duration
@@ -106,7 +112,6 @@ def to_video_frame(frame: Frame, *, drop_alpha: bool = False) -> VideoFrame:
     out.colorspace = TAG_OF_MATRIX["rgb"] if frame.pixel_format.rgb else color.matrix_tag
     out.color_range = 2 if color.full_range else 1
     out.color_primaries, out.color_trc = color.primaries, color.transfer
-    return out
 
 
 _UNSPECIFIED = 2

@@ -43,6 +43,7 @@ def open_video(
     end: float | Fraction | None = None,
     hwaccel: str = "none",
     gpu: int | None = None,
+    card: int | None = None,
 ) -> FileSource:
     """Open whatever FFmpeg reads: a video file, ``frames/%04d.png``, an animated GIF or one picture.
 
@@ -57,6 +58,7 @@ def open_video(
             the frames, and falls back to the CPU with a note.
         gpu: the NVIDIA GPU that works on the frames: what its decoder decodes stays there, as CuPy's arrays.
             None hands out NumPy's.
+        card: the NVIDIA GPU whose decoder ``cuda`` is, where none works on the frames; the first by default.
 
     Raises:
         UsageError: ``start`` or ``end`` is negative or they leave nothing; no such ``hwaccel``.
@@ -73,7 +75,7 @@ def open_video(
     check_hwaccel(hwaccel)
     container = open_container(path)
     try:
-        return FileSource(path, container, video_stream(container, path), start, end, hwaccel, gpu)
+        return FileSource(path, container, video_stream(container, path), start, end, hwaccel, gpu, card)
     except BaseException:
         container.close()
         raise
@@ -97,13 +99,14 @@ class FileSource:
         end: float | Fraction | None,
         hwaccel: str = "none",
         gpu: int | None = None,
+        card: int | None = None,
     ) -> None:
         self.damaged = 0
         self.notes: list[str] = []
         self._path, self._container, self._stream = path, container, stream
         self._lock = threading.Lock()
         self._closed = self._started = False
-        self._hardware = self._find_hardware(hwaccel, gpu)
+        self._hardware = self._find_hardware(hwaccel, gpu, card)
         self._decoder = decoder_for(stream) if self._hardware is None else self._hardware.context
         self._converter = Converter()
         for other in container.streams:
@@ -129,12 +132,13 @@ class FileSource:
         check_size(width, height, path)
         self.info = self._describe(told, height, width, start, end, origin)
 
-    def _find_hardware(self, hwaccel: str, gpu: int | None) -> HardwareDecoder | None:
+    def _find_hardware(self, hwaccel: str, gpu: int | None, card: int | None) -> HardwareDecoder | None:
         if hwaccel == "none" or (hwaccel == "auto" and gpu is None):
             return None
+        kind = "cuda" if hwaccel == "auto" else hwaccel
         found: HardwareDecoder | str = "a pipe can be read once only"
         if not Path(self._path).is_fifo():
-            found = open_hardware(self._path, self._stream, "cuda" if hwaccel == "auto" else hwaccel, gpu)
+            found = open_hardware(self._path, self._stream, kind, gpu, card)
         if isinstance(found, HardwareDecoder):
             return found
         self._not_decoded_by(hwaccel, found)

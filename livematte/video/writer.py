@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from livematte.errors import OutputError, UsageError
 from livematte.frame import Frame
+from livematte.kernels.copies import OnCpu
 from livematte.protocols import SourceInfo
 from livematte.video.encoders import (
     ALPHA_ADVICE,
@@ -35,6 +36,7 @@ from livematte.video.light import carry_light
 from livematte.video.opening import PATTERN
 from livematte.video.pixels import Converter, to_video_frame
 from livematte.video.streams import CopiedStreams
+from livematte.video.surfaces import CONTEXT_FORMAT, Surfaces, surfaces_for
 
 __all__ = ["FileSink", "open_sink", "playable_frames", "write_image"]
 
@@ -64,7 +66,7 @@ def open_sink(
     path: str | Path, info: SourceInfo, *, kind: Kind = "picture", alpha: bool = False,
     codec: str | None = None, crf: int | None = None, preset: str | None = None,
     copy_streams_from: str | Path | None = None, start: float | None = None,
-    end: float | None = None, threads: int = 0,
+    end: float | None = None, threads: int = 0, gpu: int | None = None, card: int | None = None,
 ) -> FileSink | ImageSequenceSink:  # fmt: skip
     """Open a file to write frames to.
 
@@ -80,6 +82,9 @@ def open_sink(
         copy_streams_from: the source whose sound, subtitles, chapters, attachments and tags come along.
         start, end: as the reader was given: the times of picture and sound then begin at 0.
         threads: of the encoder; 0 leaves it to the encoder.
+        gpu: the NVIDIA GPU that frames are worked on by: its own encoder takes them from there where it can;
+            see :attr:`FileSink.takes_gpu_frames`.
+        card: the NVIDIA GPU that encodes, where one does; by default ``gpu``, or the first that can.
 
     Raises:
         UsageError: a file type, codec, crf, preset or combination that cannot be; the target is the source.
@@ -91,14 +96,14 @@ def open_sink(
         return ImageSequenceSink(pattern, info, alpha=alpha, grey=kind == "alpha")
     return open_file(
         FileSink, path, info, kind=kind, alpha=alpha, codec=codec, crf=crf, preset=preset,
-        copy_streams_from=copy_streams_from, start=start, end=end, threads=threads,
+        copy_streams_from=copy_streams_from, start=start, end=end, threads=threads, gpu=gpu, card=card,
     )  # fmt: skip
 
 
 def open_file(
     make: type[S], path: Path, info: SourceInfo, *, kind: Kind, alpha: bool, codec: str | None,
     crf: int | None, preset: str | None, copy_streams_from: str | Path | None, start: float | None,
-    end: float | None, threads: int,
+    end: float | None, threads: int, gpu: int | None = None, card: int | None = None,
 ) -> S:  # fmt: skip
     """A video file of a kind of sink. As :func:`open_sink`."""
     suffix = path.suffix.lower()
@@ -119,7 +124,7 @@ def open_file(
     try:
         return make(
             landing, CONTAINERS[suffix], name, info, kind=kind, alpha=alpha, crf=crf, preset=preset,
-            threads=threads, source=copy_streams_from, start=start, end=end,
+            threads=threads, source=copy_streams_from, start=start, end=end, gpu=gpu, card=card,
         )  # fmt: skip
     except BaseException:
         landing.discard()
@@ -141,7 +146,7 @@ class FileSink:
     def __init__(
         self, landing: Landing, muxer: str, encoder: str, info: SourceInfo, *, kind: Kind, alpha: bool,
         crf: int | None, preset: str | None, threads: int, source: str | Path | None,
-        start: float | None, end: float | None,
+        start: float | None, end: float | None, gpu: int | None, card: int | None,
     ) -> None:  # fmt: skip
         self.path = landing.path
         self.notes: list[str] = []
@@ -152,6 +157,7 @@ class FileSink:
         self._shift, self._last, self._done = 0, -(1 << 62), False
         self._durations: dict[int, int] = {}
         self._converter = Converter()
+        self._surfaces: Surfaces | None = None
         self._format, self._color, told = stored_as(encoder, info, grey=kind == "alpha", alpha=alpha)
         self.notes += told
         options = _INTERLEAVE | (_FRAGMENTS if muxer in ("mp4", "mov") else {})
@@ -161,6 +167,11 @@ class FileSink:
         chosen = encoder_options(encoder, crf, preset, self._format)
         if kind != "alpha":
             self.notes += carry_light(encoder, chosen, info.details)
+        if ENCODERS[encoder].instead:
+            if gpu is not None and kind != "alpha":
+                self._surfaces = surfaces_for(info, self._format, gpu)
+            if (index := gpu if card is None else card) is not None:
+                chosen["gpu"] = str(index)
         self._stream = self._open_encoder(chosen, threads)
         self._copied: CopiedStreams | None = None
         if source is not None:
@@ -177,6 +188,11 @@ class FileSink:
         if muxer in ("matroska", "webm") and (self._time_base * 1000).denominator != 1:
             self.notes.append("times are rounded to 1 ms: Matroska and WebM keep no finer ones")
 
+    @property
+    def takes_gpu_frames(self) -> bool:
+        """Whether frames may be on the GPU: an encoder that is a part of it, and their format is its own."""
+        return self._surfaces is not None
+
     def _open_encoder(self, options: dict[str, str], threads: int) -> VideoStream:
         info, color = self._info, self._color
         assert self._container is not None
@@ -186,7 +202,8 @@ class FileSink:
             stream = self._container.add_stream(library, rate=info.average_rate or 25, options=options)
             assert isinstance(stream, VideoStream)
             context = stream.codec_context
-            context.width, context.height, context.pix_fmt = info.width, info.height, self._format
+            context.width, context.height = info.width, info.height
+            context.pix_fmt = self._format if self._surfaces is None else CONTEXT_FORMAT
             context.time_base = stream.time_base = self._time_base
             context.sample_aspect_ratio = info.sample_aspect
             context.colorspace = color.matrix_tag
@@ -199,16 +216,20 @@ class FileSink:
                 context.codec_tag = ENCODERS[self._encoder].tag
             if self._alpha and self._encoder == "vp9":
                 stream.metadata["alpha_mode"] = "1"
-            context.open()
+            if self._surfaces is None:  # otherwise the first picture brings what it is opened with
+                context.open()
         except (av.error.FFmpegError, ValueError) as error:
-            what = f"{info.width}x{info.height} {self._format}"
-            reason = getattr(error, "strerror", None) or error
-            instead = ENCODERS[self._encoder].instead
-            mend = f" (it may be that this GPU or its driver lacks it: --codec {instead} runs anywhere)"
-            raise OutputError(
-                f"{self.path}: {self._encoder} does not take {what}: {reason}{mend if instead else ''}"
-            ) from error
+            raise self._not_taken(error) from error
         return stream
+
+    def _not_taken(self, error: Exception) -> OutputError:
+        what = f"{self._info.width}x{self._info.height} {self._format}"
+        reason = getattr(error, "strerror", None) or error
+        instead = ENCODERS[self._encoder].instead
+        mend = f" (it may be that this GPU or its driver lacks it: --codec {instead} runs anywhere)"
+        return OutputError(
+            f"{self.path}: {self._encoder} does not take {what}: {reason}{mend if instead else ''}"
+        )
 
     def write(self, frame: Frame) -> None:
         """Encode one frame; its planes are copied.
@@ -239,6 +260,8 @@ class FileSink:
             self._last = frame.pts
             self._encode(picture)
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            if not self._stream.codec_context.is_open:
+                raise self._not_taken(error) from error
             raise OutputError(explain(self._landing.file.error or error, self.path, self.frames)) from error
         self.frames += 1
 
@@ -257,6 +280,11 @@ class FileSink:
         else:
             if self._alpha and not frame.pixel_format.alpha:
                 raise ValueError(f"a frame without alpha ({frame.format}) came where alpha is written")
+            if self._surfaces is not None:
+                same = frame.color.full_range == self._color.full_range
+                if same and frame.format == self._info.format:
+                    return self._surfaces(frame)
+                frame = OnCpu().up(frame)
             picture, color = to_video_frame(frame, drop_alpha=not self._alpha), frame.color
         if picture.format.name == self._format and color.full_range == self._color.full_range:
             return picture

@@ -257,6 +257,13 @@ def test_what_the_cpu_works_on_is_downloaded(tmp_path: Path, card: dict[str, Any
     same(found, frames(path)[0])
 
 
+def test_the_card_that_was_named_decodes_for_the_cpu_too(tmp_path: Path, card: dict[str, Any]) -> None:
+    path = clips.make_clip(tmp_path / "a.mp4", frames=3)
+    found, _ = frames(path, hwaccel="cuda", card=1)
+    assert card["asked"] == [("h264", "cuda", 1, False)]
+    same(found, frames(path)[0])
+
+
 def test_what_the_hardware_cannot_do_is_decoded_anew(tmp_path: Path, card: dict[str, Any]) -> None:
     card["able"] = False
     path = clips.make_clip(tmp_path / "a.mp4", frames=6)

@@ -55,8 +55,9 @@ class BarePreview(TyperCommand):
 def with_place(args: list[str]) -> list[str]:
     """``args`` with ``auto`` after a ``--preview`` that stands alone."""
     filled = []
-    for arg, following in zip(args, [*args[1:], "--"], strict=True):
-        filled += [arg, "auto"] if arg == "--preview" and following.startswith("-") else [arg]
+    for at, arg in enumerate(args, 1):
+        alone = arg == "--preview" and (at == len(args) or args[at].startswith("-"))
+        filled += [arg, "auto"] if alone else [arg]
     return filled
 
 

@@ -69,6 +69,7 @@ def drawn_in(view: ScriptedView, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(
     ("args", "filled"),
     [
+        ([], []),
         (["--preview"], ["--preview", "auto"]),
         (["--preview", "-b", "red"], ["--preview", "auto", "-b", "red"]),
         (["--preview", "window", "--stats"], ["--preview", "window", "--stats"]),

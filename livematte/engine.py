@@ -307,7 +307,7 @@ def render(
     whole, before = False, moved()
     place: Place = OnCpu()
     try:
-        place = _place(device, compositor)
+        place = place_of(device, compositor)
         decoded = _decode(pipeline, stats, source, matting, place, stop)
         ahead = _Ahead(matting, place)
         matted = pipeline.stage("model", decoded, ahead, ahead.rest)
@@ -342,7 +342,8 @@ def render(
     return stats
 
 
-def _place(device: Device | None, compositor: Compositor) -> Place:
+def place_of(device: Device | None, compositor: Compositor) -> Place:
+    """Where frames are worked on; ``device`` as for :func:`render`. Raises as :class:`OnGpu`."""
     if device is None or device.kind != "cuda" or not compositor.on_gpu:
         return OnCpu()
     return OnGpu(device.index)
@@ -380,7 +381,7 @@ def mattes(
     compositor = compositor or Compositor()
     matting = Matting(model, temporal or TemporalFilter(), keep_islands=keep_islands)
     try:
-        place = _place(device, compositor)
+        place = place_of(device, compositor)
         for frame in source:
             with place.working():
                 there = place.up(frame)

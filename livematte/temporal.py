@@ -9,6 +9,7 @@ import numpy as np
 
 from livematte.errors import UsageError
 from livematte.frame import Array, Matte
+from livematte.kernels.copies import to_host
 from livematte.kernels.cuda_launch import on_gpu
 from livematte.kernels.reference import share_of_new
 from livematte.kernels.windows import Box, refined_over_time
@@ -45,8 +46,12 @@ def is_cut(before: Array, now: Array) -> bool:
     A moving camera changes many pixels but keeps the colours; an arm changes few pixels.
 
     Args:
-        before, now: (h, w, 3) float32 RGB of one size, 0..255.
+        before, now: (h, w, 3) float32 RGB of one size, 0..255. On a GPU the answer is waited for.
     """
+    if on_gpu(now):
+        from livematte.kernels import cuda_temporal
+
+        return bool(to_host(cuda_temporal.is_cut(before, now))[0])
     difference = float(cv2.norm(before, now, cv2.NORM_L1)) / before.size
     if difference < 12:
         return False

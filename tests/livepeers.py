@@ -12,6 +12,7 @@ import numpy as np
 from livematte.composite import Compositor
 from livematte.errors import InputError
 from livematte.frame import Array, Frame, Matte
+from livematte.kernels.copies import OnCpu, Place
 from livematte.protocols import LiveFormat, SourceInfo
 from livematte.streaming.governor import Level, ladder
 from livematte.streaming.matting import Parts
@@ -64,7 +65,8 @@ class FindsThePerson:
 class Maker:
     """Makes models for levels; remembers what it was asked. ``fails`` is raised while it is set."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Callable[[], Place] = OnCpu) -> None:
+        self.place = place
         self.asked: list[tuple[Level, BaseException | None]] = []
         self.made: list[FindsThePerson] = []
         self.fails: BaseException | None = None
@@ -75,7 +77,7 @@ class Maker:
             raise self.fails
         side = level.size or 48
         self.made.append(FindsThePerson((side * 2 // 3, side)))
-        return Parts(self.made[-1], Compositor(refine="none", foreground=False))
+        return Parts(self.made[-1], Compositor(refine="none", foreground=False), self.place())
 
 
 LEVELS = ladder(192, "none", network=False)

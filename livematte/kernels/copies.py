@@ -67,12 +67,17 @@ def to_host(array: Array) -> Array:
     return array.get()
 
 
+def along(array: Array, like: Array) -> Array:
+    """``array`` where ``like`` is."""
+    if on_gpu(array) == on_gpu(like):
+        return array
+    return to_gpu(array) if on_gpu(like) else to_host(array)
+
+
 def beside(matte: Matte, like: Array) -> Matte:
     """Alpha and foreground where ``like`` is; the extras where they are."""
-    there = on_gpu(like)
     named = {"alpha": matte.alpha, "foreground": matte.foreground}
-    move = to_gpu if there else to_host
-    moved = {k: move(v) for k, v in named.items() if v is not None and on_gpu(v) != there}
+    moved = {k: along(v, like) for k, v in named.items() if v is not None and on_gpu(v) != on_gpu(like)}
     return replace(matte, **moved) if moved else matte
 
 
@@ -175,7 +180,8 @@ class OnGpu:
 
     Raises:
         MissingExtraError: CuPy is not installed.
-        DeviceError: it finds no GPU that it can use; in a block of work, its memory is used up.
+        DeviceError: it finds no GPU that it can use; in a block of work, its memory is used up or it has
+            failed.
     """
 
     def __init__(self, index: int = 0) -> None:
@@ -195,19 +201,11 @@ class OnGpu:
 
     @contextmanager
     def _on(self, stream: Any) -> Iterator[None]:
-        try:
-            with on(stream, self._index):
-                yield
-        except (MemoryError, RuntimeError) as error:  # CuPy's, of memory of the GPU's and of pinned memory
-            if "out of memory" not in str(error).lower():
-                raise
-            raise DeviceError(
-                f"cuda:{self._index} has no room for the frames ({error}): end other programs that use it, "
-                "or use --device cpu"
-            ) from error
+        with _said(self._index), on(stream, self._index):
+            yield
 
     def up(self, frame: Frame) -> Frame:
-        """One thread calls it. Planes that are on the GPU, as a hardware decoder leaves them, stay there."""
+        """Planes that are on the GPU, as a hardware decoder leaves them, stay there."""
         planes, staged = [], []
         for plane in frame.planes:
             if not on_gpu(plane):
@@ -243,7 +241,8 @@ class OnGpu:
             _count(down=x.nbytes)
         event = cupy().cuda.Event(block=True, disable_timing=True)
         event.record(self._going)
-        going = _OnTheWay(event, (arrays, there), tuple(here.get(id(x), x) for x in arrays), self._fetched)
+        come = tuple(here.get(id(x), x) for x in arrays)
+        going = _OnTheWay(self._index, event, (arrays, there), come, self._fetched)
         self._fetched[id(going)] = going
         return going
 
@@ -255,12 +254,32 @@ class OnGpu:
             going.result()
 
 
+@contextmanager
+def _said(index: int) -> Iterator[None]:
+    """What CuPy and torch raise where a GPU has no room, or has failed for good, as DeviceError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        why = str(error).partition("\n")[0]
+        if "out of memory" in str(error).lower():  # of the GPU's, or pinned
+            raise DeviceError(
+                f"cuda:{index} has no room for the frames ({why}): end other programs that use it, "
+                "or use --device cpu"
+            ) from error
+        if type(error).__module__.partition(".")[0] == "cupy_backends" or why.startswith("CUDA error"):
+            raise DeviceError(f"cuda:{index} has failed ({why}): use --device cpu, or start again") from error
+        raise
+
+
 class _OnTheWay:
-    def __init__(self, over: Any, kept: object, here: tuple[Array, ...], among: dict[int, _OnTheWay]) -> None:
-        self._over, self._kept, self._here, self._among = over, kept, here, among
+    def __init__(
+        self, index: int, over: Any, kept: object, here: tuple[Array, ...], among: dict[int, _OnTheWay]
+    ) -> None:
+        self._index, self._over, self._kept, self._here, self._among = index, over, kept, here, among
 
     def result(self) -> tuple[Array, ...]:
-        self._over.synchronize()
+        with _said(self._index):
+            self._over.synchronize()
         self._among.pop(id(self), None)
         self._kept = None
         return self._here

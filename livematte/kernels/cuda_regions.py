@@ -26,6 +26,16 @@ def clipped(values: Array) -> tuple[Array, Array]:
     return out, limits
 
 
+def certainty(alpha: Array, core: float, low: float, high: float) -> Array:
+    """(2,) int32: how much of ``alpha``, (h, w) float32, is above ``core``, and how much between the two
+    others; what is no number counts as between.
+    """
+    alpha, counts = whole(alpha, np.float32), empty((2,), np.int32)
+    given = (alpha, float(core), float(low), float(high), counts, alpha.size)
+    launch("regions", "certainty", (1, 1), (1024, 1), given)
+    return counts
+
+
 def drop_islands(alpha: Array, faint: float, core: float, least: int, share: int, reach: int) -> Array:
     """See :func:`livematte.regions.drop_islands`.
 

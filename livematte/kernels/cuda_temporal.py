@@ -30,14 +30,24 @@ def motion(before: Array, now: Array) -> Array:
     return _seen(whole(before, np.float32), whole(now, np.float32))[0]
 
 
+def is_cut(before: Array, now: Array) -> Array:
+    """Whether another shot begins: (1,) int32 that only the GPU has seen. Arguments as for :func:`motion`."""
+    return _statistics(whole(before, np.float32), whole(now, np.float32))[2]
+
+
 def _seen(before: Array, now: Array) -> tuple[Array, Array]:
     """:func:`motion`, and whether another shot begins: (1,) int32 that only the GPU has seen."""
-    size = now.shape[:2]
-    largest, moves = empty(size, np.float32), empty(size, np.float32)
-    noise, cut = empty((1,), np.float32), empty((1,), np.int32)
-    launch("temporal", "statistics", (1, 1), (1024, 1), (before, now, *size, largest, noise, cut))
-    over_samples("temporal", "motion", size, largest, noise, moves)
+    largest, noise, cut = _statistics(before, now)
+    moves = empty(largest.shape, np.float32)
+    over_samples("temporal", "motion", moves.shape, largest, noise, moves)
     return moves, cut
+
+
+def _statistics(before: Array, now: Array) -> tuple[Array, Array, Array]:
+    size = now.shape[:2]
+    largest, noise, cut = empty(size, np.float32), empty((1,), np.float32), empty((1,), np.int32)
+    launch("temporal", "statistics", (1, 1), (1024, 1), (before, now, *size, largest, noise, cut))
+    return largest, noise, cut
 
 
 def calmed(raw: Array, rgb: Array, before: Before | None, still: float) -> Before:

@@ -11,8 +11,8 @@ from livematte.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, is_blur
 from livematte.jobs import PathLike
 from livematte.preview.picture import VIEWS
 from livematte.protocols import Background, Model
+from livematte.streaming.handed import Shown
 from livematte.streaming.making import Spawn, in_a_thread
-from livematte.streaming.stages import Shown
 from livematte.streaming.stats import LiveStats
 
 Line = tuple[str, str]

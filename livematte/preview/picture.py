@@ -9,7 +9,7 @@ import numpy as np
 
 from livematte.frame import Array
 from livematte.kernels import cpu
-from livematte.streaming.stages import Shown
+from livematte.streaming.handed import Shown
 
 VIEWS = ("composite", "matte", "both")
 _TILE = 8
@@ -57,10 +57,10 @@ def _composite(shown: Shown, height: int, width: int) -> Array:
 
 
 def _matte(shown: Shown, height: int, width: int) -> Array:
-    if shown.alpha is None:
+    if (alpha := shown.alpha) is None:
         return np.zeros((height, width, 3), np.uint8)
     if shown.frame.pixel_format.alpha:
         grey = cpu.resize(shown.frame.planes[3], height, width)
     else:
-        grey = np.asarray(np.rint(255 * cpu.resize(shown.alpha, height, width)), np.uint8)
+        grey = np.asarray(np.rint(255 * cpu.resize(alpha, height, width)), np.uint8)
     return cv2.merge((grey, grey, grey))

@@ -16,10 +16,11 @@ from livematte.clock import Clock, Pacer, SystemClock
 from livematte.protocols import Background, LiveFormat, LiveSink, Source
 from livematte.streaming.capture import Capture
 from livematte.streaming.governor import Level
+from livematte.streaming.handed import Matted, Outgoing, Shot
 from livematte.streaming.making import Maker, Spawn, in_a_thread
 from livematte.streaming.matting import Parts
 from livematte.streaming.slots import Slot, Worker
-from livematte.streaming.stages import LiveOptions, LiveStages, Matted, Outgoing, Shot
+from livematte.streaming.stages import LiveOptions, LiveStages
 
 CHECKS = 0.25
 """Seconds between two looks at whether anybody watches, and whether the level still fits."""

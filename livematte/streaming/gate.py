@@ -14,12 +14,16 @@ import numpy as np
 
 from livematte.clock import Clock
 from livematte.frame import Array, Frame
+from livematte.kernels.copies import to_host
+from livematte.kernels.cuda_launch import on_gpu
 from livematte.regions import CORE, SMALLEST
 
 PERSON, NOBODY, UNSURE = "person", "nobody", "unsure"
 
 MOST_FOREGROUND = 0.97
 """Share of the picture above which "all of it is a person" is not believed: it would show the room."""
+DOUBT = 0.1, 0.9
+"""Alpha between these is neither person nor room."""
 MOST_DOUBT = 0.3
 """Share of the picture that may be neither person nor room."""
 SOFT_TO_CORE = 1.5
@@ -31,23 +35,34 @@ def judge(alpha: Array) -> str:
     """Whether a matte can be trusted with a room: ``person``, ``nobody`` or ``unsure``.
 
     Args:
-        alpha: (h, w) float32 in [0, 1], at the network's size, islands dropped.
+        alpha: (h, w) float32 in [0, 1], at the network's size, islands dropped; on a GPU this waits for it.
     """
-    core = float(np.count_nonzero(alpha > CORE)) / alpha.size
-    soft = float(np.count_nonzero((alpha > 0.1) & (alpha < 0.9))) / alpha.size
+    core, soft = (float(count) / alpha.size for count in _certainty(alpha))
     if core > MOST_FOREGROUND or soft > MOST_DOUBT or (soft > 0.05 and soft > SOFT_TO_CORE * core):
         return UNSURE
     return PERSON if core >= SMALLEST else NOBODY
 
 
+def _certainty(alpha: Array) -> tuple[int, int]:
+    """How many pixels are surely of a person, and how many may be either."""
+    if on_gpu(alpha):
+        from livematte.kernels import cuda_regions
+
+        counts = to_host(cuda_regions.certainty(alpha, CORE, *DOUBT))
+        return int(counts[0]), int(counts[1])
+    low, high = DOUBT
+    sure, doubtful = alpha > CORE, (alpha > low) & (alpha < high)
+    return int(np.count_nonzero(sure)), int(np.count_nonzero(doubtful))
+
+
 @dataclass(frozen=True)
 class Picture:
-    """A composed frame on its way out.
+    """A composed frame on its way out, in the computer's memory.
 
     Attributes:
         serial: counts the frames that were captured.
         captured: when, on the clock.
-        alpha: (h, w) float32 in [0, 1] at the network's size, which it was composed with.
+        alpha: (h, w) float32 in [0, 1] at the network's size, which it was composed with, where it was.
     """
 
     frame: Frame

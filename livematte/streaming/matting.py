@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
 import numpy as np
 
-from livematte.backgrounds import Color, Transparent
+from livematte.backgrounds import Blur, Color, Transparent
 from livematte.composite import Compositor
 from livematte.engine import Matting, Small
 from livematte.frame import Frame, Matte
-from livematte.protocols import LiveFormat, Model
+from livematte.kernels.copies import OnCpu, Place, along, to_host
+from livematte.kernels.cuda_launch import on_gpu
+from livematte.protocols import Background, LiveFormat, Model
 from livematte.streaming.conform import black
+from livematte.streaming.gate import judge
 from livematte.temporal import TemporalFilter, TemporalState, is_cut
 
 
@@ -26,12 +29,25 @@ class LiveMatting(Matting):
         self._before: Any = None
 
     def matte(self, frame: Frame, epoch: int) -> tuple[Small, Matte]:
-        """Matte one frame.
+        """Matte one frame, where it is. What comes after one that failed begins anew: a number that is none
+        would stay in what is remembered.
 
         Args:
             epoch: another number than for the last frame starts a new shot: another camera, another size.
+
+        Raises:
+            ModelError: the model gives values that are no alpha or no colours.
         """
+        try:
+            return self._matte(frame, epoch)
+        except BaseException:
+            self._state = self._smooth = None
+            raise
+
+    def _matte(self, frame: Frame, epoch: int) -> tuple[Small, Matte]:
         small = self.shrink(frame)
+        if self._smooth is not None:  # it may be of a model that worked elsewhere
+            self._smooth = TemporalState(*(along(x, small.rgb) for x in vars(self._smooth).values()))
         fresh, before = epoch != self._epoch, self._before
         if self._state is not None and before is not None:  # the temporal filter sees cuts itself
             seen, now = (picture[::2, ::2].astype(np.float32) for picture in (before, small.rgb))
@@ -44,6 +60,7 @@ class LiveMatting(Matting):
         """Go on where ``old`` was: what its temporal filter remembers, at this model's size.
 
         So a still edge fades from the old model's alpha to the new one's. Recurrent features do not fit.
+        Called where ``old`` worked.
         """
         self._epoch, self._size = old._epoch, old._size
         if old._smooth is None or self._size is None:
@@ -53,9 +70,10 @@ class LiveMatting(Matting):
 
 
 def resized(state: TemporalState, height: int, width: int) -> TemporalState:
-    """The memory of the temporal filter for pictures of another size."""
+    """The memory of the temporal filter for pictures of another size, in the computer's memory."""
 
     def at(values: Any, h: int, w: int) -> Any:
+        values = to_host(values)
         return values if values.shape[:2] == (h, w) else cv2.resize(values, (w, h))
 
     half = -(-height // 2), -(-width // 2)
@@ -66,10 +84,19 @@ def resized(state: TemporalState, height: int, width: int) -> TemporalState:
 
 @dataclass(frozen=True)
 class Parts:
-    """What works on frames at one level: a model and what composites with its mattes."""
+    """What works on frames at one level.
+
+    Attributes:
+        model, compositor: the one mattes, the other composites with its mattes.
+        place: where; the model's work is queued with :meth:`Place.coming`, beside the compositor's with
+            :meth:`Place.working`, so that no picture waits for the next one's matte.
+        notes: what a user should know of it.
+    """
 
     model: Model
     compositor: Compositor
+    place: Place = field(default_factory=OnCpu)
+    notes: tuple[str, ...] = ()
 
     def warm(self, format: LiveFormat) -> None:
         """Run everything once on an empty picture, so that the first real one is not the slow one.
@@ -77,12 +104,23 @@ class Parts:
         Raises:
             LivematteError: it cannot run.
         """
-        frame = black(format)
-        matting = Matting(self.model, TemporalFilter("off"))
-        small = matting.shrink(frame)
-        matte, state = self.model(small.rgb, None)
-        self.model(small.rgb, state)
-        alpha = np.zeros(matte.alpha.shape, np.float32)
-        alpha[len(alpha) // 2 :] = 0.5
-        behind = Transparent() if format.alpha else Color((0, 177, 64))
-        self.compositor(frame, replace(matte, alpha=alpha), behind, small=small.planes)
+        matting = Matting(self.model, TemporalFilter())
+        behind: list[Background] = [Transparent() if format.alpha else Color((0, 177, 64))]
+        with self.place.coming():
+            frame = self.place.up(black(format))
+            if on_gpu(frame.planes[0]):  # all kernels are compiled now
+                behind = [Transparent(), Color((0, 177, 64)), Blur()]
+            small = matting.shrink(frame)
+            for _ in range(2):
+                matte = matting(frame, small)
+            judge(matte.alpha)
+            alpha = np.zeros(matte.alpha.shape, np.float32)
+            alpha[len(alpha) // 2 :] = 0.5
+            matte = replace(matte, alpha=along(alpha, small.rgb))
+            ready = self.place.mark()
+        with self.place.working():
+            self.place.after(ready)
+            for each in behind:
+                made = self.compositor(frame, matte, each, small=small.planes).picture
+                assert made is not None
+                self.place.down(made.planes).result()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from livematte.composite import Compositor
-from livematte.jobs import Machine, PathLike, Refining, network_of
+from livematte.engine import place_of
+from livematte.jobs import Machine, PathLike, Refining, frames_on, network_of
 from livematte.protocols import LiveFormat, Model, TrimapModel
 from livematte.streaming.governor import Level, ladder
 from livematte.streaming.matting import Parts
@@ -79,4 +80,5 @@ class PartsMaker:
     def _make(self, size: int | None, refining: Refining) -> Parts:
         model = network_of(self.model, self._machine, self._weights, size, extras=refining.network)
         compositor: Compositor = refining.compositor(self._machine, foreground=self._foreground)
-        return Parts(model, compositor)
+        device, notes = frames_on(self._machine, refining)
+        return Parts(model, compositor, place_of(device, compositor), tuple(notes))

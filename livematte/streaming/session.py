@@ -24,9 +24,10 @@ from livematte.errors import UsageError
 from livematte.jobs import Machine, PathLike, background_of, check_model
 from livematte.protocols import Background, LiveFormat, LiveSink, Model, Source, TrimapModel
 from livematte.streaming.engine import LiveEngine
+from livematte.streaming.handed import Shown
 from livematte.streaming.nowhere import NOWHERE, Nowhere
 from livematte.streaming.parts import PartsMaker, refining_of
-from livematte.streaming.stages import LiveOptions, Shown
+from livematte.streaming.stages import LiveOptions
 from livematte.streaming.stats import LiveStats
 from livematte.temporal import check_mode
 from livematte.video.camera import open_camera, open_stand_in

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from livematte.clock import Clock, Pacer
-from livematte.errors import DeviceError, InputError, UsageError
-from livematte.frame import Array, Frame, Matte
+from livematte.errors import DeviceError, InputError, LivematteError, UsageError
+from livematte.frame import Frame
 from livematte.protocols import Background, LiveFormat, LiveSink
 from livematte.streaming.conform import Conformer, dressed, placeholder_of
 from livematte.streaming.gate import NOBODY, Gate, Picture, judge
 from livematte.streaming.governor import Governor, Level
+from livematte.streaming.handed import Matted, Outgoing, Shot, Shown
 from livematte.streaming.making import Maker, Making, Spawn
 from livematte.streaming.matting import LiveMatting, Parts
 from livematte.streaming.slots import Slot, Worker
@@ -53,47 +55,6 @@ class LiveOptions:
     retry: float = 0.5
     grace: float = 5.0
     governed: bool = True
-
-
-@dataclass(frozen=True)
-class Shot:
-    """A captured frame. ``epoch`` changes with the camera, its size and after a pause."""
-
-    frame: Frame
-    serial: int
-    captured: float
-    epoch: int
-
-
-@dataclass(frozen=True)
-class Matted:
-    """A frame with a good matte; ``small`` are its planes at the matte's size, where they are its own."""
-
-    shot: Shot
-    matte: Matte
-    small: Array | None
-    took: float
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """What is sent at one frame time; ``serial`` is None for the placeholder, and ``captured`` then 0."""
-
-    frame: Frame
-    serial: int | None
-    captured: float
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What viewers see. The planes are borrowed, but never written to later.
-
-    Attributes:
-        alpha: (h, w) float32 in [0, 1] at the network's size; None where it is the placeholder.
-    """
-
-    frame: Frame
-    alpha: Array | None
 
 
 class LiveStages:
@@ -143,6 +104,7 @@ class LiveStages:
         self.shown: Shown | None = None  # newest wins: a reference, which costs nothing where nobody looks
         self._conform = Conformer(format, mirror=options.mirror)
         self._parts, self._matting = parts, self._matting_of(parts)
+        self._tell(parts)
         self._row = 0
         self._newest: Matted | None = None  # for lag_ok
         self._epoch = 0
@@ -207,7 +169,7 @@ class LiveStages:
         newest = self._newest
         if self.options.lag_ok and newest is not None and newest.shot.epoch == shot.epoch:
             good = self.gate.passes(newest.shot.serial, newest.shot.captured)
-            if good and self.to_composite.put(Matted(shot, newest.matte, None, newest.took)):
+            if good and self.to_composite.put(replace(newest, shot=shot, small=None)):
                 self.meter.count("dropped")
         self.meter.took("capture", self.clock.now() - captured)
 
@@ -218,9 +180,15 @@ class LiveStages:
         if self.broken is not None or not self.gate.passes(shot.serial, shot.captured):
             self.meter.count("dropped")
             return
+        parts, place, matting = self._parts, self._parts.place, self._matting
         try:
-            small, matte = self._matting.matte(shot.frame, shot.epoch)
-            verdict = judge(matte.alpha)
+            with place.coming():
+                shot = replace(shot, frame=place.up(shot.frame))
+                small, matte = matting.matte(shot.frame, shot.epoch)
+                verdict = judge(matte.alpha)  # on a GPU this is what waits for it
+                if verdict == NOBODY:
+                    matte = replace(matte, alpha=0 * matte.alpha)
+                ready = place.mark()
         except BaseException as error:
             self.broke("the model", error, worker)
             return
@@ -231,9 +199,7 @@ class LiveStages:
         self.meter.count("matted")
         if not self.gate.judged(shot.serial, verdict):
             return
-        if verdict == NOBODY:
-            matte = replace(matte, alpha=0 * matte.alpha)
-        matted = Matted(shot, matte, small.planes, took)
+        matted = Matted(shot, matte, small.planes, took, parts, ready)
         if self.options.lag_ok:
             self._newest = matted
         elif self.to_composite.put(matted):
@@ -251,13 +217,17 @@ class LiveStages:
             if not self.gate.passes(shot.serial, shot.captured):
                 self.meter.count("dropped")
                 return
-            compositor, frame = self._parts.compositor, shot.frame
+            compositor, place, frame = matted.parts.compositor, matted.parts.place, shot.frame
             if self._composed != (shot.epoch, compositor):  # what it remembers is of another shot
                 self._composed = shot.epoch, compositor
                 frame = replace(frame, keyframe_hint=True)
-            composed = compositor(frame, matted.matte, background, small=matted.small)
-            assert composed.picture is not None
-            picture = dressed(composed.picture, self.format)
+            with place.working():
+                place.after(matted.ready)
+                frame = place.up(frame)
+                composed = compositor(frame, matted.matte, background, small=matted.small).picture
+                assert composed is not None
+                picture = composed.with_planes(place.down(composed.planes).result())
+            picture = dressed(picture, self.format)
         except BaseException as error:
             self.broke("the compositor", error, worker)
             return
@@ -340,10 +310,16 @@ class LiveStages:
         parts, level = made
         matting = self._matting_of(parts)
         if self.broken is None:
-            matting.take_over(self._matting)
+            with suppress(LivematteError), self._parts.place.coming():  # what is lost there shows by itself
+                matting.take_over(self._matting)
         self._parts, self._matting = parts, matting
+        self._tell(parts)
         self.broken, self._row = None, 0
         self.governor.arrived(level)
+
+    def _tell(self, parts: Parts) -> None:
+        for line in parts.notes:
+            self.meter.note(line)
 
     def _matting_of(self, parts: Parts) -> LiveMatting:
         temporal = TemporalFilter(self.options.temporal)
@@ -359,8 +335,9 @@ class LiveStages:
         return placeholder_of(background, self.format)
 
     def close_backgrounds(self) -> None:
-        """Let go of every background; nothing composites any more."""
+        """Let go of every background, and of what is on a GPU; nothing composites any more."""
         with self._lock:
             backgrounds, self._old_backgrounds = [*self._old_backgrounds, self._background], []
         for background in backgrounds:
             background.close()
+        self._parts.place.close()

@@ -33,6 +33,26 @@ extern "C" __global__ void clipped(const float *values, float *out, float *limit
     }
 }
 
+// One block of 1024 threads: how many are above `core`, and how many neither up to `low` nor from `high` on.
+extern "C" __global__ void certainty(const float *alpha, float core, float low, float high, int *counts, int n) {
+    __shared__ int sure, soft;
+    const int lane = threadIdx.x;
+    if (lane == 0) sure = soft = 0;
+    __syncthreads();
+    int above = 0, between = 0;
+    for (int i = lane; i < n; i += LANES) {
+        above += alpha[i] > core;
+        between += !(alpha[i] <= low || alpha[i] >= high);  // also what is no number
+    }
+    atomicAdd(&sure, above);
+    atomicAdd(&soft, between);
+    __syncthreads();
+    if (lane == 0) {
+        counts[0] = sure;
+        counts[1] = soft;
+    }
+}
+
 // Regions are trees of labels: each pixel has that of its region's root or of one nearer to it, -1 outside of
 // all. A label only ever falls, so whoever reads an old one has still one of the same region.
 __device__ inline int root(const volatile int *labels, int i) {

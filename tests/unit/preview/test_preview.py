@@ -20,7 +20,7 @@ from livematte.preview import preview as previewing
 from livematte.preview.panel import Cycle, Line, Panel
 from livematte.preview.picture import fitted, picture_of
 from livematte.preview.preview import Preview, open_view
-from livematte.streaming.stages import Shown
+from livematte.streaming.handed import Shown
 from livematte.streaming.stats import LiveMeter, LiveStats
 from tests.clocks import FakeClock
 

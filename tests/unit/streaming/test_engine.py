@@ -18,6 +18,7 @@ from livematte.backgrounds import Color, Image, Transparent
 from livematte.composite import Compositor
 from livematte.errors import DeviceError, InputError, ModelError, OutputError, UsageError
 from livematte.frame import Frame
+from livematte.kernels.copies import OnCpu, Place
 from livematte.protocols import LiveSink, Source
 from livematte.streaming.engine import LiveEngine
 from livematte.streaming.matting import Parts
@@ -44,15 +45,19 @@ TICK = 1 / 30
 class Bench:
     """An engine without threads: one call of :meth:`tick` is one frame time."""
 
+    place: Callable[[], Place] = OnCpu
+    """Where the first parts work, and those that are made."""
+
     def __init__(self, *, background: Any = None, placeholder: Any = None, **options: Any) -> None:
-        self.clock, self.sink, self.maker = FakeClock(), CollectingSink(), Maker()
+        where = type(self).place
+        self.clock, self.sink, self.maker = FakeClock(), CollectingSink(), Maker(where)
         self.model = FindsThePerson((128, 192))
         self.spawned: list[Callable[[], None]] = []
         self.engine = LiveEngine(
             self.open,
             self.maker,
             LEVELS,
-            Parts(self.model, Compositor(refine="none", foreground=False)),
+            Parts(self.model, Compositor(refine="none", foreground=False), where()),
             background or Color((0, 0, 0)),
             [self.sink],
             FORMAT,

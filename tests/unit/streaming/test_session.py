@@ -192,8 +192,10 @@ def test_after_a_failure_the_processor_does_the_work(monkeypatch: pytest.MonkeyP
         return FindsThePerson((64, size or 96))
 
     monkeypatch.setattr("livematte.streaming.parts.network_of", network_of)
+    monkeypatch.setattr("livematte.streaming.parts.frames_on", lambda *_: (None, ["a note"]))
     maker = PartsMaker("some", Machine("auto"), None, None, Refining("none"), foreground=False)
     levels, parts = maker.best(format_of(160, 96, 30))
+    assert parts.notes == ("a note",)
     assert maker(levels[0], None) is parts, "kept: the way up is short"
     maker(Level(64, "none", 0.5), None)
     again = maker(levels[0], DeviceError("lost"))

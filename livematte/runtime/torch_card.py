@@ -17,6 +17,7 @@ from livematte.device import Device, is_numpy, to_torch
 from livematte.errors import DeviceError
 from livematte.frame import Array
 from livematte.runtime.network import OutOfMemory
+from livematte.runtime.torch_memory import release_memory, share_memory
 
 Tensors = tuple[torch.Tensor, ...]
 Replay = Callable[[], None]
@@ -109,6 +110,7 @@ class _Cuda:
 
     def __init__(self, device: Device, dtype: torch.dtype) -> None:
         self._device, self._at = device, torch.device("cuda", device.index)
+        share_memory()
         with torch.cuda.device(self._at):
             if dtype is torch.bfloat16 and not torch.cuda.is_bf16_supported(including_emulation=False):
                 name = torch.cuda.get_device_name()
@@ -217,7 +219,7 @@ class _Cuda:
     def release(self) -> None:
         with _ONE_AT_A_TIME, torch.cuda.device(self._at):
             torch.cuda.synchronize()
-            torch.cuda.empty_cache()
+            release_memory(self._device.index)
 
 
 class _InOrder:

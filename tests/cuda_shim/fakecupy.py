@@ -232,10 +232,44 @@ def _refuse(*arrays: Any) -> None:
             raise TypeError("Unsupported type <class 'numpy.ndarray'>")
 
 
+def _own(size: int) -> np.ndarray:
+    return np.empty(size, np.uint8)
+
+
+_allocator: Callable[[int], np.ndarray] = _own
+
+
+def set_allocator(allocator: Callable[[int], np.ndarray] = _own) -> None:
+    global _allocator
+    _allocator = allocator
+
+
+class PythonFunctionAllocator:
+    """Memory that somebody else gives by its address and takes back when the array is gone."""
+
+    def __init__(self, malloc_func: Callable[[int, int], int], free_func: Callable[[int, int], None]) -> None:
+        self._take, self._give_back = malloc_func, free_func
+
+    def malloc(self, size: int) -> np.ndarray:
+        address = self._take(size, 0)
+        memory = np.frombuffer((ctypes.c_uint8 * size).from_address(address), np.uint8)
+        weakref.finalize(memory, self._give_back, address, 0)
+        return memory
+
+
+class MemoryPool:
+    def __init__(self) -> None:
+        self.given_back = 0
+
+    def free_all_blocks(self) -> None:
+        self.given_back += 1
+
+
 def empty(shape: Any, dtype: Any = float) -> ndarray:
     dtype, shape = np.dtype(dtype), tuple(np.atleast_1d(shape))
     size = int(np.prod(shape)) * dtype.itemsize
-    memory = np.full(size + 2 * GUARD, RUBBISH, np.uint8)
+    memory = _allocator(size + 2 * GUARD)
+    memory[...] = RUBBISH
     memory[:GUARD] = memory[GUARD + size :] = next(_marks) % 256
     _known[id(memory)] = _Memory(get_current_stream())
     weakref.finalize(memory, _given_back, id(memory))
@@ -354,7 +388,11 @@ def module() -> types.ModuleType:
     names = (ndarray, empty, asarray, ascontiguousarray, stack, from_dlpack, copyto, RawModule)
     for thing in names:
         setattr(made, thing.__name__, thing)
+    pool = MemoryPool()
+    made.get_default_memory_pool = lambda: pool  # type: ignore[attr-defined]
     made.cuda = types.SimpleNamespace(  # type: ignore[attr-defined]
+        PythonFunctionAllocator=PythonFunctionAllocator,
+        set_allocator=set_allocator,
         Stream=Stream,
         ExternalStream=ExternalStream,
         Device=Device,
@@ -375,6 +413,7 @@ def in_place() -> Iterator[types.ModuleType]:
     try:
         yield made
     finally:
+        set_allocator()
         if before is None:
             del sys.modules["cupy"]
         else:

@@ -1,0 +1,124 @@
+"""Torch's cache behind CuPy: a stand-in for each here, the real two on a card."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from livematte.device import choose_device
+from livematte.errors import DeviceError
+from livematte.kernels import cuda, cuda_launch
+from livematte.kernels.copies import OnGpu
+from livematte.runtime.torch_card import open_card
+from livematte.runtime.torch_memory import release_memory, share_memory
+from tests.cuda_shim import build, fakecupy
+from tests.unit.kernels.backends import SOURCE, running
+
+
+class Cache:
+    """Torch's, of the computer's memory: what is out, by address, and whom it was for."""
+
+    def __init__(self) -> None:
+        self.out: dict[int, np.ndarray] = {}
+        self.asked: list[tuple[int, int, int]] = []
+        self.emptied, self.full = 0, False
+
+    def alloc(self, size: int, device: int, stream: int) -> int:
+        if self.full:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nOf the allocated")
+        memory = np.empty(size, np.uint8)
+        self.out[memory.ctypes.data] = memory
+        self.asked.append((size, device, stream))
+        return memory.ctypes.data
+
+    def delete(self, address: int) -> None:
+        del self.out[address]
+
+    def empty(self) -> None:
+        self.emptied += 1
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cache]:
+    made = Cache()
+    monkeypatch.setattr(torch.cuda, "caching_allocator_alloc", made.alloc)
+    monkeypatch.setattr(torch.cuda, "caching_allocator_delete", made.delete)
+    monkeypatch.setattr(torch.cuda, "empty_cache", made.empty)
+    with running(SOURCE):
+        yield made
+
+
+@pytest.mark.skipif(build.compiler() is None, reason="no C++ compiler with fibres in its library")
+def test_kernels_work_on_memory_of_torchs_cache_and_give_it_back(cache: Cache) -> None:
+    before = cuda_launch.cupy().asarray(np.arange(12, dtype=np.float32).reshape(3, 4))
+    share_memory()
+    share_memory()  # by a second network
+    own = fakecupy.ExternalStream(77)
+    with cuda_launch.on(own):
+        there = cuda_launch.cupy().asarray(np.arange(12, dtype=np.float32).reshape(3, 4))
+        assert len(cache.out) == 1 and cache.asked[-1][1:] == (0, 77), "its home is the stream it is used on"
+        made = cuda.resize(there, 6, 8)
+        assert len(cache.out) == 2
+    np.testing.assert_array_equal(made.get(stream=own), cuda.resize(before, 6, 8).get())
+    with cuda_launch.on(fakecupy.Stream.null):
+        assert cuda_launch.empty((5,), np.uint8).shape == (5,)
+    assert cache.asked[-1][1:] == (0, 0), "CUDA's default stream is torch's, too"
+    part = there[1:]
+    del there, made
+    gc.collect()
+    assert len(cache.out) == 1, "a view keeps it"
+    del part
+    gc.collect()
+    assert cache.out == {}
+
+
+def test_memory_that_torch_has_not_is_told_as_cupys_own_is(cache: Cache) -> None:
+    share_memory()
+    place = OnGpu(0)
+    cache.full = True
+    told = pytest.raises(DeviceError, match=r"cuda:0 has no room for the frames \(CUDA out of memory")
+    with told, place.working():
+        cuda_launch.empty((9, 9), np.uint8)
+
+
+def test_giving_back_what_is_kept_covers_both(cache: Cache) -> None:
+    pool: Any = cuda_launch.cupy().get_default_memory_pool()
+    release_memory(0)
+    assert (cache.emptied, pool.given_back) == (1, 1)
+
+
+def test_without_cupy_torch_keeps_its_memory_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "cupy", None)
+    emptied: list[int] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(1))
+    cuda_launch.cupy.cache_clear()
+    share_memory()
+    release_memory(0)
+    assert emptied == [1]
+
+
+@pytest.mark.gpu
+def test_on_a_card_both_take_from_one_cache() -> None:
+    import cupy
+
+    card = open_card(choose_device("cuda:0"), torch.float16)
+    card.release()
+    before, own = torch.cuda.memory_allocated(0), cupy.get_default_memory_pool().used_bytes()
+    with cuda_launch.on(device=0):
+        array = cupy.zeros((1 << 26,), np.uint8)
+        assert torch.cuda.memory_allocated(0) - before == 1 << 26
+        assert cupy.get_default_memory_pool().used_bytes() == own
+        address = array.data.ptr
+        del array
+        assert torch.cuda.memory_allocated(0) == before
+        again = torch.empty(1 << 26, dtype=torch.uint8, device="cuda:0")
+        assert again.data_ptr() == address, "torch takes what CuPy has let go of"
+    kept = torch.cuda.memory_reserved(0)
+    del again
+    card.release()
+    assert torch.cuda.memory_reserved(0) <= kept - (1 << 26)

@@ -201,7 +201,7 @@ class OnGpu:
 
     @contextmanager
     def _on(self, stream: Any) -> Iterator[None]:
-        with _said(self._index), on(stream, self._index):
+        with told_of(self._index), on(stream, self._index):
             yield
 
     def up(self, frame: Frame) -> Frame:
@@ -255,7 +255,7 @@ class OnGpu:
 
 
 @contextmanager
-def _said(index: int) -> Iterator[None]:
+def told_of(index: int) -> Iterator[None]:
     """What CuPy and torch raise where a GPU has no room, or has failed for good, as DeviceError."""
     try:
         yield
@@ -278,7 +278,7 @@ class _OnTheWay:
         self._index, self._over, self._kept, self._here, self._among = index, over, kept, here, among
 
     def result(self) -> tuple[Array, ...]:
-        with _said(self._index):
+        with told_of(self._index):
             self._over.synchronize()
         self._among.pop(id(self), None)
         self._kept = None

@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 
 from livematte.frame import Array, Frame
 from livematte.kernels import twins
-from livematte.kernels.copies import to_gpu
+from livematte.kernels.copies import to_gpu, told_of
 from livematte.kernels.cuda_launch import cupy, empty, on
 from livematte.protocols import SourceInfo
 from livematte.video.pixels import tag
@@ -71,17 +71,22 @@ class Surfaces:
         from livematte.kernels import cuda
 
         height, width = self._size
-        with on(_stream(cupy(), self._gpu), self._gpu):
+        stream = _stream(cupy(), self._gpu)
+        with told_of(self._gpu), on(stream, self._gpu):
             memory = self._idle.pop() if self._idle else self._another()
             luma, chroma = memory[:height, :width], memory[height:, :width]
             planes = twins.split_planes(frame.with_planes(tuple(map(to_gpu, frame.planes))))
             depth = frame.pixel_format.depth
             cuda.onto_surface(planes[:3], depth, (luma, chroma[:, 0::2], chroma[:, 1::2]))
             copied = cupy().cuda.Event(block=True, disable_timing=True)
-            copied.record(cupy().cuda.get_current_stream())
+            copied.record(stream)
             copied.synchronize()
             if self._context is None:  # shares CUDA's context with CuPy, whoever made it
-                self._context = of_frames.CudaContext(self._gpu, primary_ctx=False, current_ctx=True)
+                # On a stream of its own NVENC waits for no other work; PyAV 18.1 takes one for GPU 0 only.
+                own = stream.ptr if self._gpu == 0 else None
+                self._context = of_frames.CudaContext(
+                    self._gpu, primary_ctx=False, current_ctx=True, cuda_stream=own
+                )
             out = VideoFrame.from_dlpack(
                 (luma, chroma), self._format, width, height, cuda_context=self._context
             )

@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 
 from livematte import api, engine, jobs
 from livematte.backgrounds import Color
-from livematte.errors import ModelError, OutputError
+from livematte.errors import DeviceError, ModelError, OutputError
 from livematte.frame import Frame
 from livematte.kernels import copies
 from livematte.protocols import SourceInfo
@@ -51,8 +51,11 @@ class Context:
 
     cuda_stream = 0
 
-    def __init__(self, device_id: int, *, primary_ctx: bool, current_ctx: bool) -> None:
+    def __init__(
+        self, device_id: int, *, primary_ctx: bool, current_ctx: bool, cuda_stream: int | None
+    ) -> None:
         assert (primary_ctx, current_ctx) == (False, True), "CuPy's context has flags that FFmpeg refuses"
+        assert cuda_stream, "on CUDA's default stream NVENC would wait for the frames that come after"
         self.device_id = device_id
 
 
@@ -210,6 +213,17 @@ def test_an_encoder_that_is_refused_at_the_first_picture_is_told_in_one_line(
             sink.write(frame_of("nv12", 0))
         sink.abort()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_that_is_used_up_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def empty(*_: Any) -> None:
+        raise MemoryError("Out of memory allocating 22,320 bytes (allocated so far: 1,024 bytes).")
+
+    with running(SOURCE):
+        put = Surfaces(0, "nv12", 90, 124)
+        monkeypatch.setattr(surfaces, "empty", empty)
+        with pytest.raises(DeviceError, match=r"cuda:0 has no room for the frames \(Out of .* --device cpu"):
+            put(frame_of("nv12", 0))
 
 
 class Takes(Keeping):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+if TYPE_CHECKING:
+    from livematte.training.recipe import Plan
 
 
 def train(
@@ -101,11 +104,9 @@ def train(
     chosen = _device(device)
     if precision != "fp32" and chosen == "cpu":
         raise UsageError(f"precision {precision} needs a GPU: use fp32 on the CPU, where it is faster")
-    if _spread(chosen, workers):
-        return
     from livematte.cli.interrupt import stop_event
     from livematte.training.data import data_hash, pack
-    from livematte.training.loop import Settings
+    from livematte.training.loop import Settings, check_run, check_share, warm_start
     from livematte.training.loop import train as run
     from livematte.training.packing import pack_folders
 
@@ -113,6 +114,7 @@ def train(
     plan = found.plan(scale, seed).changed(changes)
     if steps:
         plan = plan.only(steps)
+    check_run(plan, out, resume)
     layouts = layout or ["auto"]
     plain = len(data) == 1 and layouts == ["auto"] and backgrounds is None
     name = data[0].resolve().name if plain else _name_of(data, layouts, backgrounds)
@@ -125,12 +127,22 @@ def train(
             pack(data[0], cache)
         else:
             pack_folders(data, cache, backgrounds, layouts=layouts, say=terminal.note)
-        terminal.say(f"training {recipe} on {chosen}: {out}")
     facts: dict[str, Any] = {
         "command": ["livematte", *sys.argv[1:]],
         "data": [str(folder) for folder in data],
     }
     facts |= {"data_hash": data_hash(*data, layouts=layouts, backgrounds=backgrounds)} if first else {}
+    if "WORLD_SIZE" not in os.environ:  # what is wrong is said once, by the process that starts the others
+        count = workers or _processes(chosen, plan)
+        check_share(plan, count)
+        if start_from is not None and not resume:
+            found.options = plan.options
+            warm_start(found.network(), start_from)
+        if count > 1:
+            _spread(chosen, count)
+            return
+    if first:
+        terminal.say(f"training {recipe} on {chosen}: {out}")
     with stop_event() as stop:
         settings = Settings(chosen, precision, say=_say(as_json), stop=stop)
         run(found, plan, out, cache, settings=settings, start_from=start_from, resume=resume, facts=facts)
@@ -166,18 +178,18 @@ def _device(wanted: str) -> str:
     return str(chosen)
 
 
-def _spread(device: str, workers: int | None) -> bool:
-    """Run this command in several processes; False where it is one already, or one is enough."""
-    if "WORLD_SIZE" in os.environ:
-        return False
-    if workers is None:
-        workers = min(os.cpu_count() or 1, 4) if device == "cpu" else 1
-        if device == "cuda":
-            import torch
+def _processes(device: str, plan: Plan) -> int:
+    """How many train together where nobody says: of the cores or GPUs, as many as batches have pictures."""
+    there = min(os.cpu_count() or 1, 4) if device == "cpu" else 1
+    if device == "cuda":
+        import torch
 
-            workers = torch.cuda.device_count()
-    if workers == 1:
-        return False
+        there = torch.cuda.device_count()
+    return max(1, min(there, *(step.batch for step in plan.steps)))
+
+
+def _spread(device: str, workers: int) -> None:
+    """Run this command in several processes."""
     environment = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1" if device == "cpu" else "4"}
     if sys.platform == "linux":
         environment["GLOO_SOCKET_IFNAME"] = "lo"
@@ -187,7 +199,6 @@ def _spread(device: str, workers: int | None) -> bool:
     )
     if done.returncode:
         raise typer.Exit(130 if done.returncode in (130, -2) else 1)
-    return True
 
 
 def _say(as_json: bool) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -74,3 +77,28 @@ class DenseNet201(nn.Module):
             x = nn.functional.avg_pool2d(x, 2)
         features.append(torch.relu(self.norm5(self.blocks[-1](x))))
         return features
+
+    def load_imagenet(self, weights: Mapping[str, Tensor]) -> None:
+        """Take published ImageNet weights under the names of torchvision's DenseNet-201, old or new.
+
+        The classifier's tensors are ignored.
+
+        Raises:
+            KeyError: a tensor of this encoder is not among ``weights``.
+        """
+        found = {_own_name(name): tensor for name, tensor in weights.items()}
+        own = self.state_dict()
+        missing = [name for name in own if name not in found and "num_batches" not in name]
+        if missing:
+            raise KeyError(f"ImageNet weights lack {len(missing)} tensors, first {missing[0]!r}")
+        self.load_state_dict({name: found[name] for name in own if name in found}, strict=False)
+
+
+def _own_name(published: str) -> str:
+    """``features.denseblock1.denselayer2.norm.1.weight`` is ``blocks.0.1.norm1.weight`` here."""
+    name = published.removeprefix("features.")
+    name = re.sub(r"(norm|conv)\.([12])\.", r"\1\2.", name)
+    name = re.sub(
+        r"denseblock(\d+)\.denselayer(\d+)", lambda m: f"blocks.{int(m[1]) - 1}.{int(m[2]) - 1}", name
+    )
+    return re.sub(r"transition(\d+)", lambda m: f"transitions.{int(m[1]) - 1}", name)

@@ -26,11 +26,16 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and facts that :func:`save_checkpoint` wrote."""
+    return load_file(str(path)), checkpoint_facts(path)
+
+
+def checkpoint_facts(path: Path) -> dict[str, Any]:
+    """The facts alone that :func:`save_checkpoint` wrote."""
     from safetensors import safe_open
 
     with safe_open(str(path), "pt") as file:
-        facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-    return load_file(str(path)), facts
+        facts: dict[str, Any] = json.loads((file.metadata() or {}).get("facts", "{}"))
+    return facts
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

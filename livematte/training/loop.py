@@ -28,6 +28,7 @@ from livematte.errors import UsageError
 from livematte.training.augment import validation_picture
 from livematte.training.checkpoints import (
     Average,
+    checkpoint_facts,
     load_checkpoint,
     load_optimizer,
     optimizer_tensors,
@@ -68,6 +69,7 @@ class _Run:
         self.recipe, self.plan, self.out, self.settings = recipe, plan, out, settings
         self.workers: Workers = join_workers(settings.device)
         self.device = self.workers.device(settings.device)
+        check_share(plan, self.workers.count)
         self.people, self.held_out = PeopleStore(cache), PeopleStore(cache, validation=True)
         torch.manual_seed(plan.seed)
         recipe.options = plan.options
@@ -75,6 +77,8 @@ class _Run:
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(self.network, plan.average)
         self.resumed: dict[str, Tensor] = {}
+        self.scales: dict[str, dict[str, Any]] = {}
+        self.scalers: dict[str, torch.amp.GradScaler] = {}
         self.start = (0, 0)
         self.log: TextIO | None = None
 
@@ -82,12 +86,11 @@ class _Run:
         """Take up ``state.safetensors``."""
         self.resumed, facts = load_checkpoint(self.out / "state.safetensors")
         names = [step.name for step in self.plan.steps]
-        if facts["name"] not in names:
-            raise UsageError(f"{self.out} stopped in step {facts['name']!r}: this run has {', '.join(names)}")
         self.start = names.index(facts["name"]), facts["iteration"]
         self.network.load_state_dict(_part(self.resumed, "network."))
         self.average.tensors = {k: v.to(self.device) for k, v in _part(self.resumed, "average.").items()}
         self.average.steps = facts["averaged"]
+        self.scales = facts.get("scales", {})
 
     def begin(self, start_from: Path | None) -> None:
         """A fresh run, from given weights where tensors have the same name and shape."""
@@ -112,12 +115,16 @@ class _Run:
     def step(self, number: int, step: Step) -> None:
         """All iterations of a step."""
         self.recipe.enter(step, self.network)
+        self.workers.same(self.network.buffers())  # frozen normalisation is one for all, as in a checkpoint
         optimizers = {p: self.optimizer(step, p) for p in self.recipe.players(step)}
+        self.scalers = {p: loss_scaler(self.device, self.settings.precision) for p in optimizers}
         first = 0
         if number == self.start[0] and self.start[1] > 0:
             first = self.start[1]
             for player, optimizer in optimizers.items():
                 load_optimizer(optimizer, _part(self.resumed, f"turn.{player}."))
+                if self.scales.get(player) and self.scalers[player].is_enabled():
+                    self.scalers[player].load_state_dict(self.scales[player])
             self.resumed = {}
         clock, sums = time.monotonic(), defaultdict[str, float](float)
         for iteration in range(first, step.iterations):
@@ -133,7 +140,8 @@ class _Run:
                 speed = (done - first) / (time.monotonic() - clock)
                 self.report(number, step, done, sums, speed)
                 sums.clear()
-            stopped = self.settings.stop is not None and self.settings.stop.is_set()
+            asked = self.settings.stop is not None and self.settings.stop.is_set()
+            stopped = self.workers.agree(asked, self.device)
             if self.workers.first and (done % SAVE_EVERY == 0 or done == step.iterations or stopped):
                 self.save(step, done, optimizers)
             if stopped:
@@ -145,14 +153,14 @@ class _Run:
         self.average.steps = max(self.average.steps, 10)
 
     def optimizer(self, step: Step, player: str) -> torch.optim.Optimizer:
-        """AdamW; the encoder learns slower than what starts from nothing."""
+        """The recipe's; the encoder learns slower than what starts from nothing."""
         encoders = [m for name, m in self.network.named_modules() if name.split(".")[-1] == "encoder"]
         encoder = {id(p) for m in encoders for p in m.parameters()}
         groups: list[dict[str, Any]] = [{"params": [], "factor": 1.0}]
         groups.append({"params": [], "factor": self.plan.encoder_factor})
         for parameter in self.recipe.parameters(step, self.network, player):
             groups[id(parameter) in encoder]["params"].append(parameter)
-        return torch.optim.AdamW([g for g in groups if g["params"]], lr=step.base_rate, weight_decay=1e-2)
+        return self.recipe.optimizer(step, [group for group in groups if group["params"]])
 
     def batch(self, number: int, step: Step, iteration: int) -> Batch:
         """This process's share of a batch; a function of seed, step, iteration and rank."""
@@ -178,11 +186,14 @@ class _Run:
             terms = self.recipe.losses(step, self.network, batch, player)
         loss = torch.stack([t.float() for t in terms.values()]).sum()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        scaler = self.scalers[player]
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self.workers.mean_gradients(parameters)
+        self.workers.mean_gradients(parameters, step.batch)
+        scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(parameters, 5.0)
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
         values = torch.stack([t.detach().float() for t in terms.values()]).tolist()
         prefix = "" if player == "network" else f"{player}."
         return {f"{prefix}{name}": value for name, value in zip(terms, values, strict=True)}
@@ -204,7 +215,9 @@ class _Run:
         tensors |= {f"average.{k}": v for k, v in self.average.tensors.items()}
         for player, optimizer in optimizers.items():
             tensors |= {f"turn.{player}.{k}": v for k, v in optimizer_tensors(optimizer).items()}
-        facts = {"name": step.name, "iteration": done, "averaged": self.average.steps}
+        facts: dict[str, Any] = {"name": step.name, "iteration": done, "averaged": self.average.steps}
+        if any(scaler.is_enabled() for scaler in self.scalers.values()):
+            facts["scales"] = {player: scaler.state_dict() for player, scaler in self.scalers.items()}
         save_checkpoint(self.out / "state.safetensors", tensors, facts)
 
     def judge(self, step: Step, done: int) -> None:
@@ -276,11 +289,19 @@ def autocast(device: torch.device, precision: str) -> Iterator[None]:
         yield
 
 
+def loss_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
+    """Keeps gradients in the range of fp16 (Micikevicius et al. 2018, sec. 3.2); idle for other precisions.
+
+    An iteration whose gradients overflow changes no weight.
+    """
+    return torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+
+
 def warm_start(network: nn.Module, file: Path) -> tuple[int, int]:
     """Take from a safetensors file what has the same name and shape; how many were taken, how many not.
 
     A tensor whose name ends just one of the network's (``encoder.x``: ``deployable.encoder.x``) fits
-    too: encoders go from one paper's network to another's.
+    too: encoders go from one paper's network to another's. Of several it is the one right in an ``encoder``.
 
     Raises:
         WeightsError: the file is not a whole safetensors file.
@@ -293,12 +314,45 @@ def warm_start(network: nn.Module, file: Path) -> tuple[int, int]:
     fit = {}
     for name, tensor in given.items():
         places = [name] if name in own else [k for k in own if k.endswith(f".{name}")]
+        if len(places) > 1:
+            places = [k for k in places if f".{k}".endswith(f".encoder.{name}")]
         if len(places) == 1 and own[places[0]].shape == tensor.shape:
             fit[places[0]] = tensor
     if not fit:
         raise UsageError(f"{file} has no tensor that fits {type(network).__name__}")
     network.load_state_dict(fit, strict=False)
     return len(fit), len(own) - len(fit)
+
+
+def check_run(plan: Plan, out: Path, resume: bool) -> None:
+    """Whether ``plan`` can be run in the folder ``out``.
+
+    Raises:
+        UsageError: ``out`` holds a run already and ``resume`` is False, or it is another run's.
+    """
+    state = out / "state.safetensors"
+    if not state.exists():
+        return
+    if not resume:
+        raise UsageError(f"{out} holds a run already: give --resume to go on with it, or another folder")
+    stopped = checkpoint_facts(state)["name"]
+    names = [step.name for step in plan.steps]
+    if stopped not in names:
+        raise UsageError(f"{out} stopped in step {stopped!r}: this run has {', '.join(names)}")
+
+
+def check_share(plan: Plan, processes: int) -> None:
+    """Whether every process gets a picture of every batch.
+
+    Raises:
+        UsageError: it does not.
+    """
+    smallest = min(plan.steps, key=lambda step: step.batch)
+    if smallest.batch < processes:
+        raise UsageError(
+            f"step {smallest.name} has a batch of {smallest.batch}, too small for {processes} processes: "
+            f"give --workers {smallest.batch}, or a larger batch in --config"
+        )
 
 
 def train(
@@ -318,12 +372,11 @@ def train(
         facts: written to ``run.json`` beside the plan: command, data hash.
 
     Raises:
-        UsageError: ``out`` holds a run already and ``resume`` is False, or it is another run's.
+        UsageError: as :func:`check_run` and :func:`check_share`.
     """
+    check_run(plan, out, resume)
     out.mkdir(parents=True, exist_ok=True)
     state = out / "state.safetensors"
-    if state.exists() and not resume:
-        raise UsageError(f"{out} holds a run already: give --resume to go on with it, or another folder")
     run = _Run(recipe, plan, out, cache, settings or Settings())
     if state.exists():
         run.resume()

@@ -37,16 +37,30 @@ class Workers:
         """How many pictures of a batch this process takes."""
         return batch // self.count + (self.rank < batch % self.count)
 
-    def mean_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Replace every gradient by its mean over the processes."""
+    def mean_gradients(self, parameters: Iterable[Tensor], batch: int) -> None:
+        """Replace every gradient by its mean over the ``batch`` pictures of all processes' shares."""
         if self.count == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([g.reshape(-1) for g in gradients])
+        flat *= self.share(batch) / batch
         distributed.all_reduce(flat)
-        flat /= self.count
         for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
+
+    def same(self, tensors: Iterable[Tensor]) -> None:
+        """Give every process the first one's ``tensors``, in place."""
+        if self.count > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor, 0)
+
+    def agree(self, here: bool, device: torch.device) -> bool:
+        """Whether it is true ``here`` in any of the processes; all of them have to ask."""
+        if self.count == 1:
+            return here
+        flag = torch.tensor(here, dtype=torch.int32, device=device)
+        distributed.all_reduce(flag, distributed.ReduceOp.MAX)
+        return bool(flag.item())
 
     def wait(self) -> None:
         """Until every process is here: while the first one validates, the others must not run ahead."""

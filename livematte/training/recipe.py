@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from livematte.encoders import EfficientNetLite0
-from livematte.errors import UsageError
+from livematte.encoders import DenseNet201, EfficientNetLite0, ResNet50
+from livematte.errors import UsageError, WeightsError
 from livematte.training.augment import training_picture
 from livematte.training.data import PeopleStore
+from livematte.weights import read_tensors
 
 Batch = dict[str, Tensor]
 """(N, C, H, W) float32 each; always ``rgb`` (N, 3, H, W) and ``alpha`` (N, 1, H, W) in [0, 1]."""
@@ -155,6 +156,13 @@ class Recipe:
         """What ``player`` may change; called once, right after :meth:`enter`."""
         return [p for p in network.parameters() if p.requires_grad]
 
+    def optimizer(self, step: Step, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """Of one player in a step: AdamW. ``groups`` have ``params`` and ``factor``, which has to stay.
+
+        The loop sets the rate before every iteration.
+        """
+        return torch.optim.AdamW(groups, lr=step.base_rate, weight_decay=1e-2)
+
     def rate_factor(self, step: Step, player: str) -> float:
         """What ``player``'s learning rate is multiplied with."""
         return 1.0
@@ -203,6 +211,28 @@ def start_from_imagenet(encoder: EfficientNetLite0) -> None:
     file = imagenet_file()
     if file is not None:
         encoder.load_imagenet(torch.load(file, map_location="cpu", weights_only=True))
+
+
+def start_from_published(encoder: DenseNet201 | ResNet50, file: Option) -> None:
+    """Fill a printed size's encoder with published ImageNet weights.
+
+    Args:
+        file: a safetensors file with torchvision's names (the option ``imagenet``); empty leaves the encoder
+            as it is.
+
+    Raises:
+        WeightsError: the file is not there, or not that encoder's.
+    """
+    if not file:
+        return
+    try:
+        encoder.load_imagenet(read_tensors(Path(str(file))))
+    except (KeyError, RuntimeError) as error:
+        said = error.args[0] if isinstance(error, KeyError) else "tensors of other shapes"
+        raise WeightsError(
+            f"imagenet = {str(file)!r} does not fit {type(encoder).__name__}: {said}; save the published "
+            "network's state_dict as safetensors"
+        ) from error
 
 
 def freeze(*modules: nn.Module) -> None:

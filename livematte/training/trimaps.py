@@ -150,10 +150,10 @@ def _outline(rng: Rng, people: PeopleStore, height: int, width: int) -> tuple[Pi
     The resize is 0.4 to 1.5: what crops of 800 to 320 pixels shrunk to 320 and a factor of 0.75 to 1.5 come
     to (AdaMatting sec. 4.1), with its far end left out; more where the photograph would not fill the crop.
     """
-    while True:
-        number = int(rng.integers(len(people.people)))
-        if max(people.people[number]["shape"]) >= SMALLEST:
-            break
+    sides = [max(entry["shape"]) for entry in people.people]
+    number = int(rng.integers(len(sides)))
+    while sides[number] < min(SMALLEST, max(sides)):
+        number = int(rng.integers(len(sides)))
     person = people.person(number)
     ys, xs = np.nonzero((person.alpha > LOW) & (person.alpha < HIGH))
     if len(ys):

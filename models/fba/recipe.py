@@ -13,13 +13,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from livematte.encoders import ResNet50
 from livematte.kernels.fusion import fuse_layers
 from livematte.models.fba import losses
 from livematte.models.fba.encoding import encode_trimap
 from livematte.models.fba.network import FBA, LiveEncoder, fba, fba_live
 from livematte.training.data import PeopleStore
 from livematte.training.foregrounds import extended
-from livematte.training.recipe import Batch, Plan, Recipe, Step, as_tensors, start_from_imagenet
+from livematte.training.recipe import (
+    Batch,
+    Plan,
+    Recipe,
+    Step,
+    as_tensors,
+    start_from_imagenet,
+    start_from_published,
+)
 from livematte.training.trimaps import edge_crop, random_trimap
 
 PRINTED = ((640, 640), (480, 480), (320, 320))
@@ -53,13 +62,18 @@ class FBARecipe(Recipe):
                 Step("main", n(40 * EPOCH), PRINTED, 1, 1e-5, 1e-5),
                 Step("fine", n(5 * EPOCH), PRINTED, 1, 1e-6, 1e-6),
             )
-            return Plan(self.name, seed, 1.0, 0.999, steps)
+            return Plan(self.name, seed, 1.0, 0.999, steps, {"imagenet": ""})
         return Plan(self.name, seed, 0.3, 0.998, (Step("main", n(2500), LIVE, 8, 1e-5, 2e-3),))
 
     def network(self) -> FBA:
-        """The live encoder starts from ImageNet where its weights are installed."""
+        """The encoder starts from ImageNet: the live one where its weights are installed, the printed one's
+        (group normalisation, standardised weights) are in the file that the option ``imagenet`` names.
+        """
         if self.name == "fba":
-            return fba()
+            network = fba()
+            assert isinstance(network.encoder, ResNet50)
+            start_from_published(network.encoder, self.options.get("imagenet", ""))
+            return network
         network = fba_live()
         assert isinstance(network.encoder, LiveEncoder)
         start_from_imagenet(network.encoder)

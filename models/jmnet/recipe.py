@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from livematte.encoders import EfficientNetLite0
+from livematte.encoders import EfficientNetLite0, ResNet50
 from livematte.models.jmnet import guides, losses
 from livematte.models.jmnet.network import Guides, JMNet, jmnet, jmnet_live
 from livematte.training.augment import training_example
@@ -27,6 +27,7 @@ from livematte.training.recipe import (
     Step,
     freeze,
     start_from_imagenet,
+    start_from_published,
 )
 
 PRINTED = ((320, 320),)
@@ -57,7 +58,7 @@ class JMNetRecipe(Recipe):
                 Step("guided", n(5 * EPOCH), PRINTED, 32, 1e-5, 1e-5),
                 Step("own", n(5 * EPOCH), PRINTED, 32, 1e-5, 1e-5),
             )
-            return Plan(self.name, seed, 1.0, 0.999, steps, dict(losses.WEIGHTS))
+            return Plan(self.name, seed, 1.0, 0.999, steps, {**losses.WEIGHTS, "imagenet": ""})
         steps = (
             Step("guided", n(600), SMALL, 16, 3e-4, 2.5e-3),
             Step("own", n(1600), LIVE, 12, 2e-6, 2e-3),
@@ -66,9 +67,14 @@ class JMNetRecipe(Recipe):
         return Plan(self.name, seed, 0.3, 0.998, steps, dict(losses.WEIGHTS))
 
     def network(self) -> JMNet:
-        """The live encoder starts from ImageNet where its weights are installed."""
+        """The encoder starts from ImageNet: the live one where its weights are installed, the printed one's
+        are in the file that the option ``imagenet`` names.
+        """
         if self.name == "jmnet":
-            return jmnet()
+            network = jmnet()
+            assert isinstance(network.encoder, ResNet50)
+            start_from_published(network.encoder, self.options.get("imagenet", ""))
+            return network
         network = jmnet_live()
         assert isinstance(network.encoder, EfficientNetLite0)
         start_from_imagenet(network.encoder)

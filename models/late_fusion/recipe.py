@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from livematte.encoders import EfficientNetLite0
+from livematte.encoders import DenseNet201, EfficientNetLite0
 from livematte.models.late_fusion import losses
 from livematte.models.late_fusion.network import LateFusion, late_fusion, late_fusion_live
 from livematte.training.recipe import (
@@ -22,6 +22,7 @@ from livematte.training.recipe import (
     Step,
     freeze,
     start_from_imagenet,
+    start_from_published,
 )
 
 PRINTED = ((512, 512), (800, 800))
@@ -51,7 +52,7 @@ class LateFusionRecipe(Recipe):
                 Step("fusion", n(4 * epoch), PRINTED, 8, 5e-4, 1.5e-3, 2),
                 Step("joint", n(7 * epoch), PRINTED, 8, 5e-4, 1e-3, 4),
             )
-            return Plan(self.name, seed, 1.0, 0.999, steps)
+            return Plan(self.name, seed, 1.0, 0.999, steps, {"imagenet": ""})
         steps = (
             Step("segmentation-small", n(2400), SMALL, 16, 5e-4, 2.5e-3),
             Step("segmentation", n(1125), LARGE, 12, 2e-4, 1.5e-3),
@@ -64,9 +65,14 @@ class LateFusionRecipe(Recipe):
         return Plan(self.name, seed, 0.3, 0.998, steps)
 
     def network(self) -> LateFusion:
-        """The live encoder starts from ImageNet where its weights are installed."""
+        """The encoder starts from ImageNet: the live one where its weights are installed, the printed one's
+        are in the file that the option ``imagenet`` names.
+        """
         if self.name == "late-fusion":
-            return late_fusion()
+            network = late_fusion()
+            assert isinstance(network.encoder, DenseNet201)
+            start_from_published(network.encoder, self.options.get("imagenet", ""))
+            return network
         network = late_fusion_live()
         assert isinstance(network.encoder, EfficientNetLite0)
         start_from_imagenet(network.encoder)

@@ -47,7 +47,7 @@ def test_a_run_trains_refuses_to_be_overwritten_and_its_weights_matte(data, tmp_
     assert [r["step"] for r in rows if "mad" in r] == ["joint", "crisp"]
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["plan"]["seed"] == 4 and len(record["data_hash"]) == 64
-    again = livematte("train", *options(data, tmp_path), "--workers", 1)
+    again = livematte("train", *options(data, tmp_path), "--workers", workers)
     assert again.returncode == 2 and "holds a run already: give --resume" in again.stderr
     out = tmp_path / "cut.png"
     picture = sorted((data / "people").iterdir())[0]
@@ -83,10 +83,13 @@ def test_several_data_sets_are_trained_on_together(data, tmp_path):
             ["late-fusion-live", "--data", ".", "--layout", "auto", "--layout", "auto"],
             "2 layouts for 1 folders",
         ),
+        (["late-fusion-live", "--data", ".", "--step", "warm-up"], "unknown step 'warm-up'"),
         (["late-fusion-live", "--data", ".", "--precision", "fp16", "--device", "cpu"], "needs a GPU"),
     ],
 )
-def test_wrong_use_is_one_line(wrong, says):
-    done = livematte("train", *wrong, "--workers", 1)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_wrong_use_is_one_line(wrong, says, workers):
+    """Also of a training in several processes, which is the default where there are cores."""
+    done = livematte("train", *wrong, "--workers", workers)
     assert done.returncode in (1, 2) and says in done.stderr and "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

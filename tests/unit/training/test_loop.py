@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from livematte.encoders import ResNet50
 from livematte.errors import UsageError, WeightsError
 from livematte.training import loop
 from livematte.training.data import pack
@@ -74,7 +75,7 @@ def _often(monkeypatch):
     monkeypatch.setattr(loop, "SAVE_EVERY", 2)
 
 
-def train(out, cache, stop_after=None, **options):
+def train(out, cache, stop_after=None, precision="fp32", **options):
     stop, seen = threading.Event(), []
 
     def say(row):
@@ -82,17 +83,20 @@ def train(out, cache, stop_after=None, **options):
         if stop_after is not None and "loss" in row and (row["step"], row["iteration"]) == stop_after:
             stop.set()
 
-    settings = loop.Settings(judged=2, say=say, stop=stop)
+    settings = loop.Settings(precision=precision, judged=2, say=say, stop=stop)
     loop.train(SmallRecipe(), SmallRecipe().plan(1, 3), out, cache, settings=settings, **options)
     return seen
 
 
-@pytest.mark.parametrize("where", [("one", 2), ("one", 4), ("two", 4)])
-def test_stopped_and_resumed_equals_uninterrupted(tmp_path, cache, where):
-    train(tmp_path / "whole", cache)
+@pytest.mark.parametrize(
+    ("where", "precision"),
+    [(("one", 2), "fp32"), (("one", 4), "fp32"), (("two", 4), "fp32"), (("two", 4), "fp16")],
+)
+def test_stopped_and_resumed_equals_uninterrupted(tmp_path, cache, where, precision):
+    train(tmp_path / "whole", cache, precision=precision)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "cut", cache, stop_after=where)
-    train(tmp_path / "cut", cache)
+        train(tmp_path / "cut", cache, stop_after=where, precision=precision)
+    train(tmp_path / "cut", cache, precision=precision)
     whole, cut = (load_file(tmp_path / run / "state.safetensors") for run in ("whole", "cut"))
     assert whole.keys() == cut.keys() and any(k.startswith("turn.discriminator.") for k in whole)
     for name in whole:
@@ -122,6 +126,37 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path, cache):
         train(tmp_path, cache, resume=False)
 
 
+class Faint(SmallRecipe):
+    """A loss whose gradients are too small for fp16: 2^-24 is the least it has."""
+
+    def players(self, step):
+        return ("network",)
+
+    def losses(self, step, network, batch, player):
+        return {"l1": 2.0**-18 * (network(batch["rgb"]) - batch["alpha"]).abs().mean()}
+
+
+def test_small_gradients_are_not_lost_in_half_precision(tmp_path, cache):
+    moved = {}
+    for precision in ("fp32", "fp16"):
+        recipe, settings = Faint(), loop.Settings(precision=precision, judged=1, say=lambda row: None)
+        plan = recipe.plan(1, 3).only(["one"])
+        loop.train(recipe, plan, tmp_path / precision, cache, settings=settings)
+        torch.manual_seed(3)
+        before = Small().encoder[0].weight
+        after = load_file(tmp_path / precision / "state.safetensors")["network.encoder.0.weight"]
+        moved[precision] = (after - before).detach()
+    steps = moved["fp32"].abs().mean()
+    assert steps > 1e-4 and (moved["fp16"] - moved["fp32"]).abs().mean() < 0.5 * steps
+
+
+def test_a_batch_too_small_for_the_processes_is_refused():
+    plan = SmallRecipe().plan(1, 3)
+    loop.check_share(plan, 2)
+    with pytest.raises(UsageError, match="step two has a batch of 2, too small for 3 processes"):
+        loop.check_share(plan, 3)
+
+
 def test_weights_to_start_from_are_taken_where_they_fit(tmp_path):
     given = Small().state_dict() | {"head.weight": torch.zeros(2, 6, 1, 1), "other": torch.zeros(1)}
     save_file(given, tmp_path / "given.safetensors")
@@ -133,6 +168,13 @@ def test_weights_to_start_from_are_taken_where_they_fit(tmp_path):
     torch.testing.assert_close(network.encoder[0].weight, given["encoder.0.weight"])
     inner = nn.ModuleDict({"deployable": Small()})
     assert loop.warm_start(inner, tmp_path / "given.safetensors") == (taken, left)
+    with torch.device("meta"):
+        names = ResNet50().state_dict()
+    stem = {"conv1.weight": torch.ones(names["conv1.weight"].shape)}
+    save_file(stem, tmp_path / "stem.safetensors")  # ends many names: blocks have a conv1 too
+    whole = nn.ModuleDict({"encoder": ResNet50()})
+    assert loop.warm_start(whole, tmp_path / "stem.safetensors")[0] == 1
+    assert (whole["encoder"].conv1.weight == 1).all()
     save_file({"other": torch.zeros(1)}, tmp_path / "alien.safetensors")
     with pytest.raises(UsageError, match="no tensor that fits Small"):
         loop.warm_start(network, tmp_path / "alien.safetensors")

@@ -8,6 +8,7 @@ import pytest
 
 from livematte.training import trimaps
 from livematte.training.data import PeopleStore, pack
+from tests.people import draw_people
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,12 @@ def test_crops_show_the_outline(people):
         alpha = trimaps.edge_crop(np.random.default_rng(seed), people, 64, 96)[1]
         shown.append((alpha > 127).any() and (alpha < 128).any())
     assert np.mean(shown) > 0.8
+
+
+def test_small_photographs_are_taken_where_there_are_no_others(tmp_path):
+    people = PeopleStore(pack(draw_people(tmp_path / "drawn", side=96), tmp_path / "packed"))
+    alpha = trimaps.edge_crop(np.random.default_rng(0), people, 64, 96)[1]
+    assert alpha.shape == (64, 96) and alpha.any()
 
 
 @pytest.mark.parametrize("seed", range(8))

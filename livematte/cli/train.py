@@ -51,6 +51,19 @@ def train(
             metavar="FOLDER", help="Rooms without people; otherwise the folder of that name in --data."
         ),
     ] = None,
+    long_side: Annotated[
+        int | None,
+        typer.Option(
+            min=64, metavar="PIXELS", help="Longer pictures are packed at this size; 576, for live sizes."
+        ),
+    ] = None,
+    foregrounds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help="Colours of photographed people: push-pull, multilevel, or closed-form, finest and slowest.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Of this run; runs/RECIPE otherwise.")
     ] = None,
@@ -106,18 +119,25 @@ def train(
         raise UsageError(f"precision {precision} needs a GPU: use fp32 on the CPU, where it is faster")
     from livematte.cli.interrupt import stop_event
     from livematte.training.data import data_hash, pack
+    from livematte.training.foregrounds import ESTIMATORS
     from livematte.training.loop import Settings, check_run, check_share, warm_start
     from livematte.training.loop import train as run
     from livematte.training.packing import pack_folders
 
+    if foregrounds not in (None, *ESTIMATORS):
+        raise UsageError(f"unknown --foregrounds {foregrounds!r}: allowed are {', '.join(ESTIMATORS)}")
     found = registry.load("recipes", recipe)
     plan = found.plan(scale, seed).changed(changes)
     if steps:
         plan = plan.only(steps)
     check_run(plan, out, resume)
     layouts = layout or ["auto"]
-    plain = len(data) == 1 and layouts == ["auto"] and backgrounds is None
-    name = data[0].resolve().name if plain else _name_of(data, layouts, backgrounds)
+    how: dict[str, Any] = {} if long_side is None else {"long_side": long_side}
+    if foregrounds is not None:
+        how["estimate"] = ESTIMATORS[foregrounds]
+    plain = len(data) == 1 and layouts == ["auto"] and backgrounds is None and not how
+    said = [f"{option}={value}" for option, value in (("side", long_side), ("colours", foregrounds)) if value]
+    name = data[0].resolve().name if plain else _name_of(data, [*layouts, *said], backgrounds)
     cache = cache or out.parent / f"packed-{name}"
     first = os.environ.get("RANK", "0") == "0"
     if first:
@@ -126,7 +146,7 @@ def train(
         if plain:
             pack(data[0], cache)
         else:
-            pack_folders(data, cache, backgrounds, layouts=layouts, say=terminal.note)
+            pack_folders(data, cache, backgrounds, layouts=layouts, say=terminal.note, **how)
     facts: dict[str, Any] = {
         "command": ["livematte", *sys.argv[1:]],
         "data": [str(folder) for folder in data],

@@ -22,6 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from livematte.errors import UsageError
+from livematte.training.augment import Example, Placed, _moved
 from livematte.training.data import PeopleStore, Picture
 from livematte.training.packing import covering
 
@@ -62,9 +64,11 @@ def classic_example(rng: Rng, people: PeopleStore, how: Classic) -> dict[str, Pi
 
     rgb = alpha * foreground + (1 - alpha) * background, rounded.
     """
-    foreground, alpha = _object(rng, people, how)
+    first = _object(rng, people, how)
+    foreground, alpha = first.foreground, first.alpha
     if rng.random() < how.second:
-        foreground, alpha = merged(foreground, alpha, *_object(rng, people, how, alpha.shape[0]))
+        behind = _object(rng, people, how, alpha.shape[0])
+        foreground, alpha = merged(foreground, alpha, behind.foreground, behind.alpha)
     side = alpha.shape[0]
     background = room_crop(rng, people.room(int(rng.integers(len(people.rooms)))), side)
     if how.tone:
@@ -73,6 +77,26 @@ def classic_example(rng: Rng, people: PeopleStore, how: Classic) -> dict[str, Pi
     rgb = (background + a * (foreground.astype(np.float32) - background) + 0.5).astype(np.uint8)
     trimap = pixel_trimap(rng, alpha, how.radii)
     return {"rgb": rgb, "alpha": alpha, "trimap": trimap, "foreground": foreground, "background": background}
+
+
+def classic_portrait(rng: Rng, people: PeopleStore, how: Classic) -> Example:
+    """One person in front of a background, with joints; ``tone``, ``second`` and ``radii`` do not count."""
+    person = _object(rng, people, how)
+    background = room_crop(rng, people.room(int(rng.integers(len(people.rooms)))), person.alpha.shape[0])
+    a = person.alpha[..., None].astype(np.float32) / 255
+    rgb = (background + a * (person.foreground.astype(np.float32) - background) + 0.5).astype(np.uint8)
+    return Example(rgb, person.alpha, (person,), background)
+
+
+def square(height: int, width: int) -> int:
+    """The side of a square crop.
+
+    Raises:
+        UsageError: it is not square.
+    """
+    if height != width:
+        raise UsageError(f"crops of {height}x{width}: a printed size is trained on squares ([[320, 320]])")
+    return height
 
 
 def soft_pixel(rng: Rng, alpha: Picture) -> tuple[float, float]:
@@ -172,12 +196,14 @@ def room_crop(rng: Rng, room: Picture, side: int) -> Picture:
     return np.ascontiguousarray(out[:, ::-1] if rng.random() < 0.5 else out)
 
 
-def _object(rng: Rng, people: PeopleStore, how: Classic, size: int | None = None) -> tuple[Picture, Picture]:
-    """Straight foreground and alpha of somebody, around a soft pixel."""
-    person = people.person(int(rng.integers(len(people.people))))
+def _object(rng: Rng, people: PeopleStore, how: Classic, size: int | None = None) -> Placed:
+    """Somebody, around a soft pixel."""
+    number = int(rng.integers(len(people.people)))
+    person = people.person(number)
     side = int(rng.choice(how.sides))
     size = size or how.size or side
     side = min(side, *person.alpha.shape)
     middle = kept_inside(soft_pixel(rng, person.alpha), side, person.alpha.shape)
     matrix = crop_matrix(rng, middle, side, size, how)
-    return warped(person.foreground, matrix, size), warped(person.alpha, matrix, size)
+    joints = _moved(people.keypoints(number), matrix)
+    return Placed(warped(person.foreground, matrix, size), warped(person.alpha, matrix, size), joints)

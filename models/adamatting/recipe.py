@@ -9,18 +9,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from livematte.encoders import EfficientNetLite0
 from livematte.models.adamatting import losses
 from livematte.models.adamatting.network import AdaMatting, adamatting, adamatting_live
+from livematte.training.classic import Classic, classic_example, square
 from livematte.training.data import PeopleStore
 from livematte.training.recipe import Batch, Plan, Recipe, Step, as_tensors, start_from_imagenet
-from livematte.training.trimaps import coarse_trimap, edge_crop, random_trimap
+from livematte.training.trimaps import coarse_trimap, edge_crop, eroded_trimap, random_trimap
 
 PRINTED = ((320, 320),)
-"""Crops of the printed size (sec. 4.1)."""
+SIDES = tuple(range(320, 801, 80))
+"""Crops of the printed size: of these sides around soft pixels, resized to one (sec. 4.1)."""
 
 SMALL, LARGE = ((96, 96),), ((160, 160), (128, 192), (192, 128))
 """Crops of the live size."""
@@ -72,6 +75,12 @@ class AdaMattingRecipe(Recipe):
         start_from_imagenet(network.encoder)
         return network
 
+    def optimizer(self, step: Step, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """Adam with a weight decay of 1e-4 for the printed size (sec. 4.1)."""
+        if self.name == "adamatting":
+            return torch.optim.Adam(groups, lr=step.top_rate, weight_decay=1e-4)
+        return super().optimizer(step, groups)
+
     def enter(self, step: Step, network: nn.Module) -> None:
         """Everything learns."""
         network.train().requires_grad_(True)
@@ -80,9 +89,15 @@ class AdaMattingRecipe(Recipe):
         self, rng: np.random.Generator, people: PeopleStore, step: Step, height: int, width: int
     ) -> dict[str, NDArray[Any]]:
         """A crop around a soft outline, and a trimap of it (H, W): 0, 0.5 or 1."""
-        rgb, alpha, _, _ = edge_crop(rng, people, height, width)
-        coarse = 0.0 if self.name == "adamatting" else COARSE
-        return {"rgb": rgb, "alpha": alpha, "trimap": _halves(random_trimap(rng, alpha, coarse))}
+        if self.name == "adamatting":
+            how = Classic(SIDES, square(height, width), turn=45, scale=(0.75, 1.5))
+            example = classic_example(rng, people, how)
+            rgb, alpha = example["rgb"], example["alpha"]
+            trimap = eroded_trimap(rng, alpha)
+        else:
+            rgb, alpha, _, _ = edge_crop(rng, people, height, width)
+            trimap = random_trimap(rng, alpha, COARSE)
+        return {"rgb": rgb, "alpha": alpha, "trimap": _halves(trimap)}
 
     def losses(self, step: Step, network: nn.Module, batch: Batch, player: str) -> dict[str, Tensor]:
         """Eq. 3."""

@@ -18,6 +18,7 @@ from livematte.kernels.fusion import fuse_layers
 from livematte.models.fba import losses
 from livematte.models.fba.encoding import encode_trimap
 from livematte.models.fba.network import FBA, LiveEncoder, fba, fba_live
+from livematte.training.classic import Classic, classic_example, square
 from livematte.training.data import PeopleStore
 from livematte.training.foregrounds import extended
 from livematte.training.recipe import (
@@ -37,6 +38,9 @@ LIVE = ((192, 192), (160, 160), (128, 128))
 
 EPOCH = 43_100
 """Pictures an epoch: 431 foregrounds, 100 backgrounds each (Xu et al. 2017, the data set of sec. 3.5)."""
+
+TONE = 0.2
+"""Deviation of the logarithms of gamma and brightness, printed size; the paper does not say how much."""
 
 SEEN = 32
 """Alpha from which a packed foreground's colour is believed; below, an old pack has the photograph's."""
@@ -79,6 +83,23 @@ class FBARecipe(Recipe):
         start_from_imagenet(network.encoder)
         return network
 
+    def optimizer(self, step: Step, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """RAdam for the printed size, with a weight decay of 0.005 for convolutions and 1e-5 for norms and
+        biases (sec. 3.6), as the cited paper's code takes it off: from the weights, not by the gradient.
+        """
+        if self.name != "fba":
+            return super().optimizer(step, groups)
+        split = []
+        for group in groups:
+            filters = [p for p in group["params"] if p.dim() > 1]
+            rest = [p for p in group["params"] if p.dim() <= 1]
+            split += [
+                {**group, "params": params, "weight_decay": decay}
+                for params, decay in ((filters, 0.005), (rest, 1e-5))
+                if params
+            ]
+        return torch.optim.RAdam(split, lr=step.base_rate, decoupled_weight_decay=True)
+
     def enter(self, step: Step, network: nn.Module) -> None:
         """Everything learns; the live encoder's batch normalisation keeps the statistics it came with."""
         assert isinstance(network, FBA)
@@ -91,8 +112,14 @@ class FBARecipe(Recipe):
         self, rng: np.random.Generator, people: PeopleStore, step: Step, height: int, width: int
     ) -> dict[str, NDArray[Any]]:
         """A crop with both layers' colours everywhere (sec. 3.5), its trimap and the trimap's encoding."""
-        rgb, alpha, foreground, background = edge_crop(rng, people, height, width)
-        trimap = random_trimap(rng, alpha)
+        if self.name == "fba":
+            how = Classic((square(height, width),), radii=(3, 25), flip=True, tone=TONE, second=0.5)
+            example = classic_example(rng, people, how)
+            rgb, alpha, trimap = example["rgb"], example["alpha"], example["trimap"]
+            foreground, background = example["foreground"], example["background"]
+        else:
+            rgb, alpha, foreground, background = edge_crop(rng, people, height, width)
+            trimap = random_trimap(rng, alpha)
         return {
             "rgb": rgb,
             "alpha": alpha,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -16,6 +17,7 @@ from livematte.encoders import EfficientNetLite0, ResNet50
 from livematte.models.jmnet import guides, losses
 from livematte.models.jmnet.network import Guides, JMNet, jmnet, jmnet_live
 from livematte.training.augment import training_example
+from livematte.training.classic import Classic, classic_portrait, square
 from livematte.training.data import PeopleStore
 from livematte.training.recipe import (
     FINE,
@@ -31,7 +33,8 @@ from livematte.training.recipe import (
 )
 
 PRINTED = ((320, 320),)
-"""Crops of the printed size (sec. 3.4)."""
+SIDES = (320, 480, 640)
+"""Crops of the printed size: of these sides, resized to one (sec. 3.4)."""
 
 EPOCH = 51_600 // 32
 """Iterations of the paper's epoch (sec. 3.4 and 4.1)."""
@@ -80,6 +83,12 @@ class JMNetRecipe(Recipe):
         start_from_imagenet(network.encoder)
         return network
 
+    def optimizer(self, step: Step, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """Adam for the printed size (sec. 3.4)."""
+        if self.name == "jmnet":
+            return torch.optim.Adam(groups, lr=step.base_rate)
+        return super().optimizer(step, groups)
+
     def enter(self, step: Step, network: nn.Module) -> None:
         """Everything learns; the live encoder's early layers stay as they came."""
         assert isinstance(network, JMNet)
@@ -95,7 +104,10 @@ class JMNetRecipe(Recipe):
 
         ``posed`` is 0 where somebody's joints are not known, ``layered`` where the background is not.
         """
-        example = training_example(rng, people, height, width)
+        if self.name == "jmnet":
+            example = classic_portrait(rng, people, Classic(SIDES, square(height, width)))
+        else:
+            example = training_example(rng, people, height, width)
         joints = [person.keypoints for person in example.people]
         layered = example.background is not None
         return {

@@ -6,11 +6,17 @@ normalisation frozen; a cyclical rate in each. What differs from the paper is in
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from livematte.encoders import DenseNet201, EfficientNetLite0
 from livematte.models.late_fusion import losses
 from livematte.models.late_fusion.network import LateFusion, late_fusion, late_fusion_live
+from livematte.training.classic import Classic, classic_example, square
+from livematte.training.data import PeopleStore
 from livematte.training.recipe import (
     FINE,
     LARGE,
@@ -26,7 +32,10 @@ from livematte.training.recipe import (
 )
 
 PRINTED = ((512, 512), (800, 800))
-"""Crops of the printed size (sec. 3.4)."""
+"""Crops of the printed size (sec. 4)."""
+
+TURN = 45.0
+"""Degrees to either side; the paper does not say how many."""
 
 
 class LateFusionRecipe(Recipe):
@@ -93,6 +102,15 @@ class LateFusionRecipe(Recipe):
                     module.eval()
         if isinstance(network.encoder, EfficientNetLite0):
             freeze(*network.encoder.early_layers())
+
+    def picture(
+        self, rng: np.random.Generator, people: PeopleStore, step: Step, height: int, width: int
+    ) -> dict[str, NDArray[Any]]:
+        """For the printed size a crop around a pixel of the transition, flipped and turned (sec. 4)."""
+        if self.name != "late-fusion":
+            return super().picture(rng, people, step, height, width)
+        example = classic_example(rng, people, Classic((square(height, width),), turn=TURN))
+        return {"rgb": example["rgb"], "alpha": example["alpha"]}
 
     def losses(self, step: Step, network: nn.Module, batch: Batch, player: str) -> dict[str, Tensor]:
         """Eq. 7 for the segmentation network, eq. 8 for the fusion network, eq. 9 for both."""

@@ -144,6 +144,12 @@ class POMAGANRecipe(Recipe):
         own = _discriminator(step, network) if player == "discriminator" else _generator(step, network)
         return [p for p in own.parameters() if p.requires_grad]
 
+    def optimizer(self, step: Step, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """Adam for the printed size (sec. 3.3)."""
+        if self.name == "pomagan":
+            return torch.optim.Adam(groups, lr=step.base_rate)
+        return super().optimizer(step, groups)
+
     def rate_factor(self, step: Step, player: str) -> float:
         """What the step's rate is multiplied with: "ten times smaller" for the discriminator (sec. 3.3)."""
         return self._number("discriminator_rate") if player == "discriminator" else 1.0

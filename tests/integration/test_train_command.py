@@ -72,6 +72,17 @@ def test_several_data_sets_are_trained_on_together(data, tmp_path):
     assert record["data"] == [str(data), str(second)] and len(record["data_hash"]) == 64
 
 
+def test_pictures_are_packed_as_large_and_as_fine_as_asked(data, tmp_path):
+    for choice in (["--long-side", 64], ["--foregrounds", "closed-form"]):
+        out = tmp_path / choice[0]
+        out.mkdir()
+        done = livematte("train", *options(data, out), *choice, "--workers", 1)
+        assert done.returncode == 0, done.stderr
+    caches = sorted(tmp_path.glob("*/packed-drawn-*"))
+    people = [json.loads((cache / "index.json").read_text())["people"] for cache in caches]
+    assert sorted(max(max(p["shape"]) for p in some) for some in people) == [64, 96]
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
@@ -82,6 +93,10 @@ def test_several_data_sets_are_trained_on_together(data, tmp_path):
         (
             ["late-fusion-live", "--data", ".", "--layout", "auto", "--layout", "auto"],
             "2 layouts for 1 folders",
+        ),
+        (
+            ["fba-live", "--data", ".", "--foregrounds", "best"],
+            "allowed are push-pull, multilevel, closed-form",
         ),
         (["late-fusion-live", "--data", ".", "--step", "warm-up"], "unknown step 'warm-up'"),
         (["late-fusion-live", "--data", ".", "--precision", "fp16", "--device", "cpu"], "needs a GPU"),

@@ -54,10 +54,11 @@ def test_scale_shortens_every_step(which):
 def test_pictures_come_with_a_trimap_of_0_half_and_1(which, people):
     recipe = RECIPES[which]
     step = recipe.plan(1.0, 1).steps[0]
-    pictures = [recipe.picture(np.random.default_rng(n), people, step, 64, 96) for n in range(6)]
+    width = 96 if which == "live" else 64
+    pictures = [recipe.picture(np.random.default_rng(n), people, step, 64, width) for n in range(6)]
     batch = as_tensors(pictures)
-    assert batch["rgb"].shape == (6, 3, 64, 96)
-    assert batch["alpha"].shape == batch["trimap"].shape == (6, 1, 64, 96)
+    assert batch["rgb"].shape == (6, 3, 64, width)
+    assert batch["alpha"].shape == batch["trimap"].shape == (6, 1, 64, width)
     assert {*batch["trimap"].unique().tolist()} == {0.0, 0.5, 1.0}
     assert all(t.min() >= 0 and t.max() <= 1 for t in batch.values())
 

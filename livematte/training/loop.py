@@ -35,6 +35,7 @@ from livematte.training.checkpoints import (
     save_checkpoint,
 )
 from livematte.training.data import PeopleStore
+from livematte.training.means import fitting
 from livematte.training.parallel import Workers, join_workers
 from livematte.training.recipe import Batch, Plan, Recipe, Step, as_tensors
 from livematte.training.report import loss_plot, sample_sheet
@@ -300,8 +301,7 @@ def loss_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
 def warm_start(network: nn.Module, file: Path) -> tuple[int, int]:
     """Take from a safetensors file what has the same name and shape; how many were taken, how many not.
 
-    A tensor whose name ends just one of the network's (``encoder.x``: ``deployable.encoder.x``) fits
-    too: encoders go from one paper's network to another's. Of several it is the one right in an ``encoder``.
+    What fits: :func:`livematte.training.means.fitting`.
 
     Raises:
         WeightsError: the file is not a whole safetensors file.
@@ -310,14 +310,7 @@ def warm_start(network: nn.Module, file: Path) -> tuple[int, int]:
     from livematte.weights import read_tensors
 
     own = network.state_dict()
-    given = read_tensors(file)
-    fit = {}
-    for name, tensor in given.items():
-        places = [name] if name in own else [k for k in own if k.endswith(f".{name}")]
-        if len(places) > 1:
-            places = [k for k in places if f".{k}".endswith(f".encoder.{name}")]
-        if len(places) == 1 and own[places[0]].shape == tensor.shape:
-            fit[places[0]] = tensor
+    fit = fitting(own, read_tensors(file))
     if not fit:
         raise UsageError(f"{file} has no tensor that fits {type(network).__name__}")
     network.load_state_dict(fit, strict=False)

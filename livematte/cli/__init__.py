@@ -20,6 +20,14 @@ INTERRUPTED = 130
 _Usage: type[Exception] = typer.BadParameter.__mro__[1]
 """What the parser raises for everything a user typed wrong."""
 
+_MEANT = {
+    "float_parsing": "give a number",
+    "int_parsing": "give a whole number",
+    "greater_than_equal": "give {ge} or more",
+    "less_than_equal": "give {le} or less",
+}
+"""What a wrong value should have been, by the parser's name of the fault."""
+
 
 def main(args: list[str] | None = None) -> None:
     """Run one command and end the process with its exit code."""
@@ -42,7 +50,7 @@ def run(args: list[str] | None = None) -> int:
     except _Usage as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "livematte"
-        message = getattr(error, "format_message", error.__str__)()
+        message = _wrong_value(error) or getattr(error, "format_message", error.__str__)()
         if message:  # none where a group without a command has shown its help
             terminal.error(f"{message.rstrip('.')}; see {command} --help")
         return 2
@@ -65,6 +73,18 @@ def run(args: list[str] | None = None) -> int:
             kind="Bug",
         )
         return 1
+
+
+def _wrong_value(error: Exception) -> str:
+    """What was typed and what is meant, which some versions of the parser leave to the error's cause."""
+    details, option = getattr(error.__cause__, "errors", None), getattr(error, "param", None)
+    if details is None or option is None:
+        return ""
+    (detail, *_) = details()
+    known = _MEANT.get(detail["type"])
+    meant = detail["msg"] if known is None else known.format(**detail.get("ctx", {}))
+    name = option.opts[0] if option.opts[0].startswith("-") else option.metavar or option.name
+    return f"{name} {detail['input']!r}: {meant}"
 
 
 def _traceback_if_wanted() -> None:

@@ -15,7 +15,7 @@ from livematte.cli import options, previewing, terminal
 from livematte.cli.interrupt import stop_event
 from livematte.cli.profiles import Profile, typed
 from livematte.defaults import DEFAULT_MODEL
-from livematte.errors import SessionError
+from livematte.errors import SessionError, UsageError
 
 if TYPE_CHECKING:
     from livematte.streaming.control import Control
@@ -200,6 +200,7 @@ def live(
 
     width, height = size_of(resolution)
     own = sink_options_of(sink_option or [])
+    _check(context, delay=delay, seconds=seconds, source=source, pixel_format=pixel_format)
     wanted = [name for each in to or ["virtualcam"] for name in each.split(",") if name]
     if camera is not None and source is not None and typed(context, "camera") != typed(context, "source"):
         camera, source = (camera, None) if typed(context, "camera") else (None, source)  # not the profile's
@@ -246,6 +247,28 @@ def live(
         last = session.stats()
     terminal.event_if_json("done", **vars(last))
     terminal.say(summary(last))
+
+
+def _check(
+    context: typer.Context,
+    *,
+    delay: float,
+    seconds: float | None,
+    source: str | None,
+    pixel_format: str | None,
+) -> None:
+    """Refuse what only the command line can get wrong. Raises UsageError."""
+    from livematte.streaming.session import LONGEST_DELAY
+
+    longest = 1000 * LONGEST_DELAY
+    if not 0 <= delay <= longest:
+        raise UsageError(f"delay {delay:g} is not possible: give milliseconds, 0 to {longest:g}")
+    if seconds is not None and not seconds > 0:
+        raise UsageError(f"seconds {seconds:g} is not possible: give more than 0")
+    if source is not None and typed(context, "source") and typed(context, "pixel_format"):
+        raise UsageError(
+            f"pixel-format {pixel_format!r}: a camera is asked for it, and --input plays a file or an address"
+        )
 
 
 def _control(session: Session, stop: threading.Event, name: str) -> AbstractContextManager[Control | None]:

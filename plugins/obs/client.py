@@ -31,6 +31,7 @@ except ImportError as missing:
 HOST = "127.0.0.1"
 PORT = 4455
 PASSWORD = "OBS_PASSWORD"
+_FILE = "a file (--sink-option obs.password-file=FILE, or livematte obs with --obs-password-file FILE)"
 TIMEOUT = 3.0
 """Seconds for the connection and for each answer."""
 NOT_READY = 207
@@ -162,22 +163,27 @@ class ObsClient:
             if password:
                 return WrongPasswordError(
                     f"OBS at {where} does not take the password {said}: Tools > WebSocket Server Settings > "
-                    f"Show Connect Info in OBS has the right one, for {PASSWORD} or a password file",
+                    f"Show Connect Info in OBS has the right one, for {PASSWORD} or {_FILE}",
                     *reason,
                 )
             return WrongPasswordError(
-                f"OBS at {where} asks for a password {said}: set {PASSWORD} or give a password file; Tools > "
-                "WebSocket Server Settings > Show Connect Info in OBS shows it",
+                f"OBS at {where} asks for a password {said}: Tools > WebSocket Server Settings > Show "
+                f"Connect Info in OBS shows it; put it into {PASSWORD} or {_FILE}",
                 *reason,
             )
         if reason is not None:
             return ObsError(f"OBS at {where} closed the connection: code {reason[0]}: {reason[1]}", *reason)
+        if isinstance(error, websocket.WebSocketAddressException):
+            return ObsError(
+                f"no machine is known as {self.host!r}: give the host where OBS runs, {HOST} for this machine"
+            )
         refused = isinstance(error, ConnectionRefusedError)
         timeout = isinstance(error, (TimeoutError, websocket.WebSocketTimeoutException))
         if refused or (isinstance(error, OSError) and not timeout):
             return ObsAbsentError(
-                f"no OBS at {where} ({error}): start OBS 28 or later and switch on Tools > WebSocket Server "
-                "Settings > Enable WebSocket server; its port belongs in the port option"
+                f"no OBS at {where} ({getattr(error, 'strerror', None) or error}): start OBS 28 or later and "
+                "switch on Tools > WebSocket Server Settings > Enable WebSocket server; where that has "
+                f"another port than {self.port}: --sink-option obs.port=N, or livematte obs with --obs-port N"
             )
         what = "does not answer" if timeout else f"is no obs-websocket 5 server ({error})"
         return ObsError(f"what listens at {where} {what}: is that OBS's WebSocket port? OBS's own is {PORT}")
@@ -241,8 +247,25 @@ def read_password(file: str | Path | None = None) -> str:
         return os.environ.get(PASSWORD, "")
     try:
         lines = Path(file).expanduser().read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the password file {str(file)!r}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read the password file {str(file)!r}: it is no text (UTF-8)") from error
+    except OSError as error:
+        raise InputError(f"cannot read the password file {str(file)!r}: {error.strerror or error}") from error
     if not lines or not lines[0].strip():
         raise UsageError(f"the password file {str(file)!r} is empty: its first line is OBS's password")
     return lines[0].strip()
+
+
+def port_number(what: str, text: int | str) -> int:
+    """A port number.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        found = int(text)
+    except ValueError:
+        found = -1
+    if not 0 <= found <= 65535:
+        raise UsageError(f"{what} {text!r}: allowed is a number from 0 to 65535")
+    return found

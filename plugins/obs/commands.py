@@ -36,9 +36,10 @@ _Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
 @contextlib.contextmanager
 def _controller(host: str, port: int, password_file: str | None, item: str) -> Iterator[ObsController]:
-    from livematte.plugins.obs.client import ObsClient, read_password
+    from livematte.plugins.obs.client import ObsClient, port_number, read_password
     from livematte.plugins.obs.controller import ObsController
 
+    port_number("obs-port", port)
     client = ObsClient(host=host, port=port, password=read_password(password_file))
     try:
         yield ObsController(client, item)
@@ -70,13 +71,14 @@ def setup(
 
     Without this, [cyan]livematte live --to obs[/cyan] adds it when it starts and takes it away when it ends.
     """
+    from livematte.plugins.obs.client import port_number
     from livematte.plugins.obs.controller import LUA_KIND, MEDIA_KIND, media_settings, parse_place
     from livematte.plugins.obs.overlay import HOST, PORT
 
     if route not in ("media", "lua"):
         raise UsageError(f"unknown route {route!r}: allowed are media, lua")
     place = parse_place(position, size)
-    url = f"tcp://{HOST}:{PORT if stream_port is None else stream_port}"
+    url = f"tcp://{HOST}:{port_number('obs-stream-port', PORT if stream_port is None else stream_port)}"
     kind = MEDIA_KIND if route == "media" else LUA_KIND
     settings = media_settings(url) if route == "media" else {}
     with _controller(host, port, password_file, item) as controller:

@@ -18,6 +18,7 @@ from livematte.plugins.obs.client import (
     ObsClient,
     ObsError,
     WrongPasswordError,
+    port_number,
     read_password,
 )
 from livematte.plugins.obs.controller import (
@@ -272,10 +273,11 @@ def obs(
     if route not in ROUTES:
         raise UsageError(f"unknown route {route!r}: allowed are {', '.join(ROUTES)}")
     arrange = pictures.layout(layout)
-    place, address = parse_place(position, size), (host, number("port", port))
+    place, address = parse_place(position, size), (host, port_number("port", port))
     password = "" if route == "stream" else read_password(password_file)
     width = format.width * (2 if layout == "side-by-side" else 1)
-    way, kind, settings = _way(route, item, (format.height, width), format.rate, number("port", stream_port))
+    stream = port_number("stream-port", stream_port)
+    way, kind, settings = _way(route, item, (format.height, width), format.rate, stream)
     if route == "stream":
         sink = ObsSink(way, arrange, None)
         sink.notes.append(
@@ -315,18 +317,3 @@ def _way(
         return shared, LUA_KIND, {"path": str(shared.path)}
     overlay = Overlay(width=width, height=height, rate=rate, port=port)
     return overlay, MEDIA_KIND, media_settings(overlay.url)
-
-
-def number(what: str, text: int | str) -> int:
-    """A port number.
-
-    Raises:
-        UsageError: it is none.
-    """
-    try:
-        found = int(text)
-    except ValueError:
-        found = -1
-    if not 0 <= found <= 65535:
-        raise UsageError(f"{what} {text!r}: allowed is a number from 0 to 65535")
-    return found

@@ -93,7 +93,7 @@ def test_a_path_is_one_of_the_folder_where_it_was_typed(
     [
         (["pause"], 1, "no live session runs: start one with livematte live"),
         (["blur"], 2, "Missing argument"),
-        (["blur", "much"], 2, "number"),
+        (["blur", "much"], 2, "N 'much': give a number; see livematte ctl blur --help"),
         (["dance"], 2, "No such command"),
     ],
 )

@@ -42,7 +42,13 @@ def test_people_get_lines(sinks: list[Any], clip: Path, capsys: pytest.CaptureFi
         (["--to", "nowhere"], "nowhere"),
         (["--camera", "auto"], "two sources"),
         (["--background", "nope"], "nope"),
-        (["--delay", "9000"], "delay"),
+        (["--delay", "9000"], "delay 9000 is not possible: give milliseconds, 0 to 2000"),
+        (["--delay", "nan"], "milliseconds"),
+        (["--seconds", "0"], "seconds 0 is not possible: give more than 0"),
+        (["--pixel-format", "mjpeg"], "pixel-format 'mjpeg': a camera is asked for it"),
+        (["--rate", "fast"], "--rate 'fast': give a number; see livematte live --help"),
+        (["--size", "2.5"], "--size '2.5': give a whole number"),
+        (["--threads", "0"], "--threads '0': give 1 or more"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -101,6 +101,16 @@ def test_options_that_cannot_be_meant(fake: FakeObs, words: list[str]) -> None:
     assert fake.requests == []
 
 
+def test_ports_that_cannot_be_are_refused_before_anything_is_asked(
+    fake: FakeObs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(fake, "setup", "--obs-stream-port", "70000") == 2
+    assert cli.run(["obs", "status", "--obs-port", "70000"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "obs-stream-port 70000: allowed is a number" in first
+    assert "obs-port 70000: allowed is a number" in second and fake.requests == []
+
+
 def test_the_script_is_where_the_command_says(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["obs", "script"]) == 0
     path = Path(capsys.readouterr().out.strip())

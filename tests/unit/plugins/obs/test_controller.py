@@ -83,14 +83,20 @@ def test_a_wrong_password_is_said_with_the_code_of_obs(fake: FakeObs) -> None:
 
 
 def test_a_missing_password_is_asked_for(fake: FakeObs) -> None:
-    with pytest.raises(WrongPasswordError, match="asks for a password.*OBS_PASSWORD"):
+    with pytest.raises(WrongPasswordError, match="asks for a password.*OBS_PASSWORD or .*password-file=FILE"):
         ObsClient(port=fake.port)
 
 
 def test_obs_that_is_absent_is_said_with_what_to_do(fake: FakeObs) -> None:
     fake.stop()
-    with pytest.raises(ObsAbsentError, match=rf"no OBS at 127.0.0.1:{fake.port} .*Enable WebSocket server"):
+    words = rf"no OBS at 127.0.0.1:{fake.port} \([^\[]*\): .*Enable WebSocket server; .*obs.port=N"
+    with pytest.raises(ObsAbsentError, match=words):
         ObsClient(port=fake.port)
+
+
+def test_a_host_that_is_not_known_is_told_from_another_program() -> None:
+    with pytest.raises(ObsError, match=r"no machine is known as 'nowhere\.invalid': give the host"):
+        ObsClient(host="nowhere.invalid")
 
 
 def test_a_server_that_never_greets_is_not_waited_for(fake: FakeObs) -> None:

@@ -297,9 +297,13 @@ def test_memory_is_for_this_user_and_knows_its_reader(tmp_path: Path) -> None:
         ({"route": "ndi"}, UsageError, "unknown route 'ndi': allowed are media, lua, stream"),
         ({"layout": "red"}, UsageError, "unknown layout 'red'"),
         ({"port": "http"}, UsageError, "port 'http': allowed is a number"),
-        ({"stream_port": 70000}, UsageError, "port 70000: allowed is a number"),
+        ({"stream_port": 70000}, UsageError, "stream-port 70000: allowed is a number"),
         ({"size": "big"}, UsageError, "allowed is WIDTHxHEIGHT"),
-        ({"password_file": "/nowhere/at/all"}, InputError, "cannot read the password file"),
+        (
+            {"password_file": "/nowhere/at/all"},
+            InputError,
+            "file '/nowhere/at/all': No such file",
+        ),
     ],
 )
 def test_options_that_cannot_be_meant(

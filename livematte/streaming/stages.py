@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from livematte.clock import Clock, Pacer
 from livematte.errors import DeviceError, InputError, LivematteError, UsageError
 from livematte.frame import Frame
@@ -187,7 +189,7 @@ class LiveStages:
                 small, matte = matting.matte(shot.frame, shot.epoch)
                 verdict = judge(matte.alpha)  # on a GPU this is what waits for it
                 if verdict == NOBODY:
-                    matte = replace(matte, alpha=0 * matte.alpha)
+                    matte = replace(matte, alpha=matte.alpha * np.float32(0))
                 ready = place.mark()
         except BaseException as error:
             self.broke("the model", error, worker)

@@ -606,7 +606,7 @@ def threaded(
         open_source,
         maker,
         LEVELS[:1],
-        Parts(model, Compositor(refine="none", foreground=False)),
+        Parts(model, Compositor(refine="none", foreground=False), Bench.place()),
         Color((0, 0, 0)),
         [sink],
         FORMAT,

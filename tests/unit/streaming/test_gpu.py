@@ -155,6 +155,47 @@ def test_mirrored_cropped_and_scaled_frames_and_other_backgrounds_on_the_way(bac
 
 
 @ON_GPU
+def test_who_leaves_is_gone(backend: Backend) -> None:
+    empty = frame_of("nv12", 0)
+    empty = empty.with_planes((empty.planes[0] // 4, np.full_like(empty.planes[1], 128)))
+
+    def run(place: Place) -> list[Frame]:
+        live = Live(place, Image(PICTURE), temporal="off")
+        made = live.show("nv12", 2) + [live.tick(empty) for _ in range(2)]
+        assert live.engine.stats().showing == "picture" and live.engine.stats().errors == 0
+        return made
+
+    expected = run(OnCpu())
+    with running(backend):
+        assert_alike(run(OnGpu()), expected)
+
+
+@ON_GPU
+@pytest.mark.parametrize("way", [(OnGpu, OnCpu), (OnCpu, OnGpu), (OnGpu, OnGpu)])
+def test_parts_elsewhere_take_over_while_a_frame_is_under_way(
+    backend: Backend, way: tuple[Callable[[], Place], ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(backend):
+        monkeypatch.setattr(Bench, "place", way[0])
+        bench = Bench()
+        engine = bench.engine
+        bench.tick()
+        shown, under_way = bench.sink.frames[-1].planes[0], []
+        for number in range(2):
+            if number:
+                bench.maker.place = way[1]
+                engine.making._made = bench.maker(LEVELS[0], None), 0
+            bench.clock.advance(TICK)
+            bench.capture()
+            engine.model_step(engine.to_model.take())  # type: ignore[arg-type]
+            under_way.append(engine.to_composite.take())
+        for matted in under_way:
+            engine.composite_step(matted)  # type: ignore[arg-type]
+            np.testing.assert_allclose(bench.send().planes[0].astype(int), shown, atol=WITHIN)
+        assert engine.stats().errors == 0 and engine.stats().repeats == 0, engine.stats().notes
+
+
+@ON_GPU
 def test_a_background_video_goes_on(backend: Backend) -> None:
     class Two:
         info = SourceInfo("two", HEIGHT, WIDTH, "yuv420p", Fraction(1, 1000))
@@ -222,6 +263,9 @@ POLICIES = [
     test_engine.test_a_cut_starts_a_new_shot,
     test_engine.test_with_lag_ok_a_matte_from_before_a_failure_is_not_used,
     test_engine.test_the_change_of_level_fades_instead_of_jumping,
+    test_engine.test_frames_go_through_the_threads_and_everything_is_closed,
+    test_engine.test_a_model_that_hangs_for_ever_neither_stops_the_sender_nor_the_end,
+    test_engine.test_closing_does_not_wait_for_what_hangs,
 ]
 
 

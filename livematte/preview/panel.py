@@ -180,7 +180,7 @@ class Panel:
         for note in stats.notes:
             if note not in self._told:
                 self._told.add(note)
-                self._message = (note, "alarm")
+                self._message = (note, "plain")  # a camera's mode is one, too
         if stats.showing == "picture":
             seen: Line = ("viewers see the live picture", "good")
         else:

@@ -154,12 +154,12 @@ class CameraSource:
         info: what was negotiated; ``details`` has the camera's id, name, pixel format and rate.
         camera: which one it is; its id opens it again.
         damaged: packets so far that did not decode.
-        notes: one line for each wish that the camera did not grant, and for what was repaired.
+        notes: one line with what was negotiated, then one for each wish that the camera did not grant, and
+            for what was repaired.
     """
 
     def __init__(self, camera: CameraInfo, container: InputContainer, choice: Choice, clock: Clock) -> None:
         self.camera, self.damaged = camera, 0
-        self.notes = list(choice.notes)
         self._container, self._time = container, clock
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -175,6 +175,11 @@ class CameraSource:
         self._converter = Converter()
         given = stream.codec_context.pix_fmt or choice.mode.pixel_format
         rate = stream.average_rate or choice.rate
+        codec = stream.codec_context.codec.canonical_name
+        packed = given if codec in ("rawvideo", "wrapped_avframe") else codec
+        fps = "" if rate is None else f" {float(rate):.4g} fps"
+        size = f"{stream.codec_context.width}x{stream.codec_context.height}"
+        self.notes = [f"camera {camera.name}: {size} {packed}{fps}", *choice.notes]
         self.info = SourceInfo(
             name=camera.name,
             height=stream.codec_context.height,
@@ -186,7 +191,7 @@ class CameraSource:
             details={
                 "container": container.format.name,
                 "camera": camera.id,
-                "codec": stream.codec_context.codec.canonical_name,
+                "codec": codec,
                 "pixel_format": given,
                 "rate": None if rate is None else round(float(rate), 3),
                 "notes": list(choice.notes),

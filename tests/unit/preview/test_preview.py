@@ -294,7 +294,7 @@ def test_lines_tell_what_viewers_see() -> None:
     assert lines[0] == ("viewers see the live picture", "good")
     assert lines[1] == ("30.0 fps, latency p50 41 p95 56 ms, dropped 0, repeated 3", "plain")
     assert lines[2] == ("one 288x160, background beach.jpg, here: composite", "plain")
-    assert lines[3] == ("virtualcam is gone: [31m unplugged", "alarm"), "no control sequences"
+    assert lines[3] == ("virtualcam is gone: [31m unplugged", "plain"), "no control sequences"
     panel.press("v")
     panel.press("h")
     longer = panel.lines(session.stats())

@@ -69,7 +69,7 @@ def test_every_format_shows_the_same_picture(given: str, taken: str) -> None:
 
 def test_what_was_negotiated_is_reported() -> None:
     with over(bars("yuv420p"), notes=("taken at 64x48",)) as source:
-        assert source.notes == ["taken at 64x48"]
+        assert source.notes == ["camera Test camera: 64x48 yuv420p 30 fps", "taken at 64x48"]
         assert source.info.details["notes"] == ["taken at 64x48"]
         assert (source.info.width, source.info.height, source.info.average_rate) == (64, 48, 30)
 
@@ -95,6 +95,7 @@ def mjpeg(at: Path, broken: set[int], frames: int = 12) -> Any:
 
 def test_a_broken_mjpeg_picture_is_left_out(tmp_path: Path) -> None:
     source = over(mjpeg(tmp_path / "a.mjpeg", {3, 7}))
+    assert source.notes == ["camera Test camera: 64x48 mjpeg 30 fps"]
     seen = []
     with pytest.raises(CameraLost, match="stopped sending"):
         for frame in source:
@@ -206,7 +207,7 @@ def test_a_camera_that_tells_nothing_is_asked_for_less_and_less(
 
     monkeypatch.setattr(cameras.av, "open", picky)
     with cameras.open_camera("a") as source:
-        assert source.notes == ["the camera refused 1280x720 at 30 fps"]
+        assert source.notes[1:] == ["the camera refused 1280x720 at 30 fps"]
     assert asked == [
         {"video_size": "1280x720", "framerate": "30"},
         {"video_size": "1280x720"},

@@ -7,6 +7,7 @@ from dataclasses import replace
 from livematte.composite import Compositor
 from livematte.engine import place_of
 from livematte.jobs import Machine, PathLike, Refining, frames_on, network_of
+from livematte.kernels.copies import OnGpu
 from livematte.protocols import LiveFormat, Model, TrimapModel
 from livematte.streaming.governor import Level, ladder
 from livematte.streaming.matting import Parts
@@ -49,6 +50,7 @@ class PartsMaker:
         self._machine, self._weights, self._size = machine, weights, size
         self._refining, self._foreground = refining, foreground
         self._kept: dict[Level, Parts] = {}
+        self._notes: tuple[str, ...] = ()
 
     def best(self, format: LiveFormat) -> tuple[list[Level], Parts]:
         """The ladder, and the warmed parts of its first level. Raises as :func:`livematte.load_model`."""
@@ -68,9 +70,11 @@ class PartsMaker:
     def __call__(self, level: Level, broke: BaseException | None) -> Parts:
         """See :data:`livematte.streaming.making.Maker`."""
         if broke is not None:
-            self._kept.clear()
             if self._machine.device == "auto":
                 self._machine = replace(self._machine, device="cpu")
+                if any(isinstance(parts.place, OnGpu) for parts in self._kept.values()):
+                    self._notes = ("the CPU works from now on; start again to use the GPU",)
+            self._kept.clear()
         if level not in self._kept:
             network = self._refining.network and level.refine not in ("guided", "none")
             refining = self._refining if network else Refining(level.refine)
@@ -81,4 +85,4 @@ class PartsMaker:
         model = network_of(self.model, self._machine, self._weights, size, extras=refining.network)
         compositor: Compositor = refining.compositor(self._machine, foreground=self._foreground)
         device, notes = frames_on(self._machine, refining)
-        return Parts(model, compositor, place_of(device, compositor), tuple(notes))
+        return Parts(model, compositor, place_of(device, compositor), (*self._notes, *notes))

@@ -396,5 +396,6 @@ def test_parts_are_made_where_the_network_runs_and_on_the_cpu_after_a_failure(
         assert isinstance(parts.place, OnGpu) and moved.up > 160 * 96 * 3 // 2 < moved.down, "warmed there"
         again = maker(Level(96, "guided", 1), DeviceError("lost"))
         assert isinstance(again.place, OnCpu) and asked == ["auto", "cpu"]
+        assert parts.notes == () and "the CPU works from now on" in again.notes[0]
         again.warm(format_of(160, 96, 30))
         parts.place.close()

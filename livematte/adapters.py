@@ -13,6 +13,7 @@ import numpy as np
 from livematte.device import choose_device, namespace
 from livematte.errors import ModelError, UsageError
 from livematte.frame import Array, Matte
+from livematte.kernels.copies import along
 from livematte.protocols import State
 from livematte.runtime import Input, Network, Pending, Program, open_network
 from livematte.runtime.halves import Halves
@@ -151,9 +152,11 @@ class NetworkRefiner:
 
     Args:
         encode: what the network takes of a trimap (h, w) uint8, as an array (1, h, w) or (1, h, w, C); the
-            trimap comes padded to multiples of the stride.
+            trimap comes padded to multiples of the stride, in the computer's memory wherever the picture is.
         settle: whether pixels that the trimap knows get its alpha, whatever the network says.
     """
+
+    takes_gpu_arrays = True
 
     def __init__(
         self,
@@ -175,7 +178,8 @@ class NetworkRefiner:
     def refine(self, rgb: Array, trimap: Array) -> Matte:
         """Alpha (h, w) and, where the network gives it, foreground, of ``rgb`` (h, w, 3) uint8.
 
-        Out of memory halves the picture and goes on; :attr:`notes` then has a line that says so.
+        Out of memory halves the picture and goes on; :attr:`notes` then has a line that says so. The matte is
+        where ``rgb`` is.
 
         Args:
             trimap: (h, w) uint8: 0 background, 128 unknown, 255 foreground.
@@ -185,12 +189,12 @@ class NetworkRefiner:
         matte = _matte(arrays, height, width, self._shipped.outputs, self._shipped.extras)
         if not self._settle:
             return matte
-        own = namespace(trimap)
-        alpha = own.where(trimap == 128, matte.alpha, np.float32(1 / 255) * trimap).astype(np.float32)
+        guide, own = along(trimap, matte.alpha), namespace(matte.alpha)
+        alpha = own.where(guide == 128, matte.alpha, np.float32(1 / 255) * guide).astype(np.float32)
         return Matte(alpha, matte.foreground, matte.extras)
 
     def _maps(self, picture: Array, guide: Array) -> tuple[Array, ...]:
-        encoded = namespace(guide).ascontiguousarray(self._encode(guide))
+        encoded = along(namespace(guide).ascontiguousarray(self._encode(guide)), picture)
         return self.network(picture[None], encoded)
 
 

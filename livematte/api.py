@@ -138,7 +138,7 @@ def render(
             return report
         machine = replace(machine, device=devices[0])
         told = [f"{input} cannot be divided, or is too short for it: {devices[0]} alone did it"]
-    place, why = frames_on(machine, refining)
+    place, why = frames_on(machine)
     gpu, card = None if place is None else place.index, card_of(machine)
     source = open_video(os.fspath(input), start=start, end=end, hwaccel=hwaccel, gpu=gpu, card=card)
     outputs: list[engine.Output] = []
@@ -351,7 +351,7 @@ def mattes(
         open_video(os.fspath(input), start=start, end=end).close()  # says at once what is wrong with the file
     network = network_of(model, machine, weights, size, extras=refining.network)
     compositor = refining.compositor(machine, foreground=True)
-    place, _ = frames_on(machine, refining)
+    place, _ = frames_on(machine)
 
     def pairs() -> Iterator[tuple[Frame, Matte]]:
         source = open_video(os.fspath(input), start=start, end=end)

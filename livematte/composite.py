@@ -100,11 +100,6 @@ class Compositor:
         refinement.check_method(refine)
         self._refine, self._foreground, self._refiner = refine, foreground, refiner
 
-    @property
-    def on_gpu(self) -> bool:
-        """Whether frames may be on a GPU: a refiner takes its tiles from the computer's memory."""
-        return self._refiner is None
-
     def __call__(
         self,
         frame: Frame,
@@ -223,7 +218,8 @@ class _Work:
 
     def seen(self, matte: Matte) -> list[debugview.Cell]:
         rgb = to_host(twins.rgb_from_codes(self.small, self.frame))
-        return debugview.cells(rgb, matte_on_host(matte), self.refined)
+        refined = self.refined and replace(self.refined, plane=to_host(self.refined.plane))
+        return debugview.cells(rgb, matte_on_host(matte), refined)
 
     def over(self, background: Frame) -> Frame:
         return self._frame(background)

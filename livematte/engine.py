@@ -291,8 +291,7 @@ def render(
 
     Args:
         keep_islands: leave what is not connected to a person; see :func:`livematte.regions.drop_islands`.
-        device: where frames are worked on: an NVIDIA GPU with CuPy, or the CPU, which None means too. With a
-            refiner they stay on the CPU, wherever its network runs.
+        device: where frames are worked on: an NVIDIA GPU with CuPy, or the CPU, which None means too.
         progress: called with the number of frames written, after each, in the calling thread.
         stop: set it from anywhere to end early; what is under way is still written.
 
@@ -307,7 +306,7 @@ def render(
     whole, before = False, moved()
     place: Place = OnCpu()
     try:
-        place = place_of(device, compositor)
+        place = place_of(device)
         decoded = _decode(pipeline, stats, source, matting, place, stop)
         ahead = _Ahead(matting, place)
         matted = pipeline.stage("model", decoded, ahead, ahead.rest)
@@ -342,9 +341,9 @@ def render(
     return stats
 
 
-def place_of(device: Device | None, compositor: Compositor) -> Place:
+def place_of(device: Device | None) -> Place:
     """Where frames are worked on; ``device`` as for :func:`render`. Raises as :class:`OnGpu`."""
-    if device is None or device.kind != "cuda" or not compositor.on_gpu:
+    if device is None or device.kind != "cuda":
         return OnCpu()
     return OnGpu(device.index)
 
@@ -381,7 +380,7 @@ def mattes(
     compositor = compositor or Compositor()
     matting = Matting(model, temporal or TemporalFilter(), keep_islands=keep_islands)
     try:
-        place = place_of(device, compositor)
+        place = place_of(device)
         for frame in source:
             with place.working():
                 there = place.up(frame)

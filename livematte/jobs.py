@@ -231,14 +231,14 @@ class Refining:
             raise type(error)(line) from error
 
 
-def frames_on(machine: Machine, refining: Refining) -> tuple[Device | None, list[str]]:
+def frames_on(machine: Machine) -> tuple[Device | None, list[str]]:
     """The NVIDIA GPU that frames are worked on by, None for the CPU; and what a user should know of it.
 
     Raises:
         UsageError, DeviceError: as :func:`livematte.device.choose_device`.
     """
     device = choose_device(machine.device, machine.runtime)
-    if device.kind != "cuda" or refining.network:  # a refiner takes its tiles from the computer's memory
+    if device.kind != "cuda":
         return None, []
     try:
         check_kernels(device.index)

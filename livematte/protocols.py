@@ -136,6 +136,15 @@ class TrimapModel(Protocol):
 
 
 @runtime_checkable
+class GpuTrimapModel(TrimapModel, Protocol):
+    """A refiner whose ``rgb`` may be on a GPU, CuPy's array, where its matte then is; others get NumPy's. The
+    trimap is NumPy's for all.
+    """
+
+    takes_gpu_arrays: bool
+
+
+@runtime_checkable
 class Background(Protocol):
     """What is put behind people."""
 

@@ -6,35 +6,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from livematte.device import namespace
 from livematte.errors import ModelError
 from livematte.frame import Array, Frame, Matte
-from livematte.kernels import cpu
-from livematte.kernels.windows import (
-    Box,
-    covered,
-    explaining_background,
-    linear_window,
-    upsample_window,
-    window_planes,
-)
-from livematte.protocols import TrimapModel
+from livematte.kernels import twins
+from livematte.kernels.copies import along, beside, to_gpu, to_host
+from livematte.kernels.cuda_launch import on_gpu
+from livematte.kernels.twins import explaining_background, linear_window, upsample_window, window_planes
+from livematte.kernels.windows import Box, covered
+from livematte.protocols import GpuTrimapModel, TrimapModel
 from livematte.refine import EPSILON, colors
 from livematte.temporal import RefinedMemory, check_mode
-from livematte.tiles import Blend, Place, Tile, around, grid_of, in_order, left_out, part, working_size
+from livematte.tiles import (
+    Blend,
+    Place,
+    Tile,
+    around,
+    grid_of,
+    in_order,
+    left_out,
+    part,
+    told,
+    working_size,
+)
 from livematte.trimap import BACKGROUND, trimap_of
 
 
 @dataclass(frozen=True)
 class Refined:
-    """What a refiner made of a frame's alpha.
+    """What a refiner made of a frame's alpha; arrays are where the frame is.
 
     Attributes:
         plane: (H, W), dtype and depth of the frame's planes, 0..maximum.
-        trimap: (h, w) uint8 of the working picture.
+        trimap: (h, w) uint8 of the working picture, in the computer's memory.
         done, waiting: the tiles that were computed, and how many were left for the next frames.
         kept: of those, the ones that still show what was refined before.
         share: (h, w) float32 of the working picture: how far what was refined counts, 0 where nothing was.
@@ -53,7 +62,7 @@ class Refined:
 
     def small_alpha(self, height: int, width: int) -> Array:
         """The plane as (height, width) float32 in [0, 1]."""
-        return cpu.resize(self.plane, height, width).astype(np.float32) * np.float32(1 / self.maximum)
+        return twins.resize(self.plane, height, width).astype(np.float32) * np.float32(1 / self.maximum)
 
 
 class TileRefiner:
@@ -61,7 +70,8 @@ class TileRefiner:
 
     Only tiles that touch the unknown band are computed; elsewhere alpha stays as it came. What is refined is
     calmed over time, and a tile there was no time for keeps what was refined before where nothing changed.
-    So one is for one video, in order, and not thread-safe.
+    So one is for one video, in order, and not thread-safe. Frames may be on a GPU: the trimap is made and
+    tiles are chosen by the CPU, from the small matte, and each tile's word is waited for.
 
     Args:
         network: an object of the group ``livematte.refiners``.
@@ -87,11 +97,12 @@ class TileRefiner:
         self._network, self._long_side, self._budget, self._clock = network, long_side, budget, clock
         check_mode(temporal)
         self._temporal = temporal
-        self._begin((0, 0))
+        self._there: tuple[Tile, ...] = ()
+        self._begin((0, 0), np)
         self._tile_seconds = 0.0
 
-    def _begin(self, size: tuple[int, int]) -> None:
-        self._size, self._memory = size, RefinedMemory(size, self._temporal)
+    def _begin(self, size: tuple[int, int], own: Any) -> None:
+        self._size, self._own, self._memory = size, own, RefinedMemory(size, self._temporal, own)
         self._waiting: dict[Place, int] = {}
         self._left_out = 0.0
         self._shown: set[Place] = set()
@@ -108,23 +119,27 @@ class TileRefiner:
             ModelError: the network gives no number, or a matte of another size.
         """
         began = self._clock()
-        size = working_size(frame.height, frame.width, self._long_side)
-        if size != self._size:
-            self._begin(size)
+        size, own = working_size(frame.height, frame.width, self._long_side), namespace(plane)
+        if (size, own) != (self._size, self._own):
+            self._begin(size, own)
+            tiles = grid_of(*size, self._network.stride)
+            self._there = tuple(map(_uploaded, tiles)) if on_gpu(plane) else tiles
         trimap = trimap_of(matte, size)
-        order = in_order(trimap, grid_of(*size, self._network.stride), self._waiting)
+        order = in_order(trimap, self._there, self._waiting)
         if not order:
-            self._begin(size)
-            nowhere = np.zeros(size, np.float32)
+            self._begin(size, own)
+            nowhere = own.zeros(size, np.float32)
             return Refined(plane.copy(), frame.pixel_format.maximum, trimap, (), 0, (), nowhere, None)
         box = around(order)
-        held, urgent = np.zeros(size, np.float32), np.ones(size, np.float32)
+        held, urgent = own.zeros(size, np.float32), own.ones(size, np.float32)
         holds, moves = self._look(frame, matte, order, box)
         part(held, box)[...] = holds
-        # What moves is hardly heard where there is no time for all: then what came to rest is more urgent.
-        part(urgent, box)[...] = (1 - holds) * (1 - self._left_out * moves)
-        work = _Tiles(frame, size, trimap)
-        for tile in in_order(trimap, order, self._waiting, urgent):
+        if self._budget is not None:
+            # What moves is hardly heard where time is short: what came to rest is more urgent then.
+            part(urgent, box)[...] = (1 - holds) * (1 - self._left_out * moves)
+            order = in_order(trimap, order, self._waiting, urgent)
+        work = _Tiles(frame, size, trimap, own)
+        for tile in order:
             if work.done and self._late(began):
                 break
             started = self._clock()
@@ -133,10 +148,11 @@ class TileRefiner:
             self._tile_seconds += (spent - self._tile_seconds) * (0.2 if self._tile_seconds else 1)
         self._waiting = left_out(order, work.done, self._waiting)
         self._left_out = len(self._waiting) / len(order)
-        alpha, share = np.zeros(size, np.float32), np.zeros(size, np.float32)
+        alpha, share = own.zeros(size, np.float32), own.zeros(size, np.float32)
         part(alpha, box)[...], part(share, box)[...] = self._memory.take(*work.found(box), self._left_out)
         left = [tile for tile in order if tile.place in self._waiting and tile.place in self._shown]
-        kept = tuple(tile for tile in left if part(held, tile.cell).any())
+        most = told([part(held, tile.cell).max() for tile in left])
+        kept = tuple(tile for tile, holding in zip(left, most, strict=True) if holding > 0)
         self._shown = {tile.place for tile in (*kept, *work.done)}
         self._fronts = {t.place: self._fronts[t.place] for t in kept if t.place in self._fronts}
         self._fronts |= work.fronts
@@ -147,11 +163,11 @@ class TileRefiner:
     def _look(self, frame: Frame, matte: Matte, order: list[Tile], box: Box) -> tuple[Array, Array]:
         """How far what was refined before holds, and how far the picture moves, in ``box``."""
         height, width = self._size
-        reach = np.zeros(self._size, np.float32)
+        reach = self._own.zeros(self._size, np.float32)
         for tile in order:
             shares = part(reach, tile.box)
             np.maximum(shares, tile.share, out=shares)
-        picture = cpu.small_rgb(frame, -(-height // 2), -(-width // 2))
+        picture = twins.small_rgb(frame, -(-height // 2), -(-width // 2))
         guide = linear_window(matte.alpha, self._size, box)
         return self._memory.look(picture, guide, part(reach, box), box, fresh=frame.keyframe_hint)
 
@@ -165,9 +181,9 @@ class TileRefiner:
 class _Tiles:
     """One frame under way."""
 
-    def __init__(self, frame: Frame, size: tuple[int, int], trimap: Array) -> None:
-        self._frame, self._size, self._trimap = frame, size, trimap
-        self._alpha = Blend(size)
+    def __init__(self, frame: Frame, size: tuple[int, int], trimap: Array, own: Any) -> None:
+        self._frame, self._size, self._trimap, self._own = frame, size, trimap, own
+        self._alpha = Blend(size, own=own)
         self._codes: dict[Place, Array] = {}
         self.done: list[Tile] = []
         self.fronts: dict[Place, Array] = {}
@@ -176,13 +192,13 @@ class _Tiles:
         """Ask the network."""
         codes = window_planes(self._frame, self._size, tile.box)
         trimap = part(self._trimap, tile.box)
-        matte = _asked(network, cpu.rgb_from_codes(codes, self._frame), trimap)
+        matte = _asked(network, twins.rgb_from_codes(codes, self._frame), trimap)
         self._alpha.add(tile, matte.alpha[None])
         self._codes[tile.place] = codes
         self.done.append(tile)
         if matte.foreground is not None:
             front = matte.foreground * np.float32(255)
-            self.fronts[tile.place] = cpu.codes_from_rgb(front, self._frame.color, self._frame.format)
+            self.fronts[tile.place] = twins.codes_from_rgb(front, self._frame.color, self._frame.format)
 
     def found(self, box: Box) -> tuple[Array, Array]:
         """Alpha and how far it counts, of the tiles that were added."""
@@ -198,7 +214,7 @@ class _Tiles:
     ) -> tuple[Array, Blend | None]:
         """A copy of the full-size ``plane`` with ``alpha`` on it as far as it counts, and the colours."""
         out = plane.copy()
-        colors = Blend(self._size, 6) if fronts else None
+        colors = Blend(self._size, 6, self._own) if fronts else None
         maximum = self._frame.pixel_format.maximum
         for tile in (*kept, *self.done):
             codes = self._codes.get(tile.place)
@@ -207,46 +223,60 @@ class _Tiles:
             inside, counts = part(alpha, tile.box), part(share, tile.box)
             window = covered(tile.box, self._size, plane.shape)
             full, counts = self._full_size(tile, inside, counts, codes[0])
-            kinds = cpu.tile_kinds(counts, maximum)
-            mixed = cpu.mix_plane(full, part(plane, window), counts, kinds, (0, 0), maximum)
+            kinds = twins.tile_kinds(counts, maximum)
+            mixed = twins.mix_plane(full, part(plane, window), counts, kinds, (0, 0), maximum)
             part(out, window)[...] = mixed
             front = fronts.get(tile.place)
             if front is not None and colors is not None:
                 # With the background that makes the equation true, fusing gives the foreground back.
                 back = explaining_background(codes, front, inside, maximum)
-                colors.add(tile, np.concatenate([front, back]))
+                colors.add(tile, self._own.concatenate([front, back]))
         return out, colors
 
     def _full_size(self, tile: Tile, alpha: Array, share: Array, luma: Array) -> tuple[Array, Array]:
         """A tile's alpha, following the edges of the full-size luma, and how far it counts: both in codes."""
         size, maximum, full = self._size, self._frame.pixel_format.maximum, self._frame.planes[0]
-        nothing = np.zeros_like(share)
+        nothing = self._own.zeros(share.shape, np.float32)
         counts, _ = upsample_window(full, nothing, share, maximum, tile.box, size)
         if self._frame.size == size:
             return upsample_window(full, nothing, alpha, maximum, tile.box, size)[0], counts
-        slope, offset = cpu.guided_coefficients(alpha, luma * np.float32(1 / maximum), EPSILON, 0.0)
+        slope, offset = twins.guided_coefficients(alpha, luma * np.float32(1 / maximum), EPSILON, 0.0)
         top, bottom, left, right = tile.box
         finer = (2 * top, 2 * bottom, 2 * left, 2 * right), (2 * size[0], 2 * size[1])
         return upsample_window(full, slope, offset, maximum, *finer)[0], counts
 
 
+def _uploaded(tile: Tile) -> Tile:
+    return replace(tile, weight=to_gpu(tile.weight), share=to_gpu(tile.share))
+
+
 def _asked(network: TrimapModel, rgb: Array, trimap: Array) -> Matte:
     """The matte of one tile, checked; smaller pictures than a tile are padded to the stride."""
+    own = namespace(rgb)
     height, width = trimap.shape
     down, right = -height % network.stride, -width % network.stride
     if down or right:
-        rgb = np.pad(rgb, ((0, down), (0, right), (0, 0)), mode="edge")
+        rgb = own.pad(rgb, ((0, down), (0, right), (0, 0)), mode="edge")
         trimap = np.pad(trimap, ((0, down), (0, right)), mode="edge")
-    matte = network.refine(rgb, np.ascontiguousarray(trimap))
-    alpha, front = np.asarray(matte.alpha, np.float32), matte.foreground
+    takes = isinstance(network, GpuTrimapModel) and network.takes_gpu_arrays
+    matte = beside(network.refine(rgb if takes else to_host(rgb), np.ascontiguousarray(trimap)), rgb)
+    alpha, front = own.asarray(matte.alpha, np.float32), matte.foreground
     if alpha.shape != trimap.shape or (front is not None and front.shape != rgb.shape):
         raise ModelError(f"the refiner gave a matte of {alpha.shape} for a picture of {trimap.shape}")
-    if not np.isfinite(alpha).all() or (front is not None and not np.isfinite(front).all()):
+    if not (_finite(alpha) and (front is None or _finite(front))):
         raise ModelError("the refiner gave values that are no numbers: its weights or its runtime are broken")
     return Matte(
-        np.clip(alpha, 0, 1)[:height, :width],
-        None if front is None else np.asarray(front, np.float32)[:height, :width],
+        alpha.clip(0, 1)[:height, :width],
+        None if front is None else own.asarray(front, np.float32)[:height, :width],
     )
+
+
+def _finite(values: Array) -> bool:
+    if on_gpu(values):
+        from livematte.kernels import cuda_regions
+
+        values = to_host(cuda_regions.clipped(values)[1])
+    return bool(np.isfinite(values).all())
 
 
 def refined_colors(frame: Frame, matte: Matte, small: Array, refined: Refined) -> tuple[Array, Array]:
@@ -267,7 +297,7 @@ def refined_colors(frame: Frame, matte: Matte, small: Array, refined: Refined) -
     for tile in (*refined.kept, *refined.done):
         given = refined.colors.values(tile.box)
         # Where the trimap is sure of the background a network's foreground means nothing.
-        share = part(refined.share, tile.box) * (part(refined.trimap, tile.box) != BACKGROUND)
+        share = part(refined.share, tile.box) * along(part(refined.trimap, tile.box) != BACKGROUND, given)
         top, bottom, left, right = tile.box
         for whole, own in ((F, given[:3]), (B, given[3:])):
             region = whole[:, top:bottom, left:right]
@@ -278,7 +308,6 @@ def refined_colors(frame: Frame, matte: Matte, small: Array, refined: Refined) -
 
 
 def _enlarged(planes: Array, size: tuple[int, int]) -> Array:
-    out = np.empty((len(planes), *size), np.float32)
-    for plane, target in zip(planes, out, strict=True):
-        target[...] = cpu.resize(plane, *size)
+    own = namespace(planes)
+    out: Array = own.stack([twins.resize(plane, *size) for plane in planes])
     return out

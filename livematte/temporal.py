@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,8 @@ from livematte.frame import Array, Matte
 from livematte.kernels.copies import to_host
 from livematte.kernels.cuda_launch import on_gpu
 from livematte.kernels.reference import share_of_new
-from livematte.kernels.windows import Box, refined_over_time
+from livematte.kernels.twins import refined_over_time, resize
+from livematte.kernels.windows import Box
 
 MODES = ("on", "off", "strong")
 
@@ -137,16 +139,17 @@ class RefinedMemory:
     Args:
         size: (height, width) of the working picture.
         mode: one of :data:`MODES`; with ``off`` what is refined is taken as it is.
+        own: the module of all arrays: numpy or cupy.
     """
 
-    def __init__(self, size: tuple[int, int], mode: str = "on") -> None:
+    def __init__(self, size: tuple[int, int], mode: str = "on", own: Any = np) -> None:
         check_mode(mode)
-        self._size, self._mode = size, mode
+        self._size, self._mode, self._own = size, mode, own
         self._begin()
 
     def _begin(self) -> None:
         self._alpha, self._raw, self._guide, self._known = (
-            np.zeros(self._size, np.float32) for _ in range(4)
+            self._own.zeros(self._size, np.float32) for _ in range(4)
         )
         self._before: Array | None = None
 
@@ -160,7 +163,7 @@ class RefinedMemory:
             guide: (b, r) float32 in [0, 1], the part in ``box`` of the first network's alpha.
             reach: (b, r) float32, 0 where nothing is refined in this frame and nothing kept.
             box: top, bottom, left and right of what matters in this frame; the rest is forgotten.
-            fresh: another shot begins, as where a cut is seen.
+            fresh: another shot begins, as where a cut is seen, for which a GPU is waited for.
 
         Returns:
             (b, r) float32 each: how far what was refined before still holds, and how far the picture moves.
@@ -174,8 +177,8 @@ class RefinedMemory:
         self._window = slice(top, bottom), slice(left, right)
         self._new_guide = guide
         self._moves = _enlarged(motion(self._picture, now), self._size)[self._window]
-        differs = (cv2.absdiff(guide, self._guide[self._window]) - np.float32(_SAME)) * np.float32(5)
-        changed = np.minimum(cv2.max(self._moves, differs), 1)
+        differs = (abs(guide - self._guide[self._window]) - np.float32(_SAME)) * np.float32(5)
+        changed = np.minimum(np.maximum(self._moves, differs), 1)
         self._holds = np.minimum(np.minimum(self._known[self._window], 1 - changed), reach)
         return self._holds, self._moves
 
@@ -202,9 +205,9 @@ class RefinedMemory:
         guide += np.maximum(share, unknown) * (self._new_guide - guide)
         self._known.fill(0)
         self._known[w] = counts
-        renewed = np.ones(self._size, np.float32)
+        renewed = self._own.ones(self._size, np.float32)
         renewed[w] = np.maximum(new, unknown)
-        half = cv2.resize(renewed, self._now.shape[1::-1], interpolation=cv2.INTER_AREA)
+        half = _shrunk(renewed, self._now.shape[:2])
         self._picture += half[..., None] * (self._now - self._picture)
         return alpha.copy(), counts
 
@@ -216,7 +219,15 @@ def check_mode(mode: str) -> None:
 
 
 def _enlarged(values: Array, size: tuple[int, ...]) -> Array:
+    if on_gpu(values):
+        return resize(values, *size)
     return cv2.resize(values, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _shrunk(values: Array, size: tuple[int, ...]) -> Array:
+    if on_gpu(values):
+        return resize(values, *size)
+    return cv2.resize(values, size[::-1], interpolation=cv2.INTER_AREA)
 
 
 def motion(before: Array, now: Array) -> Array:
@@ -228,6 +239,10 @@ def motion(before: Array, now: Array) -> Array:
     Args:
         before, now: (h, w, 3) float32 RGB of one size, 0..255.
     """
+    if on_gpu(now):
+        from livematte.kernels import cuda_temporal
+
+        return cuda_temporal.motion(before, now)
     red, green, blue = cv2.split(cv2.absdiff(before, now))
     largest = cv2.max(cv2.max(red, green), blue)
     noise = float(np.clip(4 * np.median(largest[::2, ::2]), 2, 8))

@@ -10,11 +10,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
+from livematte.device import namespace
 from livematte.frame import Array
-from livematte.kernels.windows import Box, add_weighted
+from livematte.kernels.copies import to_gpu, to_host
+from livematte.kernels.cuda_launch import on_gpu
+from livematte.kernels.twins import add_weighted
+from livematte.kernels.windows import Box
 from livematte.trimap import UNKNOWN
 
 TILE = 256
@@ -111,14 +116,17 @@ def in_order(
     Args:
         trimap: (h, w) uint8 of the working picture.
         waiting: for how many frames each place was left out.
-        stale: (h, w) in [0, 1]: where what was refined before holds no more. None: everywhere alike.
+        stale: (h, w) in [0, 1]: where what was refined before holds no more, waited for where it is on a GPU.
+            None: everywhere alike.
     """
     unknown = trimap == UNKNOWN
     amounts = {tile.place: int(np.count_nonzero(part(unknown, tile.cell))) for tile in tiles}
     touched = [tile for tile in tiles if amounts[tile.place]]
     changed: dict[Place, float] = {}
     if stale is not None:
-        changed = {t.place: float(part(stale, t.cell)[part(unknown, t.cell)].sum()) for t in touched}
+        there = to_gpu(unknown) if on_gpu(stale) else unknown
+        sums = [(part(stale, t.cell) * part(there, t.cell)).sum() for t in touched]
+        changed = {t.place: total for t, total in zip(touched, told(sums), strict=True)}
     most = max(changed.values(), default=0) or 1
 
     def urgency(tile: Tile) -> tuple[float, int, Place]:
@@ -141,18 +149,26 @@ def around(tiles: Iterable[Tile]) -> Box:
     return top, bottom, left, right
 
 
+def told(numbers: list[Array]) -> list[float]:
+    """Single numbers as Python's; those that are on a GPU are waited for, together."""
+    if not numbers or not on_gpu(numbers[0]):
+        return [float(number) for number in numbers]
+    return list(map(float, to_host(namespace(numbers[0]).stack(numbers))))
+
+
 class Blend:
     """A map of the working picture put together from tiles; smooth where they overlap, and at their ends.
 
     Args:
         size: (height, width) of the working picture.
         channels: how many values a pixel.
+        own: the module of its arrays, and of those of the tiles: numpy or cupy.
     """
 
-    def __init__(self, size: tuple[int, int], channels: int = 1) -> None:
-        self._sums = np.zeros((channels, *size), np.float32)
-        self._weights = np.zeros(size, np.float32)
-        self._shares = np.zeros(size, np.float32)
+    def __init__(self, size: tuple[int, int], channels: int = 1, own: Any = np) -> None:
+        self._sums = own.zeros((channels, *size), np.float32)
+        self._weights = own.zeros(size, np.float32)
+        self._shares = own.zeros(size, np.float32)
 
     def add(self, tile: Tile, values: Array) -> None:
         """What one tile says: (channels, h, w) float32 over its box."""
@@ -166,7 +182,7 @@ class Blend:
         """(channels, h, w) float32: the weighted mean of the tiles that say anything; elsewhere 0."""
         top, bottom, left, right = box
         weights = np.maximum(part(self._weights, box), np.float32(1e-6))
-        return np.asarray(self._sums[:, top:bottom, left:right] / weights)
+        return self._sums[:, top:bottom, left:right] / weights
 
     def share(self, box: Box) -> Array:
         """(h, w) float32: how far the tiles count, 1 in the cells of those that were added, 0 beyond."""

@@ -153,7 +153,7 @@ class Worker:
             job.model, job.machine, job.weights, job.size, streams=job.streams, extras=extras
         )
         self._refining = job.refining.loaded(job.machine)
-        self._place, self._why = frames_on(job.machine, job.refining)
+        self._place, self._why = frames_on(job.machine)
         self._gpu = None if self._place is None else self._place.index
         self._card = card_of(job.machine)
 

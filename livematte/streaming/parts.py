@@ -84,5 +84,5 @@ class PartsMaker:
     def _make(self, size: int | None, refining: Refining) -> Parts:
         model = network_of(self.model, self._machine, self._weights, size, extras=refining.network)
         compositor: Compositor = refining.compositor(self._machine, foreground=self._foreground)
-        device, notes = frames_on(self._machine, refining)
-        return Parts(model, compositor, place_of(device, compositor), (*self._notes, *notes))
+        device, notes = frames_on(self._machine)
+        return Parts(model, compositor, place_of(device), (*self._notes, *notes))

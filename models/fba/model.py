@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from livematte.adapters import FOREGROUND, RGB, NetworkRefiner, Shipped, open_refiner
+from livematte.device import namespace
 from livematte.frame import Array, Matte
-from livematte.kernels.fusion import fuse_layers
+from livematte.kernels.copies import along, to_host
 from livematte.runtime import Input
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class FBARefiner:
         augment: average over 24 turned, flipped and scaled views (sec. 3.7), which takes 24 times as long.
     """
 
+    takes_gpu_arrays = True
+
     def __init__(self, refiner: NetworkRefiner, augment: bool = False) -> None:
         self.card, self.network, self.stride = refiner.card, refiner.network, refiner.stride
         self._refiner, self._augment = refiner, augment
@@ -41,25 +44,30 @@ class FBARefiner:
         """Alpha and straight foreground after the fusion of sec. 3.4; known pixels have the trimap's alpha.
 
         Args:
-            rgb: (h, w, 3) uint8 RGB.
+            rgb: (h, w, 3) uint8 RGB. On a GPU the matte is, too, but not with augmentation.
             trimap: (h, w) uint8, 0 background, 128 unknown, 255 foreground.
 
         Returns:
             The matte; ``background`` (h, w, 3) float32 RGB in [0, 1] is among its extras.
         """
+        from livematte.kernels.twins import fuse_layers  # OpenCV comes along
+
         if self._augment:
             from livematte.models.fba.augmentation import mean_of_views
 
+            rgb = to_host(rgb)
             alpha, foreground, background = mean_of_views(self._layers, rgb, trimap)
         else:
             alpha, foreground, background = self._layers(rgb, trimap)
         foreground, background, alpha = fuse_layers(rgb, foreground, background, alpha)
-        known = trimap.astype(np.float32) * np.float32(1 / 255)
-        return Matte(np.where(trimap == 128, alpha, known), foreground, {"background": background})
+        guide = along(trimap, alpha)
+        known = guide.astype(np.float32) * np.float32(1 / 255)
+        settled = namespace(alpha).where(guide == 128, alpha, known)
+        return Matte(settled, foreground, {"background": background})
 
     def _layers(self, rgb: Array, trimap: Array) -> tuple[Array, Array, Array]:
         matte = self._refiner.refine(rgb, trimap)
-        return matte.alpha, matte.foreground, np.moveaxis(matte.extras["background"], 0, -1)
+        return matte.alpha, matte.foreground, matte.extras["background"].transpose(1, 2, 0)
 
 
 def _encode(trimap: Array) -> Array:

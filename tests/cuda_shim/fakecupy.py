@@ -215,6 +215,14 @@ class ndarray(np.ndarray):  # noqa: N801 - CuPy's name
             result.view(np.ndarray)[...] = made
         return result
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        _refuse(value)
+        if isinstance(value, ndarray):
+            _used(value, "setitem")
+            value = value.view(np.ndarray)
+        _used(self, "setitem", writes=True)
+        self.view(np.ndarray)[key] = value
+
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError("Implicit conversion to a NumPy array is not allowed")
 
@@ -308,6 +316,42 @@ def stack(arrays: Any, axis: int = 0) -> ndarray:
     return out
 
 
+def _made(made: np.ndarray, *given: Any) -> ndarray:
+    """What comes of some arrays, as a new one."""
+    _refuse(*given)
+    out = empty(made.shape, made.dtype)
+    for x in given:
+        if isinstance(x, ndarray):
+            _used(x, "made")
+    _used(out, "made", writes=True)
+    out.view(np.ndarray)[...] = made
+    return out
+
+
+def _bare(x: Any) -> Any:
+    return x.view(np.ndarray) if isinstance(x, ndarray) else x
+
+
+def zeros(shape: Any, dtype: Any = float) -> ndarray:
+    return _made(np.zeros(shape, dtype))
+
+
+def ones(shape: Any, dtype: Any = float) -> ndarray:
+    return _made(np.ones(shape, dtype))
+
+
+def concatenate(arrays: Any, axis: int = 0) -> ndarray:
+    return _made(np.concatenate([_bare(x) for x in arrays], axis), *arrays)
+
+
+def where(condition: ndarray, x: Any, y: Any) -> ndarray:
+    return _made(np.where(_bare(condition), _bare(x), _bare(y)), condition, x, y)
+
+
+def pad(array: ndarray, width: Any, mode: str) -> ndarray:
+    return _made(np.pad(_bare(array), width, mode=mode), array)  # type: ignore[call-overload]
+
+
 def from_dlpack(array: Any) -> ndarray:
     return np.from_dlpack(array).view(ndarray)
 
@@ -385,7 +429,21 @@ class Device:
 def module() -> types.ModuleType:
     """All of it as a module called cupy."""
     made = types.ModuleType("cupy")
-    names = (ndarray, empty, asarray, ascontiguousarray, stack, from_dlpack, copyto, RawModule)
+    names = (
+        ndarray,
+        empty,
+        zeros,
+        ones,
+        concatenate,
+        where,
+        pad,
+        asarray,
+        ascontiguousarray,
+        stack,
+        from_dlpack,
+        copyto,
+        RawModule,
+    )
     for thing in names:
         setattr(made, thing.__name__, thing)
     pool = MemoryPool()

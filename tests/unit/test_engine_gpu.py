@@ -277,10 +277,10 @@ def test_frames_stay_on_the_cpu_where_kernels_cannot_be_compiled_and_it_is_said(
     target = (fakecupy.RawModule, "compile") if what == "source" else (fakecupy.ndarray, "__array_ufunc__")
     monkeypatch.setattr(jobs, "choose_device", lambda *_: CUDA)
     with running(SOURCE):
-        assert jobs.frames_on(jobs.Machine(), jobs.Refining()) == (CUDA, [])
+        assert jobs.frames_on(jobs.Machine()) == (CUDA, [])
     monkeypatch.setattr(*target, fails)
     with running(SOURCE):
-        place, (note,) = jobs.frames_on(jobs.Machine(), jobs.Refining())
+        place, (note,) = jobs.frames_on(jobs.Machine())
     assert place is None and note.startswith("only the network runs on cuda:0: cannot compile")
     assert "failed to load libnvrtc.so.13" in note and "\n" not in note
 

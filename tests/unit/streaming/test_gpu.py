@@ -382,7 +382,7 @@ def test_parts_are_made_where_the_network_runs_and_on_the_cpu_after_a_failure(
     def network_of(model: Any, machine: Machine, weights: Any, size: int | None, **_: Any) -> FindsThePerson:
         return FindsThePerson((64, size or 96))
 
-    def frames_on(machine: Machine, refining: Refining) -> tuple[Device | None, list[str]]:
+    def frames_on(machine: Machine) -> tuple[Device | None, list[str]]:
         asked.append(machine.device)
         return (Device("cuda", 0, ""), []) if machine.device != "cpu" else (None, [])
 

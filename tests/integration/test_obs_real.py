@@ -396,6 +396,31 @@ def test_the_lua_route_is_as_transparent(obs: RealObs) -> None:
     until(lambda: bare(obs), "the backdrop alone")
 
 
+def test_the_whole_command_shows_a_person_is_killed_and_tidies_up(obs: RealObs, tmp_path: Path) -> None:
+    from livematte import demo
+
+    words = [sys.executable, "-m", "livematte", "live", "--to", "obs", "--input", str(demo.clip_path())]
+    words += ["--resolution", "320x180", "--sink-option", f"obs.port={obs.port}"]
+    words += ["--sink-option", "obs.stream-port=0"]
+    environment = {**os.environ, "OBS_PASSWORD": PASSWORD, "XDG_RUNTIME_DIR": str(tmp_path)}
+
+    def person() -> bool:
+        seen = np.abs(obs.screenshot().astype(int) - BACKDROP).max(axis=2) > 20
+        return bool(0.1 < seen.mean() < 0.8 and not seen[:10, :10].any())
+
+    with (tmp_path / "log").open("ab") as log:
+        for ends in (signal.SIGKILL, signal.SIGINT):
+            command = subprocess.Popen(words, env=environment, stdout=log, stderr=log)
+            try:
+                until(person, "a person before the backdrop")
+                command.send_signal(ends)
+                command.wait(30)
+            finally:
+                command.kill()
+            until(lambda: bare(obs), "the backdrop alone")
+    assert command.returncode == 0 and obs.inputs() == {"backdrop"}
+
+
 def test_obs_that_is_absent(obs: RealObs, capsys: pytest.CaptureFixture[str]) -> None:
     obs.stop()
     assert cli.run(["obs", "status", "--obs-port", str(obs.port)]) == 1

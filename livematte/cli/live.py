@@ -63,8 +63,8 @@ def live(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Where pictures go; may be given more than once. [b]virtualcam[/b] otherwise; [b]none[/b] "
-            "for a preview alone.",
+            help=f"Where pictures go: {previewing.OUTPUTS}, or [b]none[/b] for a preview alone. May be given "
+            "more than once; [b]virtualcam[/b] otherwise.",
             autocompletion=options.complete_names("sinks"),
             rich_help_panel=_OUTPUT,
         ),

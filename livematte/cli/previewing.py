@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
 
+from livematte import registry
 from livematte.cli import options, terminal
 from livematte.errors import UsageError
 from livematte.streaming.nowhere import NOWHERE
@@ -44,8 +45,20 @@ PreviewBackgrounds = Annotated[
 ]
 
 
+OUTPUTS = "{outputs}"
+"""Stands in help for the names of what is installed."""
+
+
 class BarePreview(TyperCommand):
-    """A command whose ``--preview`` needs no value."""
+    """A command whose ``--preview`` needs no value, and whose help names the outputs that there are."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help. Names are looked up here: other calls need not wait for it."""
+        names = ", ".join(f"[b]{name}[/b]" for name in registry.names("sinks"))
+        for option in self.params:
+            if isinstance(option, TyperOption) and option.help:
+                option.help = option.help.replace(OUTPUTS, names)
+        super().format_help(ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse, with ``auto`` where ``--preview`` stands alone."""

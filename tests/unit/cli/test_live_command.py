@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from livematte import cli
+from livematte import cli, registry
 from livematte.cli.live import line_of, summary
 
 SMALL = ["--to", "collecting", "--resolution", "160x96", "--rate", "25", "--background", "black"]
@@ -25,6 +25,12 @@ def test_json_is_one_object_a_line(sinks: list[Any], clip: Path, capsys: pytest.
     ((format, options, sink),) = sinks
     assert (format.width, format.height, format.rate) == (160, 96, 25)
     assert options == {"some_thing": "5"} and sink.closed
+
+
+def test_help_names_the_outputs_that_are_installed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["live", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"{', '.join(registry.names('sinks'))}, or none for a preview alone" in said
 
 
 def test_people_get_lines(sinks: list[Any], clip: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -314,7 +314,7 @@ def test_the_cards_own_encoder_gets_frames_from_its_memory(codec: str, format: s
 def test_the_card_asked_for_decodes_and_encodes_whoever_works_on_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a refiner frames are the CPU's, and the networks GPU 1's."""
+    """Without CuPy frames are the CPU's, and the networks GPU 1's."""
     asked: dict[str, Any] = {}
 
     class StopError(Exception):

@@ -106,7 +106,7 @@ def resume(session: _Session = None, as_json: options.Json = False, quiet: optio
 def stats(session: _Session = None, as_json: options.Json = False, quiet: options.Quiet = False) -> None:
     """Say how it does: rate, latency, drops, repeats, what viewers see."""
     facts = _ask("stats", None, session, as_json=as_json, quiet=quiet)
-    from livematte.cli.live import line_of
+    from livematte.cli.telling import line_of
     from livematte.streaming.stats import LiveStats
 
     state = LiveStats(**{field.name: facts["stats"][field.name] for field in fields(LiveStats)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from livematte import cli, registry
-from livematte.cli.live import line_of, summary
+from livematte.cli.telling import line_of, summary
 
 SMALL = ["--to", "collecting", "--resolution", "160x96", "--rate", "25", "--background", "black"]
 
@@ -76,12 +77,30 @@ def test_a_line_fits_a_terminal() -> None:
     assert "no picture" in summary(state)
 
 
+def test_figures_are_one_line_of_a_terminal_that_others_do_not_run_into(
+    sinks: list[Any], clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    said = Terminal()
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("sys.stderr", said)
+    monkeypatch.setattr("sys.stdout", said)
+    assert cli.run(["live", "--input", str(clip), *SMALL, "--seconds", "2.5", "--stats"]) == 0
+    last = said.getvalue().rstrip("\n").split("\n")[-1]
+    figures, wiped, summed = [part for part in last.split("\r") if part][-3:]
+    assert "fps, latency" in figures and len(figures) == 59, "a longer one would be two, and stay"
+    assert wiped == 59 * " " and "frames in" in summed, "nothing of the figures stays behind the summary"
+
+
 def test_a_session_that_goes_to_and_fro_is_noted_once_in_a_while(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from types import SimpleNamespace
 
-    from livematte.cli import live as module
+    from livematte.cli import telling as module
 
     now, state = [0.0], SimpleNamespace(notes=[], showing="")
     session: Any = SimpleNamespace(format=SimpleNamespace(width=64, height=36, rate=30), stats=lambda: state)
@@ -98,7 +117,7 @@ def test_the_reason_that_lasts_is_told(
 ) -> None:
     from types import SimpleNamespace
 
-    from livematte.cli import live as module
+    from livematte.cli import telling as module
 
     now, state = [0.0], SimpleNamespace(notes=[], showing="")
     session: Any = SimpleNamespace(format=SimpleNamespace(width=64, height=36, rate=30), stats=lambda: state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from livematte.cli import options, terminal
@@ -42,16 +43,18 @@ def _show(findings: Iterator[Finding]) -> int:
     from rich.markup import escape
 
     console, group, broken = Console(), "", 0
-    for finding in findings:
-        if finding.group != group:
-            group = finding.group
-            console.print(f"\n[bold]{escape(group)}[/bold]", highlight=False)
-        mark, style = _MARKS[finding.good]
-        broken += finding.good is False
-        line = f"[{style}]{mark}[/{style}] {escape(finding.name)}: {escape(finding.what)}"
-        console.print(line, highlight=False, soft_wrap=True)
-        if finding.mend:
-            console.print(f"    [cyan]{escape(finding.mend)}[/cyan]", highlight=False, soft_wrap=True)
+    # A runtime takes seconds to try, on a busy machine a minute.
+    with console.status("looking ...") if console.is_terminal else nullcontext():
+        for finding in findings:
+            if finding.group != group:
+                group = finding.group
+                console.print(f"\n[bold]{escape(group)}[/bold]", highlight=False)
+            mark, style = _MARKS[finding.good]
+            broken += finding.good is False
+            line = f"[{style}]{mark}[/{style}] {escape(finding.name)}: {escape(finding.what)}"
+            console.print(line, highlight=False, soft_wrap=True)
+            if finding.mend:
+                console.print(f"    [cyan]{escape(finding.mend)}[/cyan]", highlight=False, soft_wrap=True)
     console.print()
     console.print("all is well" if not broken else f"{broken} to mend: see the lines with ✗", style="bold")
     return broken

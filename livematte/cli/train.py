@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 
 from livematte import registry
 from livematte.cli import options, terminal
+from livematte.cli.processes import TOGETHER, run_together
 from livematte.errors import InputError, UsageError
 
 if sys.version_info >= (3, 11):
@@ -163,9 +163,14 @@ def train(
             return
     if first:
         terminal.say(f"training {recipe} on {chosen}: {out}")
-    with stop_event() as stop:
+    with stop_event(say=TOGETHER not in os.environ) as stop:
         settings = Settings(chosen, precision, say=_say(as_json), stop=stop)
-        run(found, plan, out, cache, settings=settings, start_from=start_from, resume=resume, facts=facts)
+        try:
+            run(found, plan, out, cache, settings=settings, start_from=start_from, resume=resume, facts=facts)
+        except KeyboardInterrupt:
+            if first:
+                raise
+            raise typer.Exit(130) from None  # the first process says it
     if first:
         terminal.say(f"done: {out / 'average.safetensors'}; try it with --weights")
 
@@ -213,12 +218,11 @@ def _spread(device: str, workers: int) -> None:
     environment = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1" if device == "cpu" else "4"}
     if sys.platform == "linux":
         environment["GLOO_SOCKET_IFNAME"] = "lo"
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}"]
-    done = subprocess.run(
-        [*launch, "-m", "livematte", *sys.argv[1:]], env={**environment, **os.environ}, check=False
-    )
-    if done.returncode:
-        raise typer.Exit(130 if done.returncode in (130, -2) else 1)
+    given = {name: os.environ[name] for name in environment if name in os.environ}
+    command = [sys.executable, "-m", "livematte", *sys.argv[1:]]
+    code = run_together(command, workers, {**environment, **given}, terminal.note)
+    if code:
+        raise typer.Exit(code if code in (1, 2, 130) else 1)
 
 
 def _say(as_json: bool) -> Any:

@@ -1,7 +1,7 @@
 """Several processes that train one network, each on its share of the batch.
 
-Started by ``torchrun --standalone --nproc-per-node N -m <recipe>``; alone without it. Two processes of one
-thread each use a two-core machine better than one process of two threads, because making a picture and
+Started by ``livematte train`` itself or by ``torchrun -m livematte train``; alone without them. Two processes
+of one thread each use a two-core machine better than one process of two threads, because making a picture and
 computing a small layer take one core anyway.
 """
 

@@ -104,6 +104,8 @@ class Capture:
             source.close()
             return False
         self.source = source
+        for line in getattr(source, "notes", ()):
+            self._meter.note(line)
         if self.opened:
             self._meter.count("reconnects")
         self.opened += 1

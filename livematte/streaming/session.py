@@ -15,24 +15,23 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from livematte import registry
 from livematte.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur, is_blur
 from livematte.clock import Clock
 from livematte.composite import warm_up
 from livematte.defaults import DEFAULT_BACKGROUND, DEFAULT_MODEL
-from livematte.errors import UsageError
+from livematte.errors import InputError, UsageError
 from livematte.jobs import Machine, PathLike, background_of, check_model
 from livematte.protocols import Background, LiveFormat, LiveSink, Model, Source, TrimapModel
 from livematte.streaming.engine import LiveEngine
 from livematte.streaming.handed import Shown
-from livematte.streaming.nowhere import NOWHERE, Nowhere
+from livematte.streaming.outputs import SinkFactory, check_output, factories_of, open_output
 from livematte.streaming.parts import PartsMaker, refining_of
 from livematte.streaming.stages import LiveOptions
 from livematte.streaming.stats import LiveStats
 from livematte.temporal import check_mode
-from livematte.video.camera import open_camera, open_stand_in
-
-SinkFactory = Callable[..., LiveSink]
+from livematte.video.camera import list_cameras, open_camera, open_stand_in
+from livematte.video.devices import find_camera
+from livematte.video.standin import is_address
 
 LONGEST_DELAY = 2.0
 """Seconds."""
@@ -216,9 +215,9 @@ def live(
     if not 0 <= delay <= LONGEST_DELAY:
         raise UsageError(f"delay {delay:g} is not possible: give seconds, 0 to {LONGEST_DELAY:g}")
     check_mode(temporal)
-    factories = _factories(to)
+    factories = factories_of(to)
     for name in set(sink_options or {}) - {each for each, _ in factories}:
-        registry.entry("sinks", name)  # one that is not asked for is none of this session's, a wrong one is
+        check_output(name)  # one that is not asked for is none of this session's, a wrong one is
     if background is None:
         clear = all(getattr(factory, "wants_alpha", False) for _, factory in factories)
         background = "transparent" if clear else DEFAULT_BACKGROUND
@@ -254,10 +253,11 @@ def live(
     threading.Thread(target=warm_up, name="livematte-warming", daemon=True).start()
     loading = _Aside(lambda: maker.best(format))  # beside the camera, which takes its time too
     try:
-        instead = None if placeholder is None else made.keep(background_of(placeholder, fit))
+        instead = None if placeholder is None else made.keep(_placeholder(placeholder, fit, format))
         source = None if on_demand else made.keep(open_source())
+        absent = _absent(which, input) if on_demand else None
         sinks = [
-            made.keep(_opened(name, factory, format, (sink_options or {}).get(name, {})))
+            made.keep(open_output(name, factory, format, (sink_options or {}).get(name, {})))
             for name, factory in factories
         ]
         levels, parts = loading.result()
@@ -286,9 +286,39 @@ def live(
         made.close()
         loading.finish()
         raise
-    for line in getattr(source, "notes", ()):
+    for line in [absent] if absent else getattr(source, "notes", ()):
         engine.meter.note(line)
     return Session(engine, maker_of, model, background, fit, sinks)
+
+
+def _absent(camera: str, input: PathLike | None) -> str | None:
+    """What is wrong with a source that is opened only when somebody looks; a camera may still come.
+
+    Raises:
+        InputError: a file that cannot be played.
+    """
+    if input is not None:
+        if not is_address(os.fspath(input)):
+            open_stand_in(os.fspath(input)).close()
+        return None
+    try:
+        find_camera(camera, list_cameras())
+    except InputError as error:
+        return f"waiting for the camera: {error}"
+    return None
+
+
+def _placeholder(spec: PathLike | Background, fit: str, format: LiveFormat) -> Background:
+    """What viewers see instead of the room, opened; its errors say that it is meant."""
+    try:
+        made = background_of(spec, fit)
+    except UsageError as error:
+        raise UsageError(f"placeholder: {error}") from error
+    if made.transparent and not format.alpha:
+        raise UsageError(
+            "placeholder transparent: the output carries no transparency; give a colour or a picture"
+        )
+    return made
 
 
 def live_background(spec: PathLike | Background, fit: str) -> Background:
@@ -312,38 +342,6 @@ def format_of(width: int, height: int, rate: Fraction | float) -> LiveFormat:
     if not 1 <= rate <= 240:
         raise UsageError(f"{float(rate):g} frames a second are not possible: give 1 to 240")
     return LiveFormat(width, height, Fraction(rate).limit_denominator(1001))
-
-
-def _factories(to: str | SinkFactory | Sequence[str | SinkFactory]) -> list[tuple[str, SinkFactory]]:
-    wanted = [to] if isinstance(to, str) or callable(to) else list(to)
-    if not wanted:
-        raise UsageError(
-            f"no output: name one with --to ({', '.join(registry.names('sinks')) or 'none there'})"
-        )
-    names = [each if isinstance(each, str) else getattr(each, "__name__", "sink") for each in wanted]
-    return [
-        (name, _factory(each) if isinstance(each, str) else each)
-        for name, each in zip(names, wanted, strict=True)
-    ]
-
-
-def _factory(name: str) -> SinkFactory:
-    if name == NOWHERE:
-        return Nowhere
-    factory: SinkFactory = registry.load("sinks", name)
-    return factory
-
-
-def _opened(name: str, factory: SinkFactory, format: LiveFormat, options: Mapping[str, Any]) -> LiveSink:
-    if options:
-        from inspect import Parameter, signature
-
-        taken = signature(factory).parameters.values()
-        known = [each.name for each in taken if each.kind is Parameter.KEYWORD_ONLY]
-        odd = [option for option in options if option not in known]
-        if odd and not any(each.kind is Parameter.VAR_KEYWORD for each in taken):
-            raise UsageError(f"{name} has no option {odd[0]!r}: allowed are {', '.join(known) or 'none'}")
-    return factory(format, **options)
 
 
 class _Opened:

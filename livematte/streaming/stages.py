@@ -199,6 +199,8 @@ class LiveStages:
         took = self.clock.now() - began
         self.meter.took("model", took)
         self.meter.count("matted")
+        if not self.gate.passes(shot.serial, shot.captured):  # too late for the compositor, who tells else
+            self.governor.took(took)
         if not self.gate.judged(shot.serial, verdict):
             return
         matted = Matted(shot, matte, small.planes, took, parts, ready)

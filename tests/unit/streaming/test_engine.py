@@ -547,6 +547,19 @@ def test_a_slow_model_is_replaced_by_a_smaller_one_that_was_warmed() -> None:
     assert bench.safe() and all(shows_person(frame) for frame in bench.sink.frames)
 
 
+@pytest.mark.parametrize("lag_ok", [False, True])
+def test_a_model_whose_mattes_all_come_too_late_to_be_shown_is_replaced_too(lag_ok: bool) -> None:
+    bench = Bench(lag_ok=lag_ok)
+    slow(bench, 1.2)
+    for _ in range(12):
+        bench.tick()
+        bench.aside()
+    assert bench.engine.stats().level > 0
+    for _ in range(5):
+        bench.tick()
+    assert shows_person(bench.sink.frames[-1]) and bench.safe()
+
+
 def test_the_change_of_level_fades_instead_of_jumping() -> None:
     """The new model sees a wider person; where the picture stands still, alpha goes over frame by frame."""
     bench = Bench()

@@ -153,7 +153,13 @@ def test_transparent_where_every_output_wants_it(clip: Path) -> None:
         ({"temporal": "odd"}, UsageError, "strong"),
         ({"refine": "odd"}, UsageError, "guided"),
         ({"input": "missing.mp4"}, InputError, "missing.mp4"),
+        ({"input": "missing.mp4", "on_demand": True}, InputError, "missing.mp4"),
         ({"sink_options": {"collecting": {"colour": "x"}}}, UsageError, "colour"),
+        ({"to": "obz"}, UsageError, "unknown output 'obz': did you mean 'obs'[?] known are .*none for a pre"),
+        ({"to": []}, UsageError, "no output: name one with --to .*virtualcam, none for a preview alone"),
+        ({"to": "none", "sink_options": {"none": {"x": "1"}}}, UsageError, "none has no option 'x': it"),
+        ({"placeholder": "missing.png"}, UsageError, "placeholder: .*'missing.png': no such file"),
+        ({"placeholder": "transparent"}, UsageError, "placeholder transparent: the output carries no"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(
@@ -222,6 +228,37 @@ def test_a_camera_that_was_unplugged_is_opened_by_its_own_id(
         cameras[0].give(None)
         assert outlet.sinks[0].wait_for(lambda _: session.stats().reconnects == 1)
     assert asked == ["auto", "usb-1.4-0815"]
+
+
+def test_what_a_camera_gives_is_told_also_where_it_is_opened_later(
+    monkeypatch: pytest.MonkeyPatch, outlet: Opened
+) -> None:
+    def open_camera(spec: str, **_: Any) -> Any:
+        opened: Any = SteeredCamera()
+        opened.camera, opened.notes = CameraInfo("usb-1", "HD Webcam"), ["camera HD Webcam: 640x480 mjpeg"]
+        return opened
+
+    monkeypatch.setattr(livesession, "open_camera", open_camera)
+    with livematte.live(
+        to=outlet, model=FindsThePerson(), width=160, height=96, on_demand=True, background="black"
+    ) as session:  # a sink that cannot tell who looks counts as watched
+        assert outlet.sinks[0].wait_for(lambda _: "camera HD Webcam: 640x480 mjpeg" in session.stats().notes)
+
+
+def test_a_camera_that_is_not_there_is_told_before_anybody_watches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Unwatched(CollectingSink):
+        def __init__(self, format: LiveFormat) -> None:
+            super().__init__()
+            self.watched = False
+
+    monkeypatch.setattr(livesession, "list_cameras", lambda: [CameraInfo("usb-1", "HD Webcam")])
+    with livematte.live(
+        camera="Brio", to=Unwatched, model=FindsThePerson(), width=160, height=96, on_demand=True
+    ) as session:
+        (note,) = session.stats().notes
+    assert "there is no camera 'Brio': there are 'HD Webcam' (usb-1)" in note
 
 
 def test_blur_without_a_number_has_one(session: livesession.Session) -> None:

@@ -25,18 +25,33 @@ def share_memory() -> None:
     _shared(module)
 
 
+class _Loan:
+    """Some of torch's cache, given back with the last array that lies there.
+
+    CuPy's PythonFunctionAllocator would do that for whole functions, but where arrays are a part of what only
+    Python's garbage collector finds, as after an error, it forgets whom to give it back to (CuPy 14).
+    """
+
+    __slots__ = ("address",)
+
+    def __init__(self, size: int, device: int, stream: int) -> None:
+        self.address = 0
+        if size:
+            self.address = torch.cuda.caching_allocator_alloc(size, device, stream)
+
+    def __del__(self, ending: Any = sys.is_finalizing) -> None:
+        if self.address and not ending():  # torch may be gone before the last array
+            torch.cuda.caching_allocator_delete(self.address)  # type: ignore[no-untyped-call]
+
+
 @lru_cache(maxsize=1)
 def _shared(module: Any) -> None:
-    def take(size: int, device: int) -> int:
-        stream = module.cuda.get_current_stream().ptr
-        address: int = torch.cuda.caching_allocator_alloc(size, device, stream)
-        return address
+    def take(size: int) -> Any:
+        device = module.cuda.runtime.getDevice()
+        loan = _Loan(size, device, module.cuda.get_current_stream().ptr)
+        return module.cuda.MemoryPointer(module.cuda.UnownedMemory(loan.address, size, loan, device), 0)
 
-    def give_back(address: int, device: int, ending: Any = sys.is_finalizing) -> None:
-        if not ending():  # torch may be gone before the last array
-            torch.cuda.caching_allocator_delete(address)  # type: ignore[no-untyped-call]
-
-    module.cuda.set_allocator(module.cuda.PythonFunctionAllocator(take, give_back).malloc)
+    module.cuda.set_allocator(take)
 
 
 def release_memory(index: int) -> None:

@@ -252,17 +252,17 @@ def set_allocator(allocator: Callable[[int], np.ndarray] = _own) -> None:
     _allocator = allocator
 
 
-class PythonFunctionAllocator:
-    """Memory that somebody else gives by its address and takes back when the array is gone."""
+class UnownedMemory:
+    """Memory that is somebody else's, who is kept as long as it is used."""
 
-    def __init__(self, malloc_func: Callable[[int, int], int], free_func: Callable[[int, int], None]) -> None:
-        self._take, self._give_back = malloc_func, free_func
+    def __init__(self, ptr: int, size: int, owner: object, device_id: int = -1) -> None:
+        assert ptr or device_id >= 0, "real CuPy finds no GPU of memory that is nowhere"
+        self.raw: Any = (ctypes.c_uint8 * size).from_address(ptr) if size else (ctypes.c_uint8 * 0)()
+        self.raw.owner = owner
 
-    def malloc(self, size: int) -> np.ndarray:
-        address = self._take(size, 0)
-        memory = np.frombuffer((ctypes.c_uint8 * size).from_address(address), np.uint8)
-        weakref.finalize(memory, self._give_back, address, 0)
-        return memory
+
+def MemoryPointer(memory: UnownedMemory, offset: int) -> np.ndarray:
+    return np.frombuffer(memory.raw, np.uint8, -1, offset)
 
 
 class MemoryPool:
@@ -449,7 +449,8 @@ def module() -> types.ModuleType:
     pool = MemoryPool()
     made.get_default_memory_pool = lambda: pool  # type: ignore[attr-defined]
     made.cuda = types.SimpleNamespace(  # type: ignore[attr-defined]
-        PythonFunctionAllocator=PythonFunctionAllocator,
+        MemoryPointer=MemoryPointer,
+        UnownedMemory=UnownedMemory,
         set_allocator=set_allocator,
         Stream=Stream,
         ExternalStream=ExternalStream,

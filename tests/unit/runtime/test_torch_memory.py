@@ -77,6 +77,17 @@ def test_kernels_work_on_memory_of_torchs_cache_and_give_it_back(cache: Cache) -
     assert cache.out == {}
 
 
+def test_what_is_garbage_in_a_circle_goes_back_as_well(cache: Cache) -> None:
+    """As frames are that an error's traceback holds. CuPy's PythonFunctionAllocator would lose them."""
+    share_memory()
+    frame: dict[str, Any] = {"plane": cuda_launch.empty((9, 9), np.uint8)}
+    frame["itself"] = frame
+    assert len(cache.out) == 1
+    del frame
+    gc.collect()
+    assert cache.out == {}
+
+
 def test_memory_that_torch_has_not_is_told_as_cupys_own_is(cache: Cache) -> None:
     share_memory()
     place = OnGpu(0)

@@ -174,8 +174,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return given
 
 
-def load_into(module: nn.Module, path: Path) -> None:
+def load_into(module: nn.Module, path: Path, part: str = "") -> None:
     """Fill ``module`` with the tensors of a safetensors file; fp16 becomes the module's own dtype.
+
+    A file with names that begin with ``part`` (``deployable.``) is a training's, which holds more than the
+    network: those alone are taken, ``part`` left out.
 
     A tensor may be stored in 8 bits: ``x`` int8 beside ``x.scale`` float32, one scale for each first index.
     Counters of batch normalisation (``num_batches_tracked``) may be missing: inference does not use them.
@@ -185,6 +188,8 @@ def load_into(module: nn.Module, path: Path) -> None:
             the message counts each kind and names the first ones.
     """
     given = read_tensors(path)
+    if part and any(name.startswith(part) for name in given):
+        given = {name[len(part) :]: tensor for name, tensor in given.items() if name.startswith(part)}
     own = module.state_dict()
     needed = {k for k in own if not k.endswith("num_batches_tracked")}
     shapes = [

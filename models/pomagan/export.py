@@ -17,6 +17,9 @@ from livematte.weights import load_into
 
 _BUILD = {"pomagan-live": pomagan_live, "pomagan": pomagan}
 
+PART = "deployable."
+"""Of a training's tensors those that are shipped; the rest are discriminators and features."""
+
 
 class Deployed(nn.Module):
     """The network as runtimes run it: (1, H, W, 3) uint8 RGB in, two (1, H, W) float32 maps in [0, 1] out."""
@@ -32,13 +35,13 @@ class Deployed(nn.Module):
 
 
 def deployed(name: str, weights: Path) -> Deployed:
-    """The network called ``name`` with the tensors of a safetensors file.
+    """The network called ``name`` with the tensors of a safetensors file, shipped or as a training leaves it.
 
     Raises:
         WeightsError: the file is not this network's.
     """
     network = _BUILD[name]()
-    load_into(network, weights)
+    load_into(network, weights, PART)
     return Deployed(network)
 
 
@@ -52,4 +55,4 @@ def keeps_float(node: str) -> bool:
 
 
 if __name__ == "__main__":
-    install(LIVE, part="deployable.", keeps_float=keeps_float, **install_arguments(__doc__))
+    install(LIVE, part=PART, keeps_float=keeps_float, **install_arguments(__doc__))

@@ -8,10 +8,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from livematte.encoders import EfficientNetLite0
 from livematte.errors import ModelError, WeightsError
 from livematte.models.pomagan import model as adapter
 from livematte.models.pomagan.export import keeps_float
 from livematte.models.pomagan.network import pomagan_live
+from livematte.models.pomagan.training import TrainedPOMAGAN
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,15 @@ def test_printed_size_without_weights_says_that_none_are_shipped():
 def test_weights_of_the_other_size_are_refused(weights):
     with pytest.raises(WeightsError, match="does not fit this model"):
         adapter.pomagan(device="cpu", runtime="torch", weights=weights)
+
+
+def test_weights_as_a_training_leaves_them_are_taken_without_the_rest(model, network, tmp_path):
+    trained = TrainedPOMAGAN(network, (4, 4, 4), EfficientNetLite0())
+    path = tmp_path / "average.safetensors"
+    save_file({k: v.contiguous() for k, v in trained.state_dict().items()}, path)
+    own = adapter.pomagan_live(device="cpu", runtime="torch", weights=path)
+    rgb = picture(64, 64)
+    np.testing.assert_array_equal(own(rgb, None)[0].alpha, model(rgb, None)[0].alpha)
 
 
 def test_importing_the_adapter_imports_neither_torch_nor_a_runtime():

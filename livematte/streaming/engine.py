@@ -104,6 +104,8 @@ class LiveEngine(LiveStages):
             if self.making.error is not None:
                 self.meter.note(f"no other model yet: {self.making.error}")
             level = self.governor.level
+            if self.options.governed and self._hung > 1:  # twice in a row: this level is too much
+                level = min(level + 1, len(self.levels) - 1)
             self.making.ask(self.levels[level], level, self.broken)
         elif self.options.governed and (wanted := self.governor.advise()) is not None:
             self.making.ask(self.levels[wanted], wanted, None)

@@ -108,6 +108,7 @@ class LiveStages:
         self._parts, self._matting = parts, self._matting_of(parts)
         self._tell(parts)
         self._row = 0
+        self._hung = 0
         self._newest: Matted | None = None  # for lag_ok
         self._epoch = 0
         self._composed: tuple[int, object] | None = None
@@ -237,7 +238,7 @@ class LiveStages:
             return
         if worker is not None and worker.given_up:
             return
-        self._row = 0
+        self._row = self._hung = 0
         took = self.clock.now() - began
         self.meter.took("composite", took)
         self.governor.took(max(took, matted.took))
@@ -304,6 +305,7 @@ class LiveStages:
         if isinstance(error, InputError):  # a background's file: another model would not mend it
             return
         self._row += 1
+        self._hung += isinstance(error, TimeoutError)
         if self._row >= ERRORS_IN_A_ROW or isinstance(error, (DeviceError, TimeoutError)):
             self.broken = error
 

@@ -227,6 +227,31 @@ def test_a_model_that_keeps_raising_is_made_anew() -> None:
     assert shows_person(bench.tick()) and bench.safe() and bench.model.calls == calls
 
 
+def test_a_model_that_hangs_twice_in_a_row_makes_way_for_a_smaller_one() -> None:
+    bench = Bench()
+
+    def hangs() -> None:  # what the check for hangs tells of one
+        raise TimeoutError("no answer for 5 s")
+
+    def after_two() -> list[Any]:
+        bench.maker.asked.clear()
+        for _ in range(2):
+            bench.model.wrong = hangs
+            while bench.engine.broken is None:
+                bench.tick()
+            while not bench.spawned:
+                bench.tick()
+            bench.aside()
+            bench.model = bench.maker.made[-1]
+        return [level for level, broke in bench.maker.asked if broke is not None]
+
+    assert shows_person(bench.tick())
+    assert after_two() == list(LEVELS[:2])
+    while not shows_person(bench.tick()):
+        pass
+    assert after_two() == list(LEVELS[1:3]) and bench.safe(), "it had worked since: first the same again"
+
+
 def test_a_lost_gpu_shows_the_placeholder_and_asks_for_another_model_at_once() -> None:
     bench = Bench()
     bench.tick()

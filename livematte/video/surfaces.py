@@ -71,7 +71,7 @@ class Surfaces:
         from livematte.kernels import cuda
 
         height, width = self._size
-        stream = _stream(cupy(), self._gpu)
+        stream, encoding = _streams(cupy(), self._gpu)
         with told_of(self._gpu), on(stream, self._gpu):
             memory = self._idle.pop() if self._idle else self._another()
             luma, chroma = memory[:height, :width], memory[height:, :width]
@@ -82,8 +82,9 @@ class Surfaces:
             copied.record(stream)
             copied.synchronize()
             if self._context is None:  # shares CUDA's context with CuPy, whoever made it
-                # On a stream of its own NVENC waits for no other work; PyAV 18.1 takes one for GPU 0 only.
-                own = stream.ptr if self._gpu == 0 else None
+                # On a stream of its own NVENC waits for no other work, and no copy for NVENC, which keeps its
+                # stream until a picture is encoded; PyAV 18.1 takes one for GPU 0 only.
+                own = encoding.ptr if self._gpu == 0 else None
                 self._context = of_frames.CudaContext(
                     self._gpu, primary_ctx=False, current_ctx=True, cuda_stream=own
                 )
@@ -102,7 +103,7 @@ class Surfaces:
 
 
 @lru_cache(maxsize=16)
-def _stream(module: Any, gpu: int) -> Any:
-    """Of a GPU, for a whole process; see :mod:`livematte.kernels.copies`."""
+def _streams(module: Any, gpu: int) -> tuple[Any, Any]:
+    """To copy and to encode on, for a whole process; see :mod:`livematte.kernels.copies`."""
     with on(device=gpu):
-        return module.cuda.Stream(non_blocking=True)
+        return module.cuda.Stream(non_blocking=True), module.cuda.Stream(non_blocking=True)

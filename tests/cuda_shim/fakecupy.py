@@ -43,14 +43,18 @@ _running = threading.RLock()
 """Kernels share what CUDA keeps for each block."""
 
 
+_addresses = count(1 << 32, 256)
+"""Of streams."""
+
+
 class Stream:
     """``clock`` says how much of each stream is done before what is queued next on this one."""
 
-    ptr = 1
     null: Stream
 
     def __init__(self, non_blocking: bool = False) -> None:
         self.non_blocking = non_blocking
+        self.ptr = next(_addresses)
         self.clock: dict[Any, int] = {}
         self.pending: list[tuple[int, Callable[[], None]]] = []
 

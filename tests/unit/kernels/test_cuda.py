@@ -114,14 +114,14 @@ def test_work_is_queued_on_the_stream_that_is_asked_for() -> None:
         alpha = backend.up(disc(9, 9))
         fakecupy.launches.clear()
         cuda.soft_cells(alpha, 0.1, 1)
-        with cuda_launch.on(fakecupy.Stream(), device=0):
+        with cuda_launch.on(own := fakecupy.Stream(), device=0):
             cuda.soft_cells(alpha, 0.1, 1)
         with cuda_launch.on(TorchStream()):
             cuda.soft_cells(alpha, 0.1, 1)
         with cuda_launch.on():
             cuda.soft_cells(alpha, 0.1, 1)
         streams = [stream for _, stream in fakecupy.launches]
-        assert [stream.ptr for stream in streams] == [0, 1, 7, 0]
+        assert [stream.ptr for stream in streams] == [0, own.ptr, 7, 0]
 
 
 @needs_compiler

@@ -56,6 +56,8 @@ class Context:
     ) -> None:
         assert (primary_ctx, current_ctx) == (False, True), "CuPy's context has flags that FFmpeg refuses"
         assert cuda_stream, "on CUDA's default stream NVENC would wait for the frames that come after"
+        copying = fakecupy.get_current_stream().ptr
+        assert cuda_stream != copying, "each copy would wait until the picture before it is encoded"
         self.device_id = device_id
 
 

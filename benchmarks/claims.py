@@ -5,8 +5,9 @@
 Three claims need one trained network only: Late Fusion's branches against their fusion, AdaMatting's alpha
 before and after each propagation step, FBA's colours against those that the engine estimates from alpha. Two
 need training with and without a loss: JMNet's pose and gradient terms, POMAGAN's border and perceptual terms.
-Those runs are short, start from the shipped weights or from ``--start`` and differ in nothing but the term;
-``--seeds`` shows how much chance alone moves them. What was trained already is not trained again.
+Those runs are short and differ in nothing but the term; ``--seeds`` shows how much chance alone moves them.
+They start from the shipped weights, which learned with the term already, or from ``--start``: a part of them,
+such as the encoder alone, has the rest still to learn. What was trained already is not trained again.
 """
 
 from __future__ import annotations
@@ -236,7 +237,7 @@ def main() -> None:
     for name in TRAINED:
         if options.only is None or name in options.only:
             found = trained(options, name)
-            lines += [f"### {name}: {options.iterations} further iterations with and without a term", ""]
+            lines += [f"### {name}: {options.iterations} iterations with and without a term", ""]
             lines += table(head, _trained_rows(found))
     text = "\n".join(lines)
     print(text)

@@ -17,7 +17,7 @@ from livematte.device import Device, is_numpy, to_torch
 from livematte.errors import DeviceError
 from livematte.frame import Array
 from livematte.runtime.network import OutOfMemory
-from livematte.runtime.torch_memory import release_memory, share_memory
+from livematte.runtime.torch_memory import Lent, release_memory, share_memory
 
 Tensors = tuple[torch.Tensor, ...]
 Replay = Callable[[], None]
@@ -109,7 +109,7 @@ class _Cuda:
     kind = "cuda"
 
     def __init__(self, device: Device, dtype: torch.dtype) -> None:
-        self._device, self._at = device, torch.device("cuda", device.index)
+        self._device, self._at, self._lent = device, torch.device("cuda", device.index), Lent()
         share_memory()
         with torch.cuda.device(self._at):
             if dtype is torch.bfloat16 and not torch.cuda.is_bf16_supported(including_emulation=False):
@@ -172,13 +172,20 @@ class _Cuda:
 
     def hand(self, tensors: Tensors, point: torch.cuda.Event, like: Array) -> tuple[Array, ...]:
         if isinstance(like, torch.Tensor):
-            self._pass_on(tensors, point, torch.cuda.current_stream(self._at))
+            taker = torch.cuda.current_stream(self._at)
+            taker.wait_event(point)
+            for tensor in tensors:
+                tensor.record_stream(taker)  # or its memory could be written to while the taker still reads
             return tensors
         import cupy
 
         with cupy.cuda.Device(self._device.index):
-            self._pass_on(tensors, point, self._stream_at(cupy.cuda.get_current_stream().ptr))
-            return tuple(cupy.from_dlpack(_InOrder(tensor)) for tensor in tensors)
+            stream = self._stream_at(cupy.cuda.get_current_stream().ptr)
+            if stream is None:
+                point.synchronize()
+            else:
+                stream.wait_event(point)
+            return tuple(self._lent.array(tensor, stream) for tensor in tensors)
 
     def _stream_at(self, pointer: int) -> torch.cuda.Stream | None:
         """CuPy's stream as torch sees it; None for a thread's default stream, which torch cannot name."""
@@ -187,15 +194,6 @@ class _Cuda:
         if pointer == 2:
             return None
         return torch.cuda.ExternalStream(pointer, device=self._at)  # type: ignore[no-untyped-call]
-
-    @staticmethod
-    def _pass_on(tensors: Tensors, point: torch.cuda.Event, taker: torch.cuda.Stream | None) -> None:
-        if taker is None:
-            point.synchronize()
-            return
-        taker.wait_event(point)
-        for tensor in tensors:
-            tensor.record_stream(taker)  # or its memory could be written to while the taker still reads
 
     def warm(self, run: Callable[[], Tensors]) -> Tensors:
         with _ONE_AT_A_TIME, self._in("compute") as stream:
@@ -219,24 +217,8 @@ class _Cuda:
     def release(self) -> None:
         with _ONE_AT_A_TIME, torch.cuda.device(self._at):
             torch.cuda.synchronize()
+            self._lent.done()
             release_memory(self._device.index)
-
-
-class _InOrder:
-    """A tensor whose taker was told already what to wait for.
-
-    torch would have it wait for all that ``compute`` has begun since, the next pictures too.
-    """
-
-    def __init__(self, tensor: torch.Tensor) -> None:
-        self._tensor = tensor
-
-    def __dlpack__(self, **_: Any) -> Any:
-        with torch.cuda.device(self._tensor.device):
-            return self._tensor.__dlpack__(stream=-1)
-
-    def __dlpack_device__(self) -> Any:
-        return self._tensor.__dlpack_device__()
 
 
 @contextmanager

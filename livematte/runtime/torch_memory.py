@@ -7,6 +7,8 @@ way round. Both give memory back to the stream that it was taken on, so that not
 from __future__ import annotations
 
 import sys
+from collections import deque
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -52,6 +54,47 @@ def _shared(module: Any) -> None:
         return module.cuda.MemoryPointer(module.cuda.UnownedMemory(loan.address, size, loan, device), 0)
 
     module.cuda.set_allocator(take)
+
+
+class Lent:
+    """Tensors that CuPy works on, as its arrays. Their memory is used again when all is done that CuPy had
+    queued by the time that it let go of them.
+
+    ``Tensor.record_stream`` says as much, but where the GPU has failed by then torch ends the process.
+    """
+
+    def __init__(self) -> None:
+        self._back: deque[tuple[Any, torch.Tensor]] = deque()
+
+    def array(self, tensor: torch.Tensor, taker: torch.cuda.Stream | None) -> Any:
+        """``tensor``, contiguous, as CuPy's, for work on ``taker``; None where the caller sees to it."""
+        while self._back and self._back[0][0].query():
+            self._back.popleft()
+        module, dtype = cupy(), str(tensor.dtype).removeprefix("torch.")
+        owner = _Use(tensor, taker, self._back)
+        memory = module.cuda.UnownedMemory(tensor.data_ptr(), tensor.nbytes, owner, tensor.device.index or 0)
+        return module.ndarray(tuple(tensor.shape), dtype, module.cuda.MemoryPointer(memory, 0))
+
+    def done(self) -> None:
+        """Nothing is queued any more."""
+        self._back.clear()
+
+
+class _Use:
+    """Of a tensor by an array and its views."""
+
+    __slots__ = ("_back", "_taker", "_tensor")
+
+    def __init__(self, tensor: torch.Tensor, taker: torch.cuda.Stream | None, back: deque[Any]) -> None:
+        self._tensor, self._taker, self._back = tensor, taker, back
+
+    def __del__(self, ending: Any = sys.is_finalizing) -> None:
+        if self._taker is None or ending():
+            return
+        with suppress(RuntimeError):  # the GPU has failed: nobody will use this memory again
+            point = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            point.record(self._taker)
+            self._back.append((point, self._tensor))
 
 
 def release_memory(index: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import sys
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +17,7 @@ from livematte.errors import DeviceError
 from livematte.kernels import cuda, cuda_launch
 from livematte.kernels.copies import OnGpu
 from livematte.runtime.torch_card import open_card
-from livematte.runtime.torch_memory import release_memory, share_memory
+from livematte.runtime.torch_memory import Lent, release_memory, share_memory
 from tests.cuda_shim import build, fakecupy
 from tests.unit.kernels.backends import SOURCE, running
 
@@ -86,6 +88,59 @@ def test_what_is_garbage_in_a_circle_goes_back_as_well(cache: Cache) -> None:
     del frame
     gc.collect()
     assert cache.out == {}
+
+
+class Taker:
+    """A stream as torch sees it, on which work is done when ``reached`` says so."""
+
+    reached, failed = False, False
+
+
+class Recorded:
+    """An event."""
+
+    def record(self, taker: Taker) -> None:
+        if taker.failed:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        self._taker = taker
+
+    def query(self) -> bool:
+        return self._taker.reached
+
+
+def test_what_cupy_works_on_is_torchs_again_when_that_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "Event", Recorded)
+    taker: Any = Taker()
+    with running(SOURCE):
+        lent, tensor = Lent(), torch.arange(6, dtype=torch.float32).reshape(2, 3)
+        array = lent.array(tensor, taker)
+        assert array.tolist() == [[0, 1, 2], [3, 4, 5]] and cuda_launch.on_gpu(array)
+        assert array.__array_interface__["data"][0] == tensor.data_ptr()
+        ours, part = weakref.ref(tensor), array[1:]
+        del tensor, array
+        other = torch.zeros(3)
+        lent.array(other, None)
+        assert part.tolist() == [[3, 4, 5]] and ours() is not None, "a view keeps it"
+        del part
+        lent.array(other, None)
+        assert ours() is not None, "CuPy's stream has not come so far"
+        taker.reached = True
+        lent.array(other, None)
+        assert ours() is None
+
+
+def test_a_gpu_that_has_failed_takes_nothing_else_down_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stream recorded torch throws where C++ can only end the process."""
+    monkeypatch.setattr(torch.cuda, "Event", Recorded)
+    unraised: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraised.append)
+    taker: Any = Taker()
+    with running(SOURCE):
+        lent, tensor = Lent(), torch.zeros(3)
+        array, ours = lent.array(tensor, taker), weakref.ref(tensor)
+        taker.failed = True
+        del tensor, array
+        assert ours() is None and unraised == []
 
 
 def test_memory_that_torch_has_not_is_told_as_cupys_own_is(cache: Cache) -> None:

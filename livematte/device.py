@@ -92,14 +92,30 @@ def choose_device(spec: str = "auto", runtime: str = "torch") -> Device:
 
 def driver_gpus() -> int:
     """How many GPUs the NVIDIA driver shows; 0 where there is no driver. Imports nothing."""
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return 0
+    driver = _driver()
     count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+    if driver is None or driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
         return 0
     return count.value
+
+
+def in_use(index: int) -> bool:
+    """Whether this process works on GPU ``index``: otherwise making it current would take some hundred MB of
+    it, or fail where it is full. True where the driver does not say.
+    """
+    driver, card = _driver(), ctypes.c_int(0)
+    flags, active = ctypes.c_uint(0), ctypes.c_int(1)
+    if driver is not None and driver.cuDeviceGet(ctypes.byref(card), index) == 0:
+        driver.cuDevicePrimaryCtxGetState(card, ctypes.byref(flags), ctypes.byref(active))
+    return bool(active.value)
+
+
+def _driver() -> Any:
+    """NVIDIA's; None where there is none."""
+    try:
+        return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return None
 
 
 def cuda_trouble(index: int, runtime: str = "torch") -> str | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from livematte.device import in_use
 from livematte.errors import DeviceError, MissingExtraError
 from livematte.frame import Array
 
@@ -129,13 +130,26 @@ def on(stream: Any = None, device: int | None = None) -> Iterator[None]:
     module = cupy()
     with ExitStack() as stack:
         if device is not None:
-            stack.enter_context(module.cuda.Device(device))
+            stack.enter_context(_current(module.cuda.runtime, device))
         if stream is not None:
             if not isinstance(stream, (module.cuda.Stream, module.cuda.ExternalStream)):
                 address = getattr(stream, "cuda_stream", stream)
                 stream = module.cuda.ExternalStream(int(address))
             stack.enter_context(stream)
         yield
+
+
+@contextmanager
+def _current(runtime: Any, device: int) -> Iterator[None]:
+    """As CuPy's ``Device``, which would begin to use GPU 0, where threads begin, only to go back to it."""
+    before = runtime.getDevice()
+    if before != device:
+        runtime.setDevice(device)
+    try:
+        yield
+    finally:
+        if before != device and in_use(before):
+            runtime.setDevice(before)
 
 
 def from_dlpack(array: Any) -> Array:

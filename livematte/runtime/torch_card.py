@@ -16,6 +16,7 @@ import torch
 from livematte.device import Device, is_numpy, to_torch
 from livematte.errors import DeviceError
 from livematte.frame import Array
+from livematte.kernels.cuda_launch import cupy, on
 from livematte.runtime.network import OutOfMemory
 from livematte.runtime.torch_memory import Lent, release_memory, share_memory
 
@@ -177,10 +178,8 @@ class _Cuda:
             for tensor in tensors:
                 tensor.record_stream(taker)  # or its memory could be written to while the taker still reads
             return tensors
-        import cupy
-
-        with cupy.cuda.Device(self._device.index):
-            stream = self._stream_at(cupy.cuda.get_current_stream().ptr)
+        with on(device=self._device.index):
+            stream = self._stream_at(cupy().cuda.get_current_stream().ptr)
             if stream is None:
                 point.synchronize()
             else:

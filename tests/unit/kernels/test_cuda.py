@@ -7,11 +7,13 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from livematte import device
 from livematte.errors import DeviceError, MissingExtraError
 from livematte.frame import Matte
 from livematte.kernels import cuda, cuda_launch, cuda_temporal, cuda_windows, reference, twins
@@ -122,6 +124,41 @@ def test_work_is_queued_on_the_stream_that_is_asked_for() -> None:
             cuda.soft_cells(alpha, 0.1, 1)
         streams = [stream for _, stream in fakecupy.launches]
         assert [stream.ptr for stream in streams] == [0, own.ptr, 7, 0]
+
+
+@pytest.mark.parametrize(("used", "set_to"), [(False, [1]), (True, [1, 0])])
+def test_a_gpu_that_nobody_uses_is_not_gone_back_to(
+    used: bool, set_to: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CUDA would make a context on it: with ``--device cuda:1``, on a GPU 0 that may be full."""
+    was_set: list[int] = []
+
+    class Runtime:
+        setDevice = was_set.append  # noqa: N815 - CuPy's name
+
+        @staticmethod
+        def getDevice() -> int:
+            return was_set[-1] if was_set else 0
+
+    class Driver:
+        @staticmethod
+        def cuDeviceGet(card: Any, index: int) -> int:
+            card._obj.value = 100 + index
+            return 0
+
+        @staticmethod
+        def cuDevicePrimaryCtxGetState(card: Any, flags: Any, active: Any) -> int:
+            active._obj.value = int(used and card.value == 100)
+            return 0
+
+    module = SimpleNamespace(cuda=SimpleNamespace(runtime=Runtime, Device=None))
+    monkeypatch.setattr(cuda_launch, "cupy", lambda: module)
+    monkeypatch.setattr(device, "_driver", lambda: Driver)
+    with cuda_launch.on(device=1), cuda_launch.on(device=1):
+        assert was_set == [1]
+    assert was_set == set_to
+    monkeypatch.setattr(device, "_driver", lambda: None)
+    assert device.in_use(0)
 
 
 @needs_compiler

@@ -139,7 +139,8 @@ def open_hardware(
     try:
         if held:
             with on(device=gpu):
-                empty((1,), np.uint8)  # CUDA's context, which FFmpeg then shares whoever made it
+                # CUDA's context, which FFmpeg then shares whoever made it; memory alone torch may have kept
+                empty((1,), np.uint8).fill(0)
                 context, container = _context(path, stream, codec, kind, gpu, shared=True)
         else:
             context, container = _context(path, stream, codec, kind, card if gpu is None else gpu)

@@ -205,6 +205,10 @@ class ndarray(np.ndarray):  # noqa: N801 - CuPy's name
         _used(self, "set", writes=True, stream=stream)
         self.view(np.ndarray)[...] = array
 
+    def fill(self, value: Any) -> None:
+        _used(self, "fill", writes=True)
+        super().fill(value)
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         _refuse(*inputs, *(out or ()))
         bare = [x.view(np.ndarray) if isinstance(x, ndarray) else x for x in inputs]

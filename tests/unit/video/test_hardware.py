@@ -84,8 +84,14 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """A machine with a card; ``able`` says if it decodes what it is given, ``asked`` how it was asked."""
     told: dict[str, Any] = {"able": True, "asked": []}
 
+    def queued() -> int:
+        return fakecupy.Stream.null.clock.get(fakecupy.Stream.null, 0)
+
+    before = queued()
+
     def context(path: Path, stream: Any, codec: Any, kind: str, gpu: Any, *, shared: bool = False) -> Any:
         told["asked"].append((codec.name, kind, gpu, shared))
+        assert not shared or queued() > before, "a thread has no context before it works"
         held = "p010le" if told.get("deep") else "nv12"
         if told.get("own"):
             inside: Any = av.CodecContext.create(codec.name, "r")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -23,6 +22,7 @@ from livematte.frame import Array, Frame, Matte
 from livematte.kernels import copies, cuda_launch
 from livematte.protocols import Background, SourceInfo
 from tests.cuda_shim import build, fakecupy
+from tests.cuda_shim.hazards import nothing_is_given_back_in_use  # noqa: F401 - for every test here
 from tests.unit.kernels.backends import ON_GPU, SOURCE, Backend, running
 from tests.unit.kernels.pictures import disc, random_frame
 
@@ -118,14 +118,6 @@ def rendered(
     outputs = [Output(sink, kind) for kind, sink in sinks.items()]
     stats = render(clip, options.pop("model", None) or model(), behind, outputs, device=device, **options)
     return {kind: sink.frames for kind, sink in sinks.items()}, stats
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_given_back_in_use() -> Iterator[None]:
-    fakecupy.hazards.clear()
-    yield
-    gc.collect()
-    assert fakecupy.hazards == []
 
 
 def assert_alike(made: dict[str, list[Frame]], expected: dict[str, list[Frame]]) -> None:

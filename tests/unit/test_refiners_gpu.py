@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -28,6 +27,7 @@ from livematte.protocols import GpuTrimapModel, SourceInfo
 from livematte.refine import enlarged_alpha
 from livematte.refiners import Refined, TileRefiner
 from tests.cuda_shim import fakecupy
+from tests.cuda_shim.hazards import nothing_is_given_back_in_use  # noqa: F401 - for every test here
 from tests.unit.kernels.backends import ON_GPU, SOURCE, Backend, down, running
 from tests.unit.kernels.pictures import disc
 from tests.unit.test_engine_gpu import CUDA, Keeping
@@ -80,14 +80,6 @@ def moment(number: int, format: str = "yuv420p") -> tuple[Frame, Matte]:
     color = ColorInfo("rgb", full_range=True) if format.startswith("gbr") else ColorInfo(full_range=True)
     planes = cpu.planes_from_rgb(rgb, format, color)
     return Frame(planes, format, number, Fraction(1, 25), 1, color), Matte(cpu.resize(alpha, 30, 50))
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_given_back_in_use() -> Iterator[None]:
-    fakecupy.hazards.clear()
-    yield
-    gc.collect()
-    assert fakecupy.hazards == []
 
 
 def refined(backend: Backend | None, network: KnowsNumPy, format: str, **options: Any) -> list[Refined]:

@@ -30,6 +30,7 @@ from livematte.streaming.session import format_of
 from livematte.streaming.stages import LiveOptions
 from tests.clocks import FakeClock
 from tests.cuda_shim import build, fakecupy
+from tests.cuda_shim.hazards import nothing_is_given_back_in_use  # noqa: F401 - for every test here
 from tests.livepeers import FORMAT, LEVELS, CollectingSink, FindsThePerson, Maker, shows_person
 from tests.unit.kernels.backends import ON_GPU, SOURCE, Backend, down, running
 from tests.unit.kernels.test_cuda_regions import blobs
@@ -42,14 +43,6 @@ COUNT = 5
 WITHIN = 2
 """Codes: one of alpha's rounding, one of the picture's."""
 needs_compiler = pytest.mark.skipif(build.compiler() is None, reason="no C++ compiler with fibres")
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_given_back_in_use() -> Iterator[None]:
-    fakecupy.hazards.clear()
-    yield
-    gc.collect()
-    assert fakecupy.hazards == []
 
 
 class Live:

@@ -24,6 +24,7 @@ from livematte.jobs import Machine, PathLike, background_of, check_model
 from livematte.protocols import Background, LiveFormat, LiveSink, Model, Source, TrimapModel
 from livematte.streaming.engine import LiveEngine
 from livematte.streaming.handed import Shown
+from livematte.streaming.memory import keep_arenas_few
 from livematte.streaming.outputs import SinkFactory, check_output, factories_of, open_output
 from livematte.streaming.parts import PartsMaker, refining_of
 from livematte.streaming.stages import LiveOptions
@@ -247,6 +248,7 @@ def live(
         which = opened.camera.id  # unplugged, it is waited for: what was asked for may mean another by then
         return opened
 
+    keep_arenas_few()
     made, maker = _Opened(), maker_of(model)
     behind = made.keep(live_background(background, fit))
     format = replace(format, alpha=behind.transparent)

@@ -12,6 +12,8 @@ import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 
+from livematte.video.sides import side_data_of
+
 _PARAMETERS = {"x264": "x264-params", "x265": "x265-params", "svt-av1": "svtav1-params"}
 """Names in encoders.ENCODERS to the option that takes an encoder's own words; the others know none."""
 
@@ -29,21 +31,19 @@ def light_of(frame: VideoFrame) -> dict[str, Any]:
     """
     told: dict[str, Any] = {}
     try:
-        count = len(frame.side_data)
-        found: list[Any] = [frame.side_data[index] for index in range(count)]  # type: ignore[literal-required]
+        sides = side_data_of(frame)
     except ValueError:  # something that PyAV has no name for hides the rest
         return told
-    sides = {side.type: side for side in found}
     if (display := sides.get(Type.MASTERING_DISPLAY_METADATA)) is not None:
         # AVMasteringDisplayMetadata: ten rationals, then two flags that say which of them count.
-        words = np.frombuffer(bytes(display), np.int32)
+        words = np.frombuffer(display, np.int32)
         values = [float(over / under) if under else 0.0 for over, under in words[:20].reshape(10, 2)]
         names = ("red", "green", "blue", "white")
         if words[20] and words[21]:
             pairs = {name: values[2 * i : 2 * i + 2] for i, name in enumerate(names)}
             told["mastering_display"] = pairs | {"luminance": values[8:]}
     if (content := sides.get(Type.CONTENT_LIGHT_LEVEL)) is not None:
-        pixel, average = (int(word) for word in np.frombuffer(bytes(content), np.uint32)[:2])
+        pixel, average = (int(word) for word in np.frombuffer(content, np.uint32)[:2])
         told["content_light"] = {"brightest_pixel": pixel, "brightest_frame": average}
     return told
 

@@ -7,13 +7,14 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 
 from livematte.frame import Array
+from livematte.video.sides import side_data_of
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,11 @@ def orientation_of(frame: VideoFrame, path: str | Path) -> Orientation:
     if exif is not None:
         return _FROM_EXIF[exif]
     try:
-        sides: list[Any] = [frame.side_data[index] for index in range(len(frame.side_data))]  # type: ignore[literal-required]
+        sides = side_data_of(frame)
     except ValueError:  # side data that PyAV has no name for hides the rest; the angle is still told
         return _turned(-frame.rotation)
-    for side in sides:
-        if side.type is Type.DISPLAYMATRIX:
-            return _from_matrix(np.frombuffer(side, np.int32).astype(float))
+    if (matrix := sides.get(Type.DISPLAYMATRIX)) is not None:
+        return _from_matrix(np.frombuffer(matrix, np.int32).astype(float))
     return Orientation()
 
 

@@ -19,7 +19,10 @@ def side_data_of(frame: VideoFrame) -> dict[Type, bytes]:
         ValueError: something in it has a type that PyAV has no name for, which hides the rest.
     """
     container: Any = frame.side_data
-    type(container).__init__(container, frame)  # it may be the empty one's, of an earlier call
+    own = isinstance(frame, VideoFrame)
+    if own:  # it may be the empty one's, of an earlier call
+        type(container).__init__(container, frame)
     told = {side.type: bytes(side) for side in (container[index] for index in range(len(container)))}
-    type(container).__init__(container, VideoFrame(16, 16, "gray"))
+    if own:
+        type(container).__init__(container, VideoFrame(16, 16, "gray"))
     return told

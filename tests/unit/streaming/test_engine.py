@@ -657,16 +657,15 @@ def alive(name: str) -> list[threading.Thread]:
 
 
 def test_frames_go_through_the_threads_and_everything_is_closed() -> None:
+    before = threading.enumerate()  # other tests leave some that hang
     camera, sink = SteeredCamera(), CollectingSink()
     with running(threaded(lambda: camera, FindsThePerson(), sink)):
         camera.give(camera_frame())
         assert sink.wait_for(shows_person)
     assert sink.closed == 1 and camera.closed >= 1
-    deadline = (
-        time.monotonic() + 20
-    )  # on a busy machine a thread may outlive the patience of this test's close
-    while mine := [t for t in threading.enumerate() if t.name.startswith("livematte-") and t.is_alive()]:
-        assert time.monotonic() < deadline, mine
+    deadline = time.monotonic() + 20  # a busy machine may outlast the patience of this test's close
+    while left := [thread for thread in threading.enumerate() if thread not in before]:
+        assert time.monotonic() < deadline, left
         time.sleep(0.01)
 
 

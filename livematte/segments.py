@@ -75,19 +75,19 @@ class _Process:
             self.process.stdin.flush()
 
     def listen(self, inbox: queue.Queue[tuple[_Process, str, Any]]) -> None:
-        """Put what it says into ``inbox``, and that it ended."""
+        """Put what it says into ``inbox``, and that it ended; the pipe is closed by who reads from it."""
         assert self.process.stdout is not None
-        try:
-            while True:
-                what, value = pickle.load(self.process.stdout)
-                inbox.put((self, what, value))
-        except (EOFError, OSError, pickle.UnpicklingError):
-            inbox.put((self, "gone", None))
+        with self.process.stdout as told:
+            try:
+                while True:
+                    what, value = pickle.load(told)
+                    inbox.put((self, what, value))
+            except (EOFError, OSError, pickle.UnpicklingError):
+                inbox.put((self, "gone", None))
 
     def end(self) -> None:
-        """Let it go, and wait for it."""
+        """Let it go, and wait for it; not for :meth:`listen`, which what it forked may keep at work."""
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         with suppress(OSError):
             self.process.stdin.close()
         try:
@@ -95,7 +95,6 @@ class _Process:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.process.stdout.close()
 
 
 def _started(job: Job, device: str, threads: int | None) -> _Process:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import queue
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from fractions import Fraction
@@ -163,6 +166,19 @@ def test_a_worker_that_dies_is_told(person: Path, tmp_path: Path, monkeypatch: p
     with pytest.raises(DeviceError, match=r"worker on cpu ended by itself \(exit code 9\)"):
         livematte.render(person, tmp_path / "out.mp4", device=TWO)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_worker_said_is_heard_after_it_was_let_go() -> None:
+    """Whoever reads from it closes the pipe: closed by another, the reader would fail in the middle."""
+    says = "import pickle, sys; pickle.dump(('frame', 7), sys.stdout.buffer)"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    one = segments._Process("cpu", subprocess.Popen([sys.executable, "-c", says], **pipes))
+    one.end()
+    inbox: queue.Queue[Any] = queue.Queue()
+    one.listen(inbox)
+    heard = [inbox.get_nowait()[1:] for _ in range(inbox.qsize())]
+    assert heard == [("frame", 7), ("gone", None)]
+    assert one.process.stdout.closed
 
 
 def test_what_is_too_short_is_rendered_by_one_who_says_so(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from livematte.errors import DeviceError, UsageError
 from livematte.frame import Frame, Matte
 from livematte.kernels import cuda_launch
 from livematte.kernels.cuda_launch import on_gpu
-from livematte.video import hardware
+from livematte.video import hardware, sides
 from livematte.video.reader import open_video
 from tests import clips
 from tests.cuda_shim import build, fakecupy
@@ -103,6 +103,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 
     monkeypatch.setattr(hardware, "driver_gpus", lambda: 1)
     monkeypatch.setattr(hardware, "_context", context)
+    monkeypatch.setattr(sides, "SideDataContainer", lambda frame: frame.side_data)  # PyAV's takes no Surface
     cuda_launch.cupy.cache_clear()
     with fakecupy.in_place():
         yield told

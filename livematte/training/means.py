@@ -48,12 +48,13 @@ def mean(
     """The tensors of ``first``, each the weighted mean over all that have it.
 
     Args:
+        others: as :func:`fitting` gives them, by ``first``'s names.
         shares: of ``first`` and each of ``others``; from 0.
 
     What is no floating point number (batch normalisation's counts), and a tensor that only files with a
     share of 0 have, is ``first``'s.
     """
-    placed = [dict(first), *(fitting(first, other) for other in others)]
+    placed = [first, *others]
     result = {}
     for name, tensor in first.items():
         parts = [
@@ -79,16 +80,18 @@ def write_mean(files: Mapping[Path, float], out: Path) -> int:
     if any(not share >= 0 for share in files.values()) or not sum(files.values()):
         told = ", ".join(f"{share:g}" for share in files.values())
         raise UsageError(f"shares are numbers from 0, not all 0; given: {told}")
-    first, *others = (read_tensors(file) for file in files)
-    for file, other in zip(list(files)[1:], others, strict=True):
-        if not fitting(first, other):
-            raise UsageError(f"{file} has no tensor that fits {next(iter(files))}")
-    facts = checkpoint_facts(next(iter(files)))
+    named, *further = files
+    first = read_tensors(named)
+    others = [fitting(first, read_tensors(file)) for file in further]
+    for file, other in zip(further, others, strict=True):
+        if not other:
+            raise UsageError(f"{file} has no tensor that fits {named}")
+    facts = checkpoint_facts(named)
     facts["mean_of"] = [f"{file.parent.name}/{file.name}: {share:g}" for file, share in files.items()]
     for stale in ("mad", "mse"):  # measured on the first
         facts.pop(stale, None)
     save_checkpoint(out, mean(first, others, list(files.values())), facts)
-    return len(set().union(*(fitting(first, other) for other in others)))
+    return len(set().union(*others))
 
 
 def _share(text: str) -> tuple[Path, float]:

@@ -42,6 +42,16 @@ from tests.livepeers import (
 TICK = 1 / 30
 
 
+def model_and_composite(engine: LiveEngine) -> None:
+    """What the model's and the compositor's threads would do with what they were handed."""
+    if (shot := engine.to_model._item) is not None:
+        engine.to_model._item = None
+        engine.model_step(shot)
+    if (matted := engine.to_composite._item) is not None:
+        engine.to_composite._item = None
+        engine.composite_step(matted)
+
+
 class Bench:
     """An engine without threads: one call of :meth:`tick` is one frame time."""
 
@@ -72,13 +82,7 @@ class Bench:
         raise InputError("no camera here")
 
     def model_and_composite(self) -> None:
-        engine = self.engine
-        if (shot := engine.to_model._item) is not None:
-            engine.to_model._item = None
-            engine.model_step(shot)
-        if (matted := engine.to_composite._item) is not None:
-            engine.to_composite._item = None
-            engine.composite_step(matted)
+        model_and_composite(self.engine)
 
     def capture(self, frame: Frame | None = None) -> None:
         self.number += 1

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livematte.backgrounds import Blur, Color, Image, Transparent, Video
+from livematte.backgrounds import Color, Image, Video
 from livematte.composite import Compositor
 from livematte.device import Device
 from livematte.errors import DeviceError
@@ -35,8 +35,8 @@ from tests.livepeers import FORMAT, LEVELS, CollectingSink, FindsThePerson, Make
 from tests.unit.kernels.backends import ON_GPU, SOURCE, Backend, down, running
 from tests.unit.kernels.test_cuda_regions import blobs
 from tests.unit.streaming import test_engine
-from tests.unit.streaming.test_engine import TICK, Bench
-from tests.unit.test_engine_gpu import HEIGHT, WIDTH, GreenIsPerson, frame_of, model
+from tests.unit.streaming.test_engine import TICK, Bench, model_and_composite
+from tests.unit.test_engine_gpu import BACKGROUNDS, HEIGHT, PICTURE, WIDTH, GreenIsPerson, frame_of, model
 
 OUTPUT = replace(FORMAT, height=HEIGHT, width=WIDTH)
 COUNT = 5
@@ -66,15 +66,9 @@ class Live:
 
     def tick(self, frame: Frame) -> Frame:
         self.clock.advance(TICK)
-        engine = self.engine
-        engine.capture_step(frame, 1)
-        if (shot := engine.to_model._item) is not None:
-            engine.to_model._item = None
-            engine.model_step(shot)
-        if (matted := engine.to_composite._item) is not None:
-            engine.to_composite._item = None
-            engine.composite_step(matted)
-        engine.send_step()
+        self.engine.capture_step(frame, 1)
+        model_and_composite(self.engine)
+        self.engine.send_step()
         return self.sink.frames[-1]
 
     def show(self, format: str, count: int = COUNT) -> list[Frame]:
@@ -90,13 +84,6 @@ def assert_alike(made: list[Frame], expected: list[Frame]) -> None:
             assert off.max() <= WITHIN and off.mean() < 0.05
 
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
-BACKGROUNDS: dict[str, Callable[[], Background]] = {
-    "colour": lambda: Color((0, 177, 64)),
-    "image": lambda: Image(PICTURE),
-    "blur": lambda: Blur(20),
-    "transparent": Transparent,
-}
 BYTES = HEIGHT * WIDTH * 3 // 2
 
 

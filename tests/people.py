@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,3 +33,36 @@ def draw_people(folder: Path, people: int = 8, held_out: int = 2, rooms: int = 1
     split = {"train": names[:-held_out], "val": names[-held_out:]}
     (folder / "split.json").write_text(json.dumps(split), encoding="utf-8")
     return folder
+
+
+def write_people(
+    folder: Path,
+    people: Mapping[str, tuple[Any, Any]],
+    rooms: Sequence[Any],
+    pose: Mapping[str, Any] | None = None,
+    quality: int = 95,
+) -> Path:
+    """Write a folder of training people.
+
+    Args:
+        people: each one's BGR picture (h, w, 3) and alpha (h, w), 0 to 255, by name.
+        pose: joints, of those for whom they are known.
+        quality: of the JPEGs; 95 is OpenCV's own.
+    """
+    for name in ("people", "alpha", "backgrounds"):
+        (folder / name).mkdir()
+    for name, (picture, alpha) in people.items():
+        jpeg = [cv2.IMWRITE_JPEG_QUALITY, quality]
+        cv2.imwrite(str(folder / "people" / f"{name}.jpg"), picture.astype(np.uint8), jpeg)
+        cv2.imwrite(str(folder / "alpha" / f"{name}.png"), alpha.astype(np.uint8))
+    for number, room in enumerate(rooms):
+        cv2.imwrite(str(folder / "backgrounds" / f"{'abc'[number]}.jpg"), room)
+    (folder / "split.json").write_text(json.dumps({"train": list(people), "val": []}), encoding="utf-8")
+    if pose is not None:
+        (folder / "pose.json").write_text(json.dumps(pose), encoding="utf-8")
+    return folder
+
+
+def noise_rooms(rng: np.random.Generator, brightest: int = 256) -> list[Any]:
+    """Three backgrounds of noise, (200, 260, 3) uint8; of their names a, b and c one is for validation."""
+    return [rng.integers(0, brightest, (200, 260, 3), np.uint8) for _ in range(3)]

@@ -1,6 +1,5 @@
 """The training of sec. 4.1: crops, trimaps, rates; and that it learns."""
 
-import json
 from dataclasses import replace
 
 import cv2
@@ -12,6 +11,7 @@ from livematte.models.adamatting.network import adamatting_live
 from livematte.models.adamatting.recipe import adamatting_live_recipe, adamatting_recipe
 from livematte.training.data import PeopleStore, pack
 from livematte.training.recipe import as_tensors
+from tests.people import noise_rooms, write_people
 
 RECIPES = {"printed": adamatting_recipe, "live": adamatting_live_recipe}
 
@@ -20,17 +20,11 @@ RECIPES = {"printed": adamatting_recipe, "live": adamatting_live_recipe}
 def people(tmp_path_factory):
     """A soft bright disk for a person, and two dark rooms."""
     data = tmp_path_factory.mktemp("data")
-    for folder in ("people", "alpha", "backgrounds"):
-        (data / folder).mkdir()
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:300, :280].astype(np.float32)
     alpha = np.clip((90 - np.hypot(y - 150, x - 140)) / 8, 0, 1)
     picture = rng.integers(0, 60, (300, 280, 3)) + 190 * alpha[..., None]
-    cv2.imwrite(str(data / "people" / "disk.jpg"), picture.astype(np.uint8))
-    cv2.imwrite(str(data / "alpha" / "disk.png"), (alpha * 255).astype(np.uint8))
-    for name in ("a", "b", "c"):
-        cv2.imwrite(str(data / "backgrounds" / f"{name}.jpg"), rng.integers(0, 90, (200, 260, 3), np.uint8))
-    (data / "split.json").write_text(json.dumps({"train": ["disk"], "val": []}))
+    write_people(data, {"disk": (picture, alpha * 255)}, noise_rooms(rng, 90))
     return PeopleStore(pack(data, tmp_path_factory.mktemp("packed")))
 
 

@@ -1,8 +1,5 @@
 """Sec. 3.4: the guides, the two stages, and that they train."""
 
-import json
-
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +9,7 @@ from livematte.models.jmnet import guides, losses, recipe
 from livematte.models.jmnet.network import BACKGROUND, FOREGROUND, UNKNOWN, jmnet_live
 from livematte.training.data import PeopleStore, pack
 from livematte.training.recipe import as_tensors
+from tests.people import noise_rooms, write_people
 
 
 def test_a_joint_is_a_gaussian_of_one_heatmap_pixel():
@@ -61,19 +59,14 @@ def test_trimap_dilates_what_is_soft_by_5_to_20_pixels_of_320(side):
 def people(tmp_path_factory):
     """One person, packed, whose joints are known, and one whose joints are not."""
     data = tmp_path_factory.mktemp("data")
-    for folder in ("people", "alpha", "backgrounds"):
-        (data / folder).mkdir()
     rng = np.random.default_rng(0)
     pose = {"known": [[160 + 3 * j, 120 + 4 * j, 1.0] for j in range(25)]}
+    drawn = {}
     for name in ("known", "unknown"):
         alpha = soft_disk()
         image = rng.integers(0, 60, (320, 320, 3)) + 0.7 * alpha[..., None]
-        cv2.imwrite(str(data / "people" / f"{name}.jpg"), image.astype(np.uint8))
-        cv2.imwrite(str(data / "alpha" / f"{name}.png"), alpha)
-    for name in "abc":
-        cv2.imwrite(str(data / "backgrounds" / f"{name}.jpg"), rng.integers(0, 256, (200, 260, 3), np.uint8))
-    (data / "split.json").write_text(json.dumps({"train": ["known", "unknown"], "val": []}))
-    (data / "pose.json").write_text(json.dumps(pose))
+        drawn[name] = image, alpha
+    write_people(data, drawn, noise_rooms(rng), pose)
     return PeopleStore(pack(data, tmp_path_factory.mktemp("packed")))
 
 

@@ -1,8 +1,5 @@
 """What the printed sizes share: published weights to start from, the papers' own crops and optimisers."""
 
-import json
-
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -20,6 +17,7 @@ from livematte.models.late_fusion.recipe import late_fusion_live_recipe, late_fu
 from livematte.models.pomagan.recipe import pomagan_live_recipe, pomagan_recipe
 from livematte.training.classic import Classic, classic_portrait
 from livematte.training.data import PeopleStore, pack
+from tests.people import noise_rooms, write_people
 
 ENCODERS = {
     "jmnet": (jmnet_recipe, ResNet50),
@@ -37,20 +35,13 @@ MIDDLE = (130.0, 150.0)
 def people(tmp_path_factory):
     """A soft disk for a person, brighter towards the bottom, whose joints are known; rooms."""
     data = tmp_path_factory.mktemp("data")
-    for folder in ("people", "alpha", "backgrounds"):
-        (data / folder).mkdir()
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:300, :280].astype(np.float32)
     alpha = np.clip((60 - np.hypot(y - MIDDLE[1], x - MIDDLE[0])) / 8, 0, 1)
     picture = rng.integers(0, 60, (300, 280, 3)) + (100 + 0.3 * y[..., None]) * alpha[..., None]
-    cv2.imwrite(str(data / "people" / "disk.jpg"), picture.astype(np.uint8))
-    cv2.imwrite(str(data / "alpha" / "disk.png"), (alpha * 255).astype(np.uint8))
-    for name in ("a", "b", "c"):
-        cv2.imwrite(str(data / "backgrounds" / f"{name}.jpg"), rng.integers(0, 90, (200, 260, 3), np.uint8))
     joints = [[0.0, 0.0, 0.0] for _ in range(25)]
     joints[0], joints[2] = [*MIDDLE, 1.0], [MIDDLE[0] - 60, MIDDLE[1], 1.0]
-    (data / "split.json").write_text(json.dumps({"train": ["disk"], "val": []}))
-    (data / "pose.json").write_text(json.dumps({"disk": joints}))
+    write_people(data, {"disk": (picture, alpha * 255)}, noise_rooms(rng, 90), {"disk": joints})
     return PeopleStore(pack(data, tmp_path_factory.mktemp("packed")))
 
 

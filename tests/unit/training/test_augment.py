@@ -1,13 +1,12 @@
 """What a training example says of its picture: joints move along, and its layers compose to it."""
 
-import json
-
 import cv2
 import numpy as np
 import pytest
 
 from livematte.training import augment
 from livematte.training.data import PeopleStore, pack
+from tests.people import noise_rooms, write_people
 
 NOSE, RIGHT, LEFT = 0, 2, 5
 JOINTS = {NOSE: ((140, 90), (0, 200, 0)), RIGHT: ((95, 160), (0, 0, 220)), LEFT: ((185, 160), (220, 0, 0))}
@@ -18,8 +17,6 @@ JOINTS = {NOSE: ((140, 90), (0, 200, 0)), RIGHT: ((95, 160), (0, 0, 220)), LEFT:
 def data(tmp_path_factory):
     """One person, a grey disk with coloured shoulders and nose, once with and once without keypoints."""
     data = tmp_path_factory.mktemp("data")
-    for folder in ("people", "alpha", "backgrounds"):
-        (data / folder).mkdir()
     y, x = np.mgrid[:300, :280].astype(np.float32)
     alpha = np.clip((115 - np.hypot(y - 150, x - 140)) / 4, 0, 1)
     image = np.full((300, 280, 3), 110, np.uint8)
@@ -27,15 +24,9 @@ def data(tmp_path_factory):
     for joint, (point, color) in JOINTS.items():
         cv2.circle(image, point, 22, color, -1)
         pose[joint] = (*point, 1)
-    for name in ("marked", "unmarked"):
-        cv2.imwrite(str(data / "people" / f"{name}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 98])
-        cv2.imwrite(str(data / "alpha" / f"{name}.png"), (alpha * 255).astype(np.uint8))
-    rng = np.random.default_rng(0)
-    for name in ("a", "b", "c"):
-        cv2.imwrite(str(data / "backgrounds" / f"{name}.jpg"), rng.integers(0, 256, (200, 260, 3), np.uint8))
-    (data / "split.json").write_text(json.dumps({"train": ["marked", "unmarked"], "val": []}))
-    (data / "pose.json").write_text(json.dumps({"marked": pose.tolist()}))
-    return data
+    drawn = dict.fromkeys(("marked", "unmarked"), (image, alpha * 255))
+    rooms = noise_rooms(np.random.default_rng(0))
+    return write_people(data, drawn, rooms, {"marked": pose.tolist()}, quality=98)
 
 
 @pytest.fixture(scope="module")

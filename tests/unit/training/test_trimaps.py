@@ -1,32 +1,26 @@
 """Trimaps and crops for training: what is promised of their labels, sizes and colours."""
 
-import json
-
 import cv2
 import numpy as np
 import pytest
 
 from livematte.training import trimaps
 from livematte.training.data import PeopleStore, pack
-from tests.people import draw_people
+from tests.people import draw_people, noise_rooms, write_people
 
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
     """Two people (a soft disk, and one with hard edges) and two rooms, packed as training data is."""
     data = tmp_path_factory.mktemp("data")
-    for folder in ("people", "alpha", "backgrounds"):
-        (data / folder).mkdir()
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:300, :280].astype(np.float32)
     disk = 90 - np.hypot(y - 150, x - 140)
+    drawn = {}
     for name, alpha in {"soft": np.clip(disk / 8, 0, 1), "hard": (disk > 0).astype(np.float32)}.items():
         picture = rng.integers(0, 120, (300, 280, 3)) + 100 * alpha[..., None]
-        cv2.imwrite(str(data / "people" / f"{name}.jpg"), picture.astype(np.uint8))
-        cv2.imwrite(str(data / "alpha" / f"{name}.png"), (alpha * 255).astype(np.uint8))
-    for name in ("a", "b", "c"):
-        cv2.imwrite(str(data / "backgrounds" / f"{name}.jpg"), rng.integers(0, 256, (200, 260, 3), np.uint8))
-    (data / "split.json").write_text(json.dumps({"train": ["soft", "hard"], "val": []}))
+        drawn[name] = picture, alpha * 255
+    write_people(data, drawn, noise_rooms(rng))
     store = PeopleStore(pack(data, tmp_path_factory.mktemp("packed")))
     assert len(store.people) == 2 and store.rooms
     return store

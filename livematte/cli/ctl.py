@@ -56,7 +56,7 @@ def background(
     terminal.say(f"background: {facts['background']}")
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # -3 is a number, and wrong as such
 def blur(
     strength: Annotated[float, typer.Argument(metavar="N", help="Pixels at 720 rows, up to 200.")],
     session: _Session = None,

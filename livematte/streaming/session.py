@@ -86,7 +86,7 @@ class Session:
 
     @blur.setter
     def blur(self, strength: float) -> None:
-        self.background = f"blur:{strength:g}"
+        self.background = f"blur:{strength}"
 
     @property
     def model(self) -> str | Model:

@@ -34,6 +34,13 @@ _Item = Annotated[str, typer.Option("--obs-item", metavar="NAME", help="Name of 
 _Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
 
+def _speak(as_json: bool) -> None:
+    """Errors are JSON too where that was asked for."""
+    from livematte.cli import terminal
+
+    terminal.configure(as_json=as_json, quiet=False)
+
+
 @contextlib.contextmanager
 def _controller(host: str, port: int, password_file: str | None, item: str) -> Iterator[ObsController]:
     from livematte.plugins.obs.client import ObsClient, port_number, read_password
@@ -66,6 +73,7 @@ def setup(
     host: _Host = "127.0.0.1",
     port: _Port = 4455,
     password_file: _PasswordFile = None,
+    as_json: _Json = False,
 ) -> None:
     """Add livematte's source to a scene for good: it stays when livematte ends, and shows it when it runs.
 
@@ -75,6 +83,7 @@ def setup(
     from livematte.plugins.obs.controller import LUA_KIND, MEDIA_KIND, media_settings, parse_place
     from livematte.plugins.obs.overlay import HOST, PORT
 
+    _speak(as_json)
     if route not in ("media", "lua"):
         raise UsageError(f"unknown route {route!r}: allowed are media, lua")
     place = parse_place(position, size)
@@ -84,8 +93,11 @@ def setup(
     with _controller(host, port, password_file, item) as controller:
         done = controller.ensure(kind, settings, scene=scene, place=place, keep=True)
         found = controller.find()
-        where = ", ".join(found.scenes) if found is not None else ""
-    typer.echo(f"{item}: {done} in {where}. Now: livematte live --to obs")
+        scenes = list(found.scenes) if found is not None else []
+    if as_json:
+        typer.echo(json.dumps({"name": item, "done": done, "scenes": scenes}))
+    else:
+        typer.echo(f"{item}: {done} in {', '.join(scenes)}. Now: livematte live --to obs")
 
 
 @app.command()
@@ -99,6 +111,7 @@ def status(
     """Say which OBS answers, and what livematte has in it."""
     from livematte.plugins.obs.controller import KEPT, LUA_KIND
 
+    _speak(as_json)
     with _controller(host, port, password_file, item) as controller:
         version, scene, found = controller.version(), controller.current_scene(), controller.find()
         showing = controller.showing() if found is not None else False
@@ -134,11 +147,14 @@ def remove(
     host: _Host = "127.0.0.1",
     port: _Port = 4455,
     password_file: _PasswordFile = None,
+    as_json: _Json = False,
 ) -> None:
     """Take livematte's source out of OBS; nothing else is touched."""
+    _speak(as_json)
     with _controller(host, port, password_file, item) as controller:
         done = controller.remove()
-    typer.echo(f"{item}: {'removed' if done else 'was not there'}")
+    told = "removed" if done else "was not there"
+    typer.echo(json.dumps({"name": item, "done": told}) if as_json else f"{item}: {told}")
 
 
 @app.command()

@@ -65,6 +65,8 @@ def test_what_is_said(steered: Remembers, capsys: Said) -> None:
     }.items():
         assert cli.run(["ctl", *words.split()]) == 0
         assert capsys.readouterr().out == f"{says}\n"
+    assert cli.run(["ctl", "blur", "-3", "--quiet"]) == 0
+    assert steered.background == "blur:-3", "the session says that it cannot be, not a reader of options"
     assert cli.run(["ctl", "background", "white", "--quiet"]) == 0
     assert capsys.readouterr().out == ""
 

@@ -84,6 +84,13 @@ def test_a_background_that_cannot_be_changes_nothing(session: livesession.Sessio
     assert session.background == "black"
 
 
+@pytest.mark.parametrize("wrong", ["much", True, None, float("nan"), 9999])
+def test_a_blur_that_cannot_be_changes_nothing(session: livesession.Session, wrong: Any) -> None:
+    with pytest.raises(UsageError, match="blur"):
+        session.blur = wrong
+    assert session.background == "black"
+
+
 def test_the_model_can_be_changed(session: livesession.Session, outlet: Opened) -> None:
     other = FindsThePerson((64, 96))
     session.model = other

@@ -59,6 +59,21 @@ def test_status_as_json(fake: FakeObs, capsys: pytest.CaptureFixture[str]) -> No
     }  # fmt: skip
 
 
+def test_setup_remove_and_errors_as_json(fake: FakeObs, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(fake, "setup", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"name": "livematte", "done": "made", "scenes": ["Scene"]}
+    assert run(fake, "remove", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"name": "livematte", "done": "removed"}
+    for words in (
+        ["setup", "--obs-route", "ndi"],
+        ["status", "--obs-port", "70000"],
+        ["remove", "--obs-port", "70000"],
+    ):
+        cli.run(["obs", *words, "--json"])
+        told = json.loads(capsys.readouterr().out)
+        assert told["event"] == "error" and "allowed" in told["message"]
+
+
 def test_the_password_file_is_read_and_shown_nowhere(
     fake: FakeObs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

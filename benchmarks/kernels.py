@@ -24,6 +24,7 @@ from livematte.backgrounds import parse_background
 from livematte.composite import Compositor
 from livematte.frame import PIXEL_FORMATS, Array, ColorInfo, Frame, Matte
 from livematte.kernels import cpu, reference
+from livematte.kernels.fusion import fuse_layers, fuse_layers_reference
 from livematte.refine import EPSILON, RADII, SNAP
 from livematte.temporal import TemporalFilter
 
@@ -94,6 +95,14 @@ def kernels(frame: Frame, matte: Matte) -> dict[str, Callable[[], Any]]:
         values = full_slope * luma.astype(np.float32) * np.float32(1 / maximum) + full_offset
         return np.clip(values * maximum + 0.5, 0, maximum).astype(luma.dtype)
 
+    rng = np.random.default_rng(0)
+    tile = rng.integers(0, 256, (256, 256, 3), np.uint8)
+    layers = (
+        tile,
+        *(rng.random((256, 256, n), np.float32) for n in (3, 3)),
+        rng.random((256, 256), np.float32),
+    )
+
     def opencv_mix() -> None:
         for c in range(3):
             a = cv2.resize(alpha, planes[c].shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -110,6 +119,8 @@ def kernels(frame: Frame, matte: Matte) -> dict[str, Callable[[], Any]]:
         "  cv2.resize + NumPy": opencv_upsampling,
         "estimate_colors": lambda: cpu.estimate_colors(small, matte.alpha, RADII),
         "fuse_plane, all planes": lambda: all_planes(cpu.fuse_plane, F, B),
+        "fuse_layers, 256x256": lambda: fuse_layers(*layers),
+        "  NumPy definition of it": lambda: fuse_layers_reference(*layers),
         "mix_plane, all planes": lambda: all_planes(cpu.mix_plane),
         "  cv2.blendLinear": opencv_mix if maximum == 255 else lambda: None,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import time
 
 import numpy as np
 import pytest
@@ -131,19 +130,3 @@ def test_fusing_brings_noisy_predictions_nearer_to_the_truth():
     fused = fuse_layers(rgb, noisy_F, noisy_B, noisy_a)
     for new, old, truth in zip(fused, (noisy_F, noisy_B, noisy_a), (F, B, alpha), strict=True):
         assert np.abs(new - truth).mean() < 0.95 * np.abs(old - truth).mean()
-
-
-@pytest.mark.slow
-def test_the_fast_twin_is_faster():
-    given = layers(256, 256, 0)
-    fuse_layers(*given)
-
-    def best(function):
-        times = []
-        for _ in range(10):
-            start = time.perf_counter()
-            function(*given)
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    assert best(fuse_layers) < 0.5 * best(fuse_layers_reference)

@@ -18,8 +18,9 @@ from livematte.models.adamatting import losses
 from livematte.models.adamatting.network import AdaMatting, adamatting, adamatting_live
 from livematte.training.classic import Classic, classic_example, square
 from livematte.training.data import PeopleStore
+from livematte.training.found import FOUND, refiner_example
 from livematte.training.recipe import Batch, Plan, Recipe, Step, as_tensors, start_from_imagenet
-from livematte.training.trimaps import coarse_trimap, edge_crop, eroded_trimap, random_trimap
+from livematte.training.trimaps import coarse_trimap, eroded_trimap
 
 PRINTED = ((320, 320),)
 SIDES = tuple(range(320, 801, 80))
@@ -30,7 +31,7 @@ SMALL, LARGE = ((96, 96),), ((160, 160), (128, 192), (192, 128))
 
 
 COARSE = 0.6
-"""Share of the live size's trimaps that come from a degraded small alpha, as livematte's own do."""
+"""Share of the live size's drawn trimaps that come from a degraded small alpha."""
 
 
 class PolyStep(Step):
@@ -64,7 +65,7 @@ class AdaMattingRecipe(Recipe):
             Step("small", n(700), SMALL, 16, 2e-4, 2e-3),
             Step("large", n(900), LARGE, 12, 5e-6, 1.5e-3),
         )
-        return Plan(self.name, seed, 0.3, 0.995, steps)
+        return Plan(self.name, seed, 0.3, 0.995, steps, {"found": FOUND})
 
     def network(self) -> AdaMatting:
         """The live encoder starts from ImageNet where its weights are installed; the printed one does not."""
@@ -95,8 +96,8 @@ class AdaMattingRecipe(Recipe):
             rgb, alpha = example["rgb"], example["alpha"]
             trimap = eroded_trimap(rng, alpha)
         else:
-            rgb, alpha, _, _ = edge_crop(rng, people, height, width)
-            trimap = random_trimap(rng, alpha, COARSE)
+            found = float(self.options.get("found", 0.0))
+            rgb, alpha, _, _, trimap = refiner_example(rng, people, height, width, found, COARSE)
         return {"rgb": rgb, "alpha": alpha, "trimap": _halves(trimap)}
 
     def losses(self, step: Step, network: nn.Module, batch: Batch, player: str) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from livematte.models.fba.network import FBA, LiveEncoder, fba, fba_live
 from livematte.training.classic import Classic, classic_example, square
 from livematte.training.data import PeopleStore
 from livematte.training.foregrounds import extended
+from livematte.training.found import FOUND, refiner_example
 from livematte.training.recipe import (
     Batch,
     Plan,
@@ -30,7 +31,7 @@ from livematte.training.recipe import (
     start_from_imagenet,
     start_from_published,
 )
-from livematte.training.trimaps import edge_crop, random_trimap
+from livematte.training.trimaps import random_trimap
 
 PRINTED = ((640, 640), (480, 480), (320, 320))
 LIVE = ((192, 192), (160, 160), (128, 128))
@@ -41,6 +42,9 @@ EPOCH = 43_100
 
 TONE = 0.2
 """Deviation of the logarithms of gamma and brightness, printed size; the paper does not say how much."""
+
+COARSE = 0.5
+"""Share of the live size's drawn trimaps that come from a degraded small alpha."""
 
 SEEN = 32
 """Alpha from which a packed foreground's colour is believed; below, an old pack has the photograph's."""
@@ -67,7 +71,8 @@ class FBARecipe(Recipe):
                 Step("fine", n(5 * EPOCH), PRINTED, 1, 1e-6, 1e-6),
             )
             return Plan(self.name, seed, 1.0, 0.999, steps, {"imagenet": ""})
-        return Plan(self.name, seed, 0.3, 0.998, (Step("main", n(2500), LIVE, 8, 1e-5, 2e-3),))
+        main = Step("main", n(2500), LIVE, 8, 1e-5, 2e-3)
+        return Plan(self.name, seed, 0.3, 0.998, (main,), {"found": FOUND})
 
     def network(self) -> FBA:
         """The encoder starts from ImageNet: the live one where its weights are installed, the printed one's
@@ -118,8 +123,9 @@ class FBARecipe(Recipe):
             rgb, alpha, trimap = example["rgb"], example["alpha"], example["trimap"]
             foreground, background = example["foreground"], example["background"]
         else:
-            rgb, alpha, foreground, background = edge_crop(rng, people, height, width)
-            trimap = random_trimap(rng, alpha)
+            found = float(self.options.get("found", 0.0))
+            layers = refiner_example(rng, people, height, width, found, COARSE)
+            rgb, alpha, foreground, background, trimap = layers
         return {
             "rgb": rgb,
             "alpha": alpha,

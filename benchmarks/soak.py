@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from benchmarks.memorycamera import BACKEND, register
 from benchmarks.render import looped
-from benchmarks.watching import RATE, apart, begin, cores, machine, memory, prepared, watch
+from benchmarks.watching import RATE, apart, begin, cores, machine, memory, prepared, taken_by_others, watch
 from livematte import registry
 from livematte.backgrounds import parse_background
 from livematte.composite import Compositor
@@ -58,6 +58,9 @@ GROWN = 0.03
 """Share of what was there by which memory may be more at the end than after the beginning, by its trend."""
 SLOWER = 10.0
 """Milliseconds by which p95 may be more at the end, by its trend."""
+OTHERS = "cores taken by others"
+QUIET = 0.1
+"""Of them, up to which a look at latency counts: for the rest another program answers."""
 SETTLING = 0.2
 """Share of the samples, from the first, in which caches fill and levels are made: not judged."""
 
@@ -105,10 +108,15 @@ class Soaked:
             told["memory is flat"] = grew <= GROWN * float(np.median(used))
         if "latency p95 ms" in self.lines:
             _, p95 = self.settled(self.lines["latency p95 ms"])
-            slower = trend(times, p95)
-            told["latency p95 ms"] = float(np.median(p95))
-            told["latency p95 ms a minute"] = slower / minutes
-            told["latency is flat"] = slower <= SLOWER
+            _, others = self.settled(self.lines.get(OTHERS, [0.0] * len(self.times)))
+            quiet = [number for number, taken in enumerate(others) if not taken > QUIET]
+            told["share of looks on a quiet machine"] = len(quiet) / len(others)
+            if len(quiet) > 1:
+                when, seen = [times[number] for number in quiet], [p95[number] for number in quiet]
+                slower = trend(when, seen) / max(when[-1] - when[0], 1e-9)
+                told["latency p95 ms"] = float(np.median(seen))
+                told["latency p95 ms a minute"] = slower
+                told["latency is flat"] = slower * minutes <= SLOWER
         return told
 
 
@@ -116,15 +124,18 @@ def live(clip: Path, minutes: float, every: float) -> Soaked:
     """A session as users have it, looked at ``every`` seconds."""
     times: list[float] = []
     used: list[float] = []
-    names = ("latency p50 ms", "latency p95 ms", "frames a second", "level")
+    names = ("latency p50 ms", "latency p95 ms", "frames a second", "level", OTHERS)
     lines: dict[str, list[float]] = {name: [] for name in names}
     with begin(clip) as session:
+        began, taken = time.monotonic(), taken_by_others()
         session.wait(every)
         for look in watch(session, 60 * minutes, every):
             stats = look.stats
             times.append(look.when / 60)
             used.append(look.memory)
-            figures = (stats.latency_p50, stats.latency_p95, stats.fps, float(stats.level))
+            now, by_now = time.monotonic(), taken_by_others()
+            others, began, taken = (by_now - taken) / (now - began), now, by_now
+            figures = (stats.latency_p50, stats.latency_p95, stats.fps, float(stats.level), others)
             for name, figure in zip(names, figures, strict=True):
                 lines[name].append(figure)
     return Soaked(f"live for {minutes:g} minutes, model on", [t - times[0] for t in times], used, lines)

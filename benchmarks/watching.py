@@ -62,6 +62,19 @@ def memory() -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
 
 
+def taken_by_others() -> float:
+    """Seconds of processor time that all but this process had since the machine was started, and that other
+    machines on the same hardware had meanwhile ("steal"); NaN where there is no /proc.
+    """
+    try:
+        with open("/proc/stat", encoding="ascii") as file:
+            user, nice, system, _idle, _waiting, irq, softirq, steal = map(int, file.readline().split()[1:9])
+    except OSError:
+        return float("nan")
+    ticks = user + nice + system + irq + softirq + steal
+    return ticks / os.sysconf("SC_CLK_TCK") - time.process_time()
+
+
 def prepared(clip: Path, target: Path) -> Path:
     """``clip`` where it is 1280x720 at 30 frames a second; otherwise its frames as that, in ``target``."""
     with av.open(str(clip)) as source:

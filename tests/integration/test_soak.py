@@ -6,6 +6,9 @@ LIVEMATTE_SOAK=30 python -m pytest tests/integration/test_soak.py    # minutes; 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +16,11 @@ import pytest
 
 pyvirtualcam = pytest.importorskip("pyvirtualcam", reason="pip install 'livematte[virtualcam]'")
 
-from benchmarks import soak  # noqa: E402
+from benchmarks import soak, watching  # noqa: E402
 from benchmarks.render import looped  # noqa: E402
 from livematte.demo import clip_path  # noqa: E402
 
+WORKS = "import time\nwhile time.process_time() < 1: pass"
 MINUTES = float(os.environ.get("LIVEMATTE_SOAK", "0"))
 
 
@@ -58,6 +62,28 @@ def test_growth_is_seen_and_noise_is_not() -> None:
     assert not grown["memory is flat"] and not grown["latency is flat"]
     assert grown["memory MB a minute"] == pytest.approx(2, abs=0.2)
     assert grown["latency p95 ms a minute"] == pytest.approx(1, abs=0.2)
+
+
+def test_what_another_program_slowed_down_is_not_judged() -> None:
+    times = list(np.linspace(0, 30, 360))
+    busy = np.array(times) > 12
+    lines = {"latency p95 ms": list(np.where(busy, 90.0 + np.array(times), 50.0))}
+    used = [500.0] * 360
+    assert not soak.Soaked("made up", times, used, lines).judged()["latency is flat"]
+    lines[soak.OTHERS] = list(np.where(busy, 0.7, 0.01))
+    judged = soak.Soaked("made up", times, used, lines).judged()
+    assert judged["latency is flat"] and judged["latency p95 ms"] == 50
+    assert judged["share of looks on a quiet machine"] == pytest.approx(0.25, abs=0.01)
+    lines[soak.OTHERS] = [0.7] * 360
+    assert "latency is flat" not in soak.Soaked("made up", times, used, lines).judged(), "nobody can tell"
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="there is no /proc")
+def test_what_others_take_of_the_processor_is_seen() -> None:
+    began, taken = time.monotonic(), watching.taken_by_others()
+    subprocess.run([sys.executable, "-c", WORKS], check=True)
+    other = watching.taken_by_others() - taken
+    assert 0.9 < other < 1.2 * os.cpu_count() * (time.monotonic() - began) + 0.2
 
 
 def test_what_was_measured_is_drawn(tmp_path: Path) -> None:

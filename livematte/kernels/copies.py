@@ -18,7 +18,7 @@ import numpy as np
 
 from livematte.errors import DeviceError
 from livematte.frame import Array, Frame, Matte
-from livematte.kernels.cuda_launch import cupy, empty, from_dlpack, on, on_gpu
+from livematte.kernels.cuda_launch import cupy, current_stream, empty, from_dlpack, on, on_gpu
 
 
 @dataclass
@@ -212,7 +212,7 @@ class OnGpu:
                 staged.append(_pinned(plane.shape, plane.dtype))
                 staged[-1][...] = plane
                 plane = empty(plane.shape, plane.dtype)
-                plane.set(staged[-1], stream=_current())
+                plane.set(staged[-1], stream=current_stream())
                 _count(up=plane.nbytes)
             planes.append(plane)
         if staged:
@@ -224,12 +224,12 @@ class OnGpu:
     def mark(self) -> Any:
         """An event."""
         event = cupy().cuda.Event(block=True, disable_timing=True)
-        event.record(_current())
+        event.record(current_stream())
         return event
 
     def after(self, mark: Any) -> None:
         """The GPU waits, the caller does not."""
-        _current().wait_event(mark)
+        current_stream().wait_event(mark)
 
     def down(self, arrays: Sequence[Array]) -> Going:
         """Those that are not on the GPU stay as they are, and what is given twice is fetched once."""
@@ -290,10 +290,6 @@ def _streams(module: Any, index: int) -> tuple[Any, Any]:
     """Of a GPU, for a whole process: CuPy keeps what was given back for the stream that it was taken on."""
     with on(device=index):
         return module.cuda.Stream(non_blocking=True), module.cuda.Stream(non_blocking=True)
-
-
-def _current() -> Any:
-    return cupy().cuda.get_current_stream()
 
 
 def _pinned(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -152,6 +152,11 @@ def _current(runtime: Any, device: int) -> Iterator[None]:
             runtime.setDevice(before)
 
 
+def current_stream() -> Any:
+    """CuPy's, on which work of this thread is queued."""
+    return cupy().cuda.get_current_stream()
+
+
 def from_dlpack(array: Any) -> Array:
     """A device array of any library (a torch tensor, a decoded surface) as CuPy's, sharing its memory.
 

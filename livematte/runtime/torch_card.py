@@ -16,7 +16,7 @@ import torch
 from livematte.device import Device, is_numpy, to_torch
 from livematte.errors import DeviceError
 from livematte.frame import Array
-from livematte.kernels.cuda_launch import cupy, on
+from livematte.kernels.cuda_launch import current_stream, on
 from livematte.runtime.network import OutOfMemory
 from livematte.runtime.torch_memory import Lent, release_memory, share_memory
 
@@ -179,7 +179,7 @@ class _Cuda:
                 tensor.record_stream(taker)  # or its memory could be written to while the taker still reads
             return tensors
         with on(device=self._device.index):
-            stream = self._stream_at(cupy().cuda.get_current_stream().ptr)
+            stream = self._stream_at(current_stream().ptr)
             if stream is None:
                 point.synchronize()
             else:

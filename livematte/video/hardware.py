@@ -26,7 +26,7 @@ from av.video.stream import VideoStream
 from livematte.device import driver_gpus
 from livematte.errors import LivematteError, UsageError
 from livematte.frame import Array
-from livematte.kernels.cuda_launch import cupy, empty, from_dlpack, on
+from livematte.kernels.cuda_launch import cupy, current_stream, empty, from_dlpack, on
 from livematte.video.opening import open_container
 
 HWACCELS = ("auto", "none", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va")
@@ -93,12 +93,12 @@ class HardwareDecoder:
         from livematte.kernels.cuda import planes_from_surface
 
         with on(device=self.gpu):
-            _order(before=_null(), after=_current())  # the decoder queues on CUDA's default stream
+            _order(before=_null(), after=current_stream())  # the decoder queues on CUDA's default stream
             planes = tuple(from_dlpack(_Shared(plane)) for plane in frame.planes)
             if self.held == "nv12":
                 return planes
             made = planes_from_surface(planes[0], planes[1], _BITS[self.held])
-            _order(before=_current(), after=_null())
+            _order(before=current_stream(), after=_null())
             return made
 
     def downloaded(self, frame: VideoFrame) -> VideoFrame:
@@ -205,10 +205,6 @@ class _Shared:
 
 def _null() -> Any:
     return cupy().cuda.Stream.null
-
-
-def _current() -> Any:
-    return cupy().cuda.get_current_stream()
 
 
 def _order(*, before: Any, after: Any) -> None:

@@ -224,7 +224,8 @@ def image(
         refine_weights = weights if refine is model and weights is not None else refine_weights
     elif isinstance(model, str):
         check_model(model)
-    refining = Refining(refine, refine_weights, refine_size, augment=refine_tta)
+    drawn = trimap is not None
+    refining = Refining(refine, refine_weights, refine_size, augment=refine_tta, alone=drawn)
     machine = Machine(device, runtime, precision, threads)
     inputs = {"input": input, "background": background, "trimap": trimap}
     check_targets(inputs, targets.values(), overwrite=overwrite)

@@ -165,6 +165,7 @@ class Refining:
         budget: milliseconds a frame for a refiner; None: as long as it takes.
         augment: a refiner's test-time augmentation.
         temporal: how what a refiner gives is calmed over time: one of :data:`livematte.temporal.MODES`.
+        alone: whether a refiner alone says what is in the unknown band, as by a trimap that somebody drew.
     """
 
     how: str | TrimapModel = "guided"
@@ -173,6 +174,7 @@ class Refining:
     budget: float | None = None
     augment: bool = False
     temporal: str = "on"
+    alone: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.how, str):
@@ -220,7 +222,9 @@ class Refining:
             return Compositor(refine=self.how, foreground=foreground)
         network = self._named(self.how, machine) if isinstance(self.how, str) else self.how
         budget = None if self.budget is None else self.budget / 1000
-        refiner = TileRefiner(network, long_side=self.size, budget=budget, temporal=self.temporal)
+        refiner = TileRefiner(
+            network, long_side=self.size, budget=budget, temporal=self.temporal, alone=self.alone
+        )
         return Compositor(foreground=foreground, refiner=refiner)
 
     def _named(self, name: str, machine: Machine) -> TrimapModel:

@@ -34,7 +34,12 @@ from livematte.tiles import (
     told,
     working_size,
 )
-from livematte.trimap import BACKGROUND, trimap_of
+from livematte.trimap import BACKGROUND, around_each, trimap_of
+
+HEARD = 2.0
+"""How far a refiner is heard goes with how soft the alpha without it is around: so many times the mean of
+4α(1-α), wholly from 1 on. Hair is the refiner's own; beside a crisp outline, of which the first network is
+nearly sure, the two together are right more often than either alone (docs/models.md)."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,8 @@ class TileRefiner:
             follows the full-size luma. None: :data:`livematte.tiles.LONG_SIDE`.
         budget: seconds a frame that its networks may take; at least one tile is always computed. None: all.
         temporal: ``on``, ``strong`` or ``off``: how what is refined is calmed.
+        alone: in the unknown band only the refiner is heard, as where somebody drew the trimap; otherwise as
+            far as :data:`HEARD`.
         clock: seconds.
 
     Raises:
@@ -92,11 +99,12 @@ class TileRefiner:
         long_side: int | None = None,
         budget: float | None = None,
         temporal: str = "on",
+        alone: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._network, self._long_side, self._budget, self._clock = network, long_side, budget, clock
         check_mode(temporal)
-        self._temporal = temporal
+        self._temporal, self._alone = temporal, alone
         self._there: tuple[Tile, ...] = ()
         self._begin((0, 0), np)
         self._tile_seconds = 0.0
@@ -150,6 +158,8 @@ class TileRefiner:
         self._left_out = len(self._waiting) / len(order)
         alpha, share = own.zeros(size, np.float32), own.zeros(size, np.float32)
         part(alpha, box)[...], part(share, box)[...] = self._memory.take(*work.found(box), self._left_out)
+        if not self._alone:
+            part(share, box)[...] *= self._heard(plane, frame.pixel_format.maximum, matte.alpha.shape, box)
         left = [tile for tile in order if tile.place in self._waiting and tile.place in self._shown]
         most = told([part(held, tile.cell).max() for tile in left])
         kept = tuple(tile for tile, holding in zip(left, most, strict=True) if holding > 0)
@@ -170,6 +180,14 @@ class TileRefiner:
         picture = twins.small_rgb(frame, -(-height // 2), -(-width // 2))
         guide = linear_window(matte.alpha, self._size, box)
         return self._memory.look(picture, guide, part(reach, box), box, fresh=frame.keyframe_hint)
+
+    def _heard(self, plane: Array, maximum: int, small: tuple[int, ...], box: Box) -> Array:
+        """How far the refiner counts in ``box``, by the ``plane`` without it, seen at the size ``small``."""
+        alpha = plane.astype(np.float32) * np.float32(1 / maximum)
+        soft = twins.resize(1020 * alpha * (1 - alpha) + np.float32(0.5), *small)
+        mean = around_each(to_host(soft.astype(np.uint8)).astype(np.float32)) * np.float32(1 / 255)
+        heard = linear_window(np.minimum(HEARD * mean, 1), self._size, box)
+        return to_gpu(heard) if self._own is not np else heard
 
     def _late(self, began: float) -> bool:
         """Whether one more tile would exceed the budget."""

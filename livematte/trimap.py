@@ -95,6 +95,12 @@ def trimap_of(matte: Matte, size: tuple[int, int]) -> Array:
     return make_trimap(to_host(matte.alpha), size, own=own)
 
 
+def around_each(values: Array) -> Array:
+    """The mean of (h, w) float32 ``values`` around each pixel, as far as :data:`REACH`."""
+    window = 2 * max(1, round(REACH * max(values.shape))) + 1
+    return np.asarray(cv2.blur(values, (window, window), borderType=cv2.BORDER_REPLICATE), np.float32)
+
+
 def _doubt(alpha: Array, narrow: float, wide: float) -> Array:
     """(h, w) float32: how many pixels each lies within the band, negative outside of it."""
     long_side = max(alpha.shape)
@@ -103,9 +109,9 @@ def _doubt(alpha: Array, narrow: float, wide: float) -> Array:
     soft = ~(front | back) | _crossings(front, back)
     if not soft.any():
         return np.full(alpha.shape, np.float32(-long_side))
-    window = 2 * max(1, round(REACH * long_side)) + 1
-    softness = cv2.blur(4 * alpha * (1 - alpha), (window, window), borderType=cv2.BORDER_REPLICATE)
-    step = np.ceil(np.clip((softness - CRISP) * (1 / (SOFTEST - CRISP)), 0, 1) * (_STEPS - 1))
+    step = np.ceil(
+        np.clip((around_each(4 * alpha * (1 - alpha)) - CRISP) * (1 / (SOFTEST - CRISP)), 0, 1) * (_STEPS - 1)
+    )
     band = np.full(alpha.shape, np.float32(-long_side))
     for number in range(_STEPS):
         here = soft & (step >= number)

@@ -27,9 +27,9 @@ def refiner(request: pytest.FixtureRequest) -> TrimapModel:
     return network
 
 
-def example(height: int, width: int) -> tuple[Array, Array, Array]:
+def example(height: int, width: int, softness: float = 0.1) -> tuple[Array, Array, Array]:
     """Somebody bright before something dark, textured: rgb, trimap and alpha."""
-    alpha = disc(height, width, softness=0.1)
+    alpha = disc(height, width, softness=softness)
     noise = np.random.default_rng(0).normal(0, 8, (height, width, 3))
     front, back = np.array([210.0, 170, 140]), np.array([40.0, 60, 70])
     mixed = alpha[..., None] * front + (1 - alpha[..., None]) * back + noise
@@ -126,7 +126,7 @@ def test_read_only_pictures_are_taken(refiner: TrimapModel) -> None:
 def test_tiles_leave_no_seam(refiner: TrimapModel) -> None:
     """A picture of several tiles: what neighbours say of their common pixels meets without a step."""
     height, width = 320, 460
-    rgb, _, truth = example(height, width)
+    rgb, _, truth = example(height, width, softness=0.04)
     color = ColorInfo("rgb", full_range=True)
     frame = Frame(cpu.planes_from_rgb(rgb, "gbrp", color), "gbrp", 0, Fraction(1, 25), color=color)
     matte = Matte(cpu.resize(truth, height // 4, width // 4))

@@ -118,10 +118,23 @@ def test_large_frames_are_refined_small_and_follow_the_full_size_luma(long_side:
     assert np.abs(done.plane / 255 - truth)[edge].mean() < 0.03
 
 
+def test_it_is_heard_as_far_as_the_first_network_is_in_doubt() -> None:
+    """A hard edge to the left, of which the first network is sure, and a wide soft one to the right."""
+    frame, _, _ = person(240, 640)
+    x = np.arange(640, dtype=np.float32)
+    row = np.minimum(np.clip((x - 120) / 2, 0, 1), np.clip((560 - x) / 160, 0, 1))
+    plane = np.rint(255 * np.tile(row, (240, 1))).astype(np.uint8)
+    matte = Matte(cpu.resize(plane / np.float32(255), 120, 320))
+    share = TileRefiner(TwoColours())(frame, matte, plane).share[120]
+    assert share[480] == 1 and 0 < share[121] < 0.5
+    alone = TileRefiner(TwoColours(), alone=True)(frame, matte, plane).share[120]
+    assert alone[480] == alone[121] == 1
+
+
 def test_small_pictures_are_padded_to_the_stride() -> None:
     frame, truth, matte = person(50, 70)
     network = TwoColours(stride=32)
-    done = TileRefiner(network)(frame, matte, enlarged_alpha(frame, matte.alpha)[0])
+    done = TileRefiner(network, alone=True)(frame, matte, enlarged_alpha(frame, matte.alpha)[0])
     assert [trimap.shape for trimap in network.seen] == [(64, 96)]
     assert error(done.plane, truth) < 0.02
 

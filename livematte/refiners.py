@@ -186,8 +186,8 @@ class TileRefiner:
         alpha = plane.astype(np.float32) * np.float32(1 / maximum)
         soft = twins.resize(1020 * alpha * (1 - alpha) + np.float32(0.5), *small)
         mean = around_each(to_host(soft.astype(np.uint8)).astype(np.float32)) * np.float32(1 / 255)
-        heard = linear_window(np.minimum(HEARD * mean, 1), self._size, box)
-        return to_gpu(heard) if self._own is not np else heard
+        heard = np.minimum(np.float32(HEARD) * mean, 1)
+        return linear_window(to_gpu(heard) if on_gpu(plane) else heard, self._size, box)
 
     def _late(self, began: float) -> bool:
         """Whether one more tile would exceed the budget."""

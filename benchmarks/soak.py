@@ -61,6 +61,8 @@ SLOWER = 10.0
 OTHERS = "cores taken by others"
 QUIET = 0.1
 """Of them, up to which a look at latency counts: for the rest another program answers."""
+ENOUGH = 0.25
+"""Share of the looks that has to count for a word on latency."""
 SETTLING = 0.2
 """Share of the samples, from the first, in which caches fill and levels are made: not judged."""
 
@@ -111,7 +113,7 @@ class Soaked:
             _, others = self.settled(self.lines.get(OTHERS, [0.0] * len(self.times)))
             quiet = [number for number, taken in enumerate(others) if not taken > QUIET]
             told["share of looks on a quiet machine"] = len(quiet) / len(others)
-            if len(quiet) > 1:
+            if len(quiet) >= ENOUGH * len(others):
                 when, seen = [times[number] for number in quiet], [p95[number] for number in quiet]
                 slower = trend(when, seen) / max(when[-1] - when[0], 1e-9)
                 told["latency p95 ms"] = float(np.median(seen))

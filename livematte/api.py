@@ -101,7 +101,7 @@ def render(
         temporal: ``on``, ``strong`` or ``off``: how the matte is calmed over time.
         keep_islands: keep small faint patches that are not connected to a person.
         refine: ``guided`` sharpens the matte by the full-size picture, ``none`` only enlarges it; the name of
-            a refiner lets that network decide where the matte is in doubt.
+            a refiner asks that network where the matte is in doubt, and hears it the more the softer it is.
         refine_weights, refine_size, refine_budget: of a refiner: a file of one's own training, the long side
             at which it works (the frame's own, up to 1280) and the milliseconds a frame it may take (all
             that it needs).

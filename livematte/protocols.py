@@ -128,8 +128,9 @@ class TrimapModel(Protocol):
             trimap: (h, w) uint8, 0 background, 128 unknown, 255 foreground.
 
         Returns:
-            alpha (h, w) float32 in [0, 1], taken as it is everywhere: a network that shall not correct what
-            the trimap knows gives exactly 0 and 1 there. foreground (h, w, 3) float32 straight RGB in
+            alpha (h, w) float32 in [0, 1], mixed with the first network's the more that is in doubt, and
+            alone where somebody drew the trimap: a network that shall not correct what the trimap knows
+            gives exactly 0 and 1 there. foreground (h, w, 3) float32 straight RGB in
             [0, 1], or None where it gives none; of use where alpha is neither 0 nor 1.
         """
         ...

@@ -38,8 +38,8 @@ from livematte.trimap import BACKGROUND, around_each, trimap_of
 
 HEARD = 2.0
 """How far a refiner is heard goes with how soft the alpha without it is around: so many times the mean of
-4α(1-α), wholly from 1 on. Hair is the refiner's own; beside a crisp outline, of which the first network is
-nearly sure, the two together are right more often than either alone (docs/models.md)."""
+4α(1-α), wholly from 1 on. Around most outlines that is between a tenth and a half; the two together are right
+more often than either alone (docs/models.md)."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Refined:
 
 
 class TileRefiner:
-    """Lets a network that takes a trimap decide where the first network is in doubt.
+    """Asks a network that takes a trimap where the first network is in doubt.
 
     Only tiles that touch the unknown band are computed; elsewhere alpha stays as it came. What is refined is
     calmed over time, and a tile there was no time for keeps what was refined before where nothing changed.
@@ -142,9 +142,10 @@ class TileRefiner:
         held, urgent = own.zeros(size, np.float32), own.ones(size, np.float32)
         holds, moves = self._look(frame, matte, order, box)
         part(held, box)[...] = holds
+        heard = self._heard(plane, frame.pixel_format.maximum, matte.alpha.shape, box)
         if self._budget is not None:
             # What moves is hardly heard where time is short: what came to rest is more urgent then.
-            part(urgent, box)[...] = (1 - holds) * (1 - self._left_out * moves)
+            part(urgent, box)[...] = (1 - holds) * (1 - self._left_out * moves) * heard
             order = in_order(trimap, order, self._waiting, urgent)
         work = _Tiles(frame, size, trimap, own)
         for tile in order:
@@ -158,8 +159,7 @@ class TileRefiner:
         self._left_out = len(self._waiting) / len(order)
         alpha, share = own.zeros(size, np.float32), own.zeros(size, np.float32)
         part(alpha, box)[...], part(share, box)[...] = self._memory.take(*work.found(box), self._left_out)
-        if not self._alone:
-            part(share, box)[...] *= self._heard(plane, frame.pixel_format.maximum, matte.alpha.shape, box)
+        part(share, box)[...] *= heard
         left = [tile for tile in order if tile.place in self._waiting and tile.place in self._shown]
         most = told([part(held, tile.cell).max() for tile in left])
         kept = tuple(tile for tile, holding in zip(left, most, strict=True) if holding > 0)
@@ -183,10 +183,16 @@ class TileRefiner:
 
     def _heard(self, plane: Array, maximum: int, small: tuple[int, ...], box: Box) -> Array:
         """How far the refiner counts in ``box``, by the ``plane`` without it, seen at the size ``small``."""
-        alpha = plane.astype(np.float32) * np.float32(1 / maximum)
-        soft = twins.resize(1020 * alpha * (1 - alpha) + np.float32(0.5), *small)
-        mean = around_each(to_host(soft.astype(np.uint8)).astype(np.float32)) * np.float32(1 / 255)
-        heard = np.minimum(np.float32(HEARD) * mean, 1)
+        if self._alone:
+            return self._own.ones((box[1] - box[0], box[3] - box[2]), np.float32)
+        if on_gpu(plane):
+            alpha = plane.astype(np.float32) * np.float32(1 / maximum)
+            doubt = 1020 * alpha * (1 - alpha) + np.float32(0.5)
+        else:
+            levels = np.linspace(0, 1, maximum + 1)
+            doubt = np.rint(1020 * levels * (1 - levels)).astype(np.uint8)[plane]
+        soft = to_host(twins.resize(doubt, *small).astype(np.uint8)).astype(np.float32)
+        heard = np.minimum(np.float32(HEARD / 255) * around_each(soft), 1)
         return linear_window(to_gpu(heard) if on_gpu(plane) else heard, self._size, box)
 
     def _late(self, began: float) -> bool:

@@ -142,7 +142,7 @@ Refine = Annotated[
         "--refine",
         metavar="HOW",
         help="[b]guided[/b] fits the edge to the full-size picture, [b]none[/b] only enlarges it; "
-        "the name of a refiner ([b]livematte models[/b]) lets that network decide where there is doubt.",
+        "the name of a refiner ([b]livematte models[/b]) asks that network where there is doubt.",
         autocompletion=_complete_refine,
         rich_help_panel=MATTE,
     ),

@@ -98,5 +98,5 @@ def found_trimap(picture: Picture, width: float = 1.0) -> Picture:
 
 @lru_cache(maxsize=1)
 def _default_model() -> Model:
-    model: Model = registry.load("models", DEFAULT_MODEL)(threads=torch.get_num_threads())
+    model: Model = registry.load("models", DEFAULT_MODEL)(device="cpu", threads=torch.get_num_threads())
     return model

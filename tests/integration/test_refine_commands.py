@@ -72,6 +72,18 @@ def test_a_drawn_trimap_takes_the_place_of_a_model(tmp_path: Path, trimap: tuple
         assert alpha[unknown][bright].mean() > 200 and 0 < alpha[unknown].mean() < 255
 
 
+def test_in_a_drawn_band_the_refiner_alone_is_heard(tmp_path: Path) -> None:
+    """However narrow: what the band hides is nobody's first word."""
+    y, x = np.mgrid[:720, :1280]
+    distance = np.hypot(y - 360, x - 640)
+    drawn = np.select([distance < 196, distance < 204], [255, 128], 0).astype(np.uint8)
+    path, out = tmp_path / "drawn.png", tmp_path / "out.png"
+    cv2.imwrite(str(path), drawn)
+    assert cli.run(["image", CLIP, str(out), "--trimap", str(path), "--refine", refiners.NAME, "-q"]) == 0
+    alpha = decoded(out, "rgba")[0][..., 3][drawn == 128]
+    assert np.isin(alpha, [0, 255]).mean() > 0.95, "it says nothing between"
+
+
 def test_the_refiners_colours_are_in_the_picture(tmp_path: Path, trimap: tuple[Path, Array]) -> None:
     out = tmp_path / "people.png"
     extra = ["--trimap", str(trimap[0]), "--refine", refiners.NAME, "--foreground-out", str(out)]

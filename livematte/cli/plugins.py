@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from livematte import registry
+from livematte.cli import terminal
 from livematte.errors import LivematteError
 
 PANEL = "Other programs"
@@ -44,6 +45,8 @@ class WithPlugins(TyperGroup):
         Raises:
             LivematteError: it is installed but cannot be loaded.
         """
-        if args and args[0] in registry.names("commands") and self.get_command(ctx, args[0]) is None:
-            registry.load("commands", args[0])
+        if args and args[0] in registry.names("commands"):
+            terminal.configure(as_json="--json" in args, quiet=False)  # a plug-in cannot say it of errors
+            if self.get_command(ctx, args[0]) is None:
+                registry.load("commands", args[0])
         return super().resolve_command(ctx, args)

@@ -34,13 +34,6 @@ _Item = Annotated[str, typer.Option("--obs-item", metavar="NAME", help="Name of 
 _Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
 
-def _speak(as_json: bool) -> None:
-    """Errors are JSON too where that was asked for."""
-    from livematte.cli import terminal
-
-    terminal.configure(as_json=as_json, quiet=False)
-
-
 @contextlib.contextmanager
 def _controller(host: str, port: int, password_file: str | None, item: str) -> Iterator[ObsController]:
     from livematte.plugins.obs.client import ObsClient, port_number, read_password
@@ -83,7 +76,6 @@ def setup(
     from livematte.plugins.obs.controller import LUA_KIND, MEDIA_KIND, media_settings, parse_place
     from livematte.plugins.obs.overlay import HOST, PORT
 
-    _speak(as_json)
     if route not in ("media", "lua"):
         raise UsageError(f"unknown route {route!r}: allowed are media, lua")
     place = parse_place(position, size)
@@ -111,7 +103,6 @@ def status(
     """Say which OBS answers, and what livematte has in it."""
     from livematte.plugins.obs.controller import KEPT, LUA_KIND
 
-    _speak(as_json)
     with _controller(host, port, password_file, item) as controller:
         version, scene, found = controller.version(), controller.current_scene(), controller.find()
         showing = controller.showing() if found is not None else False
@@ -150,7 +141,6 @@ def remove(
     as_json: _Json = False,
 ) -> None:
     """Take livematte's source out of OBS; nothing else is touched."""
-    _speak(as_json)
     with _controller(host, port, password_file, item) as controller:
         done = controller.remove()
     told = "removed" if done else "was not there"

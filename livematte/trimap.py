@@ -109,9 +109,8 @@ def _doubt(alpha: Array, narrow: float, wide: float) -> Array:
     soft = ~(front | back) | _crossings(front, back)
     if not soft.any():
         return np.full(alpha.shape, np.float32(-long_side))
-    step = np.ceil(
-        np.clip((around_each(4 * alpha * (1 - alpha)) - CRISP) * (1 / (SOFTEST - CRISP)), 0, 1) * (_STEPS - 1)
-    )
+    softness = around_each(4 * alpha * (1 - alpha))
+    step = np.ceil(np.clip((softness - CRISP) * (1 / (SOFTEST - CRISP)), 0, 1) * (_STEPS - 1))
     band = np.full(alpha.shape, np.float32(-long_side))
     for number in range(_STEPS):
         here = soft & (step >= number)

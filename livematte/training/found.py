@@ -16,9 +16,9 @@ import torch
 from livematte import registry
 from livematte.defaults import DEFAULT_MODEL
 from livematte.protocols import Model
-from livematte.training.augment import Rng, _composite, _tone
+from livematte.training.augment import Rng, _composite
 from livematte.training.data import PeopleStore, Picture
-from livematte.training.trimaps import _sensor, edge_crop, random_trimap
+from livematte.training.trimaps import edge_crop, photographed, random_trimap
 from livematte.trimap import NARROW, UNKNOWN, WIDE, make_trimap
 
 FOUND = 0.6
@@ -62,15 +62,9 @@ def found_crop(
     rows = max(height, round(long_side * min(1.0, 1 / aspect)))
     columns = max(width, round(long_side * min(1.0, aspect)))
     example = _composite(rng, people, rows, columns)
-    tone = int(rng.integers(1 << 31))  # the camera's, one for both layers
     assert example.background is not None
-    foreground, background = (
-        _tone(np.random.default_rng(tone), layer, 0.7) for layer in (example.foreground(), example.background)
-    )
-    a = example.alpha[..., None].astype(np.float32) / 255
-    picture = _sensor(
-        rng, (background + a * (foreground.astype(np.float32) - background) + 0.5).astype(np.uint8)
-    )
+    layers = example.foreground(), example.alpha, example.background
+    picture, foreground, background = photographed(rng, *layers)
     trimap = found_trimap(picture, float(np.exp(rng.normal(0, 0.25))))
     ys, xs = np.nonzero(trimap == UNKNOWN)
     if not len(ys):
@@ -81,8 +75,8 @@ def found_crop(
         for at, side, whole in ((ys[chosen], height, rows), (xs[chosen], width, columns))
     )
     window = np.s_[top : top + height, left : left + width]
-    layers = picture, example.alpha, foreground, background, trimap
-    rgb, alpha, front, back, doubt = (np.ascontiguousarray(layer[window]) for layer in layers)
+    whole_ones = picture, example.alpha, foreground, background, trimap
+    rgb, alpha, front, back, doubt = (np.ascontiguousarray(layer[window]) for layer in whole_ones)
     return rgb, alpha, front, back, doubt
 
 

@@ -84,13 +84,24 @@ def edge_crop(
     background = _room(rng, people, height, width)
     if rng.random() < 0.7:
         foreground, background = _tone(rng, foreground, 0.5), _tone(rng, background, 0.7)
-    table = int(rng.integers(1 << 31))  # the camera's own tone is one for both
+    rgb, foreground, background = photographed(rng, foreground, alpha, background)
+    return rgb, alpha, foreground, background
+
+
+def photographed(
+    rng: Rng, foreground: Picture, alpha: Picture, background: Picture
+) -> tuple[Picture, Picture, Picture]:
+    """The picture that a camera takes of these layers, and the layers in the camera's tone, one for both.
+
+    All (H, W, 3) uint8, ``alpha`` (H, W); but for blur, noise and compression the layers make the picture.
+    """
+    table = int(rng.integers(1 << 31))
     foreground, background = (
         _tone(np.random.default_rng(table), picture, 0.7) for picture in (foreground, background)
     )
     a = alpha[..., None].astype(np.float32) / 255
     rgb = background + a * (foreground.astype(np.float32) - background)
-    return _sensor(rng, (rgb + 0.5).astype(np.uint8)), alpha, foreground, background
+    return _sensor(rng, (rgb + 0.5).astype(np.uint8)), foreground, background
 
 
 def _trimap(background: NDArray[np.bool_], foreground: NDArray[np.bool_]) -> Picture:

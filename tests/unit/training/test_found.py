@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from livematte.frame import Matte
-from livematte.training import found
+from livematte.training import found, trimaps
 from livematte.training.data import PeopleStore, pack
 from livematte.training.trimaps import edge_crop, random_trimap
 from tests.people import draw_people
@@ -60,7 +60,7 @@ def test_a_crop_is_a_function_of_its_seed(people: PeopleStore) -> None:
 
 def test_the_layers_make_the_picture(people: PeopleStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(found, "_default_model", lambda: Says(0.5))
-    monkeypatch.setattr(found, "_sensor", lambda rng, picture: picture)
+    monkeypatch.setattr(trimaps, "_sensor", lambda rng, picture: picture)
     crop = found.found_crop(np.random.default_rng(0), people, *SIZE)
     assert crop is not None
     rgb, alpha, foreground, background, trimap = crop

@@ -31,7 +31,7 @@ def light_of(frame: VideoFrame) -> dict[str, Any]:
     """
     told: dict[str, Any] = {}
     try:
-        sides = side_data_of(frame)
+        sides = side_data_of(frame, Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
     except ValueError:  # something that PyAV has no name for hides the rest
         return told
     if (display := sides.get(Type.MASTERING_DISPLAY_METADATA)) is not None:

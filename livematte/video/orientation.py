@@ -78,7 +78,7 @@ def orientation_of(frame: VideoFrame, path: str | Path) -> Orientation:
     if exif is not None:
         return _FROM_EXIF[exif]
     try:
-        sides = side_data_of(frame)
+        sides = side_data_of(frame, Type.DISPLAYMATRIX)
     except ValueError:  # side data that PyAV has no name for hides the rest; the angle is still told
         return _turned(-frame.rotation)
     if (matrix := sides.get(Type.DISPLAYMATRIX)) is not None:

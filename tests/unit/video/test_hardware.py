@@ -49,7 +49,7 @@ class Surface:
 
     def __init__(self, frame: Any, held: str) -> None:
         self._frame = frame.reformat(format=held)
-        self.format = types.SimpleNamespace(name="cuda")
+        self.format = types.SimpleNamespace(name="cuda", components=())
         self.planes = [Plane(plane) for plane in self._frame.planes]
 
     def __getattr__(self, name: str) -> Any:

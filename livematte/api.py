@@ -41,6 +41,7 @@ from livematte.running import done, give_up, require_moving, written
 from livematte.segments import devices_of
 from livematte.temporal import TemporalFilter
 from livematte.trimap import DrawnTrimap, read_trimap
+from livematte.video import trial
 from livematte.video.hardware import check_hwaccel
 from livematte.video.images import check_image
 from livematte.video.reader import open_video
@@ -127,6 +128,8 @@ def render(
     if isinstance(model, str):
         check_model(model)
     check_targets({"input": input, "background": background}, targets.values(), overwrite=overwrite)
+    trial.begin(input, background)
+    trial.check(input)
     told: list[str] = []
     if len(devices := devices_of(device)) > 1:
         job = Job(
@@ -229,6 +232,8 @@ def image(
     machine = Machine(device, runtime, precision, threads)
     inputs = {"input": input, "background": background, "trimap": trimap}
     check_targets(inputs, targets.values(), overwrite=overwrite)
+    trial.begin(*inputs.values())
+    trial.check(input)
     with open_video(os.fspath(input)) as source:
         frame = next(iter(source), None)
         if frame is None:
@@ -283,6 +288,7 @@ def trimap(
     if isinstance(model, str):
         check_model(model)
     check_targets({"input": input}, targets.values(), overwrite=overwrite)
+    trial.check(input)
     still = is_picture(output)
     source = open_video(os.fspath(input), start=start, end=end)
     outputs: list[engine.Output] = []
@@ -348,6 +354,7 @@ def mattes(
     """
     refining = Refining(refine, refine_weights, refine_size, refine_budget, refine_tta, temporal)
     machine, smoother = Machine(device, runtime, precision, threads), TemporalFilter(temporal)
+    trial.check(input)
     if not Path(input).is_fifo():  # which can be read once only
         open_video(os.fspath(input), start=start, end=end).close()  # says at once what is wrong with the file
     network = network_of(model, machine, weights, size, extras=refining.network)

@@ -18,6 +18,7 @@ from livematte.kernels.css import parse_color
 from livematte.kernels.cuda_launch import on_gpu
 from livematte.kernels.transfer import among_hdr, is_hdr
 from livematte.protocols import Background, Source
+from livematte.video import trial
 
 FITS = ("cover", "contain", "stretch")
 IMAGES = frozenset(
@@ -48,7 +49,7 @@ def parse_background(
 
     Raises:
         UsageError: nothing of that; or an unknown fit.
-        InputError: a file that cannot be read.
+        InputError: a file that cannot be read, or that a decoder dies of (:mod:`livematte.video.trial`).
     """
     if fit not in FITS:
         raise UsageError(f"unknown fit {fit!r}: allowed are {', '.join(FITS)}")
@@ -94,12 +95,16 @@ def _from_file(path: Path, spec: str, fit: str, open_video: Callable[[str], Sour
         what = "no such file" if looks_like_file else "neither a known colour nor a file"
         raise UsageError(f"background {spec!r}: {what}; allowed are {_ALLOWED}")
     if path.suffix.lower() in IMAGES and "%" not in path.name:
+        trial.check(path)
         return Image(read_image(path), fit)
-    if open_video is None:
-        from livematte.video import reader
+    return Video(str(path), fit, open_video or _open_tried)
 
-        open_video = reader.open_video
-    return Video(str(path), fit, open_video)
+
+def _open_tried(path: str) -> Source:
+    from livematte.video import reader
+
+    trial.check(path)
+    return reader.open_video(path)
 
 
 def read_image(path: Path) -> Array:

@@ -17,6 +17,7 @@ from livematte.frame import Array, Matte
 from livematte.kernels import cpu
 from livematte.kernels.copies import to_host
 from livematte.protocols import State
+from livematte.video import trial
 from livematte.video.reader import open_video
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
@@ -187,6 +188,7 @@ def read_trimap(path: str | os.PathLike[str], size: tuple[int, int]) -> Array:
             foreground.
     """
     path = Path(path)
+    trial.check(path)
     with open_video(path) as source:
         frame = next(iter(source), None)
     if frame is None:

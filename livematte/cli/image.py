@@ -50,6 +50,9 @@ def image(
     [cyan]livematte image me.jpg out.png --trimap drawn.png --refine NAME[/cyan]  where you drew the outline
     """
     terminal.configure(as_json=as_json, quiet=quiet)
+    from livematte.video import trial
+
+    trial.begin(source, background, trimap)  # beside the imports
     from livematte import api
 
     tell(

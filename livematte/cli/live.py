@@ -189,6 +189,9 @@ def live(
     [cyan]livematte live --profile meeting.toml[/cyan]  options from a file
     """
     terminal.configure(as_json=as_json, quiet=quiet)
+    from livematte.video import trial
+
+    trial.begin(source, background, placeholder)  # beside the imports
     from livematte.profile import sink_options_of, size_of
 
     width, height = size_of(resolution)

@@ -18,8 +18,12 @@ def probe(
 ) -> None:
     """Say what a video is made of, as livematte reads it."""
     terminal.configure(as_json=as_json, quiet=False)
+    from livematte.video import trial
+
+    trial.begin(source)  # beside the imports
     from livematte.video.reader import open_video
 
+    trial.check(source)
     with closing(open_video(source)) as video:
         info = video.info
     if as_json:

@@ -98,6 +98,9 @@ def render(
     [cyan]livematte render me.mp4 out.mp4 --device cuda:0,cuda:1[/cyan]  on two GPUs side by side
     """
     terminal.configure(as_json=as_json, quiet=quiet)
+    from livematte.video import trial
+
+    trial.begin(source, background)  # beside the imports
     from livematte import api
 
     if as_json:

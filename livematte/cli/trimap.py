@@ -46,6 +46,9 @@ def trimap(
     [cyan]livematte trimap me.mp4 trimap.mkv[/cyan]
     """
     terminal.configure(as_json=as_json, quiet=quiet)
+    from livematte.video import trial
+
+    trial.begin(source)  # beside the imports
     from livematte import api
 
     with stop_event() as stop, terminal.display(Path(source).name) as display:

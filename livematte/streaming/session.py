@@ -30,6 +30,7 @@ from livematte.streaming.parts import PartsMaker, refining_of
 from livematte.streaming.stages import LiveOptions
 from livematte.streaming.stats import LiveStats
 from livematte.temporal import check_mode
+from livematte.video import trial
 from livematte.video.camera import list_cameras, open_camera, open_stand_in
 from livematte.video.devices import find_camera
 from livematte.video.standin import is_address
@@ -249,6 +250,7 @@ def live(
         return opened
 
     keep_arenas_few()
+    trial.begin(background, placeholder, input)
     made, maker = _Opened(), maker_of(model)
     behind = made.keep(live_background(background, fit))
     format = replace(format, alpha=behind.transparent)

@@ -15,6 +15,7 @@ import av.error
 from livematte.clock import Clock, SystemClock
 from livematte.errors import CameraLost, InputError
 from livematte.frame import Frame
+from livematte.video import trial
 from livematte.video.opening import video_stream
 from livematte.video.reader import FileSource, open_video
 
@@ -52,6 +53,7 @@ def without_password(address: str) -> str:
 
 def _open(path_or_url: str | Path) -> FileSource:
     if not is_address(path_or_url):
+        trial.check(path_or_url)
         return open_video(path_or_url)
     address, shown = str(path_or_url), without_password(str(path_or_url))
     options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}

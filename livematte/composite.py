@@ -10,6 +10,7 @@ import numpy as np
 from livematte import debugview
 from livematte import refine as refinement
 from livematte.backgrounds import ON_GPU, Color
+from livematte.contracts import check_behind
 from livematte.errors import UsageError
 from livematte.frame import PIXEL_FORMATS, Array, ColorInfo, Frame, Matte, PixelFormat
 from livematte.kernels import cpu, twins
@@ -121,6 +122,7 @@ class Compositor:
         Raises:
             UsageError: something else is wanted.
             ModelError: the refiner is broken.
+            InputError: the background gives what does not fit the frame.
         """
         if not want <= KINDS:
             odd = ", ".join(sorted(want - KINDS))
@@ -191,10 +193,11 @@ class Compositor:
 
 
 def _behind(background: Background, frame: Frame, alpha: Array) -> Frame:
-    """The background where ``frame`` is."""
+    """The background where ``frame`` is. InputError where it gave something else."""
     if isinstance(background, ON_GPU) or not on_gpu(frame.planes[0]):
-        return background(frame, alpha)
-    made = background(OnCpu().up(frame), to_host(alpha))
+        return check_behind(background, background(frame, alpha), frame)
+    here = OnCpu().up(frame)
+    made = check_behind(background, background(here, to_host(alpha)), here)
     return made.with_planes(tuple(map(to_gpu, made.planes)))
 
 

@@ -12,18 +12,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
+from livematte import contracts
 from livematte.composite import KINDS, Composed, Compositor
+from livematte.contracts import Limits
 from livematte.device import Device
-from livematte.errors import ModelError
+from livematte.errors import InputError, ModelError, OutputError
 from livematte.frame import Array, Frame, Matte
-from livematte.kernels import cuda_regions, twins
+from livematte.kernels import twins
 from livematte.kernels.copies import Moved, OnCpu, OnGpu, Place, beside, moved, to_host
-from livematte.kernels.cuda_launch import on_gpu
 from livematte.pipeline import Channel, Pipeline, StageTime
 from livematte.protocols import AheadModel, Background, GpuModel, GpuSink, Model, PendingMatte, Sink, Source
 from livematte.regions import drop_islands
@@ -67,9 +68,6 @@ class Small:
 AHEAD_BYTES = 1 << 30
 """What frames that a model has under way may take: a GPU's batches would hold 24 of them, 2.4 GB in 8K."""
 
-Limits = Mapping[str, Array]
-"""Lowest and highest value of alpha and foreground, (2,) float32 each, that only the GPU has seen."""
-
 
 @dataclass(frozen=True)
 class _Work:
@@ -87,40 +85,6 @@ class _Work:
     limits: Limits = field(default_factory=dict)
 
 
-_ROUNDING = 1e-2
-"""How far a model's numbers may leave [0, 1]: what half precision and resizing do."""
-
-
-def _sound(matte: Matte, frame: Frame) -> tuple[Matte, Limits]:
-    """Alpha and foreground clipped to [0, 1]; ModelError where that is no rounding: one NaN would spread.
-
-    On a GPU what they were is told, to be looked at when it is known.
-    """
-    clipped: dict[str, Array] = {}
-    limits: dict[str, Array] = {}
-    for what in ("alpha", "foreground"):
-        if (values := getattr(matte, what)) is None:
-            continue
-        if on_gpu(values):
-            clipped[what], limits[what] = cuda_regions.clipped(values)
-            continue
-        low, high = float(values.min()), float(values.max())  # both NaN if anything is
-        _check(what, (low, high), frame)
-        if low < 0 or high > 1:
-            clipped[what] = values.clip(0, 1)
-    return (replace(matte, **clipped) if clipped else matte), limits
-
-
-def _check(what: str, limits: Iterable[float], frame: Frame) -> None:
-    low, high = map(float, limits)
-    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
-        odd = high if high > 1 + _ROUNDING else low
-        raise ModelError(
-            f"the model's {what} at {float(frame.seconds):.2f} s has a value of {odd:.4g}, allowed is"
-            " 0 to 1: try another --runtime or --precision"
-        )
-
-
 class Matting:
     """Model, islands dropped, temporal filter, with their state: frames in order in, mattes out.
 
@@ -134,8 +98,12 @@ class Matting:
         self._size: tuple[int, int] | None = None
 
     def shrink(self, frame: Frame) -> Small:
-        """The small picture that the model sees."""
-        return Small(*twins.small_both(frame, *self._model.input_size(frame.height, frame.width)))
+        """The small picture that the model sees.
+
+        Raises:
+            ModelError: the model names no size.
+        """
+        return Small(*twins.small_both(frame, *contracts.input_size(self._model, *frame.size)))
 
     @property
     def in_flight(self) -> int:
@@ -154,30 +122,45 @@ class Matting:
         """The calmed matte of ``frame``, at the size of ``small``. Frames come in order.
 
         Raises:
-            ModelError: the model gives values that are no alpha or no colours.
+            ModelError: the model gives what is no matte, or values that are no alpha or no colours.
         """
         matte, limits = self.unchecked(frame, small, begun)
-        for what, pair in limits.items():
-            _check(what, to_host(pair), frame)
+        self._wait(frame, limits)
         return matte
 
     def unchecked(
         self, frame: Frame, small: Small, begun: PendingMatte | None = None
     ) -> tuple[Matte, Limits]:
         """The matte, and on a GPU what it must be judged by before anybody sees it: nothing is waited for."""
+        matte, limits = self._raw(frame, small, begun)
+        return self._calmed(matte, small), limits
+
+    def _wait(self, frame: Frame, limits: Limits) -> None:
+        """Raise ModelError where values, now known, are no alpha or no colours."""
+        for what, pair in limits.items():
+            contracts.check_limits(what, to_host(pair), frame)
+
+    def _raw(self, frame: Frame, small: Small, begun: PendingMatte | None = None) -> tuple[Matte, Limits]:
+        """What the model says of this picture alone, islands dropped; limits as of :meth:`unchecked`."""
         if frame.keyframe_hint or frame.size != self._size:
             self._state = self._smooth = None
             self._size = frame.size
         if begun is not None:
             matte = begun.result()
         else:
-            matte, self._state = self._model(self._seen(small), self._state)
-        matte, limits = _sound(beside(matte, small.rgb), frame)
+            given = self._model(self._seen(small), self._state)
+            matte, self._state = contracts.answer(self._model, given)
+        contracts.check_matte(self._model, "model", matte, *small.rgb.shape[:2])
+        matte, limits = contracts.clipped(beside(matte, small.rgb), frame)
         if not self._keep_islands:
             matte = replace(matte, alpha=drop_islands(matte.alpha))
+        return matte, limits
+
+    def _calmed(self, matte: Matte, small: Small) -> Matte:
+        """The matte, calmed by those before; itself where there is nothing to calm."""
         calm: Matte
         calm, self._smooth = self._temporal(matte, small.rgb, self._smooth)
-        return calm, limits
+        return calm
 
 
 class _Ahead:
@@ -225,7 +208,7 @@ class _Finished:
             for kind, frame in self._frames.items()
         }
         for what, pair in zip(self._work.limits, arrays, strict=True):
-            _check(what, pair, self._work.frame)
+            contracts.check_limits(what, pair, self._work.frame)
         return frames | self._staying
 
 
@@ -249,7 +232,7 @@ def _decode(
 
     def body() -> None:
         try:
-            frames = iter(source)
+            frames = contracts.frames_of(source)
             while not (stop is not None and stop.is_set()):
                 began = time.perf_counter()
                 with place.coming():
@@ -306,6 +289,11 @@ def render(
     whole, before = False, moved()
     place: Place = OnCpu()
     try:
+        contracts.check_part(source, Source, "source", InputError)
+        contracts.check_part(model, Model, "model", ModelError)
+        contracts.check_part(background, Background, "background", InputError)
+        for output in outputs:
+            contracts.check_part(output.sink, Sink, "sink", OutputError)
         place = place_of(device)
         decoded = _decode(pipeline, stats, source, matting, place, stop)
         ahead = _Ahead(matting, place)
@@ -381,7 +369,7 @@ def mattes(
     matting = Matting(model, temporal or TemporalFilter(), keep_islands=keep_islands)
     try:
         place = place_of(device)
-        for frame in source:
+        for frame in contracts.frames_of(source):
             with place.working():
                 there = place.up(frame)
                 small = matting.shrink(there)

@@ -16,6 +16,7 @@ import numpy as np
 from livematte import debugview, registry
 from livematte.backgrounds import parse_background
 from livematte.composite import Compositor
+from livematte.contracts import answer, check_matte, check_part, input_size, told
 from livematte.defaults import DEFAULT_MODEL
 from livematte.device import Device, choose_device
 from livematte.errors import LivematteError, ModelError, UsageError
@@ -58,7 +59,7 @@ def load_model(
 
     Raises:
         UsageError: unknown name or impossible option.
-        ModelError: weights missing, damaged or of another architecture.
+        ModelError: weights missing, damaged or of another architecture; or what is made is no model.
         DeviceError: the device or runtime asked for is not there.
     """
     check_model(name)
@@ -72,6 +73,7 @@ def load_model(
         streams=streams,
         **({"extras": True} if extras else {}),
     )
+    check_part(model, Model, "model", ModelError)
     return model
 
 
@@ -104,6 +106,7 @@ def load_refiner(
         threads=threads,
         **({"augment": True} if augment else {}),
     )
+    check_part(refiner, TrimapModel, "refiner", ModelError)
     return refiner
 
 
@@ -299,8 +302,9 @@ def network_of(
     streams: int = 1,
     extras: bool = False,
 ) -> Model:
-    """The model of a job, loaded if need be."""
+    """The model of a job, loaded if need be. Raises as :func:`load_model`, also for what is none."""
     if not isinstance(model, str):
+        check_part(model, Model, "model", ModelError)
         return model
     if size is not None and not 32 <= size <= 4096:
         raise UsageError(f"size {size} is not possible: give the long side in pixels, 32 to 4096")
@@ -311,10 +315,10 @@ def background_of(spec: PathLike | Background, fit: str) -> Background:
     """The background of a job, opened if need be."""
     if isinstance(spec, (str, os.PathLike)):
         return parse_background(spec if isinstance(spec, str) else Path(spec), fit=fit)
-    if not isinstance(spec, Background):
+    if isinstance(spec, type) or not isinstance(spec, Background):
         raise UsageError(
-            f"background {spec!r} is of no use: give a colour as text (#00b140), a file, blur, transparent "
-            "or an object with the methods of livematte.protocols.Background"
+            f"background {told(spec)} is of no use: give a colour as text (#00b140), a file, blur, "
+            "transparent or an object with the methods of livematte.protocols.Background"
         )
     return spec
 
@@ -367,6 +371,8 @@ def _is_there(target: Path) -> bool:
 
 def debug_info(info: SourceInfo, model: Model, refining: Refining) -> SourceInfo:
     """What the frames of a debug view will be like. Runs the model once, to see what it gives."""
-    black = np.zeros((*model.input_size(info.height, info.width), 3), np.uint8)
-    matte, _ = model(black, None)
+    size = input_size(model, info.height, info.width)
+    black = np.zeros((*size, 3), np.uint8)
+    matte, _ = answer(model, model(black, None))
+    check_matte(model, "model", matte, *size)
     return debugview.info_of(info, len(debugview.cells(black, matte)) + 2 * refining.network)

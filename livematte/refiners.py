@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from livematte.contracts import check_matte, check_part, check_range, title
 from livematte.device import namespace
 from livematte.errors import ModelError
 from livematte.frame import Array, Frame, Matte
@@ -90,6 +91,7 @@ class TileRefiner:
 
     Raises:
         UsageError: unknown ``temporal``.
+        ModelError: ``network`` is no refiner.
     """
 
     def __init__(
@@ -104,6 +106,10 @@ class TileRefiner:
     ) -> None:
         self._network, self._long_side, self._budget, self._clock = network, long_side, budget, clock
         check_mode(temporal)
+        check_part(network, TrimapModel, "refiner", ModelError)
+        if not (isinstance(network.stride, int) and network.stride >= 1):
+            who = title("refiner", network)
+            raise ModelError(f"{who} has stride {network.stride!r}, allowed is a whole number from 1 on")
         self._temporal, self._alone = temporal, alone
         self._there: tuple[Tile, ...] = ()
         self._begin((0, 0), np)
@@ -124,7 +130,7 @@ class TileRefiner:
             plane: (H, W) alpha as it is without a refiner; left as it is.
 
         Raises:
-            ModelError: the network gives no number, or a matte of another size.
+            ModelError: the network gives what is no matte of that size, or values that are no alpha.
         """
         began = self._clock()
         size, own = working_size(frame.height, frame.width, self._long_side), namespace(plane)
@@ -283,24 +289,27 @@ def _asked(network: TrimapModel, rgb: Array, trimap: Array) -> Matte:
         rgb = own.pad(rgb, ((0, down), (0, right), (0, 0)), mode="edge")
         trimap = np.pad(trimap, ((0, down), (0, right)), mode="edge")
     takes = isinstance(network, GpuTrimapModel) and network.takes_gpu_arrays
-    matte = beside(network.refine(rgb if takes else to_host(rgb), np.ascontiguousarray(trimap)), rgb)
-    alpha, front = own.asarray(matte.alpha, np.float32), matte.foreground
-    if alpha.shape != trimap.shape or (front is not None and front.shape != rgb.shape):
-        raise ModelError(f"the refiner gave a matte of {alpha.shape} for a picture of {trimap.shape}")
-    if not (_finite(alpha) and (front is None or _finite(front))):
-        raise ModelError("the refiner gave values that are no numbers: its weights or its runtime are broken")
-    return Matte(
-        alpha.clip(0, 1)[:height, :width],
-        None if front is None else own.asarray(front, np.float32)[:height, :width],
-    )
+    given = network.refine(rgb if takes else to_host(rgb), np.ascontiguousarray(trimap))
+    check_matte(network, "refiner", given, *trimap.shape)
+    matte = beside(given, rgb)
+    alpha, front = matte.alpha, matte.foreground
+    _check_values(network, "alpha", alpha)
+    if front is not None:
+        _check_values(network, "foreground", front)
+    return Matte(alpha.clip(0, 1)[:height, :width], None if front is None else front[:height, :width])
 
 
-def _finite(values: Array) -> bool:
+def _check_values(network: TrimapModel, what: str, values: Array) -> None:
     if on_gpu(values):
         from livematte.kernels import cuda_regions
 
-        values = to_host(cuda_regions.clipped(values)[1])
-    return bool(np.isfinite(values).all())
+        low, high = map(float, to_host(cuda_regions.clipped(values)[1]))
+    else:
+        low, high = float(values.min()), float(values.max())  # both NaN if anything is
+    who = title("refiner", network)
+    if not np.isfinite([low, high]).all():
+        raise ModelError(f"{who} gave values that are no numbers: its weights or its runtime are broken")
+    check_range(f"{who}'s {what}", low, high)
 
 
 def refined_colors(frame: Frame, matte: Matte, small: Array, refined: Refined) -> tuple[Array, Array]:

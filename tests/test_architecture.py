@@ -28,6 +28,7 @@ LAYERS = {
     "encoders": 2, "kernels": 2, "metrics": 2, "weights": 2,
     "video": 2.2,  # a hardware decoder's surfaces become planes by a kernel
     "runtime": 2.5,  # caches what it compiles under the hash of the weights
+    "contracts": 2.6,
     "adapters": 2.7,
     "backgrounds": 3, "refine": 3, "regions": 3, "temporal": 3, "tiles": 3, "training": 3, "trimap": 2.8,
     "refiners": 3.2,

@@ -122,7 +122,8 @@ def live(
         typer.Option(
             "--lag-ok/--no-lag-ok",
             metavar="",
-            help="Composite with the newest matte instead of the frame's own: quicker, but edges lag behind.",
+            help="Composite with the newest matte instead of the frame's own, up to 0.1 s older: quicker, "
+            "but [b]a strip of the room is seen[/b] where somebody moves.",
             rich_help_panel=_BEHAVIOUR,
         ),
     ] = False,

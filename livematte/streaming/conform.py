@@ -8,24 +8,13 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
+from livematte.contracts import check_behind, check_frame
 from livematte.errors import InputError
 from livematte.frame import Array, ColorInfo, Frame
 from livematte.kernels import cpu
 from livematte.protocols import Background, LiveFormat
 
 _VIDEO = ColorInfo("bt709", matrix_tag=1, primaries=1, transfer=1, range_tag=1)
-
-
-def check_frame(frame: Frame) -> None:
-    """Raise InputError unless planes are what the frame's format says: drivers send odd things."""
-    layout = frame.pixel_format
-    sizes = [frame.size, *[layout.chroma_size(*frame.size)] * (1 if layout.interleaved else 2)]
-    sizes += [frame.size] * layout.alpha
-    dtype = np.uint8 if layout.depth == 8 else np.uint16
-    there = [(plane.shape[:2], plane.dtype) for plane in frame.planes]
-    if there != [(size, dtype) for size in sizes] or min(frame.size) < 2:
-        shapes = ", ".join(str(plane.shape) for plane in frame.planes)
-        raise InputError(f"the camera sent a damaged picture: planes of {shapes} are no {frame.format}")
 
 
 class Conformer:
@@ -45,7 +34,9 @@ class Conformer:
         Raises:
             InputError: the planes are not what the frame's format says.
         """
-        check_frame(frame)
+        check_frame(frame, "the camera sent")
+        if min(frame.size) < 2:
+            raise InputError(f"the camera sent a damaged picture: {frame.width}x{frame.height} pixels")
         if frame.pixel_format.rgb:
             color = replace(_VIDEO, primaries=frame.color.primaries, transfer=frame.color.transfer)
             planes = cpu.planes_from_rgb(cpu.to_rgb(frame), "yuv420p", color)
@@ -104,4 +95,5 @@ def placeholder_of(background: Background, format: LiveFormat) -> Frame:
     if background.transparent:
         alpha = np.zeros(empty.size, np.uint8)
         return empty.with_planes((*empty.planes, alpha), "yuva420p")
-    return dressed(background(empty, np.zeros(empty.size, np.float32)), format)
+    made = background(empty, np.zeros(empty.size, np.float32))
+    return dressed(check_behind(background, made, empty), format)

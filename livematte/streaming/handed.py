@@ -5,19 +5,43 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from livematte.frame import Array, Frame, Matte
 from livematte.kernels.copies import to_host
 from livematte.streaming.matting import Parts
+from livematte.temporal import is_cut
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A captured frame. ``epoch`` changes with the camera, its size and after a pause."""
+    """A captured frame.
+
+    Attributes:
+        epoch: changes with the camera, its size and after a pause.
+        seen: its :func:`thumbnail`, where mattes may lag.
+    """
 
     frame: Frame
     serial: int
     captured: float
     epoch: int
+    seen: Array | None = None
+
+
+def thumbnail(frame: Frame) -> Array:
+    """(h, w, 3) float32, 0..255: the luma of every eighth pixel, enough to see a cut."""
+    luma = frame.planes[0][::8, ::8].astype(np.float32)
+    return np.repeat(luma[..., None], 3, axis=2)
+
+
+def lags_little(matted: Shot, now: Shot, longest: float) -> bool:
+    """Whether the matte of an earlier frame may be used for this one: it is no more than ``longest`` seconds
+    older and of the same shot.
+    """
+    if matted.epoch != now.epoch or now.captured - matted.captured > longest:
+        return False
+    return matted.seen is not None and now.seen is not None and not is_cut(matted.seen, now.seen)
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ import numpy as np
 
 from livematte.backgrounds import Blur, Color, Transparent
 from livematte.composite import Compositor
+from livematte.contracts import input_size
 from livematte.engine import Matting, Small
 from livematte.frame import Frame, Matte
 from livematte.kernels.copies import OnCpu, Place, along, to_host
 from livematte.kernels.cuda_launch import on_gpu
 from livematte.protocols import Background, LiveFormat, Model
 from livematte.streaming.conform import black
-from livematte.streaming.gate import judge
+from livematte.streaming.gate import UNSURE, judge
 from livematte.temporal import TemporalFilter, TemporalState, is_cut
 
 
@@ -28,15 +29,23 @@ class LiveMatting(Matting):
         self._epoch: int | None = None
         self._before: Any = None
 
-    def matte(self, frame: Frame, epoch: int) -> tuple[Small, Matte]:
+    def matte(self, frame: Frame, epoch: int) -> tuple[Small, Matte, str]:
         """Matte one frame, where it is. What comes after one that failed begins anew: a number that is none
         would stay in what is remembered.
+
+        The matte is judged as it comes from the model and again as it was calmed: one frame in which all of
+        the room is a person would be averaged below what is doubted, and shown where it moves. After a
+        doubt the temporal filter begins anew, too.
 
         Args:
             epoch: another number than for the last frame starts a new shot: another camera, another size.
 
+        Returns:
+            The picture the model saw, the matte, and whether it can be trusted; see
+            :func:`livematte.streaming.gate.judge`, on a GPU this is what waits for it.
+
         Raises:
-            ModelError: the model gives values that are no alpha or no colours.
+            ModelError: the model gives what is no matte, or values that are no alpha or no colours.
         """
         try:
             return self._matte(frame, epoch)
@@ -44,7 +53,7 @@ class LiveMatting(Matting):
             self._state = self._smooth = None
             raise
 
-    def _matte(self, frame: Frame, epoch: int) -> tuple[Small, Matte]:
+    def _matte(self, frame: Frame, epoch: int) -> tuple[Small, Matte, str]:
         small = self.shrink(frame)
         if self._smooth is not None:  # it may be of a model that worked elsewhere
             self._smooth = TemporalState(*(along(x, small.rgb) for x in vars(self._smooth).values()))
@@ -54,7 +63,17 @@ class LiveMatting(Matting):
             fresh |= seen.shape != now.shape or is_cut(seen, now)
         self._before = small.rgb
         self._epoch = epoch
-        return small, self(replace(frame, keyframe_hint=fresh or frame.keyframe_hint), small)
+        frame = replace(frame, keyframe_hint=fresh or frame.keyframe_hint)
+        raw, limits = self._raw(frame, small)
+        self._wait(frame, limits)
+        matte, verdict = raw, judge(raw.alpha)
+        if verdict != UNSURE:
+            matte = self._calmed(raw, small)
+            if matte.alpha is not raw.alpha:
+                verdict = judge(matte.alpha)
+        if verdict == UNSURE:
+            self._smooth = None
+        return small, matte, verdict
 
     def take_over(self, old: LiveMatting) -> None:
         """Go on where ``old`` was: what its temporal filter remembers, at this model's size.
@@ -65,7 +84,7 @@ class LiveMatting(Matting):
         self._epoch, self._size = old._epoch, old._size
         if old._smooth is None or self._size is None:
             return
-        height, width = self._model.input_size(*self._size)
+        height, width = input_size(self._model, *self._size)
         self._smooth = resized(old._smooth, height, width)
 
 

@@ -8,7 +8,8 @@ from inspect import Parameter, signature
 from typing import Any
 
 from livematte import registry
-from livematte.errors import UsageError
+from livematte.contracts import check_part, title, told
+from livematte.errors import OutputError, UsageError
 from livematte.protocols import LiveFormat, LiveSink
 from livematte.streaming.nowhere import NOWHERE, Nowhere
 
@@ -54,7 +55,9 @@ def _outputs() -> str:
 
 
 def open_output(name: str, factory: SinkFactory, format: LiveFormat, options: Mapping[str, Any]) -> LiveSink:
-    """An output. Raises UsageError for an option that it has not, and as the output's factory does."""
+    """An output. Raises UsageError for an option that it has not, OutputError for what is no output, and as
+    the output's factory does.
+    """
     if options:
         taken = signature(factory).parameters.values()
         known = [each.name for each in taken if each.kind is Parameter.KEYWORD_ONLY]
@@ -62,4 +65,11 @@ def open_output(name: str, factory: SinkFactory, format: LiveFormat, options: Ma
         if odd and not any(each.kind is Parameter.VAR_KEYWORD for each in taken):
             allowed = f"allowed are {', '.join(known)}" if known else "it takes no options"
             raise UsageError(f"output {name} has no option {odd[0]!r}: {allowed}")
-    return factory(format, **options)
+    sink = factory(format, **options)
+    check_part(sink, LiveSink, "output", OutputError)
+    if not (isinstance(sink.name, str) and isinstance(sink.notes, list)):
+        raise OutputError(
+            f"{title('output', sink)} has the name {told(sink.name)} and notes {told(sink.notes)}, expected "
+            "are a text and a list of lines"
+        )
+    return sink

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from livematte.composite import Compositor
+from livematte.contracts import input_size
 from livematte.engine import place_of
 from livematte.jobs import Machine, PathLike, Refining, frames_on, network_of
 from livematte.kernels.copies import OnGpu
@@ -56,7 +57,7 @@ class PartsMaker:
         """The ladder, and the warmed parts of its first level. Raises as :func:`livematte.load_model`."""
         refining = self._refining
         parts = self._make(self._size, refining)
-        side = max(parts.model.input_size(format.height, format.width))
+        side = max(input_size(parts.model, format.height, format.width))
         how = refining.how if isinstance(refining.how, str) else "network"
         levels = ladder(side, how, network=refining.network)
         if not isinstance(self.model, str):  # one that was loaded cannot be made in other sizes

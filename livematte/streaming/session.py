@@ -184,8 +184,8 @@ def live(
 ) -> Session:
     """Put another background behind the people a camera sees, live, until the session is closed.
 
-    Viewers never see the room: until the first good matte, and whenever anything is wrong, they get the
-    placeholder.
+    Viewers never see the room because something broke: until the first good matte, and whenever anything that
+    can be told is wrong, they get the placeholder. A wrong matte that looks like a person's is shown.
 
     Args:
         camera: an id or a name as ``livematte devices`` lists them; the first one otherwise.
@@ -199,7 +199,8 @@ def live(
         pixel_format: asked of the camera, as FFmpeg names it.
         mirror: left becomes right, of the camera's picture.
         delay: seconds after its capture at which a picture is shown; 0 is as soon as possible.
-        lag_ok: composite with the newest matte instead of the frame's own: quicker, but it lags behind.
+        lag_ok: composite with the newest matte instead of the frame's own, up to 0.1 s older: quicker, but
+            where somebody moves a strip of the room is seen.
         on_demand: let go of the camera while nobody watches.
         govern: less resolution where the machine cannot hold the rate, more when it can again.
         size: long side of the picture that the network sees at best.

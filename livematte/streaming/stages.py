@@ -10,18 +10,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from livematte.clock import Clock, Pacer
-from livematte.errors import DeviceError, InputError, LivematteError, UsageError
+from livematte.contracts import check_part
+from livematte.errors import DeviceError, InputError, UsageError
 from livematte.frame import Frame
 from livematte.protocols import Background, LiveFormat, LiveSink
 from livematte.streaming.conform import Conformer, dressed, placeholder_of
-from livematte.streaming.gate import NOBODY, Gate, Picture, judge
+from livematte.streaming.gate import NOBODY, Gate, Picture
 from livematte.streaming.governor import Governor, Level
-from livematte.streaming.handed import Matted, Outgoing, Shot, Shown
+from livematte.streaming.handed import Matted, Outgoing, Shot, Shown, lags_little, thumbnail
 from livematte.streaming.making import Maker, Making, Spawn
 from livematte.streaming.matting import LiveMatting, Parts
 from livematte.streaming.slots import Slot, Worker
 from livematte.streaming.stats import LiveMeter, LiveStats
 from livematte.temporal import TemporalFilter
+
+LONGEST_LAG = 0.1
+"""Seconds that a matte may be older than the picture it is used for, with ``lag_ok``: where somebody moved
+away meanwhile the room is seen."""
 
 ERRORS_IN_A_ROW = 3
 """Failures of one model before another is made; a lost device needs no second one."""
@@ -34,7 +39,8 @@ class LiveOptions:
     Attributes:
         mirror: left becomes right, of the camera's picture only.
         delay: pictures are shown that long after their capture: steadier, in step with delayed sound.
-        lag_ok: composite each frame at once with the newest matte instead of with its own.
+        lag_ok: composite each frame at once with the newest matte instead of with its own, while that is no
+            older than :data:`LONGEST_LAG` and of the same shot: a strip of the room shows beside who moves.
         on_demand: let go of the camera while nobody watches.
         temporal, keep_islands: as for :func:`livematte.render`.
         max_age, silence, settle: see :class:`livematte.streaming.gate.Gate`.
@@ -110,6 +116,7 @@ class LiveStages:
         self._row = 0
         self._hung = 0
         self._newest: Matted | None = None  # for lag_ok
+        self._lagged = -1  # serial of the last frame that took it
         self._epoch = 0
         self._composed: tuple[int, object] | None = None
         self._raw: tuple[object, ...] = ()
@@ -164,15 +171,18 @@ class LiveStages:
         self.meter.count("captured")
         if self._paused:
             return
+        fitted = self._conform(frame)
         if (frame.size, opened) != self._raw:
             self._raw, self._epoch = (frame.size, opened), self._epoch + 1
-        shot = Shot(self._conform(frame), serial, captured, self._epoch)
+        seen = thumbnail(fitted) if self.options.lag_ok else None
+        shot = Shot(fitted, serial, captured, self._epoch, seen)
         if self.to_model.put(shot):
             self.meter.count("dropped")
         newest = self._newest
-        if self.options.lag_ok and newest is not None and newest.shot.epoch == shot.epoch:
-            good = self.gate.passes(newest.shot.serial, newest.shot.captured)
-            if good and self.to_composite.put(replace(newest, shot=shot, small=None)):
+        good = newest is not None and self.gate.passes(newest.shot.serial, newest.shot.captured)
+        if newest is not None and good and lags_little(newest.shot, shot, LONGEST_LAG):
+            self._lagged = serial
+            if self.to_composite.put(replace(newest, shot=shot, small=None)):
                 self.meter.count("dropped")
         self.meter.took("capture", self.clock.now() - captured)
 
@@ -187,8 +197,7 @@ class LiveStages:
         try:
             with place.coming():
                 shot = replace(shot, frame=place.up(shot.frame))
-                small, matte = matting.matte(shot.frame, shot.epoch)
-                verdict = judge(matte.alpha)  # on a GPU this is what waits for it
+                small, matte, verdict = matting.matte(shot.frame, shot.epoch)
                 if verdict == NOBODY:
                     matte = replace(matte, alpha=matte.alpha * np.float32(0))
                 ready = place.mark()
@@ -207,7 +216,9 @@ class LiveStages:
         matted = Matted(shot, matte, small.planes, took, parts, ready)
         if self.options.lag_ok:
             self._newest = matted
-        elif self.to_composite.put(matted):
+            if shot.serial <= self._lagged:
+                return
+        if self.to_composite.put(matted):
             self.meter.count("dropped")
 
     def composite_step(self, matted: Matted, worker: Worker[Matted] | None = None) -> None:
@@ -222,6 +233,7 @@ class LiveStages:
             if not self.gate.passes(shot.serial, shot.captured):
                 self.meter.count("dropped")
                 return
+            self._check_opaque(background)
             compositor, place, frame = matted.parts.compositor, matted.parts.place, shot.frame
             if self._composed != (shot.epoch, compositor):  # what it remembers is of another shot
                 self._composed = shot.epoch, compositor
@@ -316,7 +328,7 @@ class LiveStages:
         parts, level = made
         matting = self._matting_of(parts)
         if self.broken is None:
-            with suppress(LivematteError), self._parts.place.coming():  # what is lost there shows by itself
+            with suppress(Exception), self._parts.place.coming():  # what is lost there shows by itself
                 matting.take_over(self._matting)
         self._parts, self._matting = parts, matting
         self._tell(parts)
@@ -333,12 +345,17 @@ class LiveStages:
 
     def _checked(self, background: Background) -> Frame:
         """The placeholder that ``background`` gives."""
+        check_part(background, Background, "background", UsageError)
+        self._check_opaque(background)
+        return placeholder_of(background, self.format)
+
+    def _check_opaque(self, background: Background) -> None:
+        """Raise UsageError for a transparent one where the output has no alpha: the room would be seen."""
         if background.transparent and not self.format.alpha:
             raise UsageError(
                 "background transparent: the output carries no transparency; give a colour, a picture, a "
                 "video or blur"
             )
-        return placeholder_of(background, self.format)
 
     def close_backgrounds(self) -> None:
         """Let go of every background, and of what is on a GPU; nothing composites any more."""

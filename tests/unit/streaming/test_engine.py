@@ -22,7 +22,7 @@ from livematte.kernels.copies import OnCpu, Place
 from livematte.protocols import LiveSink, Source
 from livematte.streaming.engine import LiveEngine
 from livematte.streaming.matting import Parts
-from livematte.streaming.stages import LiveOptions
+from livematte.streaming.stages import LONGEST_LAG, LiveOptions
 from tests.clocks import FakeClock
 from tests.livepeers import (
     FORMAT,
@@ -433,6 +433,26 @@ def test_with_lag_ok_a_matte_from_before_a_failure_is_not_used() -> None:
     bench.tick()
     bench.engine.gate.fail("the model failed")
     bench.capture()
+    assert bench.engine.to_composite._item is None
+
+
+def test_with_lag_ok_a_matte_lags_no_longer_than_it_may() -> None:
+    """It would show the room where the person stood; the picture before, with its own, stays instead."""
+    bench = Bench(lag_ok=True, silence=100)
+    shown = bench.tick()
+    bench.clock.advance(LONGEST_LAG + 0.01)
+    bench.capture()
+    assert bench.engine.to_composite._item is None
+    assert bench.send().planes[0] is shown.planes[0]
+    bench.model_and_composite()
+    assert bench.send().planes[0] is not shown.planes[0], "a slow model's mattes go out with their own frames"
+
+
+def test_with_lag_ok_a_matte_is_not_used_across_a_cut() -> None:
+    bench = Bench(lag_ok=True)
+    bench.tick()
+    bench.clock.advance(TICK)
+    bench.capture(camera_frame(room=20))
     assert bench.engine.to_composite._item is None
 
 

@@ -104,8 +104,8 @@ def test_a_camera_frame_goes_up_once_and_comes_down_once(backend: Backend, forma
         assert live.engine.stats().showing == "picture" and live.network.seen == {True}
         once = {"colour": BYTES, "blur": 4 * 21, "transparent": 0}[behind]
         picture = BYTES + clear * HEIGHT * WIDTH
-        numbers = 2 * 4 + 2 * 4  # the matte's limits, and how sure it is
-        assert moved == Moved(COUNT * BYTES + once, COUNT * (picture + numbers))
+        limits, sure = 2 * 4, 2 * 4  # of the matte; how sure it is as it comes and, but the first, calmed
+        assert moved == Moved(COUNT * BYTES + once, COUNT * (picture + limits + 2 * sure) - sure)
         if backend is SOURCE:
             assert fakecupy.moved == {"to": moved.up, "from": moved.down}, "all is counted"
         live.engine.close()

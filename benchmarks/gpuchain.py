@@ -13,6 +13,7 @@ import numpy as np
 from livematte.adapters import choose_size
 from livematte.frame import Array, Frame
 from livematte.kernels import cuda, cuda_frame, cuda_launch, cuda_temporal
+from livematte.quiet import import_quietly
 from livematte.refine import EPSILON, RADII, SNAP
 
 IN_FLIGHT = 3
@@ -153,7 +154,7 @@ class Rvm:
     """
 
     def __init__(self, weights: Path, ratio: float, device: str = "cuda") -> None:
-        import onnxruntime
+        onnxruntime = import_quietly("onnxruntime")
 
         provider = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}[device]
         if provider not in onnxruntime.get_available_providers():

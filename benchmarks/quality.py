@@ -35,6 +35,7 @@ from livematte.errors import LivematteError
 from livematte.evaluation import Judged, Pipeline, evaluate, markdown
 from livematte.frame import Matte
 from livematte.jobs import Machine, Refining, network_of
+from livematte.quiet import import_quietly
 from livematte.training.cases import Case, find_cases, spread
 
 Picture = NDArray[np.uint8]
@@ -49,7 +50,7 @@ class Rvm:
     """RobustVideoMatting (MobileNetV3) on ONNX Runtime, long side shrunk to ``side``; it remembers a clip."""
 
     def __init__(self, weights: Path, side: int) -> None:
-        import onnxruntime
+        onnxruntime = import_quietly("onnxruntime")
 
         self._side = side
         self._session = onnxruntime.InferenceSession(str(weights), providers=["CPUExecutionProvider"])

@@ -36,6 +36,7 @@ from livematte.composite import Compositor
 from livematte.demo import background_path, clip_path
 from livematte.frame import Frame
 from livematte.protocols import Model
+from livematte.quiet import import_quietly
 from livematte.temporal import TemporalFilter
 from livematte.video.reader import open_video
 from livematte.video.writer import open_sink
@@ -221,7 +222,7 @@ def command(clip: Path, background: Path, target: Path) -> dict[str, float]:
 
 def rvm_alone(weights: Path, clip: Path, ratio: float, count: int = 20) -> float:
     """RobustVideoMatting's network alone, frames a second on ONNX Runtime with both cores."""
-    import onnxruntime
+    onnxruntime = import_quietly("onnxruntime")
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

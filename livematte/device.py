@@ -16,6 +16,7 @@ from typing import Any
 
 from livematte.errors import DeviceError, UsageError
 from livematte.frame import Array
+from livematte.quiet import import_quietly
 
 _SPEC = re.compile(r"(cuda|directml)(?::(\d{1,3}))?|(coreml)")
 
@@ -161,10 +162,9 @@ def provider_trouble(kind: str) -> str | None:
         kind: a key of :data:`PROVIDERS`.
     """
     try:
-        import onnxruntime
+        onnxruntime = import_quietly("onnxruntime")
     except ImportError:
         return f"ONNX Runtime is not installed ({_BRINGS[kind]})"
-    onnxruntime.disable_telemetry_events()
     there = onnxruntime.get_available_providers()
     if PROVIDERS[kind] in there:
         return None

@@ -15,6 +15,7 @@ import pytest
 _CACHE = tempfile.mkdtemp(prefix="livematte-test-cache-")
 os.environ["LIVEMATTE_CACHE"] = _CACHE  # before anything is imported, and for the processes that tests start
 os.environ.pop("LIVEMATTE_TRACEBACK", None)
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # also of tests that import ONNX Runtime themselves
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,9 +23,10 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "livematte"
 
 LAYERS = {
-    "__init__": 0, "assets": 0, "defaults": 0, "errors": 0, "findings": 0, "frame": 0,
+    "__init__": 0, "assets": 0, "defaults": 0, "errors": 0, "findings": 0, "frame": 0, "quiet": 0,
     "clock": 1, "device": 1, "progress": 1, "protocols": 1, "registry": 1,
-    "encoders": 2, "kernels": 2, "metrics": 2, "weights": 2,
+    "weights": 1.5,  # and the folder where everything above caches what it compiles
+    "encoders": 2, "kernels": 2, "metrics": 2,
     "video": 2.2,  # a hardware decoder's surfaces become planes by a kernel
     "runtime": 2.5,  # caches what it compiles under the hash of the weights
     "contracts": 2.6,
@@ -210,6 +211,12 @@ def imported_after(code: str) -> set[str]:
         cwd=ROOT,
     )
     return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("path", [*CORE_FILES, *OUTER_FILES, *files(ROOT / "benchmarks")], ids=short)
+def test_what_reports_its_use_is_imported_quietly_only(path: Path) -> None:
+    loud = {name for name in imports(tree(path)) if name.split(".")[0] in ("openvino", "onnxruntime")}
+    assert not loud, f"{short(path)} imports {loud}, which sends: use livematte.quiet.import_quietly"
 
 
 def test_the_render_path_never_imports_torch() -> None:

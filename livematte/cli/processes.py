@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
-TOGETHER = "LIVEMATTE_TOGETHER"
-"""Set in the environment of processes that :func:`run_together` started: that one speaks to the user."""
+from livematte.training import TOGETHER
 
 GRACE, GRACE_ASKED = 5.0, 60.0
 """Seconds that the others have to end by themselves once one has failed; or has ended as it was asked to."""
@@ -31,12 +31,12 @@ def run_together(
     The first Ctrl-C (or SIGTERM) is passed on once, so that they can end cleanly; the second ends them. Where
     one fails, the others, which would wait for it for ever, are ended.
     """
-    shared = {**os.environ, **environment, TOGETHER: "1", "WORLD_SIZE": str(count)}
-    shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    meeting = tempfile.TemporaryDirectory(prefix="livematte-train-", ignore_cleanup_errors=True)
+    shared = {**os.environ, **environment, "WORLD_SIZE": str(count)}
+    shared[TOGETHER] = str(Path(meeting.name) / "store")
     apart: dict[str, int] = {"start_new_session": True}
     if sys.platform == "win32":
         apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-        shared.setdefault("USE_LIBUV", "0")  # which PyTorch for Windows is built without
     asked: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, lambda number, _: asked.append(number)) for number in numbers]
@@ -52,6 +52,7 @@ def run_together(
                 process.kill()
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+        meeting.cleanup()
 
 
 def _wait(
@@ -81,10 +82,3 @@ def _stop_signal() -> int:
     if sys.platform == "win32":
         return int(signal.CTRL_BREAK_EVENT)
     return int(signal.SIGINT)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

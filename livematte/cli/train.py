@@ -12,8 +12,9 @@ import typer
 
 from livematte import registry
 from livematte.cli import options, terminal
-from livematte.cli.processes import TOGETHER, run_together
+from livematte.cli.processes import run_together
 from livematte.errors import InputError, UsageError
+from livematte.training import TOGETHER
 
 if sys.version_info >= (3, 11):
     import tomllib

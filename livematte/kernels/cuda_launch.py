@@ -6,6 +6,7 @@ disk. Launches go to CuPy's current device and stream; :func:`on` chooses others
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
@@ -17,6 +18,7 @@ import numpy as np
 from livematte.device import in_use
 from livematte.errors import DeviceError, MissingExtraError
 from livematte.frame import Array
+from livematte.weights import cache_folder
 
 PARTS: dict[str, tuple[str, ...]] = {
     "alpha": ("guide", "alpha"),
@@ -52,6 +54,9 @@ def cupy() -> Any:
         MissingExtraError: it is not installed.
         DeviceError: it finds no GPU that it can use.
     """
+    folder = cache_folder("cupy")
+    if folder is not None:
+        os.environ.setdefault("CUPY_CACHE_DIR", str(folder))  # else ~/.cupy
     try:
         import cupy as module
     except ImportError:

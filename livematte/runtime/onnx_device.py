@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import onnx
-import onnxruntime
 
 from livematte.device import PROVIDERS, Device, from_numpy, to_numpy
 from livematte.errors import DeviceError, LivematteError
 from livematte.frame import Array
+from livematte.quiet import import_quietly
 from livematte.runtime.kept import Kept, Shapes
 from livematte.runtime.network import OutOfMemory, Program
 from livematte.runtime.onnx_network import Done, onnx_of
 from livematte.runtime.shapes import check_inputs, check_outputs
 from livematte.weights import cache_folder
 
-onnxruntime.disable_telemetry_events()
+onnxruntime = import_quietly("onnxruntime")
 
 _SIZES_KEPT = 4
 """Sessions held in memory, one for each size of input."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-import onnxruntime
-
 from livematte.errors import WeightsError
 from livematte.frame import Array
+from livematte.quiet import import_quietly
 from livematte.runtime.network import Program
 from livematte.runtime.shapes import check_inputs, check_outputs
 from livematte.weights import cache_folder, write_cached
 
-onnxruntime.disable_telemetry_events()
+onnxruntime = import_quietly("onnxruntime")
 
 
 class Done:

@@ -12,14 +12,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import openvino
-
 from livematte.errors import WeightsError
 from livematte.frame import Array
+from livematte.quiet import import_quietly
 from livematte.runtime.kept import Kept, Shapes
 from livematte.runtime.network import Program
 from livematte.runtime.shapes import check_inputs, check_outputs
 from livematte.weights import cache_folder, write_cached
+
+openvino = import_quietly("openvino")
 
 _SIZES_KEPT = 4
 """Compiled sizes held in memory; a compiled model takes about 50 MB."""
@@ -159,21 +160,18 @@ def _cached(program: Program, folder: Path | None) -> Path | None:
 
 
 def convert(program: Program) -> Any:
-    """The torch module of ``program`` as an OpenVINO model with free sizes.
-
-    Goes through the front end itself: ``openvino.convert_model`` reports its use over the network.
-    """
+    """The torch module of ``program`` as an OpenVINO model with free sizes."""
     import torch
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
+    ts_decoder = import_quietly("openvino.frontend.pytorch.ts_decoder")
     assert program.module is not None
     module = program.module().eval().requires_grad_(False)
     examples = tuple(torch.zeros(i.example, dtype=getattr(torch, i.dtype)) for i in program.inputs)
-    front_end = FrontEndManager().load_by_framework("pytorch")
+    front_end = openvino.frontend.FrontEndManager().load_by_framework("pytorch")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing, which the front end is built on, calls itself deprecated
-        decoder = TorchScriptPythonDecoder(module, example_input=examples)  # must outlive the conversion
+        # must outlive the conversion
+        decoder = ts_decoder.TorchScriptPythonDecoder(module, example_input=examples)
         model = front_end.convert(front_end.load(decoder))
     for port, wanted in zip(model.inputs, program.inputs, strict=True):
         port.get_tensor().set_names({wanted.name})

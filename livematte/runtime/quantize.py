@@ -10,11 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
-from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from livematte.errors import UsageError
 from livematte.frame import Array
+from livematte.quiet import import_quietly
+
+ort = import_quietly("onnxruntime.quantization")
 
 
 class _Pictures:
@@ -59,19 +60,19 @@ def quantize(
     with TemporaryDirectory() as scratch:
         whole, ready = Path(scratch) / "fp32.onnx", Path(scratch) / "ready.onnx"
         whole.write_bytes(model)
-        quant_pre_process(str(whole), str(ready), skip_symbolic_shape=True)
+        ort.shape_inference.quant_pre_process(str(whole), str(ready), skip_symbolic_shape=True)
         graph = onnx.load(str(ready)).graph
-        quantize_static(
+        ort.quantize_static(
             str(ready),
             str(out),
             _Pictures(graph.input[0].name, pictures),
-            quant_format=QuantFormat.QDQ,
+            quant_format=ort.QuantFormat.QDQ,
             per_channel=True,
             reduce_range=overflow_safe,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
+            activation_type=ort.QuantType.QUInt8,
+            weight_type=ort.QuantType.QInt8,
             nodes_to_exclude=[node.name for node in graph.node if keep_float(node.name)],
-            calibrate_method=CalibrationMethod.Percentile,
+            calibrate_method=ort.CalibrationMethod.Percentile,
             extra_options={"CalibPercentile": percentile},
         )
     _without_rounding(out, unrounded)

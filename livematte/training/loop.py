@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, TextIO
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two spinning threads starve the loader
@@ -39,6 +40,10 @@ from livematte.training.means import fitting
 from livematte.training.parallel import Workers, join_workers
 from livematte.training.recipe import Batch, Plan, Recipe, Step, as_tensors
 from livematte.training.report import loss_plot, sample_sheet
+from livematte.weights import cache_folder
+
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder("torch") or gettempdir()))
+"""A folder that PyTorch makes with the first optimizer, in /tmp unless told."""
 
 LOG_EVERY, SAVE_EVERY, JUDGE_EVERY = 50, 200, 400
 """Iterations between lines of the log, checkpoints and validations."""

@@ -10,9 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, distributed
+
+from livematte.training import TOGETHER
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,13 @@ def join_workers(device: str = "cpu") -> Workers:
     if count == 1:
         return Workers()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
-    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    workers = Workers(int(os.environ["RANK"]), count)
+    backend, rank = "nccl" if device.startswith("cuda") else "gloo", int(os.environ["RANK"])
+    if TOGETHER in os.environ:  # over TCP, PyTorch asks the DNS for the name of 127.0.0.1
+        store = cast(Any, distributed).FileStore(os.environ[TOGETHER], count)
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=count)
+    else:
+        distributed.init_process_group(backend)
+    workers = Workers(rank, count)
     if device.startswith("cuda"):
         torch.cuda.set_device(workers.device(device))
     return workers

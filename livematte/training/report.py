@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livematte.errors import InputError, OutputError
+from livematte.weights import cache_folder
 
 Series = NDArray[np.float64]
 
@@ -98,6 +101,9 @@ def loss_plot(log: Path, out: Path) -> None:
         InputError: as :func:`read_log`.
         OutputError: ``out`` cannot be written.
     """
+    folder = cache_folder("matplotlib")
+    if folder is not None and "matplotlib" not in sys.modules:
+        os.environ.setdefault("MPLCONFIGDIR", str(folder))  # else fonts are listed in the user's own folders
     from matplotlib.figure import Figure
 
     curves = read_log(log)

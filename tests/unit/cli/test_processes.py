@@ -5,13 +5,15 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from livematte.cli import processes
 from livematte.cli.processes import run_together
+from livematte.training import TOGETHER
 
-FACTS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OWN", processes.TOGETHER)
+FACTS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "OWN", TOGETHER)
 
 
 def python(text):
@@ -24,12 +26,13 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_each_process_knows_its_rank_and_where_the_first_one_is(folder):
+def test_each_process_knows_its_rank_and_where_to_find_the_others(folder):
     text = f"import os; open(os.environ['RANK'], 'w').write(' '.join(os.environ[k] for k in {FACTS}))"
     assert run_together(python(text), 3, {"OWN": "x"}, print) == 0
     rows = [(folder / str(rank)).read_text().split() for rank in range(3)]
     assert [row[:3] for row in rows] == [[str(r), str(r), "3"] for r in range(3)]
-    assert len({tuple(row[3:]) for row in rows}) == 1 and rows[0][5:] == ["x", "1"]
+    assert len({tuple(row[3:]) for row in rows}) == 1 and rows[0][3] == "x"
+    assert not Path(rows[0][4]).parent.exists()
 
 
 def test_where_one_fails_the_others_are_ended(monkeypatch):

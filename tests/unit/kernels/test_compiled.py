@@ -10,6 +10,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 
 
+KERNEL = (
+    "import numpy as np\n"
+    "from livematte.kernels import cpu\n"
+    "cpu.soft_cells(np.ones((3, 3), np.float32), 0.1, 1)\n"
+)
+
+
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -36,3 +43,14 @@ def test_without_a_place_for_the_cache_it_still_compiles() -> None:
         "assert cpu.soft_cells(np.ones((3, 3), np.float32), 0.1, 1).tolist() == [[1] * 3] * 3\n"
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_where_the_package_cannot_be_written_the_cache_is_in_the_folder_of_livematte(tmp_path: Path) -> None:
+    """Not in Numba's own below the user's home, as it would be for a system's package."""
+    done = run(
+        "from livematte.kernels import compiled\n"
+        "compiled._takes_files = lambda folder: False\n" + KERNEL,
+        HOME=str(tmp_path / "home"), XDG_CACHE_HOME="", LIVEMATTE_CACHE=str(tmp_path / "ours"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "ours" / "numba").rglob("*.nbi")) and not (tmp_path / "home").exists()

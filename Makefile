@@ -6,13 +6,20 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-dev
 PYTEST_ARGS ?=
+PARALLEL := -n auto --dist loadfile
+OTHER := build/lowest
+OTHER_BIN := $(OTHER)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+EXTRAS := --extra test --extra train --extra obs --extra virtualcam
 
-.PHONY: help demo install test check lint types bench clean
+.PHONY: help demo install test coverage test-lowest test-newest check lint types bench clean
 
 help:  ## say what there is
 	@echo "make demo    install livematte into .venv and render the demo clip"
-	@echo "make test    ruff, mypy and every test; what CI runs"
+	@echo "make test    ruff, mypy and every test, a process for each core"
 	@echo "make check   ruff and mypy only"
+	@echo "make coverage       the tests, and which lines they run"
+	@echo "make test-lowest    the tests with the oldest versions that pyproject.toml allows"
+	@echo "make test-newest    the tests with the newest ones"
 	@echo "make bench   how fast this machine is"
 	@echo "make clean   remove .venv and everything that was built"
 
@@ -42,7 +49,20 @@ types: $(TEST_STAMP)
 check: lint types
 
 test: check
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+
+coverage: $(TEST_STAMP)
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+test-lowest: RESOLUTION := lowest-direct
+test-newest: RESOLUTION := highest
+test-lowest test-newest:  ## in an environment of their own, build/lowest
+	$(PYTHON) -m venv --clear $(OTHER)
+	$(OTHER_BIN)/python -m pip install --quiet uv
+	$(OTHER_BIN)/python -m uv pip compile --quiet --resolution $(RESOLUTION) $(EXTRAS) --output-file $(OTHER)/versions.txt pyproject.toml
+	$(OTHER_BIN)/python -m pip install --quiet --requirement $(OTHER)/versions.txt setuptools
+	$(OTHER_BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(OTHER_BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 bench: $(STAMP)
 	$(BIN)/livematte bench

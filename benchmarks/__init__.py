@@ -1,1 +1,1 @@
-"""What livematte claims about speed and quality, measured: ``python -m benchmarks.<name>``."""
+"""Benchmarks of speed and quality: ``python -m benchmarks.<name>``."""

@@ -1,13 +1,13 @@
-"""Each paper's own claim, checked in the small on the live sizes; written between marks of a document.
+"""Check a claim of each paper with the live sizes, in short experiments.
 
     python -m benchmarks.claims --data runs/packed --runs runs/claims --write docs/models.md
 
-Three claims need one trained network only: Late Fusion's branches against their fusion, AdaMatting's alpha
-before and after each propagation step, FBA's colours against those that the engine estimates from alpha. Two
-need training with and without a loss: JMNet's pose and gradient terms, POMAGAN's border and perceptual terms.
-Those runs are short and differ in nothing but the term; ``--seeds`` shows how much chance alone moves them.
-They start from the shipped weights, which learned with the term already, or from ``--start``: a part of them,
-such as the encoder alone, has the rest still to learn. What was trained already is not trained again.
+Three claims need only one trained network: the branches of Late Fusion compared with their fusion, the alpha
+of AdaMatting before and after each propagation step, and the colours of FBA compared with colours estimated
+from alpha. Two claims need training with and without a loss term: pose and gradient terms of JMNet, border
+and perceptual terms of POMAGAN. These trainings are short and differ only in the term; ``--seeds`` shows the
+random variation. They start from the shipped weights, which were trained with the term, or from the weights
+of ``--start``, which may contain only a part, such as the encoder. Finished trainings are reused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from benchmarks.section import Section
 from livematte import registry
-from livematte.kernels import cpu
+from livematte.inference.weights import load_into
+from livematte.kernels.foreground import estimate_colors
 from livematte.models.adamatting.network import FOREGROUND, UNKNOWN, adamatting_live
 from livematte.models.fba.model import fba_live
 from livematte.models.late_fusion.network import late_fusion_live
@@ -34,7 +35,6 @@ from livematte.training.data import PeopleStore
 from livematte.training.loop import Settings, train
 from livematte.training.recipe import as_tensors
 from livematte.training.trimaps import edge_crop, random_trimap
-from livematte.weights import load_into
 
 Alpha = NDArray[np.float32]
 
@@ -55,17 +55,17 @@ TRAINED = {
         },
     ),
 }
-"""Recipe: the step that is repeated, and what its variants change in the options."""
+"""Recipe: the repeated step, and the changed options of each variant."""
 
 
 class Means:
-    """MAD and MSE x 1000 of named answers."""
+    """MAD and MSE x 1000 of named results."""
 
     def __init__(self) -> None:
         self._values: dict[str, list[tuple[float, float]]] = defaultdict(list)
 
-    def add(self, name: str, answer: Alpha, truth: Alpha) -> None:
-        error = answer - truth
+    def add(self, name: str, result: Alpha, truth: Alpha) -> None:
+        error = result - truth
         self._values[name].append((1e3 * float(np.abs(error).mean()), 1e3 * float(np.square(error).mean())))
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
@@ -74,16 +74,16 @@ class Means:
             yield name, f"{mad:.2f}", f"{mse:.2f}"
 
 
-def shipped(name: str) -> Path:
-    """The safetensors file of a live size."""
+def shipped_weights(name: str) -> Path:
+    """Return the shipped safetensors file of a live size."""
     return Path("models") / name.removesuffix("-live").replace("-", "_") / "weights" / f"{name}.safetensors"
 
 
 @torch.no_grad()
 def branches(store: PeopleStore, count: int) -> Means:
-    """Late Fusion, sec. 3.2 and 3.3: either decoder alone, their mean, and the learned fusion."""
+    """Measure Late Fusion (sec. 3.2 and 3.3): each decoder alone, their mean, and the learned fusion."""
     network = late_fusion_live()
-    load_into(network, shipped("late-fusion-live"))
+    load_into(network, shipped_weights("late-fusion-live"))
     network.eval()
     means = Means()
     for number in np.linspace(0, len(store.people) - 1, count).astype(int):
@@ -102,7 +102,11 @@ def branches(store: PeopleStore, count: int) -> Means:
 
 
 def crops(store: PeopleStore, count: int, side: int = 256) -> Iterator[tuple[NDArray[np.uint8], ...]]:
-    """Crops around soft outlines of held-out people on held-out rooms: rgb, alpha, foreground, trimap."""
+    """Yield crops at soft edges of validation people on validation backgrounds.
+
+    Yields:
+        rgb, alpha, foreground and trimap, all uint8.
+    """
     for number in range(count):
         rng = np.random.default_rng((11, number))
         rgb, alpha, foreground, _ = edge_crop(rng, store, side, side)
@@ -111,9 +115,9 @@ def crops(store: PeopleStore, count: int, side: int = 256) -> Iterator[tuple[NDA
 
 @torch.no_grad()
 def propagation(store: PeopleStore, count: int) -> Means:
-    """AdaMatting, sec. 3.2: the alpha decoder's estimation and that of each propagation step."""
+    """Measure AdaMatting (sec. 3.2): the alpha of the decoder and of each propagation step."""
     network = adamatting_live()
-    load_into(network, shipped("adamatting-live"))
+    load_into(network, shipped_weights("adamatting-live"))
     network.eval()
     means = Means()
     for rgb, alpha8, _, trimap in crops(store, count):
@@ -129,19 +133,19 @@ def propagation(store: PeopleStore, count: int) -> Means:
 
 
 def colours(store: PeopleStore, count: int) -> Means:
-    """FBA: the same person on another room, of the predicted F, of an estimated F, and of the picture itself.
+    """Measure FBA: composites with the predicted F, with an estimated F, and with the colours of the picture.
 
-    Errors are of the composite, in the unknown band, RGB in [0, 1].
+    The error is that of the composite in the unknown band, RGB in [0, 1].
     """
     refiner = fba_live(device="cpu")
     means = Means()
-    room = np.array([0.1, 0.7, 0.3], np.float32)  # a screen's green: what glows in hair
+    room = np.array([0.1, 0.7, 0.3], np.float32)  # green of a screen, which shows colour errors in hair
     for rgb, alpha8, foreground, trimap in crops(store, count):
         matte = refiner.refine(rgb, trimap)
         truth = np.asarray(alpha8 / 255, np.float32)
         ideal = truth[..., None] * foreground / 255 + (1 - truth[..., None]) * room
         small = np.ascontiguousarray(rgb.transpose(2, 0, 1).astype(np.float32))
-        estimated = cpu.estimate_colors(small, matte.alpha, (4, 1), None)[0].transpose(1, 2, 0) / 255
+        estimated = estimate_colors(small, matte.alpha, (4, 1), None)[0].transpose(1, 2, 0) / 255
         assert matte.foreground is not None
         answers = {
             "the picture's own colours": rgb / 255,
@@ -157,7 +161,7 @@ def colours(store: PeopleStore, count: int) -> Means:
 
 
 def trained(options: argparse.Namespace, name: str) -> dict[str, list[dict[str, float]]]:
-    """The last validation of each variant and seed."""
+    """Train each variant and seed; return the last validation result of each."""
     step, variants = TRAINED[name]
     recipe = registry.load("recipes", name)
     out: dict[str, list[dict[str, float]]] = {}
@@ -169,7 +173,7 @@ def trained(options: argparse.Namespace, name: str) -> dict[str, list[dict[str, 
             last = _last(folder)
             if last is None:
                 settings = Settings(judged=options.judged, say=lambda row: print(row, flush=True))
-                start = options.start.get(name, shipped(name))
+                start = options.start.get(name, shipped_weights(name))
                 train(recipe, plan.changed(table), folder, options.data, settings=settings, start_from=start)
                 last = _last(folder)
             assert last is not None
@@ -182,12 +186,12 @@ def _last(folder: Path) -> dict[str, float] | None:
     if not (folder / "average.safetensors").exists() or not log.exists():
         return None
     rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    judged = [row for row in rows if "mad" in row]
-    return {"mad": judged[-1]["mad"], "mse": judged[-1]["mse"]} if judged else None
+    validated = [row for row in rows if "mad" in row]
+    return {"mad": validated[-1]["mad"], "mse": validated[-1]["mse"]} if validated else None
 
 
 def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> list[str]:
-    """Markdown."""
+    """Return the lines of a Markdown table."""
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
 
@@ -210,15 +214,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=Path("runs/packed"), help="packed people and rooms")
-    parser.add_argument("--runs", type=Path, default=Path("runs/claims"), help="where short trainings lie")
-    parser.add_argument("--count", type=int, default=100, help="pictures and crops to judge by")
-    parser.add_argument("--iterations", type=int, default=300, help="of each short training")
-    parser.add_argument("--seeds", type=int, default=1, help="short trainings of each variant")
-    parser.add_argument("--judged", type=int, default=96, help="pictures that short trainings are judged by")
+    parser.add_argument(
+        "--data", type=Path, default=Path("runs/packed"), help="packed people and backgrounds"
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/claims"), help="folder of the short trainings"
+    )
+    parser.add_argument("--count", type=int, default=100, help="number of validation pictures and crops")
+    parser.add_argument("--iterations", type=int, default=300, help="iterations of each short training")
+    parser.add_argument("--seeds", type=int, default=1, help="number of trainings of each variant")
+    parser.add_argument(
+        "--judged", type=int, default=96, help="number of validation pictures of a short training"
+    )
     parser.add_argument("--start", nargs="*", default=[], type=_start, metavar="NAME=FILE")
-    parser.add_argument("--only", nargs="*", help="of: late-fusion adamatting fba jmnet-live pomagan-live")
-    parser.add_argument("--write", type=Path, help="put the tables between the marks of this document")
+    parser.add_argument(
+        "--only", nargs="*", help="some of: late-fusion adamatting fba jmnet-live pomagan-live"
+    )
+    parser.add_argument("--write", type=Path, help="insert the tables into this document, between its marks")
     options = parser.parse_args()
     options.start = dict(options.start)
     section = options.write and Section(options.write, "claims")

@@ -1,12 +1,11 @@
-"""What each network costs, printed size and live size, beside what its paper says.
+"""Measure the cost of each network in printed and live size, and list the figures of its paper.
 
     python -m benchmarks.cost [--only fba jmnet] [--repeat 3] [--write docs/models.md]
 
-GFLOPs are PyTorch's own count (``torch.utils.flop_counter``, a multiply-add is two), taken on shapes alone.
-Milliseconds are of processor time, one picture of noise in eager PyTorch on one thread: other programs that
-want the same processor change little about them. What a render runs is faster and takes all cores: see
-``livematte bench``. Networks are timed one at a time: the printed ones take gigabytes at their papers'
-resolutions.
+GFLOPs are counted by PyTorch (``torch.utils.flop_counter``; a multiply-add is two) on shapes only.
+Milliseconds are CPU time for one picture of noise in eager PyTorch on one thread, so that other programs
+have little influence. A render uses a faster runtime and all cores: see ``livematte bench``. Networks are
+measured one at a time, because the printed sizes need gigabytes at the resolutions of their papers.
 """
 
 from __future__ import annotations
@@ -24,51 +23,51 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.section import Section
-from livematte.adapters import choose_size
-from livematte.tiles import TILE
-
-"""Between these lines of a document ``--write`` puts the table."""
+from livematte.inference.adapters import choose_size
+from livematte.matting.tiles import TILE
 
 FRAME = 720, 1280
-"""The frame whose live resolution is taken."""
+"""Frame size (height, width) from which the live resolution is derived."""
 
 LONG = 5.0
-"""Seconds: what takes longer is not repeated."""
+"""A run that takes longer is not repeated, in seconds."""
 
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Paper:
-    """A network and what its paper says of its cost.
+    """A network and the cost figures of its paper.
 
     Attributes:
-        folder: below ``models/``; its ``network.py`` has functions called as the folder, and with ``_live``.
-        channels: of each of the network's inputs, at full size.
-        size: height and width that the paper speaks of.
-        where: in what part of the paper, and of what.
-        figure: its own figures of cost; none of the five prints parameters or FLOPs.
+        folder: folder in ``models/``; its ``network.py`` has the functions ``<folder>`` and
+            ``<folder>_live``.
+        channels: number of channels of each input.
+        size: (height, width) in the paper.
+        source: section or table of the paper for ``size``.
+        figure: cost figures of the paper. None of the five papers gives parameters or FLOPs.
     """
 
     folder: str
     channels: tuple[int, ...]
     size: Size
-    where: str
+    source: str
     figure: str
 
     def build(self, live: bool) -> nn.Module:
-        """The network in eval mode."""
+        """Build the network in eval mode."""
         module = import_module(f"livematte.models.{self.folder}.network")
         make: Callable[[], nn.Module] = getattr(module, f"{self.folder}_live" if live else self.folder)
         return make().eval()
 
     def name(self, live: bool) -> str:
-        """As ``livematte models`` lists it."""
+        """Return the name in ``livematte models``."""
         return self.folder.replace("_", "-") + ("-live" if live else "")
 
     def sizes(self, live: bool) -> tuple[Size, Size]:
-        """The paper's resolution, padded to what the network takes, and what a live network sees: a tile of a
-        refiner, otherwise a whole frame, shrunk.
+        """Return two input sizes: that of the paper, padded for the network, and the live size.
+
+        The live size is a tile for a refiner, and the scaled frame for other networks.
         """
         module = import_module(f"livematte.models.{self.folder}.model")
         stride = (module.LIVE if live else module.PRINTED).stride
@@ -93,17 +92,20 @@ PAPERS = (
 
 
 def parameters(network: nn.Module) -> int:
-    """How many numbers were trained."""
+    """Return the number of parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def inputs(channels: Sequence[int], size: Size, device: str) -> list[Tensor]:
-    """One picture for each input, (1, C, H, W) in [0, 1]."""
+    """Return a random picture for each input, (1, C, H, W) in [0, 1]."""
     return [torch.rand(1, count, *size, device=device) for count in channels]
 
 
 def gflops(network: nn.Module, channels: Sequence[int], size: Size) -> float:
-    """Of one picture, a multiply-add counted twice. ``network`` is moved to shapes without numbers."""
+    """Return the GFLOPs for one picture; a multiply-add counts as two.
+
+    Moves ``network`` to the meta device.
+    """
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         network.to("meta")(*inputs(channels, size, "meta"))
@@ -111,7 +113,7 @@ def gflops(network: nn.Module, channels: Sequence[int], size: Size) -> float:
 
 
 def milliseconds(network: nn.Module, channels: Sequence[int], size: Size, repeat: int) -> float:
-    """Of processor time for one picture: the best of ``repeat``, or the first beyond :data:`LONG`."""
+    """Return the CPU time for one picture: the best of ``repeat``, or the first run over :data:`LONG`."""
     pictures = inputs(channels, size, "cpu")
     times = []
     with torch.inference_mode():
@@ -125,7 +127,7 @@ def milliseconds(network: nn.Module, channels: Sequence[int], size: Size, repeat
 
 
 def rows(only: Sequence[str] | None, repeat: int) -> Iterator[tuple[str, ...]]:
-    """A line of the table for each network."""
+    """Yield a row of the table for each network."""
     for paper in PAPERS:
         if only and paper.folder.replace("_", "-") not in only:
             continue
@@ -142,27 +144,27 @@ def rows(only: Sequence[str] | None, repeat: int) -> Iterator[tuple[str, ...]]:
 
 HEAD = (
     "network", "parameters", "paper's resolution", "GFLOPs", "ms", "live resolution", "GFLOPs", "ms",
-    "the paper's own figure",
+    "figure in the paper",
 )  # fmt: skip
 
 
 def document(lines: Sequence[tuple[str, ...]], options: argparse.Namespace) -> str:
-    """What goes between the marks."""
+    """Return the text for the document."""
     day = datetime.now(timezone.utc).date()
     flags = f" --only {' '.join(options.only)}" if options.only else ""
     note = f" {options.note}" if options.note else ""
-    where = "; ".join(f"{paper.name(False)}: {paper.where}" for paper in PAPERS)
-    how = f"eager PyTorch {torch.__version__} on one thread, best of {options.repeat}"
-    how += f" (once beyond {LONG:.0f} s)"
+    sources = "; ".join(f"{paper.name(False)}: {paper.source}" for paper in PAPERS)
+    method = f"eager PyTorch {torch.__version__} on one thread, best of {options.repeat}"
+    method += f" (one run if it takes longer than {LONG:.0f} s)"
     return "\n".join(
         [
-            f"Made on {day} by `python -m benchmarks.cost{flags}`: {how}.{note}",
+            f"Made on {day} by `python -m benchmarks.cost{flags}`: {method}.{note}",
             "",
             f"| {' | '.join(HEAD)} |",
             f"|---|{'---:|' * (len(HEAD) - 2)}---|",
             *(f"| {' | '.join(line)} |" for line in lines),
             "",
-            f"Where the papers' resolutions stand, here padded to what a network takes: {where}.",
+            f"Source of each paper's resolution (padded to a size that the network accepts): {sources}.",
             "",
         ]
     )
@@ -174,12 +176,12 @@ def main() -> None:
     )
     known = [paper.name(False) for paper in PAPERS]
     parser.add_argument("--only", nargs="*", choices=known, metavar="NAME", help=", ".join(known))
-    parser.add_argument("--repeat", type=int, default=3, help="the best of so many counts")
-    parser.add_argument("--note", help="a sentence for the document, such as what else the machine did")
-    parser.add_argument("--write", type=Path, help="put the table between the marks of this document")
+    parser.add_argument("--repeat", type=int, default=3, help="number of runs; the best counts")
+    parser.add_argument("--note", help="a sentence for the document, such as other load on the machine")
+    parser.add_argument("--write", type=Path, help="insert the table into this document, between its marks")
     options = parser.parse_args()
     if options.repeat < 1:
-        parser.error("--repeat is 1 or more")
+        parser.error("--repeat must be 1 or more")
     section = options.write and Section(options.write, "cost")
     torch.set_num_threads(1)
     lines = []

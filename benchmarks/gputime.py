@@ -1,4 +1,4 @@
-"""How long work takes on a GPU, what the card can do at most, and what crosses between it and the rest."""
+"""Measure times, bandwidth and transfers of a GPU."""
 
 from __future__ import annotations
 
@@ -11,47 +11,48 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from livematte.device.cuda import cupy
 from livematte.errors import LivematteError
-from livematte.kernels.cuda_launch import cupy
 
 Run = Callable[[], Any]
 
 FILL = 256 << 20
-"""Bytes of what a copy is measured with: more than any card's cache holds."""
+"""Size of the array for the copy measurement in bytes: larger than the cache of any GPU."""
 
 LONGEST = 4096
-"""Copies put before what is timed, at most."""
+"""Maximum number of copies queued before the timed work."""
 
 
 def refuse_without_gpu() -> None:
-    """Raise SystemExit, in one line, unless kernels and networks can run on a GPU here."""
+    """Raise SystemExit with one line if kernels or networks cannot run on a GPU."""
     from livematte.device import cuda_trouble
 
-    trouble = cuda_trouble(0)
+    problem = cuda_trouble(0)
     try:
         cupy()
     except LivematteError as error:
-        trouble = trouble or str(error)
-    if trouble:
-        raise SystemExit(f"benchmarks.gpu measures an NVIDIA GPU and does not guess: {trouble}")
+        problem = problem or str(error)
+    if problem:
+        raise SystemExit(f"benchmarks.gpu needs an NVIDIA GPU: {problem}")
 
 
 def device_seconds(runs: Sequence[Run], repeat: int = 7) -> float:
-    """Seconds on the GPU for one of ``runs``, which are queued together; the median of ``repeat`` rounds.
+    """Return the mean GPU seconds of ``runs``, queued together; the median of ``repeat`` rounds.
 
-    Each should work on memory of its own, more in all than the cache holds. Copies are queued before, long
-    enough that the GPU never waits for Python: launching takes longer than many a kernel.
+    Each run should use its own memory, more in total than the cache holds. Copies are queued first, so that
+    the
+    GPU does not wait for Python: a launch takes longer than many kernels.
     """
     cuda = cupy().cuda
-    busy = _copy()
+    copy = _copy()
     for run in runs:
-        run()  # compiled, and memory in the pool
+        run()  # warm-up: compiles the kernels and fills the memory pool
     times: list[float] = []
     copies = 4
     while len(times) < repeat:
         begin, end = cuda.Event(), cuda.Event()
         for _ in range(copies):
-            busy()
+            copy()
         begin.record()
         for run in runs:
             run()
@@ -72,12 +73,12 @@ def _copy() -> Run:
 
 
 def copy_bandwidth() -> float:
-    """Bytes read and written a second by a copy within the card's memory."""
+    """Return the bytes read and written per second by a copy within GPU memory."""
     return 2 * FILL / device_seconds([_copy()] * 8)
 
 
-class Moved(NamedTuple):
-    """Bytes between the computer and the GPU, and in how many transfers."""
+class Transfers(NamedTuple):
+    """Bytes and number of transfers between host and GPU."""
 
     up: int
     uploads: int
@@ -85,19 +86,19 @@ class Moved(NamedTuple):
     downloads: int
 
 
-def moved_in(trace: Mapping[str, Any]) -> Moved:
-    """Of a Chrome trace that PyTorch's profiler wrote, whoever moved them."""
+def transfers_in_trace(trace: Mapping[str, Any]) -> Transfers:
+    """Count all transfers in a Chrome trace of the profiler of PyTorch."""
     found: dict[str, list[int]] = {"HtoD": [], "DtoH": []}
     for event in trace["traceEvents"]:
         for way, sizes in found.items():
             if event.get("cat") == "gpu_memcpy" and way in event.get("name", ""):
                 sizes.append(int(event.get("args", {}).get("bytes", 0)))
     up, down = found["HtoD"], found["DtoH"]
-    return Moved(sum(up), len(up), sum(down), len(down))
+    return Transfers(sum(up), len(up), sum(down), len(down))
 
 
-def moved_by(run: Run) -> Moved:
-    """What ``run`` moves, CuPy's and torch's transfers alike."""
+def measure_transfers(run: Run) -> Transfers:
+    """Count the transfers of ``run`` by CuPy and torch."""
     import torch
     from torch.profiler import ProfilerActivity, profile
 
@@ -107,10 +108,10 @@ def moved_by(run: Run) -> Moved:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
         seen.export_chrome_trace(str(path))
-        return moved_in(json.loads(path.read_text(encoding="utf-8")))
+        return transfers_in_trace(json.loads(path.read_text(encoding="utf-8")))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Markdown; all but the first column to the right."""
+    """Return a Markdown table; all columns except the first are right-aligned."""
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}", *lines])

@@ -1,10 +1,11 @@
-"""What a frame costs between the network and the encoder, kernel by kernel, on one core.
+"""Measure the CPU time of each kernel between network and encoder, on one core.
 
     python -m benchmarks.kernels [--height 720 --width 1280] [--format yuv420p]
 
-CPU time of the calling thread (median of 40 calls), so that other work on the machine disturbs less. The
-picture is synthetic: head and shoulders with an uneven fringe, about 6 % soft tiles as in a video call.
-Beside each compiled kernel stands what else was tried for the same job.
+The figure is the CPU time of the calling thread (median of 40 calls), so that other programs have less
+influence.
+The picture is synthetic: head and shoulders with an uneven edge and about 6 % soft tiles, as in a video call.
+Alternatives to a compiled kernel are listed below it.
 """
 
 from __future__ import annotations
@@ -20,19 +21,25 @@ from typing import Any
 import cv2
 import numpy as np
 
-from livematte.backgrounds import parse_background
-from livematte.composite import Compositor
 from livematte.frame import PIXEL_FORMATS, Array, ColorInfo, Frame, Matte
-from livematte.kernels import cpu, reference
-from livematte.kernels.fusion import fuse_layers, fuse_layers_reference
-from livematte.refine import EPSILON, RADII, SNAP
-from livematte.temporal import TemporalFilter
+from livematte.kernels.composite import fuse_plane, mix_plane
+from livematte.kernels.convert import planes_from_rgb, small_planes, small_rgb, split_planes
+from livematte.kernels.foreground import estimate_colors
+from livematte.kernels.fusion import fuse_layers
+from livematte.kernels.fusion.reference import fuse_layers as fuse_layers_reference
+from livematte.kernels.kinds import SOFT
+from livematte.kernels.resize import resize
+from livematte.kernels.upsample import guided_coefficients, reference, upsample_alpha
+from livematte.matting.backgrounds import parse_background
+from livematte.matting.compositor import Compositor
+from livematte.matting.temporal import TemporalFilter
+from livematte.matting.upsampling import EPSILON, RADII, SNAP
 
 NETWORK = (160, 288)
 
 
 def figure(height: int, width: int) -> Array:
-    """(height, width) float32 alpha: head and shoulders, with strands of hair."""
+    """Return a (height, width) float32 alpha of head and shoulders with strands of hair."""
     y = (np.arange(height)[:, None] + 0.5) / height
     x = ((np.arange(width)[None, :] + 0.5) / width - 0.5) * width / height
     strands = np.sin(40 * np.arctan2(y - 0.35, x))
@@ -42,19 +49,19 @@ def figure(height: int, width: int) -> Array:
 
 
 def example(height: int, width: int, format: str) -> tuple[Frame, Matte]:
-    """A frame and the matte that a network would give for it."""
+    """Return a frame and a matte of it at the size of the network."""
     rng = np.random.default_rng(0)
     alpha = figure(height, width)
     room = cv2.resize(rng.integers(30, 220, (9, 16, 3)).astype(np.float32), (width, height))
     rgb = alpha[..., None] * np.array([190.0, 140, 120]) + (1 - alpha[..., None]) * room
     rgb = np.clip(rgb + rng.normal(0, 3, rgb.shape), 0, 255).astype(np.uint8)
     color = ColorInfo("rgb", full_range=True) if PIXEL_FORMATS[format].rgb else ColorInfo()
-    frame = Frame(cpu.planes_from_rgb(rgb, format, color), format, 0, Fraction(1, 30), color=color)
-    return frame, Matte(cpu.resize(alpha, *NETWORK))
+    frame = Frame(planes_from_rgb(rgb, format, color), format, 0, Fraction(1, 30), color=color)
+    return frame, Matte(resize(alpha, *NETWORK))
 
 
 def measure(function: Callable[[], Any], repeats: int = 40) -> float:
-    """Median CPU milliseconds of this thread for one call."""
+    """Return the median CPU milliseconds of this thread for one call."""
     function()
     times = []
     for _ in range(repeats):
@@ -65,25 +72,25 @@ def measure(function: Callable[[], Any], repeats: int = 40) -> float:
 
 
 def kernels(frame: Frame, matte: Matte) -> dict[str, Callable[[], Any]]:
-    """Every step with what it was chosen over."""
+    """Return each step and its alternatives by name."""
     h, w = NETWORK
     layout = frame.pixel_format
     maximum = layout.maximum
     luma = frame.planes[0]
-    small = cpu.small_planes(frame, h, w)
+    small = small_planes(frame, h, w)
     guide = small[0] / np.float32(maximum)
-    slope, offset = cpu.guided_coefficients(matte.alpha, guide, EPSILON, SNAP)
-    alpha, kinds = cpu.upsample_alpha(luma, slope, offset, maximum)
-    F, B = cpu.estimate_colors(small, matte.alpha, RADII)
-    planes = cpu.split_planes(frame)
-    behind = cpu.split_planes(parse_background("green")(frame, matte.alpha))
-    soft = float((kinds == reference.SOFT).mean())
+    slope, offset = guided_coefficients(matte.alpha, guide, EPSILON, SNAP)
+    alpha, kinds = upsample_alpha(luma, slope, offset, maximum)
+    F, B = estimate_colors(small, matte.alpha, RADII)
+    planes = split_planes(frame)
+    background = split_planes(parse_background("green")(frame, matte.alpha))
+    soft = float((kinds == SOFT).mean())
     print(f"{frame.width}x{frame.height} {frame.format}, network {w}x{h}, {soft:.1%} of tiles soft")
 
     def all_planes(kernel: Callable[..., Array], *colors: Array) -> None:
         for c in range(3):
             chroma = layout.chroma if c else (0, 0)
-            kernel(planes[c], behind[c], alpha, kinds, *(x[c] for x in colors), chroma, maximum)
+            kernel(planes[c], background[c], alpha, kinds, *(x[c] for x in colors), chroma, maximum)
 
     def opencv_shrink() -> None:
         for plane in planes:
@@ -107,21 +114,21 @@ def kernels(frame: Frame, matte: Matte) -> dict[str, Callable[[], Any]]:
         for c in range(3):
             a = cv2.resize(alpha, planes[c].shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
             a *= np.float32(1 / maximum)
-            cv2.blendLinear(planes[c], behind[c], a, 1 - a)
+            cv2.blendLinear(planes[c], background[c], a, 1 - a)
 
     return {
-        "small_rgb": lambda: cpu.small_rgb(frame, h, w),
-        "small_planes": lambda: cpu.small_planes(frame, h, w),
+        "small_rgb": lambda: small_rgb(frame, h, w),
+        "small_planes": lambda: small_planes(frame, h, w),
         "  cv2.resize INTER_AREA": opencv_shrink,
-        "guided_coefficients": lambda: cpu.guided_coefficients(matte.alpha, guide, EPSILON, SNAP),
+        "guided_coefficients": lambda: guided_coefficients(matte.alpha, guide, EPSILON, SNAP),
         "  NumPy definition": lambda: reference.guided_coefficients(matte.alpha, guide, EPSILON, SNAP),
-        "upsample_alpha": lambda: cpu.upsample_alpha(luma, slope, offset, maximum),
+        "upsample_alpha": lambda: upsample_alpha(luma, slope, offset, maximum),
         "  cv2.resize + NumPy": opencv_upsampling,
-        "estimate_colors": lambda: cpu.estimate_colors(small, matte.alpha, RADII),
-        "fuse_plane, all planes": lambda: all_planes(cpu.fuse_plane, F, B),
+        "estimate_colors": lambda: estimate_colors(small, matte.alpha, RADII),
+        "fuse_plane, all planes": lambda: all_planes(fuse_plane, F, B),
         "fuse_layers, 256x256": lambda: fuse_layers(*layers),
         "  NumPy definition of it": lambda: fuse_layers_reference(*layers),
-        "mix_plane, all planes": lambda: all_planes(cpu.mix_plane),
+        "mix_plane, all planes": lambda: all_planes(mix_plane),
         "  cv2.blendLinear": opencv_mix if maximum == 255 else lambda: None,
     }
 
@@ -139,13 +146,13 @@ def main() -> None:
     for name, function in kernels(frame, matte).items():
         print(f"{name:28s}{measure(function, 5 if 'NumPy def' in name else 40):8.2f} ms")
 
-    rgb = cpu.small_rgb(frame, *NETWORK)
+    rgb = small_rgb(frame, *NETWORK)
     smooth = TemporalFilter()
     _, state = smooth(matte, rgb, None)
     whole: dict[str, Callable[[], Any]] = {"temporal": lambda: smooth(matte, rgb, state)}
     for spec in ("green", "blur", "transparent"):
-        behind = parse_background(spec)
-        whole[f"Compositor, {spec}"] = partial(Compositor(), frame, matte, behind)
+        background = parse_background(spec)
+        whole[f"Compositor, {spec}"] = partial(Compositor(), frame, matte, background)
     print()
     for name, function in whole.items():
         print(f"{name:28s}{measure(function):8.2f} ms")

@@ -1,10 +1,10 @@
-"""A virtual camera without a driver: all of the plug-in's work up to the kernel's copy of the picture.
+"""A virtual camera without a driver: includes all work of the plug-in and one copy of each picture.
 
     python -m benchmarks.memorycamera live --input me.mp4 --sink-option virtualcam.backend=memory
 
-is ``livematte live`` with it. It is a back-end of pyvirtualcam beside its own ones: the plug-in converts to
-I420 and pyvirtualcam checks as for a real camera, then ``write`` copies 1.4 MB of 720p into memory of the
-kernel, as v4l2loopback does. What a program that watches would cost is not in it.
+runs ``livematte live`` with this camera. It is an additional back-end of pyvirtualcam: the plug-in converts
+to I420 and pyvirtualcam checks the frame as for a real camera. Then ``write`` copies 1.4 MB for 720p into
+kernel memory, as v4l2loopback does. The cost of a program that reads the camera is not included.
 """
 
 from __future__ import annotations
@@ -19,24 +19,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 BACKEND = "memory"
-"""Its name for ``--sink-option virtualcam.backend=``."""
+"""Name of the back-end for ``--sink-option virtualcam.backend=``."""
 
 Bytes = NDArray[np.uint8]
-Look = Callable[[Bytes], None]
-"""Gets each picture as programs would: (height * width * 3 / 2,) uint8 I420, to be read at once."""
+PictureCallback = Callable[[Bytes], None]
+"""Called with each picture, (height * width * 3 / 2,) uint8 I420; valid only during the call."""
 
 
 class MemoryCamera:
-    """See ``pyvirtualcam.camera.Backend``."""
+    """A back-end of pyvirtualcam (interface: ``pyvirtualcam.camera.Backend``)."""
 
-    def __init__(self, *, width: int, height: int, look: Look | None = None, **_: Any) -> None:
-        self._file, self._look = _memory(), look
+    def __init__(
+        self, *, width: int, height: int, on_picture: PictureCallback | None = None, **_: Any
+    ) -> None:
+        self._file, self._on_picture = _memory(), on_picture
 
     def send(self, frame: Bytes) -> None:
         self._file.seek(0)
         self._file.write(frame.data)
-        if self._look is not None:
-            self._look(frame)
+        if self._on_picture is not None:
+            self._on_picture(frame)
 
     def close(self) -> None:
         self._file.close()
@@ -48,8 +50,8 @@ class MemoryCamera:
         return None
 
 
-def register(look: Look | None = None) -> None:
-    """Make the back-end known to pyvirtualcam. ``look`` is called by the thread that sends.
+def register(on_picture: PictureCallback | None = None) -> None:
+    """Register the back-end with pyvirtualcam. The sending thread calls ``on_picture``.
 
     Raises:
         SystemExit: pyvirtualcam is not installed.
@@ -57,14 +59,14 @@ def register(look: Look | None = None) -> None:
     try:
         import pyvirtualcam
     except ImportError:
-        raise SystemExit("this needs pyvirtualcam: pip install 'livematte[virtualcam]'") from None
-    pyvirtualcam.register_backend(BACKEND, partial(MemoryCamera, look=look))
+        raise SystemExit("this needs pyvirtualcam: pip install '.[virtualcam]'") from None
+    pyvirtualcam.register_backend(BACKEND, partial(MemoryCamera, on_picture=on_picture))
 
 
 def _memory() -> BinaryIO:
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("livematte"), "wb", buffering=0)
-    return tempfile.TemporaryFile(buffering=0)  # where it costs what the system's file cache costs
+    return tempfile.TemporaryFile(buffering=0)  # goes to the file cache of the system
 
 
 if __name__ == "__main__":

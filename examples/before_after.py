@@ -1,6 +1,6 @@
-"""The README's picture: the bundled clip before and after, side by side.
+"""Make the picture of the README: the bundled clip before and after, side by side.
 
-python examples/before_after.py docs/before-after.jpg
+Usage: python examples/before_after.py docs/before-after.jpg
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import livematte
-from livematte.demo import background_path, before_after, clip_path
+from livematte.tools.demo import background_path, before_after, clip_path
 
 with tempfile.TemporaryDirectory() as folder:
     after = Path(folder) / "after.mp4"

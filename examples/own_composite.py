@@ -1,6 +1,6 @@
-"""Mattes for code of your own: people in colour before a grey room, as PNG files.
+"""Use the mattes in your own code: people in colour in front of a grey background, as PNG files.
 
-python examples/own_composite.py me.mp4 frames/
+Usage: python examples/own_composite.py me.mp4 frames/
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 import livematte
-from livematte.kernels.cpu import to_rgb
+from livematte.kernels.convert import to_rgb
 
 folder = Path(sys.argv[2])
 folder.mkdir(parents=True, exist_ok=True)
@@ -21,5 +21,5 @@ for number, (frame, matte) in enumerate(livematte.mattes(sys.argv[1])):
     grey = rgb.mean(axis=2, keepdims=True)
     alpha = matte.alpha[..., None]
     picture = (alpha * rgb + (1 - alpha) * grey).astype(np.uint8)
-    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     (folder / f"{number:05}.png").write_bytes(data.tobytes())

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from livematte.api import RenderReport, image, load_model, mattes, render
+    from livematte.api import RenderReport, image, load_model, mattes, render, trimap
     from livematte.errors import LivematteError
     from livematte.frame import ColorInfo, Frame, Matte
     from livematte.progress import Progress
@@ -30,6 +30,7 @@ __all__ = [
     "load_model",
     "mattes",
     "render",
+    "trimap",
 ]
 
 try:

@@ -1,4 +1,4 @@
-"""Time, and keeping a pace. The clock is injected everywhere, so that tests need not wait."""
+"""Clock and frame pacing. The clock is injected everywhere, so that tests need not wait."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Clock(Protocol):
-    """Seconds that only grow, and sleeping by them."""
+    """A monotonic clock in seconds, with a sleep function."""
 
     def now(self) -> float:
-        """Seconds since some moment; monotonic."""
+        """Return monotonic seconds since an arbitrary epoch."""
         ...
 
     def sleep_until(self, when: float, stop: threading.Event | None = None) -> bool:
-        """Sleep until :meth:`now` is ``when``, or until ``stop`` is set.
+        """Sleep until :meth:`now` reaches ``when`` or ``stop`` is set.
 
         Returns:
-            False where ``stop`` is set.
+            False if ``stop`` is set.
         """
         ...
 
 
 class SystemClock:
-    """The computer's own monotonic clock; the same as ``time.monotonic``."""
+    """The system's monotonic clock (``time.monotonic``)."""
 
     def now(self) -> float:
-        """Seconds since some moment."""
+        """Return monotonic seconds since an arbitrary epoch."""
         return time.monotonic()
 
     def sleep_until(self, when: float, stop: threading.Event | None = None) -> bool:
@@ -42,19 +42,19 @@ class SystemClock:
 
 
 class Pacer:
-    """Due times of an output that sends ``rate`` frames a second, exactly, however long it runs.
+    """Deadlines of an output that sends ``rate`` frames per second, without drift.
 
-    Who comes late sends at once, and the grid stays. Who comes later than a whole frame skips what was
-    missed, so that frames never come in a burst.
+    A late frame is sent immediately; later deadlines do not shift. A frame that is late by a whole interval
+    or more skips the missed deadlines, so frames are never sent in a burst.
 
     Attributes:
-        lates: times that were met after they were due, by more than a tenth of a frame.
-        skips: due times that passed without a frame.
+        lates: number of deadlines that were missed by more than a tenth of an interval.
+        skips: number of deadlines that passed without a frame.
     """
 
     def __init__(self, rate: Fraction, clock: Clock) -> None:
         if rate <= 0:
-            raise ValueError(f"a rate of {rate} frames a second keeps no pace")
+            raise ValueError(f"rate {rate} is invalid: use more than 0 frames per second")
         self._interval, self._clock = 1 / Fraction(rate), clock
         self._start = clock.now()
         self._tick = -1
@@ -67,11 +67,11 @@ class Pacer:
 
     @property
     def tick(self) -> int:
-        """The number of the due time last given, 0 for the first: skipped ones are counted."""
+        """Index of the last deadline, 0 for the first. Skipped deadlines are counted."""
         return self._tick
 
     def next_due(self) -> float:
-        """The next moment to send, on the clock; it may lie up to one frame in the past."""
+        """Return the next deadline in clock seconds. It can be up to one interval in the past."""
         now = self._clock.now()
         self._tick += 1
         behind = now - self._due(self._tick)
@@ -84,7 +84,7 @@ class Pacer:
         return self._due(self._tick)
 
     def wait(self, stop: threading.Event | None = None) -> bool:
-        """Sleep until the next moment to send; False where ``stop`` is set."""
+        """Sleep until the next deadline. Return False if ``stop`` is set."""
         return self._clock.sleep_until(self.next_due(), stop)
 
     def _due(self, tick: int) -> float:

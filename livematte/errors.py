@@ -1,17 +1,18 @@
-"""Every error a user can meet, one small tree.
+"""Exceptions that livematte raises on purpose.
 
 ::
 
-    LivematteError              the base: str(error) is one line, fit to print
-    ├── UsageError              what was asked for cannot be meant (exit code 2)
-    │   └── MissingExtraError   an optional package is not installed; names the extra
+    LivematteError              base class; str(error) is one printable line
+    ├── UsageError              an invalid option, name or combination (exit code 2)
+    │   ├── MissingExtraError   an optional package is not installed; names the extra
+    │   └── OptionError         a keyword that a call does not take, or a value of another type
     ├── InputError              a source cannot be opened or read
-    │   └── CameraLost          a camera that was open is gone; it may come back
+    │   └── CameraLost          an open camera disappeared; it may come back
     ├── OutputError             a sink cannot be opened or written
-    ├── SessionError            a live session that is to be steered cannot be reached
-    ├── ModelError              a model, its weights or its card are unusable
+    ├── SessionError            a live session to be controlled cannot be reached
+    ├── ModelError              a model, its weights or its card cannot be used
     │   └── WeightsError        wrong file, wrong hash, wrong architecture
-    └── DeviceError             a device or runtime that was asked for is not there
+    └── DeviceError             a requested device or runtime is not available
 
 A message says what is wrong, with which value, what is allowed and what to do next.
 """
@@ -20,50 +21,57 @@ from __future__ import annotations
 
 
 class LivematteError(Exception):
-    """Base of all errors that livematte raises on purpose. ``exit_code`` is what the CLI ends with."""
+    """Base class of all errors raised on purpose. ``exit_code`` is the exit code of the CLI."""
 
     exit_code = 1
     notes: tuple[str, ...] = ()
-    """What else a user should know, e.g. where the part of a file that was finished is kept."""
+    """Further lines for the user, e.g. the path of a partial output file that was kept."""
 
 
 class UsageError(LivematteError):
-    """An option, name or combination that cannot be meant."""
+    """An option, a name or a combination of options is invalid."""
 
     exit_code = 2
 
 
 class MissingExtraError(UsageError):
-    """An optional package is missing; the message names the extra that brings it."""
+    """An optional package is missing. The message names the extra that installs it."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an extra package: pip install 'livematte[{extra}]'")
+        super().__init__(
+            f"{what} needs an extra package: run pip install '.[{extra}]' "
+            f"(with pipx: pipx install --force '.[{extra}]') in the livematte folder"
+        )
         self.extra = extra
 
 
+class OptionError(UsageError, TypeError):
+    """A keyword that a call does not take, or a value of another type; a TypeError, too, as Python's own."""
+
+
 class InputError(LivematteError):
-    """A source that cannot be opened, has no video, or breaks while it is read."""
+    """A source cannot be opened, has no video, or fails while it is read."""
 
 
-class CameraLost(InputError):  # noqa: N818 - an event to wait after, more than a mistake
-    """A camera or live stream that was open was unplugged or broke off. Opening it again may succeed."""
+class CameraLost(InputError):  # noqa: N818 - callers handle it as an event and retry
+    """An open camera or live stream was unplugged or stopped. Opening it again may succeed."""
 
 
 class OutputError(LivematteError):
-    """A sink that cannot be opened or written: folder, permission, full disk, codec."""
+    """A sink cannot be opened or written: folder, permission, full disk, codec."""
 
 
 class SessionError(LivematteError):
-    """A live session that is to be steered: none runs, which one is meant is not clear, or it is silent."""
+    """A live session cannot be controlled: none is running, several are, or it does not answer."""
 
 
 class ModelError(LivematteError):
-    """A model that is unknown or cannot run."""
+    """A model is unknown or cannot run."""
 
 
 class WeightsError(ModelError):
-    """Weights that are missing, damaged, of another architecture or with another hash."""
+    """Weights are missing, damaged, of another architecture, or have another hash."""
 
 
 class DeviceError(LivematteError):
-    """A device or runtime that was asked for and is not there."""
+    """A requested device or runtime is not available."""

@@ -1,4 +1,4 @@
-"""The values everything exchanges: :class:`Frame`, :class:`Matte`, :class:`ColorInfo`."""
+"""Data types that all parts exchange: :class:`Frame`, :class:`Matte`, :class:`ColorInfo`."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from fractions import Fraction
 from typing import Any
 
 Array = Any
-"""A NumPy array, or on the GPU a CuPy one; every function says shape, dtype and range."""
+"""A NumPy array or, on a GPU, a CuPy array. Each function documents shape, dtype and range."""
 
 
 @dataclass(frozen=True)
 class PixelFormat:
-    """How planes hold a picture. Named as FFmpeg names it."""
+    """Memory layout of the planes of a picture. Names are FFmpeg's."""
 
     name: str
     chroma: tuple[int, int]
     """log2 of the vertical and horizontal chroma subsampling: 4:2:0 is (1, 1), 4:2:2 is (0, 1)."""
     depth: int
-    """Bits a sample; above 8 the planes are uint16 with the value in the low bits."""
+    """Bits per sample. Above 8 bits, planes are uint16 with the value in the low bits."""
     rgb: bool = False
-    """The planes are G, B, R (FFmpeg's gbrp order), not Y, U, V."""
+    """True if the planes are G, B, R (FFmpeg's gbrp order) instead of Y, U, V."""
     alpha: bool = False
-    """A fourth, full-size plane holds straight alpha, always full range."""
+    """True if a fourth, full-size plane holds straight alpha; alpha is always full range."""
     interleaved: bool = False
-    """NV12: two planes, Y and interleaved UV (h, w, 2)."""
+    """True for NV12: two planes, Y and interleaved UV (h, w, 2)."""
     gray: bool = False
-    """One plane only. No source gives such frames; livematte shows a full-size alpha as one."""
+    """True if there is one plane only. No source produces such frames; livematte uses it to show alpha."""
 
     @property
     def maximum(self) -> int:
-        """The largest sample value, 255 at 8 bits."""
+        """Largest sample value: 255 at 8 bits."""
         return (1 << self.depth) - 1
 
     def chroma_size(self, height: int, width: int) -> tuple[int, int]:
-        """Size of a chroma plane; odd sizes round up."""
+        """Return the (height, width) of a chroma plane. Odd sizes round up."""
         v, h = self.chroma
         return -(-height >> v), -(-width >> h)
 
@@ -58,15 +58,15 @@ def _formats() -> Mapping[str, PixelFormat]:
 
 
 PIXEL_FORMATS: Mapping[str, PixelFormat] = _formats()
-"""Every format a :class:`Frame` may have; the reader converts whatever else a decoder gives."""
+"""All formats that a :class:`Frame` can have. The reader converts other formats to one of these."""
 
 
 @dataclass(frozen=True)
 class ColorInfo:
-    """What the numbers in the planes mean, as the stream tags them.
+    """Colour interpretation of the sample values, as tagged by the stream.
 
-    ``matrix`` and ``full_range`` are what livematte computes with and are never unknown; ``primaries``,
-    ``transfer`` and ``matrix_tag`` are FFmpeg's enum values, carried to the output (2 = unspecified).
+    livematte computes with ``matrix`` and ``full_range``; these are always known. ``primaries``, ``transfer``
+    and ``matrix_tag`` are FFmpeg enum values that are copied to the output (2 = unspecified).
     """
 
     matrix: str = "bt709"
@@ -81,17 +81,19 @@ class ColorInfo:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture with its time. Arrays are borrowed: copy what outlives the call it came in.
+    """One picture with its presentation time. The arrays are borrowed: copy them to use them after the call.
 
     Attributes:
-        planes: Y, U, V (or G, B, R; or Y, UV for NV12), and alpha where the format has it. Each (h, w),
-            C-contiguous rows (the row stride may be larger), uint8 or uint16 as ``pixel_format.depth`` says.
+        planes: Y, U, V (or G, B, R; or Y, UV for NV12), then alpha if the format has it. Each is (h, w) with
+            contiguous rows (the row stride may be larger), uint8 or uint16 according to
+            ``pixel_format.depth``.
         format: a key of :data:`PIXEL_FORMATS`.
-        pts: presentation time in ``time_base`` ticks, exactly as the source had it.
-        time_base: seconds a tick.
-        duration: ticks, 0 where unknown.
-        color: what the numbers mean.
-        keyframe_hint: a shot may begin here (seek, discontinuity); temporal state should restart.
+        pts: presentation time in ``time_base`` ticks, unchanged from the source.
+        time_base: seconds per tick.
+        duration: ticks; 0 if unknown.
+        color: colour interpretation of the planes.
+        keyframe_hint: True if a new shot may start here (seek, discontinuity), so temporal state should be
+            reset.
     """
 
     planes: tuple[Array, ...]
@@ -104,17 +106,17 @@ class Frame:
 
     @property
     def pixel_format(self) -> PixelFormat:
-        """The layout of ``planes``."""
+        """Memory layout of ``planes``."""
         return PIXEL_FORMATS[self.format]
 
     @property
     def height(self) -> int:
-        """Rows of the full-size plane."""
+        """Number of rows of the full-size plane."""
         return int(self.planes[0].shape[0])
 
     @property
     def width(self) -> int:
-        """Columns of the full-size plane."""
+        """Number of columns of the full-size plane."""
         return int(self.planes[0].shape[1])
 
     @property
@@ -128,18 +130,19 @@ class Frame:
         return self.pts * self.time_base
 
     def with_planes(self, planes: tuple[Array, ...], format: str | None = None) -> Frame:
-        """The same moment with another picture."""
+        """Return a frame with the same time and other planes."""
         return replace(self, planes=planes, format=format or self.format)
 
 
 @dataclass(frozen=True)
 class Matte:
-    """Who is in front.
+    """Alpha and, if known, the foreground colour of one picture.
 
     Attributes:
-        alpha: (h, w) float32 in [0, 1]; from a model at the network's size, after ``refine`` at the frame's.
-        foreground: straight colour, (h, w, 3) float32 RGB in [0, 1], or None where the model gives none.
-        extras: named maps that a model can show besides (h, w) float32, e.g. heat maps, a trimap.
+        alpha: (h, w) float32 in [0, 1]. A model returns it at network size; ``refine`` brings it to frame
+            size.
+        foreground: straight colour, (h, w, 3) float32 RGB in [0, 1]; None if the model does not estimate it.
+        extras: further named maps of the model, (h, w) float32, e.g. heat maps or a trimap.
     """
 
     alpha: Array

@@ -1,4 +1,4 @@
-"""How far a job is, how fast it goes and how long it still takes."""
+"""Progress, speed and remaining time of a job."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is."""
+    """Progress of a job."""
 
     done: int
     total: int | None
-    """Frames expected; None where the container does not say."""
+    """Expected number of frames; None if the container does not specify it."""
     fps: float
-    """Frames a second over the last seconds."""
+    """Frames per second, averaged over about two seconds."""
     eta: float | None
-    """Seconds left at that rate."""
+    """Remaining seconds at that rate."""
 
 
 class Meter:
-    """Turns "one more frame" into a :class:`Progress`, at most ten times a second."""
+    """Measures the frame rate and reports a :class:`Progress` at most ten times per second."""
 
     def __init__(self, total: int | None, report: Callable[[Progress], None] | None) -> None:
         self._report, self._total = report, total
@@ -30,7 +30,7 @@ class Meter:
         self._rate = 0.0
 
     def __call__(self, done: int) -> None:
-        """``done`` frames are written."""
+        """Record that ``done`` frames are written."""
         now = time.monotonic()
         if done == 1:
             self._first = now
@@ -44,17 +44,17 @@ class Meter:
             self._report(self.progress())
 
     def progress(self) -> Progress:
-        """How it stands."""
+        """Return the current progress."""
         left = None
         if self._total is not None and self._rate > 0:
             left = max(self._total - self._done, 0) / self._rate
         return Progress(self._done, self._total, self._rate, left)
 
     def finished(self) -> Progress:
-        """The last word: what there was is all there is, however many the container had promised."""
+        """Return the final progress. The total is the number of frames written."""
         return Progress(self._done, self._done, self._rate, 0.0)
 
     @property
     def fps(self) -> float:
-        """The mean over the whole job."""
+        """Mean frames per second of the whole job."""
         return (self._done - 1) / (self._last - self._first) if self._last > self._first else 0.0

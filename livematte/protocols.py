@@ -1,4 +1,4 @@
-"""What the engine needs of its parts: one or two methods each."""
+"""Protocols that the engine requires of its parts, with one or two methods each."""
 
 from __future__ import annotations
 
@@ -10,64 +10,65 @@ from typing import Any, Protocol, runtime_checkable
 from livematte.frame import Array, ColorInfo, Frame, Matte
 
 State = Any
-"""What a model or filter carries from frame to frame; opaque to everyone else. None starts a new shot."""
+"""State that a model or filter carries from frame to frame. Opaque to all others. None starts a new shot."""
 
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """What a source knows of itself before its first frame."""
+    """Properties of a source that are known before its first frame."""
 
     name: str
     height: int
     width: int
-    """Size after rotation: the size of the frames."""
+    """Width and height after rotation, i.e. of the frames."""
     format: str
     time_base: Fraction
     average_rate: Fraction | None = None
-    """Frames a second; None where it means nothing (a single image)."""
+    """Frames per second; None for a single image."""
     frames: int | None = None
-    """How many frames are expected; an estimate, None where unknown."""
+    """Expected number of frames (an estimate); None if unknown."""
     seconds: Fraction | None = None
     color: ColorInfo = field(default_factory=ColorInfo)
     sample_aspect: Fraction = Fraction(1)
     details: Mapping[str, Any] = field(default_factory=dict)
-    """Codec, container, streams: what ``livematte probe`` prints."""
+    """Codec, container and streams, as printed by ``livematte probe``."""
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Where frames come from."""
+    """A source of frames."""
 
     @property
     def info(self) -> SourceInfo:
-        """Known once the source is open."""
+        """Properties of the source; available once it is open."""
         ...
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames in presentation order; once only. Raises InputError when the source breaks for good."""
+        """Yield frames in presentation order, once. Raises InputError if the source fails permanently."""
         ...
 
     def close(self) -> None:
-        """Let go of file or device; safe to call twice, also from another thread."""
+        """Release the file or device. Can be called twice and from any thread."""
         ...
 
 
 @runtime_checkable
 class Model(Protocol):
-    """A network and all that surrounds it.
+    """A matting model: a network with its preprocessing and postprocessing.
 
-    Entry points in the group ``livematte.models`` are factories of such, with the keyword options
-    ``weights``, ``size``, ``device``, ``runtime``, ``precision``, ``threads``, ``streams`` and ``extras``:
-    whether mattes carry the network's further maps. One of them called ``trimap`` is what a refiner then
-    gets: (h, w) float32 with 0 background, 0.5 unknown and 1 foreground, or (3, h, w) their probabilities.
+    Entry points in the group ``livematte.models`` are factories of models with the keyword arguments
+    ``weights``, ``size``, ``device``, ``runtime``, ``precision``, ``threads``, ``streams`` and ``extras``
+    (True adds
+    the further maps of the network to each matte). A map named ``trimap`` is passed to the refiner:
+    (h, w) float32 with 0 background, 0.5 unknown and 1 foreground, or (3, h, w) with their probabilities.
     """
 
     def __call__(self, rgb: Array, state: State | None) -> tuple[Matte, State]:
-        """Matte one picture. ``state=None`` begins a new shot.
+        """Matte one picture. ``state=None`` starts a new shot.
 
         Args:
-            rgb: (h, w, 3) uint8 RGB of the size :meth:`input_size` asked for.
-            state: what the last call gave.
+            rgb: (h, w, 3) uint8 RGB of the size that :meth:`input_size` returned.
+            state: the state returned by the previous call.
 
         Returns:
             The matte, at the size of ``rgb``, and the next state.
@@ -75,71 +76,73 @@ class Model(Protocol):
         ...
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
-        """The (height, width) to shrink a ``height`` x ``width`` frame to for this model."""
+        """Return the (height, width) to which a ``height`` x ``width`` frame must be scaled."""
         ...
 
 
 @runtime_checkable
 class GpuModel(Model, Protocol):
-    """A model that may be given pictures that are on a GPU, CuPy's arrays; others get NumPy's."""
+    """A model that may accept CuPy arrays on a GPU. Other models get NumPy arrays."""
 
     takes_gpu_arrays: bool
 
 
 class PendingMatte(Protocol):
-    """A matte under way."""
+    """A matte that is being computed."""
 
     def result(self) -> Matte:
-        """Wait for it; once only."""
+        """Wait for the matte and return it. Call this once only."""
         ...
 
 
 @runtime_checkable
-class AheadModel(Model, Protocol):
-    """A model without state that works on several pictures side by side."""
+class AsyncModel(Model, Protocol):
+    """A model without state that processes several pictures concurrently."""
 
     @property
     def in_flight(self) -> int:
-        """How many pictures to keep under way for full speed."""
+        """Number of pictures to keep in flight for full speed."""
         ...
 
     def submit(self, rgb: Array) -> PendingMatte:
-        """Begin a picture and return at once; mattes are fetched in the order of the pictures."""
+        """Start a picture and return immediately. Results must be fetched in submission order."""
         ...
 
 
 @runtime_checkable
 class TrimapModel(Protocol):
-    """A network that mattes with the help of a trimap: what ``--refine`` runs where a matte is in doubt.
+    """A network that computes a matte from a picture and a trimap. ``--refine`` runs it on uncertain regions.
 
-    Entry points in the group ``livematte.refiners`` are factories of such, with the keyword options of a
-    model's factory that apply: ``device``, ``runtime``, ``precision``, ``threads``, ``weights``. One with
-    test-time augmentation also names a keyword ``augment``, false unless it is asked for.
+    Entry points in the group ``livematte.refiners`` are factories of such models. They accept the
+    keyword arguments of a model factory that apply: ``device``, ``runtime``, ``precision``, ``threads``,
+    ``weights``. A model with test-time augmentation also has the keyword ``augment``, False by default.
     """
 
     stride: int
-    """Pictures come in multiples of this on both axes."""
+    """Height and width of pictures must be multiples of this."""
 
     def refine(self, rgb: Array, trimap: Array) -> Matte:
-        """Matte one picture, or a part of one, without memory of the last. One thread calls it.
+        """Matte one picture or crop, without temporal state. Called from one thread.
 
         Args:
             rgb: (h, w, 3) uint8 RGB, h and w multiples of :attr:`stride`.
             trimap: (h, w) uint8, 0 background, 128 unknown, 255 foreground.
 
         Returns:
-            alpha (h, w) float32 in [0, 1], mixed with the first network's the more that is in doubt, and
-            alone where somebody drew the trimap: a network that shall not correct what the trimap knows
-            gives exactly 0 and 1 there. foreground (h, w, 3) float32 straight RGB in
-            [0, 1], or None where it gives none; of use where alpha is neither 0 nor 1.
+            alpha: (h, w) float32 in [0, 1]. The caller blends it with the alpha of the first network, with a
+                weight that grows with uncertainty; if the user drew the trimap, it is used without blending.
+                A network that must not change known trimap pixels returns exactly 0 and 1 there.
+            foreground: (h, w, 3) float32 straight RGB in [0, 1], or None. Used where alpha is neither 0 nor
+                1.
         """
         ...
 
 
 @runtime_checkable
 class GpuTrimapModel(TrimapModel, Protocol):
-    """A refiner whose ``rgb`` may be on a GPU, CuPy's array, where its matte then is; others get NumPy's. The
-    trimap is NumPy's for all.
+    """A refiner that may accept ``rgb`` as a CuPy array on a GPU and then returns its matte there.
+
+    Other refiners get NumPy arrays. The trimap is always a NumPy array.
     """
 
     takes_gpu_arrays: bool
@@ -147,64 +150,66 @@ class GpuTrimapModel(TrimapModel, Protocol):
 
 @runtime_checkable
 class Background(Protocol):
-    """What is put behind people."""
+    """A background that is composited behind the people."""
 
     transparent: bool
-    """No picture at all: the output carries alpha."""
+    """True if there is no background picture: the output carries alpha."""
 
     def __call__(self, frame: Frame, alpha: Array) -> Frame:
-        """The background for ``frame``: same size, format and colour. The caller does not change it.
+        """Return the background for ``frame``: same size, format and colour. The caller must not modify it.
 
         Args:
-            frame: the picture it goes behind, with its time.
-            alpha: (h, w) float32 alpha of ``frame`` at the network's size, for a background that is made
-                from the picture itself.
+            frame: the frame it is composited with.
+            alpha: (h, w) float32 alpha of ``frame`` at network size, for backgrounds computed from the
+                picture.
         """
         ...
 
     def close(self) -> None:
-        """Let go of what it reads."""
+        """Release the files that it reads."""
         ...
 
 
 @runtime_checkable
 class Sink(Protocol):
-    """Where frames go."""
+    """A destination of frames."""
 
     def write(self, frame: Frame) -> None:
-        """Take the next frame, in pts order; it is borrowed. Raises OutputError when it cannot."""
+        """Write the next frame, in pts order. The frame is borrowed. Raises OutputError on failure."""
         ...
 
     def close(self) -> None:
-        """Finish what is whole. Exactly one of ``close`` and ``abort`` is called, once."""
+        """Finish the output. Exactly one of ``close`` and ``abort`` is called, once."""
         ...
 
     def abort(self) -> None:
-        """Finish after an error or an interruption: keep what plays, never raise."""
+        """Finish after an error or an interruption: keep the playable part. Never raises."""
         ...
 
 
 @runtime_checkable
 class GpuSink(Sink, Protocol):
-    """A sink that may be given frames whose planes are on a GPU, CuPy's arrays; others get NumPy's. All work
-    on them is done when it gets them.
+    """A sink that may accept frames with CuPy planes on a GPU. Other sinks get NumPy planes.
+
+    All GPU work on a frame is complete before the frame is passed to the sink.
     """
 
     @property
     def takes_gpu_frames(self) -> bool:
-        """Known once the sink is open."""
+        """True if frames may be on the GPU. Known once the sink is open."""
         ...
 
 
 @dataclass(frozen=True)
 class LiveFormat:
-    """What a live output is sent.
+    """Format of the frames that a live output receives.
 
     Attributes:
         width, height: of every frame, both even.
-        rate: frames a second, kept by repeating and skipping.
-        alpha: frames are ``yuva420p``, straight colour; otherwise opaque ``yuv420p`` or ``nv12``, which may
-            change on the way. 8 bits always; matrix and range stand in ``Frame.color`` and may change too.
+        rate: frames per second; kept constant by repeating and skipping frames.
+        alpha: if True, frames are ``yuva420p`` with straight colour; otherwise opaque ``yuv420p`` or
+            ``nv12``, which may change between frames. Always 8 bits. Matrix and range are in ``Frame.color``
+            and may change too.
     """
 
     width: int
@@ -215,34 +220,56 @@ class LiveFormat:
 
 @runtime_checkable
 class LiveSink(Protocol):
-    """Where live frames go: a camera that other programs see, a mixer, a window.
+    """A destination of live frames: a virtual camera, a mixer, a window.
 
-    Entry points in the group ``livematte.sinks`` are factories of such: ``factory(format: LiveFormat,
-    **options)``; they raise OutputError or UsageError with the command that mends it. A factory with a true
-    attribute ``wants_alpha`` is made for a transparent background, used where none is asked for.
+    Entry points in the group ``livematte.sinks`` are factories of live sinks: ``factory(format: LiveFormat,
+    **options)``. They raise OutputError or UsageError with the command that fixes the problem. A factory
+    whose attribute ``wants_alpha`` is true gets a transparent background by default.
     """
 
     name: str
     notes: list[str]
-    """One line for each thing a user should know; grows."""
+    """Messages for the user, one line each. May grow."""
 
     def send(self, frame: Frame) -> None:
-        """Show a frame, now. One thread calls it, at the pace of the format.
+        """Show a frame immediately. Called from one thread, at the frame rate of the format.
 
-        The frame is borrowed, but never written to later. ``pts`` counts frame times of the output from 0
-        in ``time_base`` 1 / rate; skipped ones leave gaps. The same planes come again where nothing newer is
-        there. Must not block longer than a frame lasts.
+        The frame is borrowed, but its planes are never modified later. ``pts`` counts output frames from 0 in
+        ``time_base`` 1 / rate; skipped frames leave gaps. If there is no newer picture, the same planes are
+        sent again. Must not block longer than one frame interval.
 
         Raises:
-            OutputError: gone for good. What may come back is waited for without an error.
+            OutputError: the output failed permanently. If it may come back, wait for it without an error.
         """
         ...
 
     @property
     def watched(self) -> bool | None:
-        """Whether anybody looks; None where that cannot be known. Cheap: asked a few times a second."""
+        """True if anybody is watching; None if unknown. Must be cheap: polled several times per second."""
         ...
 
     def close(self) -> None:
-        """Let go of it. Safe twice and after an error, never raises."""
+        """Release the output. Can be called twice and after an error. Never raises."""
         ...
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Result of one check of ``livematte doctor``.
+
+    Entry points in the group ``livematte.checks`` are functions without parameters that return a list of
+    findings. A check modifies nothing, takes a few seconds at most and reveals no password.
+
+    Attributes:
+        name: subject of the check, a few words: 'exclusive_caps'.
+        good: True if it works, False if it must be fixed, None for information or if it is not required.
+        what: the result, one line.
+        fix: the action, one line with the exact command; empty if nothing has to be done.
+        group: heading under which it is shown.
+    """
+
+    name: str
+    good: bool | None
+    what: str
+    fix: str = ""
+    group: str = ""

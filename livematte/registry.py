@@ -1,8 +1,8 @@
-"""Finding models and plug-ins by name: the only way from ``livematte`` to ``models/`` and ``plugins/``.
+"""Find models and plug-ins by name: the only way from ``livematte`` to ``models/`` and ``plugins/``.
 
-Groups are entry points: ``livematte.models`` (name → a factory of :class:`~livematte.protocols.Model`),
-``livematte.refiners`` (of :class:`~livematte.protocols.TrimapModel`) and ``livematte.sinks``. An installed
-third package joins by declaring the same.
+Groups are entry points: ``livematte.models`` (name → factory of :class:`~livematte.protocols.Model`),
+``livematte.refiners`` (factory of :class:`~livematte.protocols.TrimapModel`) and ``livematte.sinks``.
+Third-party packages register by declaring the same entry points.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from livematte.errors import ModelError, UsageError
 
 
 def names(group: str) -> list[str]:
-    """All names registered under ``livematte.<group>``, sorted."""
+    """Return all names registered under ``livematte.<group>``, sorted."""
     return sorted({entry.name for entry in entry_points(group=f"livematte.{group}")})
 
 
 def entry(group: str, name: str) -> EntryPoint:
-    """The entry point called ``name``.
+    """Return the entry point called ``name``.
 
     Raises:
-        UsageError: nothing has that name; the message lists what does.
+        UsageError: no entry point has that name; the message lists the known ones.
     """
     found = list(entry_points(group=f"livematte.{group}", name=name))
     if not found:
@@ -35,10 +35,10 @@ def entry(group: str, name: str) -> EntryPoint:
 
 
 def load(group: str, name: str) -> Any:
-    """The object behind ``name``.
+    """Load and return the object that is registered as ``name``.
 
     Raises:
-        UsageError: unknown name.
+        UsageError: the name is unknown.
         ModelError: it is registered but cannot be imported.
     """
     try:

@@ -1,1 +1,4 @@
-"""One folder a program that livematte sends to: ``livematte.plugins`` in the wheel."""
+"""Plug-ins, one folder for each program that livematte sends frames to.
+
+In the wheel this package is ``livematte.plugins``.
+"""

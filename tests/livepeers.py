@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from livematte.composite import Compositor
+from livematte.device.execution import CpuContext, ExecutionContext
 from livematte.errors import InputError
 from livematte.frame import Array, Frame, Matte
-from livematte.kernels.copies import OnCpu, Place
+from livematte.matting.compositor import Compositor
 from livematte.protocols import LiveFormat, SourceInfo
 from livematte.streaming.governor import Level, ladder
-from livematte.streaming.matting import Parts
+from livematte.streaming.live_matting import ModelBundle
 
 HEIGHT, WIDTH = 64, 96
 FORMAT = LiveFormat(WIDTH, HEIGHT, Fraction(30))
@@ -62,22 +62,22 @@ class FindsThePerson:
         return Matte(alpha), (state or 0) + 1
 
 
-class Maker:
+class BundleMaker:
     """Makes models for levels; remembers what it was asked. ``fails`` is raised while it is set."""
 
-    def __init__(self, place: Callable[[], Place] = OnCpu) -> None:
+    def __init__(self, place: Callable[[], ExecutionContext] = CpuContext) -> None:
         self.place = place
         self.asked: list[tuple[Level, BaseException | None]] = []
         self.made: list[FindsThePerson] = []
         self.fails: BaseException | None = None
 
-    def __call__(self, level: Level, broke: BaseException | None) -> Parts:
+    def __call__(self, level: Level, broke: BaseException | None) -> ModelBundle:
         self.asked.append((level, broke))
         if self.fails is not None:
             raise self.fails
         side = level.size or 48
         self.made.append(FindsThePerson((side * 2 // 3, side)))
-        return Parts(self.made[-1], Compositor(refine="none", foreground=False), self.place())
+        return ModelBundle(self.made[-1], Compositor(refine="none", foreground=False), self.place())
 
 
 LEVELS = ladder(192, "none", network=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def write_people(
     pose: Mapping[str, Any] | None = None,
     quality: int = 95,
 ) -> Path:
-    """Write a folder of training people.
+    """Write a folder of training people; the first one is also held out.
 
     Args:
         people: each one's BGR picture (h, w, 3) and alpha (h, w), 0 to 255, by name.
@@ -57,7 +58,11 @@ def write_people(
         cv2.imwrite(str(folder / "alpha" / f"{name}.png"), alpha.astype(np.uint8))
     for number, room in enumerate(rooms):
         cv2.imwrite(str(folder / "backgrounds" / f"{'abc'[number]}.jpg"), room)
-    (folder / "split.json").write_text(json.dumps({"train": list(people), "val": []}), encoding="utf-8")
+    first = next(iter(people))
+    shutil.copyfile(folder / "people" / f"{first}.jpg", folder / "people" / "held_out.jpg")
+    shutil.copyfile(folder / "alpha" / f"{first}.png", folder / "alpha" / "held_out.png")
+    split = {"train": list(people), "val": ["held_out"]}
+    (folder / "split.json").write_text(json.dumps(split), encoding="utf-8")
     if pose is not None:
         (folder / "pose.json").write_text(json.dumps(pose), encoding="utf-8")
     return folder

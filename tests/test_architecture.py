@@ -14,6 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.layers import check_contracts
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -21,37 +23,6 @@ else:
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "livematte"
-
-LAYERS = {
-    "__init__": 0, "assets": 0, "defaults": 0, "errors": 0, "findings": 0, "frame": 0, "quiet": 0,
-    "clock": 1, "device": 1, "progress": 1, "protocols": 1, "registry": 1,
-    "weights": 1.5,  # and the folder where everything above caches what it compiles
-    "encoders": 2, "kernels": 2, "metrics": 2,
-    "video": 2.2,  # a hardware decoder's surfaces become planes by a kernel
-    "runtime": 2.5,  # caches what it compiles under the hash of the weights
-    "contracts": 2.6,
-    "adapters": 2.7,
-    "backgrounds": 3, "refine": 3, "regions": 3, "temporal": 3, "tiles": 3, "training": 3, "trimap": 2.8,
-    "refiners": 3.2,
-    "debugview": 3.3,
-    "composite": 3.5,  # fused with the second half of refining
-    "pipeline": 3.9,
-    "engine": 4,
-    "evaluation": 4.5,
-    "jobs": 4.7,
-    "running": 4.8,
-    "worker": 4.85,  # a process that does a part of a job
-    "segments": 4.9,
-    "api": 5, "profile": 5, "streaming": 5,
-    "preview": 5.3,
-    "bench": 6, "demo": 6, "doctor": 6,
-    "cli": 7,
-    "__main__": 8,
-}  # fmt: skip
-"""A room imports from rooms with lower numbers, and its own files from one another."""
-
-LAZY = {"__init__"}
-"""May point upwards, inside functions and for type checkers only: it hands out the public names."""
 
 TORCH_ROOMS = {"encoders", "training"}
 """Training and network building blocks; nobody gets here by rendering."""
@@ -61,7 +32,7 @@ NAMES = re.compile(
 )
 """Papers and programs: known to models/ and plugins/ only."""
 
-MAY_NAME = {CORE / "defaults.py"}
+MAY_NAME = {CORE / "options" / "groups.py"}
 
 LONGEST = 400
 """Lines. The aim is 300; this is where it stops being a matter of taste."""
@@ -81,11 +52,6 @@ def short(path: Path) -> str:
 
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
-
-
-def room_of(path: Path) -> str:
-    inside = path.relative_to(CORE)
-    return inside.parts[0].removesuffix(".py")
 
 
 def is_type_checking(node: ast.AST) -> bool:
@@ -118,53 +84,21 @@ def imports(node: ast.AST, *, module_level: bool = False, any_system: bool = Fal
             yield from imports(child, module_level=module_level, any_system=any_system)
 
 
-def core_rooms(names: Iterator[str]) -> Iterator[str]:
-    """The rooms of livematte/ among imported names; a bare ``livematte`` is ``__init__``."""
-    for name in names:
-        parts = name.split(".")
-        if parts[0] == "livematte":
-            yield parts[1] if len(parts) > 1 and parts[1] in LAYERS else "__init__"
+def test_every_import_contract_is_kept() -> None:
+    """Layers, no circles, no sibling of a model or plug-in: ``[tool.importlinter]`` in pyproject.toml."""
+    kept, report = check_contracts()
+    assert kept, report
 
 
-@pytest.mark.parametrize("path", CORE_FILES, ids=short)
-def test_a_room_imports_only_from_lower_ones(path: Path) -> None:
-    room = room_of(path)
-    assert room in LAYERS, f"{room} has no layer yet: give it one here"
-    wrong = {
-        other
-        for other in core_rooms(imports(tree(path), module_level=room in LAZY))
-        if other not in (room, "__init__") and LAYERS[other] >= LAYERS[room]
-    }
-    assert not wrong, f"{short(path)} [{LAYERS[room]}] imports {wrong}"
-
-
-@pytest.mark.parametrize("path", CORE_FILES, ids=short)
-def test_the_core_imports_no_model_and_no_plugin(path: Path) -> None:
-    wrong = [n for n in imports(tree(path)) if n.startswith(("livematte.models", "livematte.plugins"))]
-    assert not wrong, "models and plug-ins are found through livematte.registry"
-
-
-@pytest.mark.parametrize("path", OUTER_FILES, ids=short)
-def test_models_and_plugins_import_no_sibling(path: Path) -> None:
-    parts = path.relative_to(ROOT).parts
-    if len(parts) < 3:
-        assert not list(imports(tree(path))), f"{short(path)} is only a shelf"
-        return
-    home = f"livematte.{parts[0]}.{parts[1]}"
-    wrong = [
-        name
-        for name in imports(tree(path))
-        if name.startswith(("livematte.models", "livematte.plugins", "models", "plugins"))
-        and not (name == home or name.startswith(f"{home}."))
-    ]
-    assert not wrong, f"{short(path)} imports {wrong}"
-
-
-@pytest.mark.parametrize("path", OUTER_FILES, ids=short)
-def test_models_and_plugins_stay_below_the_engine(path: Path) -> None:
-    rooms = set(core_rooms(n for n in imports(tree(path)) if not n.startswith("livematte.models")))
-    above = {room for room in rooms if LAYERS[room] >= LAYERS["engine"]}
-    assert not above, f"{short(path)} imports {above}: the engine calls models, not the other way round"
+def test_contributing_shows_the_layers_of_the_contract() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = (c for c in project["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
+    layers = [set(layer.split(" : ")) for layer in reversed(contract["layers"])]
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| (.+?) \|", text, re.M)
+    shown = [set(re.findall(r"`(\w+)(?:\.py|/)`", names)) for _, names in rows]
+    assert [int(number) for number, _ in rows] == list(range(len(layers)))
+    assert shown == layers
 
 
 def names_and_strings(module: ast.Module) -> Iterator[str]:
@@ -191,12 +125,14 @@ def test_the_core_names_no_paper_and_no_program(path: Path) -> None:
         for text in names_and_strings(tree(path))
         if NAMES.search(text.replace("_", " ")) or NAMES.search(text)
     }
-    assert not wrong, f"{short(path)} names {wrong}: only models/, plugins/ and livematte/defaults.py may"
+    assert not wrong, (
+        f"{short(path)} names {wrong}: only models/, plugins/ and livematte/options/groups.py may"
+    )
 
 
 @pytest.mark.parametrize("path", CORE_FILES, ids=short)
 def test_torch_is_imported_where_it_is_needed_only(path: Path) -> None:
-    if room_of(path) in TORCH_ROOMS or path.name.startswith("torch_"):
+    if TORCH_ROOMS & set(path.relative_to(CORE).parts) or path.name.startswith("torch_"):
         return
     names = {name.split(".")[0] for name in imports(tree(path), module_level=True)}
     assert "torch" not in names, f"{short(path)} slows every start: import torch in the function"
@@ -214,14 +150,14 @@ def imported_after(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize("path", [*CORE_FILES, *OUTER_FILES, *files(ROOT / "benchmarks")], ids=short)
-def test_what_reports_its_use_is_imported_quietly_only(path: Path) -> None:
+def test_runtimes_with_telemetry_are_imported_by_import_quietly(path: Path) -> None:
     loud = {name for name in imports(tree(path)) if name.split(".")[0] in ("openvino", "onnxruntime")}
     assert not loud, f"{short(path)} imports {loud}, which sends: use livematte.quiet.import_quietly"
 
 
 def test_the_render_path_never_imports_torch() -> None:
     code = """
-import livematte.api, livematte.bench, livematte.demo, livematte.runtime
+import livematte.api, livematte.tools.bench, livematte.tools.demo, livematte.inference
 from livematte import registry
 for name in registry.names("models"):
     registry.load("models", name)

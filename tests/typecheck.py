@@ -17,14 +17,19 @@ STAGE = ROOT / "build" / "typecheck"
 ROOMS = {"livematte": "livematte", "models": "livematte/models", "plugins": "livematte/plugins"}
 
 
-def main() -> int:
-    """Lay out the copy, run mypy on it; mypy's exit code."""
+def lay_out() -> None:
+    """Make the copy in :data:`STAGE` anew."""
     shutil.rmtree(STAGE, ignore_errors=True)
     for room, place in ROOMS.items():
         if (ROOT / room).is_dir():
             shutil.copytree(
                 ROOT / room, STAGE / place, ignore=lambda _, names: [n for n in names if n == "__pycache__"]
             )
+
+
+def main() -> int:
+    """Lay out the copy, run mypy on it; mypy's exit code."""
+    lay_out()
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "-p", "livematte"],
         cwd=STAGE,

@@ -1,4 +1,4 @@
-"""The commands and where they are."""
+"""The command group ``livematte`` and its commands."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from livematte.cli.eval import eval  # noqa: A004
 from livematte.cli.image import image
 from livematte.cli.live import live
 from livematte.cli.models import models
-from livematte.cli.plugins import WithPlugins
-from livematte.cli.previewing import BarePreview
+from livematte.cli.plugin_commands import PluginGroup
+from livematte.cli.preview_options import BarePreview
 from livematte.cli.probe import probe
 from livematte.cli.render import render
 from livematte.cli.train import train
@@ -25,7 +25,7 @@ from livematte.cli.version import show_version, version
 
 app = typer.Typer(
     name="livematte",
-    cls=WithPlugins,
+    cls=PluginGroup,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -37,13 +37,13 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def livematte(
     context: typer.Context,
-    show: Annotated[bool, typer.Option("--version", metavar="", help="Say the version and stop.")] = False,
+    show: Annotated[bool, typer.Option("--version", metavar="", help="Print the version.")] = False,
     verbose: Annotated[
         bool,
-        typer.Option("--verbose", metavar="", help="With --version: also FFmpeg, runtimes and the machine."),
+        typer.Option("--verbose", metavar="", help="With --version: also print FFmpeg, runtimes and system."),
     ] = False,
 ) -> None:
-    """People cut out of video, without a green screen."""
+    """Replace the background behind people in video, without a green screen."""
     if show:
         show_version(verbose=verbose)
         raise typer.Exit(0)
@@ -53,20 +53,20 @@ def livematte(
 
 
 for command, panel in (
-    (render, "Do it"),
-    (live, "Do it"),
-    (image, "Do it"),
-    (trimap, "Do it"),
-    (demo, "Do it"),
-    (train, "Do it"),
-    (doctor, "Look first"),
-    (devices, "Look first"),
-    (models, "Look first"),
-    (probe, "Look first"),
-    (bench, "Look first"),
-    (eval, "Look first"),
-    (version, "Look first"),
+    (render, "Commands"),
+    (live, "Commands"),
+    (image, "Commands"),
+    (trimap, "Commands"),
+    (demo, "Commands"),
+    (train, "Commands"),
+    (doctor, "Information"),
+    (devices, "Information"),
+    (models, "Information"),
+    (probe, "Information"),
+    (bench, "Information"),
+    (eval, "Information"),
+    (version, "Information"),
 ):
     app.command(rich_help_panel=panel, cls=BarePreview if command is live else None)(command)
 
-app.add_typer(ctl.app, name="ctl", rich_help_panel="Do it")
+app.add_typer(ctl.app, name="ctl", rich_help_panel="Commands")

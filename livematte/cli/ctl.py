@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from livematte.cli import options, terminal
+from livematte.cli import terminal
+from livematte.cli.parameters import completion, takes
+from livematte.options import CHANGES
+from livematte.options.commands import SteerCommand
+from livematte.options.declaration import Declared
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,96 +22,72 @@ app = typer.Typer(
     epilog="As in:  [cyan]livematte ctl background beach.jpg[/cyan]     [cyan]livematte ctl pause[/cyan]",
 )
 
-_Session = Annotated[
-    str | None,
-    typer.Option(
-        "--session", "-s", metavar="WHICH", help="Its [b]--name[/b] or process number, where several run."
-    ),
-]
 
-
-def _ask(command: str, value: object, session: str | None, *, as_json: bool, quiet: bool) -> dict[str, Any]:
-    terminal.configure(as_json=as_json, quiet=quiet)
-    from livematte.streaming.sessions import ask
+def _ask(command: str, value: object, session: str | None) -> dict[str, Any]:
+    from livematte.streaming.session_registry import ask
 
     facts = ask(command, value, session=session)
     terminal.event_if_json(command, **facts)
     return facts
 
 
-@app.command()
-def background(
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="WHAT",
-            help="A colour, a picture, a video (looped), [b]blur[/b], [b]blur:40[/b] or [b]transparent[/b].",
-            autocompletion=options.complete_background,
-        ),
-    ],
-    session: _Session = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-) -> None:
-    """Put something else behind people."""
-    from livematte.profile import rooted_background
+def _change(changed: Declared) -> Callable[..., None]:
+    """The command that changes an option of the session, as its declaration says."""
+    option, change = changed.option, changed.option.change
+    assert change is not None
 
-    whole = rooted_background(what, Path.cwd())  # the session may have been started in another folder
-    facts = _ask("background", whole, session, as_json=as_json, quiet=quiet)
-    terminal.say(f"background: {facts['background']}")
+    def command(value: str, session: str | None) -> None:
+        if option.path:
+            from livematte.profile import rooted_background
+
+            value = rooted_background(value, Path.cwd())  # the session may run in another folder
+        facts = _ask(changed.name, value, session)
+        terminal.say(f"{changed.name}: {facts[changed.name]}")
+
+    shown = typer.Argument(metavar=option.metavar, help=change.help, autocompletion=completion(option))
+    command.__annotations__["value"] = Annotated[str, shown]
+    command.__doc__ = change.summary
+    return takes(SteerCommand)(command)
+
+
+for _changed in CHANGES.values():
+    app.command(_changed.name)(_change(_changed))
 
 
 @app.command(context_settings={"ignore_unknown_options": True})  # -3 is a number, and wrong as such
+@takes(SteerCommand)
 def blur(
     strength: Annotated[float, typer.Argument(metavar="N", help="Pixels at 720 rows, up to 200.")],
-    session: _Session = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
+    session: str | None,
 ) -> None:
     """Show the room itself, out of focus."""
     value = int(strength) if strength.is_integer() else strength
-    facts = _ask("blur", value, session, as_json=as_json, quiet=quiet)
+    facts = _ask("blur", value, session)
     terminal.say(f"background: {facts['background']}")
 
 
 @app.command()
-def model(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME",
-            help="One of [b]livematte models[/b].",
-            autocompletion=options.complete_names("models"),
-        ),
-    ],
-    session: _Session = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-) -> None:
-    """Let another network work; the old one goes on until it is ready."""
-    facts = _ask("model", name, session, as_json=as_json, quiet=quiet)
-    terminal.say(f"model: {facts['model']}")
-
-
-@app.command()
-def pause(session: _Session = None, as_json: options.Json = False, quiet: options.Quiet = False) -> None:
+@takes(SteerCommand)
+def pause(session: str | None) -> None:
     """Show viewers the placeholder until [b]resume[/b]."""
-    _ask("pause", None, session, as_json=as_json, quiet=quiet)
+    _ask("pause", None, session)
     terminal.say("paused: viewers see the placeholder")
 
 
 @app.command()
-def resume(session: _Session = None, as_json: options.Json = False, quiet: options.Quiet = False) -> None:
+@takes(SteerCommand)
+def resume(session: str | None) -> None:
     """Show people again."""
-    _ask("resume", None, session, as_json=as_json, quiet=quiet)
+    _ask("resume", None, session)
     terminal.say("resumed")
 
 
 @app.command()
-def stats(session: _Session = None, as_json: options.Json = False, quiet: options.Quiet = False) -> None:
+@takes(SteerCommand)
+def stats(session: str | None) -> None:
     """Say how it does: rate, latency, drops, repeats, what viewers see."""
-    facts = _ask("stats", None, session, as_json=as_json, quiet=quiet)
-    from livematte.cli.telling import line_of
+    facts = _ask("stats", None, session)
+    from livematte.cli.live_reporter import format_line
     from livematte.streaming.stats import LiveStats
 
     state = LiveStats(**{field.name: facts["stats"][field.name] for field in fields(LiveStats)})
@@ -116,13 +97,17 @@ def stats(session: _Session = None, as_json: options.Json = False, quiet: option
     terminal.say(f"model: {facts['model']}")
     showing = "people" if state.showing == "picture" else f"the placeholder: {state.showing}"
     terminal.say(f"viewers see {showing}")
-    terminal.say(line_of(state))
+    terminal.say(format_line(state))
     for line in state.notes:
         terminal.note(line)
 
 
 @app.command()
-def stop(session: _Session = None, as_json: options.Json = False, quiet: options.Quiet = False) -> None:
+@takes(SteerCommand)
+def stop(session: str | None) -> None:
     """End it, as Ctrl-C does."""
-    facts = _ask("stop", None, session, as_json=as_json, quiet=quiet)
+    facts = _ask("stop", None, session)
     terminal.say(f"session {facts['session'] or facts['pid']} ends")
+
+
+app.registered_commands.sort(key=lambda each: str(each.name or getattr(each.callback, "__name__", "")))

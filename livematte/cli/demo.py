@@ -5,26 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from livematte.cli import options, terminal
+from livematte.cli import terminal
+from livematte.cli.parameters import takes
+from livematte.options.commands import DemoCommand
 
 if TYPE_CHECKING:
     from livematte.progress import Progress
 
 
-def demo(
-    folder: Annotated[
-        Path, typer.Option("--folder", "-o", metavar="FOLDER", help="Where the results go.")
-    ] = Path("demo"),
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-) -> None:
-    """Render a bundled clip on a picture, blurred and transparent, and say where the results are."""
-    terminal.configure(as_json=as_json, quiet=quiet)
-    from livematte import demo as bundled
+@takes(DemoCommand)
+def demo(folder: Path) -> None:
+    """Render a bundled clip with a picture, blurred and transparent, and print the paths of the results."""
+    from livematte.tools import demo as bundled
 
     with ExitStack() as shown:
 
@@ -34,9 +28,9 @@ def demo(
 
         results = bundled.run(folder, display=display)
     terminal.event_if_json("done", results=[{"path": result.path, "what": result.what} for result in results])
-    terminal.say(f"from {bundled.clip_path()}:")
+    terminal.say(f"results for {bundled.clip_path()}:")
     wide = max(len(str(result.path)) for result in results)
     for result in results:
-        speed = f", {result.report.fps:.0f} frames a second" if result.report else ""
+        speed = f", {result.report.fps:.0f} frames per second" if result.report else ""
         terminal.say(f"  {result.path!s:<{wide}}  {result.what}{speed}")
-    terminal.say("Now yours:  livematte render me.mp4 out.mp4 --background beach.jpg")
+    terminal.say("Next, your own video:  livematte render me.mp4 out.mp4 --background beach.jpg")

@@ -5,34 +5,37 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from livematte.cli import options, terminal
+from livematte.cli import terminal
+from livematte.cli.parameters import takes
+from livematte.options.commands import JsonOption
 
 if TYPE_CHECKING:
-    from livematte.video.modes import CameraInfo
+    from livematte.video.camera_modes import CameraInfo
 
 
-def devices(as_json: options.Json = False) -> None:
-    """List the cameras, with the id that --camera takes and what each offers.
+@takes(JsonOption)
+def devices() -> None:
+    """List the cameras with their id (for --camera) and modes.
 
-    An id stays the same when cameras are plugged in another order; names and parts of names work, too.
+    The id of a camera does not depend on the order in which cameras are connected. --camera also accepts a
+    name or a part of it.
     """
-    terminal.configure(as_json=as_json, quiet=False)
     from livematte.errors import InputError
-    from livematte.video.devices import find_camera, list_cameras
+    from livematte.video.camera_devices import find_camera, list_cameras
 
     cameras = list_cameras()
     try:
         default = find_camera("auto", cameras).id
     except InputError:
         default = None
-    if as_json:
-        told = [
+    if terminal.is_json():
+        rows = [
             {**terminal.jsonable(camera), "default": camera.id == default} for camera in cameras
         ]  # fmt: skip
-        print(json.dumps(told))
+        print(json.dumps(rows))
         return
     if not cameras:
-        print("no camera was found; a video can stand in for one: livematte live --input me.mp4")
+        print("no camera found; to use a video instead: livematte live --input me.mp4")
         return
     _show(cameras, default)
 
@@ -53,16 +56,16 @@ def _show(cameras: list[CameraInfo], default: str | None) -> None:
         if camera.address != camera.id:
             table.add_row("opened as", camera.address)
         if camera.trouble:
-            table.add_row("trouble", camera.trouble)
+            table.add_row("problem", camera.trouble)
         for number, (format, lines) in enumerate(_by_format(camera).items()):
             table.add_row("modes" if number == 0 else "", f"{format}: {', '.join(lines)}")
         console.print(table)
     if default is not None:
-        console.print("* used unless --camera says otherwise", style="dim")
+        console.print("* default of --camera", style="dim")
 
 
 def _by_format(camera: CameraInfo) -> dict[str, list[str]]:
-    """``{"mjpeg": ["1280x720 30 fps", ...]}``."""
+    """Group the modes by pixel format: ``{"mjpeg": ["1280x720 30 fps", ...]}``."""
     found: dict[str, list[str]] = {}
     for mode in camera.modes:
         rate = f" {float(max(mode.rates)):.4g} fps" if mode.rates else ""

@@ -6,45 +6,47 @@ import json
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from livematte.cli import options, terminal
-from livematte.defaults import DEFAULT_MODEL
+from livematte.cli import terminal
+from livematte.cli.parameters import takes
+from livematte.options.commands import DoctorCommand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from livematte.findings import Finding
+    from livematte.protocols import Finding
 
 _MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("·", "dim")}
 
 
-def doctor(model: options.ModelName = DEFAULT_MODEL, as_json: options.Json = False) -> int:
-    """Look at this machine: what works, what does not, and the command that mends it.
+@takes(DoctorCommand)
+def doctor(model: str) -> int:
+    """Check this machine, and print what works, what does not, and how to fix it.
 
-    Ends with 1 where something is broken. --json is for bug reports: no password, no home folder.
+    Exits with 1 if something does not work. The output of --json contains no password and no home folder, so
+    that it can be added to a bug report.
     """
-    terminal.configure(as_json=as_json, quiet=False)
     from livematte import registry
-    from livematte.doctor import diagnose
+    from livematte.tools.doctor import diagnose
 
     registry.entry("models", model)
-    if as_json:
+    if terminal.is_json():
         findings = list(diagnose(model))
         broken = sum(finding.good is False for finding in findings)
-        told = {"broken": broken, "findings": terminal.jsonable(findings)}
-        print(json.dumps(told, ensure_ascii=False, indent=1))
+        report = {"broken": broken, "findings": terminal.jsonable(findings)}
+        print(json.dumps(report, ensure_ascii=False, indent=1))
     else:
         broken = _show(diagnose(model))
     return 1 if broken else 0
 
 
 def _show(findings: Iterator[Finding]) -> int:
-    """Print each as it is found; how many are broken."""
+    """Print each finding as soon as it is known; return the number of problems."""
     from rich.console import Console
     from rich.markup import escape
 
     console, group, broken = Console(), "", 0
-    # A runtime takes seconds to try, on a busy machine a minute.
-    with console.status("looking ...") if console.is_terminal else nullcontext():
+    # The test of a runtime takes seconds, or a minute on a busy machine.
+    with console.status("checking ...") if console.is_terminal else nullcontext():
         for finding in findings:
             if finding.group != group:
                 group = finding.group
@@ -53,8 +55,9 @@ def _show(findings: Iterator[Finding]) -> int:
             broken += finding.good is False
             line = f"[{style}]{mark}[/{style}] {escape(finding.name)}: {escape(finding.what)}"
             console.print(line, highlight=False, soft_wrap=True)
-            if finding.mend:
-                console.print(f"    [cyan]{escape(finding.mend)}[/cyan]", highlight=False, soft_wrap=True)
+            if finding.fix:
+                console.print(f"    [cyan]{escape(finding.fix)}[/cyan]", highlight=False, soft_wrap=True)
     console.print()
-    console.print("all is well" if not broken else f"{broken} to mend: see the lines with ✗", style="bold")
+    verdict = "no problems found" if not broken else f"problems: {broken}, see the lines with ✗"
+    console.print(verdict, style="bold")
     return broken

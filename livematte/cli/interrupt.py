@@ -1,4 +1,4 @@
-"""Ctrl-C: once ends cleanly and keeps what is done, twice ends at once."""
+"""Ctrl-C: the first ends cleanly and keeps the finished part, the second ends the process immediately."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") 
 
 @contextmanager
 def stop_event(say: bool = True) -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C (or SIGTERM) sets; the second ends the process with 130.
+    """Yield an event that the first Ctrl-C (or SIGTERM) sets; the second ends the process with exit code 130.
 
     Args:
-        say: tell the user what was asked for; another process may do so.
+        say: print a line at the first Ctrl-C; False if another process prints it.
     """
     stop = threading.Event()
 
-    def asked(number: int, where: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
-            os._exit(130)  # whatever hangs, in C or in a driver, no longer matters
+            os._exit(130)  # also ends the process if C code or a driver hangs
         stop.set()
-        # os.write: print could wait for a lock that the interrupted code holds
+        # not print: it could wait for a lock that the interrupted code holds
         if say:
             stderr = sys.__stderr__.fileno() if sys.__stderr__ else 2
-            os.write(stderr, b"\nstopping; Ctrl-C again ends at once\n")
+            os.write(stderr, b"\nstopping; press Ctrl-C again to stop immediately\n")
 
-    ours = _SIGNALS if threading.current_thread() is threading.main_thread() else []
-    before: dict[Any, Any] = {number: signal.signal(number, asked) for number in ours}
+    signals = _SIGNALS if threading.current_thread() is threading.main_thread() else []
+    before: dict[Any, Any] = {number: signal.signal(number, handle) for number in signals}
     try:
         yield stop
     finally:

@@ -7,43 +7,45 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from livematte import registry
-from livematte.cli import options, terminal
-from livematte.defaults import DEFAULT_MODEL
+from livematte.cli import terminal
+from livematte.cli.parameters import takes
+from livematte.options import DEFAULT_MODEL
+from livematte.options.commands import JsonOption
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from livematte.weights import Card
+    from livematte.inference.weights import ModelCard
 
 
 GROUPS = {"models": "--model", "refiners": "--refine"}
-"""What is listed, and the option that takes it."""
+"""The listed registry groups, and the option for each."""
 
 
-def models(as_json: options.Json = False) -> None:
-    """List the networks that are installed, with size, quality and licence.
+@takes(JsonOption)
+def models() -> None:
+    """List the installed networks with size, quality and licence.
 
-    Models find people by themselves (--model); refiners decide where a model is in doubt (--refine).
+    Models (--model) find the people. Refiners (--refine) improve the edges, where the matte is uncertain.
     """
-    terminal.configure(as_json=as_json, quiet=False)
-    from livematte import weights
     from livematte.errors import LivematteError
+    from livematte.inference import weights
 
     rows = []
     for group in GROUPS:
         for name in registry.names(group):
             try:
-                rows.append({"kind": group[:-1], **_facts(weights.card_of(name, group))})
+                rows.append({"kind": group[:-1], **_facts(weights.find_card(name, group))})
             except LivematteError as error:
                 problem = terminal.one_line(str(error))
                 rows.append({"kind": group[:-1], "name": name, "installed": False, "problem": problem})
-    if as_json:
+    if terminal.is_json():
         print(json.dumps(terminal.jsonable(rows)))
         return
     _show(rows)
 
 
-def _facts(card: Card) -> dict[str, Any]:
+def _facts(card: ModelCard) -> dict[str, Any]:
     files = [
         {"name": file.path.name, "precision": file.precision, "bytes": file.path.stat().st_size}
         for file in card.files
@@ -66,7 +68,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
         some = [row for row in rows if row["kind"] == group[:-1]]
         if some:
             console.print(_table(f"{group} ({option})", some))
-    console.print("* used unless --model says otherwise. MAD and MSE x 1000: lower is better.", style="dim")
+    console.print("* default of --model. MAD and MSE are multiplied by 1000; lower is better.", style="dim")
     for row in rows:
         for fact in ("title", "paper", "licence", "problem"):
             if fact in row:
@@ -97,7 +99,7 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Table:
 
 
 def _joined(words: list[str]) -> str:
-    """One line for each file of a model."""
+    """Return one line for each file of a model."""
     return "\n".join(words) or "-"
 
 
@@ -106,6 +108,6 @@ def _millions(count: Any) -> str:
 
 
 def _figure(row: Mapping[str, Any], precision: str, name: str) -> str:
-    """What the card says was measured with the weights of that precision."""
+    """Return a metric of the model card for the weights of this precision."""
     figure = row.get("metrics", {}).get(precision, {}).get(name)
     return f"{figure:.1f}" if isinstance(figure, (int, float)) else "-"

@@ -9,24 +9,25 @@ from typing import Annotated, Any
 
 import typer
 
-from livematte.cli import options, terminal
+from livematte.cli import terminal
+from livematte.cli.parameters import takes
+from livematte.options.commands import JsonOption
 
 
+@takes(JsonOption)
 def probe(
     source: Annotated[str, typer.Argument(metavar="IN", help="A video or picture.")],
-    as_json: options.Json = False,
 ) -> None:
-    """Say what a video is made of, as livematte reads it."""
-    terminal.configure(as_json=as_json, quiet=False)
-    from livematte.video import trial
+    """Print the properties of a video as livematte reads it."""
+    from livematte.video import trial_decode
 
-    trial.begin(source)  # beside the imports
+    trial_decode.begin(source)  # runs during the imports
     from livematte.video.reader import open_video
 
-    trial.check(source)
+    trial_decode.check(source)
     with closing(open_video(source)) as video:
         info = video.info
-    if as_json:
+    if terminal.is_json():
         print(json.dumps(terminal.jsonable(info)))
         return
     from rich.console import Console
@@ -38,7 +39,7 @@ def probe(
     table.add_row("size", f"{info.width} x {info.height}")
     table.add_row("planes", info.format)
     if info.average_rate:
-        table.add_row("rate", f"{float(info.average_rate):.6g} frames a second ({info.average_rate})")
+        table.add_row("rate", f"{float(info.average_rate):.6g} frames per second ({info.average_rate})")
     if info.seconds is not None:
         table.add_row("length", f"{terminal.duration(float(info.seconds))} ({float(info.seconds):.3f} s)")
     if info.frames is not None:
@@ -53,10 +54,10 @@ def probe(
     Console().print(table)
 
 
-def _rows(details: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Nested facts as lines; a list gets one line an entry."""
+def _rows(details: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested values as (name, text) rows; a list gives one row for each item."""
     for key, value in details.items():
-        name = f"{above}{key}".replace("_", " ")
+        name = f"{prefix}{key}".replace("_", " ")
         if isinstance(value, Mapping):
             yield from _rows(value, f"{name} ")
         elif isinstance(value, (list, tuple)) and not key.endswith("size"):
@@ -72,7 +73,7 @@ def _rows(details: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, st
 
 
 def _value(key: str, value: Any) -> str:
-    """In people's words: yes and no, and the width first."""
+    """Format a value for reading: booleans as yes or no, sizes as width x height."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if key.endswith("size") and isinstance(value, (list, tuple)):

@@ -15,14 +15,7 @@ def _read(context: typer.Context, path: Path | None) -> Path | None:
         return path
     from livematte.profile import read_profile
 
-    names = {
-        option.removeprefix("--").replace("-", "_"): parameter.name
-        for parameter in command.params
-        for option in parameter.opts
-        if option.startswith("--")
-    }
-    options = read_profile(path, command.name)
-    context.default_map = {str(names[option]): value for option, value in options.items()}
+    context.default_map = read_profile(path, command.name)
     return path
 
 

@@ -6,18 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typing_extensions import Unpack
 
-from livematte.cli import options, terminal
+from livematte.cli import terminal
 from livematte.cli.interrupt import stop_event
+from livematte.cli.parameters import takes
 from livematte.cli.profiles import Profile
-from livematte.defaults import DEFAULT_BACKGROUND, DEFAULT_MODEL
+from livematte.options import RenderOptions
+from livematte.options.commands import RenderCommand
+from livematte.options.declaration import input_files
 
 if TYPE_CHECKING:
     from livematte.api import RenderReport
 
-_ENCODING = "The encoding"
 
-
+@takes(RenderCommand)
 def render(
     source: Annotated[
         str,
@@ -31,54 +34,7 @@ def render(
         ),
     ],
     profile: Profile = None,
-    background: options.Background = DEFAULT_BACKGROUND,
-    fit: options.Fit = "cover",
-    model: options.ModelName = DEFAULT_MODEL,
-    weights: options.Weights = None,
-    size: options.Size = None,
-    temporal: options.Temporal = "on",
-    keep_islands: options.KeepIslands = False,
-    refine: options.Refine = "guided",
-    refine_weights: options.RefineWeights = None,
-    refine_size: options.RefineSize = None,
-    refine_budget: options.RefineBudget = None,
-    refine_tta: options.RefineTta = False,
-    foreground: options.Foreground = True,
-    alpha_out: options.AlphaOut = None,
-    foreground_out: options.ForegroundOut = None,
-    debug_view: options.DebugView = None,
-    overwrite: options.Overwrite = True,
-    codec: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="[b]x264[/b], [b]x265[/b], [b]svtav1[/b], [b]vp9[/b], [b]prores[/b], [b]ffv1[/b]; on an "
-            "NVIDIA GPU [b]h264_nvenc[/b], [b]hevc_nvenc[/b], [b]av1_nvenc[/b]; by default what the file's "
-            "ending suggests.",
-            rich_help_panel=_ENCODING,
-        ),
-    ] = None,
-    crf: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Constant quality; lower is better and larger.", rich_help_panel=_ENCODING
-        ),
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="The encoder's own speed, e.g. [b]veryfast[/b].", rich_help_panel=_ENCODING
-        ),
-    ] = None,
-    start: options.Start = None,
-    end: options.End = None,
-    device: options.Devices = "auto",
-    hwaccel: options.Hwaccel = "auto",
-    runtime: options.Runtime = "auto",
-    precision: options.Precision = "auto",
-    threads: options.Threads = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
+    **options: Unpack[RenderOptions],
 ) -> None:
     """Put another background behind the people of a video.
 
@@ -97,48 +53,15 @@ def render(
     [cyan]livematte render me.mp4 try.mp4 --start 10 --end 15[/cyan]  try five seconds first
     [cyan]livematte render me.mp4 out.mp4 --device cuda:0,cuda:1[/cyan]  on two GPUs side by side
     """
-    terminal.configure(as_json=as_json, quiet=quiet)
-    from livematte.video import trial
+    from livematte.video import trial_decode
 
-    trial.begin(source, background)  # beside the imports
+    trial_decode.begin(source, *input_files(RenderOptions, options).values())  # in parallel with the imports
     from livematte import api
 
-    if as_json:
-        terminal.event("start", input=source, output=target, background=background, model=model)
+    asked = {name: options[name] for name in ("background", "model")}
+    terminal.event_if_json("start", input=source, output=target, **asked)
     with stop_event() as stop, terminal.display(Path(source).name) as display:
-        report = api.render(
-            source,
-            target,
-            background=background,
-            fit=fit,
-            model=model,
-            weights=weights,
-            size=size,
-            device=device,
-            hwaccel=hwaccel,
-            runtime=runtime,
-            precision=precision,
-            threads=threads,
-            temporal=temporal,
-            keep_islands=keep_islands,
-            refine=refine,
-            refine_weights=refine_weights,
-            refine_size=refine_size,
-            refine_budget=refine_budget,
-            refine_tta=refine_tta,
-            foreground=foreground,
-            alpha_out=alpha_out,
-            foreground_out=foreground_out,
-            debug_view=debug_view,
-            codec=codec,
-            crf=crf,
-            preset=preset,
-            start=start,
-            end=end,
-            overwrite=overwrite,
-            progress=display,
-            stop=stop,
-        )
+        report = api.render(source, target, progress=display, stop=stop, **options)
     tell(report)
     if report.interrupted:
         raise typer.Exit(130)

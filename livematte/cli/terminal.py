@@ -1,4 +1,4 @@
-"""What the command says: errors, notes, progress as a bar, as plain lines or as JSON."""
+"""Output of the commands: errors, notes, results, and progress as a bar, as plain lines or as JSON."""
 
 from __future__ import annotations
 
@@ -16,28 +16,38 @@ if TYPE_CHECKING:
     from livematte.progress import Progress
 
 PLAIN_SECONDS = 5.0
-"""Between two progress lines where the output is no terminal."""
+"""Interval between two progress lines if the output is not a terminal, in seconds."""
 
 _state = {"json": False, "quiet": False}
 
 
 def configure(*, as_json: bool, quiet: bool) -> None:
-    """How the rest of this process speaks."""
+    """Set the output mode of this process.
+
+    Args:
+        as_json: print events as JSON instead of text.
+        quiet: print neither results nor notes.
+    """
     _state.update(json=as_json, quiet=quiet)
 
 
 def is_json() -> bool:
-    """Whether programs read what is said."""
+    """Return True if the output is JSON."""
     return _state["json"]
 
 
+def for_people() -> bool:
+    """True where results are printed as text."""
+    return not (_state["json"] or _state["quiet"])
+
+
 def one_line(text: str) -> str:
-    """``text`` without line breaks, whatever a library or a file name put into it."""
+    """Return ``text`` with each run of white space, including line breaks, as one space."""
     return " ".join(text.split())
 
 
 def error(message: str, *, kind: str = "UsageError", notes: Iterable[str] = ()) -> None:
-    """One line on stderr; with ``--json`` also an event."""
+    """Print an error and its notes on stderr, one line each; with ``--json`` also an event."""
     notes = [one_line(note) for note in notes]
     if _state["json"]:
         event("error", kind=kind, message=one_line(message), notes=notes)
@@ -47,30 +57,30 @@ def error(message: str, *, kind: str = "UsageError", notes: Iterable[str] = ()) 
 
 
 def note(message: str) -> None:
-    """Something worth knowing that is no error."""
-    if not _state["quiet"] and not _state["json"]:
+    """Print a note, which is not an error, on stderr."""
+    if for_people():
         print(f"livematte: note: {one_line(message)}", file=sys.stderr)
 
 
 def say(message: str = "") -> None:
-    """A line of the result."""
-    if not _state["quiet"] and not _state["json"]:
+    """Print a line of the result on stdout."""
+    if for_people():
         print(message)
 
 
 def event(name: str, **facts: Any) -> None:
-    """One JSON object on one line of stdout."""
+    """Print an event on stdout: one JSON object on one line."""
     print(json.dumps({"event": name, **jsonable(facts)}), flush=True)
 
 
 def event_if_json(name: str, **facts: Any) -> None:
-    """The same, where ``--json`` asked for events."""
+    """Print an event if the output is JSON."""
     if _state["json"]:
         event(name, **facts)
 
 
 def jsonable(value: Any) -> Any:
-    """``value`` in what JSON knows: fractions and paths as text, tuples as lists."""
+    """Convert ``value`` to types that JSON supports: fractions and paths to text, tuples to lists."""
     if isinstance(value, Mapping):
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -85,14 +95,14 @@ def jsonable(value: Any) -> Any:
 
 
 def duration(seconds: float) -> str:
-    """``75.2`` as ``1:15``."""
+    """Format seconds as a clock: ``75.2`` becomes ``1:15``."""
     minutes, rest = divmod(round(max(seconds, 0.0)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class Display(Protocol):
-    """Shows a job while it runs."""
+    """Shows the progress of a job."""
 
     def __enter__(self) -> Display: ...
 
@@ -101,7 +111,7 @@ class Display(Protocol):
     ) -> None: ...
 
     def __call__(self, progress: Progress) -> None:
-        """The job is this far."""
+        """Show ``progress``."""
         ...
 
 
@@ -122,7 +132,7 @@ class _Events(_Silent):
 
 
 class _Lines(_Silent):
-    """For log files: a line now and then."""
+    """Prints a line every :data:`PLAIN_SECONDS`, for log files."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
@@ -143,7 +153,7 @@ class _Lines(_Silent):
 
 
 class _Bar:
-    """For a terminal."""
+    """Shows a progress bar in a terminal."""
 
     def __init__(self, title: str) -> None:
         from rich.console import Console
@@ -179,7 +189,7 @@ class _Bar:
 
 
 def display(title: str) -> Display:
-    """The display that fits: events, nothing, a bar or plain lines."""
+    """Return the display for the output mode: events, nothing, a bar or plain lines."""
     if _state["json"]:
         return _Events()
     if _state["quiet"]:

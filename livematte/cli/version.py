@@ -13,12 +13,12 @@ _PARTS = ("av", "numpy", "opencv-python-headless", "numba", "onnxruntime", "open
 
 
 def version() -> None:
-    """Say the versions of everything livematte stands on, for a bug report."""
+    """Print the versions of livematte, its dependencies and the system, for a bug report."""
     show_version(verbose=True)
 
 
 def show_version(*, verbose: bool) -> None:
-    """The version; with ``verbose`` also FFmpeg's, the runtimes' and the machine's."""
+    """Print the version; with ``verbose`` also those of the dependencies, FFmpeg and the system."""
     print(f"livematte {livematte.__version__}")
     if not verbose:
         return

@@ -1,1 +1,1 @@
-"""A look at a live session, in a window or a terminal: composite, matte, timing and hot keys."""
+"""The preview of a live session in a window or a terminal: composite, matte, timing and hot keys."""

@@ -1,4 +1,4 @@
-"""Keys of a terminal, read without Enter."""
+"""Read the keys of a terminal without waiting for Enter."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 from typing import Any
 
 _SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
-"""What a terminal sends for arrows, function keys and Alt (ECMA-48, section 5.4)."""
+"""The escape sequences of arrow keys, function keys and Alt (ECMA-48, section 5.4)."""
 
 
-def keys_in(text: str) -> list[str]:
-    """The plain keys in what a terminal sent, small letters; arrows and the like are left out."""
+def parse_keys(text: str) -> list[str]:
+    """Return the printable keys in the input of a terminal, in lower case, without escape sequences."""
     return [key for key in _SEQUENCE.sub("", text).lower() if key.isprintable()]
 
 
@@ -19,21 +19,21 @@ if sys.platform == "win32":
     import msvcrt
 
     class TerminalKeys:
-        """The console's keys, as they are pressed."""
+        """Reads the keys of the Windows console as they are pressed."""
 
         def read(self) -> list[str]:
-            """What was pressed since the last call; never waits."""
+            """Return the keys pressed since the last call. Never waits."""
             text = ""
             while msvcrt.kbhit():
                 key = msvcrt.getwch()
-                if key in "\x00\xe0":  # arrows and function keys send two
+                if key in "\x00\xe0":  # arrow and function keys send two characters
                     msvcrt.getwch()
                 else:
                     text += key
-            return keys_in(text)
+            return parse_keys(text)
 
         def close(self) -> None:
-            """Nothing to put back."""
+            """Do nothing: the console was not changed."""
 
 else:
     import os
@@ -42,18 +42,18 @@ else:
     import tty
 
     class TerminalKeys:
-        """The terminal's keys, as they are pressed. Ctrl-C keeps its meaning.
+        """Reads the keys of a POSIX terminal as they are pressed. Ctrl-C still interrupts.
 
-        None come where standard input is no terminal, or belongs to another job of the shell.
+        There are no keys if standard input is not a terminal, or belongs to another job of the shell.
         """
 
         def __init__(self, file: int | None = None) -> None:
-            """Take the terminal behind the file descriptor ``file``, standard input otherwise."""
+            """Switch the terminal ``file`` (a descriptor; default: standard input) to unbuffered input."""
             self._before: list[Any] | None = None
             try:
                 self._file = sys.stdin.fileno() if file is None else file
                 if os.tcgetpgrp(self._file) != os.getpgrp():
-                    return  # in the background, changing the terminal would stop the process
+                    return  # in the background, a change of the terminal would stop the process
                 before = termios.tcgetattr(self._file)
                 tty.setcbreak(self._file, termios.TCSANOW)
             except (OSError, ValueError, AttributeError, termios.error):
@@ -61,13 +61,13 @@ else:
             self._before = before
 
         def read(self) -> list[str]:
-            """What was pressed since the last call; never waits."""
+            """Return the keys pressed since the last call. Never waits."""
             if self._before is None or not select.select([self._file], [], [], 0)[0]:
                 return []
-            return keys_in(os.read(self._file, 256).decode(errors="ignore"))
+            return parse_keys(os.read(self._file, 256).decode(errors="ignore"))
 
         def close(self) -> None:
-            """Give the terminal back as it was. Safe twice."""
+            """Restore the settings of the terminal. May be called twice."""
             before, self._before = self._before, None
             if before is not None:
                 termios.tcsetattr(self._file, termios.TCSANOW, before)

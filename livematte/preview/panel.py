@@ -1,4 +1,4 @@
-"""What hot keys do to a live session, and what a preview says beside the picture."""
+"""Hot keys that control a live session, and the lines of text below the picture of the preview."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from livematte.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, is_blur
-from livematte.jobs import PathLike
+from livematte.matting.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, is_blur
+from livematte.options import PathLike
 from livematte.preview.picture import VIEWS
 from livematte.protocols import Background, Model
-from livematte.streaming.handed import Shown
-from livematte.streaming.making import Spawn, in_a_thread
+from livematte.streaming.frames import PreviewFrame
+from livematte.streaming.model_loader import Spawn, in_a_thread
 from livematte.streaming.stats import LiveStats
 
 Line = tuple[str, str]
 """A text and its tone: ``plain``, ``good``, ``alarm`` or ``dim``."""
 
 BACKGROUNDS = ("blur", "green")
-"""What follows the backgrounds that a session was begun with, where no others are given."""
+"""Default backgrounds of the key ``b``, after those of the session."""
 _STEP = 1.25
-"""Ratio of two strengths of the blur that follow one another."""
+"""Ratio of two successive blur strengths."""
 _KEYS = (
     ("b", "next background"),
-    ("+ -", "stronger and weaker blur"),
+    ("+ -", "stronger or weaker blur"),
     ("m", "next model"),
-    ("p", "pause: viewers see the placeholder"),
-    ("v", "composite, matte, both"),
-    ("h", "these lines"),
+    ("p", "pause or resume; viewers see the placeholder during a pause"),
+    ("v", "show the composite, the matte or both"),
+    ("h", "show or hide this help"),
     ("q", "end the session"),
 )
 
 
-class Steered(Protocol):
-    """What hot keys need of :class:`livematte.streaming.session.Session`."""
+class ControlledSession(Protocol):
+    """The part of :class:`livematte.streaming.session.Session` that the hot keys use."""
 
     background: PathLike | Background
     model: str | Model
@@ -42,44 +42,44 @@ class Steered(Protocol):
 
     @property
     def blur(self) -> float | None:
-        """Strength of the blur, None where the background is another."""
+        """Strength of the blur; None if the background is not a blur."""
         ...
 
     @property
-    def shown(self) -> Shown | None:
-        """What viewers see now."""
+    def shown(self) -> PreviewFrame | None:
+        """The frame that viewers see now."""
         ...
 
     def stats(self) -> LiveStats:
-        """How it does."""
+        """Return the statistics of the session."""
         ...
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until it ends, or that long; whether it has ended."""
+        """Wait up to ``seconds`` (None: forever) for the end; return True if the session has ended."""
         ...
 
 
 class Panel:
-    """Hot keys and lines of text of one preview.
+    """The hot keys and the lines of text of a preview.
 
-    A change that takes long is made beside the preview, one at a time; one that fails says why and changes
-    nothing. Pausing never waits for anything.
+    Slow changes run in a background thread, one at a time. A failed change shows its error and has no other
+    effect. Pausing is immediate.
 
     Args:
-        backgrounds: what ``b`` goes through besides what the session was given, each as for
+        backgrounds: backgrounds that ``b`` selects in turn, in addition to that of the session; values as for
             ``session.background``.
-        models: names that ``m`` goes through.
-        message: what to say at first.
-        spawn: makes a change; tests make it at once.
+        models: names of the models that ``m`` selects in turn.
+        message: the first message.
+        spawn: runs a change; tests run it synchronously.
 
     Attributes:
         view: one of :data:`livematte.preview.picture.VIEWS`.
-        ended: whether the session is to end.
+        ended: True when the user has asked to end the session.
     """
 
     def __init__(
         self,
-        session: Steered,
+        session: ControlledSession,
         backgrounds: Sequence[PathLike] = (),
         models: Sequence[str] = (),
         *,
@@ -92,11 +92,11 @@ class Panel:
         self._models = Cycle(models)
         self._help = False
         self._message: Line = (message, "plain")
-        self._told: set[str] = set()
+        self._seen_notes: set[str] = set()
         self._busy = False
 
     def press(self, key: str) -> None:
-        """Do what a key means; others do nothing."""
+        """Run the action of a key. Unknown keys are ignored."""
         actions: dict[str, Callable[[], None]] = {
             "b": self._next_background,
             "+": lambda: self._blur(_STEP),
@@ -112,44 +112,44 @@ class Panel:
             return
         self._message = ("", "plain")
         if key in "b+=-m" and self._busy:
-            self._message = ("one change at a time: the last one is still being made", "plain")
+            self._message = ("busy: one change at a time, the last one is still running", "plain")
         else:
             action()
 
     def _next_background(self) -> None:
-        name = self._backgrounds.after(self._session.background)
+        name = self._backgrounds.next_after(self._session.background)
         if name is None:
-            self._message = ("there is no other background: --preview-backgrounds names some", "plain")
+            self._message = ("there is no other background: add some with --preview-backgrounds", "plain")
         else:
             self._set_background(name)
 
     def _set_background(self, name: PathLike) -> None:
-        def make() -> None:
+        def apply() -> None:
             self._session.background = name
 
-        self._change(f"background {_word(name)}", make)
+        self._change(f"background {_display_name(name)}", apply)
 
     def _next_model(self) -> None:
-        name = self._models.after(self._session.model)
+        name = self._models.next_after(self._session.model)
         if name is None:
-            self._message = ("there is no other model with weights", "plain")
+            self._message = ("there is no other model with installed weights", "plain")
             return
 
-        def make() -> None:
+        def apply() -> None:
             self._session.model = os.fspath(name)
 
-        self._change(f"model {name}", make)
+        self._change(f"model {name}", apply)
 
     def _blur(self, ratio: float) -> None:
         before = self._session.blur
-        if before is None:  # never by the way: it shows more than the present background
-            self._message = ("the background is no blur: b until it is", "plain")
+        if before is None:  # a key for the strength must not change the kind: blur shows the room
+            self._message = ("the background is not a blur: press b until it is", "plain")
             return
         self._set_background(f"blur:{min(max(round(before * ratio), WEAKEST_LIVE_BLUR), STRONGEST_BLUR):g}")
 
     def _pause(self) -> None:
         self._session.paused = not self._session.paused
-        self._message = ("paused" if self._session.paused else "going on", "plain")
+        self._message = ("paused" if self._session.paused else "resumed", "plain")
 
     def _next_view(self) -> None:
         self.view = VIEWS[(VIEWS.index(self.view) + 1) % len(VIEWS)]
@@ -160,12 +160,12 @@ class Panel:
     def _end(self) -> None:
         self.ended = True
 
-    def _change(self, what: str, make: Callable[[], None]) -> None:
+    def _change(self, what: str, apply: Callable[[], None]) -> None:
         self._busy, self._message = True, (f"{what} ...", "dim")
 
         def body() -> None:
             try:
-                make()
+                apply()
                 self._message = (what, "good")
             except Exception as error:
                 kind = "" if str(error) else type(error).__name__
@@ -176,22 +176,23 @@ class Panel:
         self._spawn(body)
 
     def lines(self, stats: LiveStats) -> list[Line]:
-        """What to say now, always as many lines unless help is switched on or off."""
+        """Return the lines to show. Their number changes only when the help is shown or hidden."""
         for note in stats.notes:
-            if note not in self._told:
-                self._told.add(note)
-                self._message = (note, "plain")  # a camera's mode is one, too
+            if note not in self._seen_notes:
+                self._seen_notes.add(note)
+                self._message = (note, "plain")  # not "alarm": some notes are only information
         if stats.showing == "picture":
-            seen: Line = ("viewers see the live picture", "good")
+            visible: Line = ("viewers see the live picture", "good")
         else:
-            seen = (f"viewers see the placeholder: {stats.showing}", "alarm")
-        size = f"{stats.size[1]}x{stats.size[0]}" if stats.size else "of its own size"
+            visible = (f"viewers see the placeholder: {stats.showing}", "alarm")
+        size = f"{stats.size[1]}x{stats.size[0]}" if stats.size else "at its own size"
         pace = f"{stats.fps:.1f} fps, latency p50 {stats.latency_p50:.0f} p95 {stats.latency_p95:.0f} ms"
-        work = f"{_word(self._session.model)} {size}, background {_word(self._session.background)}"
+        model, background = _display_name(self._session.model), _display_name(self._session.background)
+        work = f"{model} {size}, background {background}"
         lines: list[Line] = [
-            seen,
+            visible,
             (f"{pace}, dropped {stats.dropped}, repeated {stats.repeats}", "plain"),
-            (f"{work}, here: {self.view}", "plain"),
+            (f"{work}, preview: {self.view}", "plain"),
             self._message,
         ]
         if self._help:
@@ -202,8 +203,10 @@ class Panel:
 
 
 class Cycle:
-    """Names one after the other. One that failed is passed by the next time, another that was chosen
-    elsewhere joins; a blur whose strength was changed keeps it.
+    """Returns names in turn.
+
+    Skips a name that failed. Adds a name that was set in another way, such as by ``livematte ctl``. Keeps the
+    changed strength of a blur.
     """
 
     def __init__(self, names: Sequence[PathLike]) -> None:
@@ -211,8 +214,8 @@ class Cycle:
         self._tried = -1
         self._present: object = None
 
-    def after(self, present: object) -> PathLike | None:
-        """The next name; None where there is no other. ``present`` is what works now."""
+    def next_after(self, present: object) -> PathLike | None:
+        """Return the name after ``present``, the current value; None if there is no other name."""
         if present != self._present:
             self._present = present
             self._find(present)
@@ -224,7 +227,7 @@ class Cycle:
 
     def _find(self, present: object) -> None:
         if not isinstance(present, (str, os.PathLike)):
-            return  # an object: once replaced it is closed, and cannot come again
+            return  # an object is closed when it is replaced, so it cannot be selected again
         if present in self._names:
             self._tried = self._names.index(present)
         elif self._tried >= 0 and is_blur(present) and is_blur(self._names[self._tried]):
@@ -234,6 +237,6 @@ class Cycle:
             self._names.insert(self._tried, present)
 
 
-def _word(thing: PathLike | Background | Model) -> str:
-    """What a background or model is called; a file without its folder."""
+def _display_name(thing: PathLike | Background | Model) -> str:
+    """Return the name to show for a background or model: a file without its folder, or the type."""
     return Path(thing).name if isinstance(thing, (str, os.PathLike)) else type(thing).__name__

@@ -1,7 +1,7 @@
-"""A preview of a live session: what viewers see and its matte, in a window or a terminal, and hot keys.
+"""The preview of a live session: the picture that viewers see, its matte, and hot keys.
 
-It looks at what the sender sent last, a few times a second, and holds up nobody. The camera's own picture is
-never shown.
+It reads the last sent frame a few times per second and never delays the session. It never shows the
+unprocessed picture of the camera.
 """
 
 from __future__ import annotations
@@ -15,66 +15,70 @@ from livematte import registry
 from livematte.clock import Clock, SystemClock
 from livematte.errors import LivematteError, OutputError, UsageError
 from livematte.frame import Array
-from livematte.preview.panel import Line, Panel, Steered
-from livematte.preview.picture import picture_of
+from livematte.preview.panel import ControlledSession, Line, Panel
+from livematte.preview.picture import preview_picture
 
 PLACES = ("auto", "window", "terminal")
-_TELL = 0.25
-"""Seconds between two looks at the figures."""
+_STATS_SECONDS = 0.25
+"""Interval between two updates of the statistics, in seconds."""
 
 
 class View(Protocol):
-    """Where a preview is drawn and where its keys come from. One thread calls it."""
+    """Draws a preview and reads its keys. Only one thread calls it."""
 
     name: str
     fps: float
-    """Most pictures a second."""
+    """Maximum number of pictures per second."""
     closed: bool
-    """Whether its user closed it."""
+    """True after the user closed it."""
 
-    def room(self, lines: int) -> tuple[int, int]:
-        """Most (height, width) of a picture in pixels beside that many lines of text."""
+    def max_picture_size(self, lines: int) -> tuple[int, int]:
+        """Return the maximum (height, width) of the picture in pixels, with ``lines`` lines of text."""
         ...
 
     def keys(self) -> list[str]:
-        """Keys pressed since the last call, small letters; never waits."""
+        """Return the keys pressed since the last call, in lower case. Never waits."""
         ...
 
     def show(self, picture: Array | None, lines: Sequence[Line]) -> None:
-        """Draw a picture, (h, w, 3) uint8 RGB, the same object where it did not change, and lines of text."""
+        """Draw a picture, (h, w, 3) uint8 RGB, and lines of text. An unchanged picture is the same object."""
         ...
 
     def close(self) -> None:
-        """Take it away. Safe twice."""
+        """Close the view. May be called twice."""
         ...
 
 
 def open_view(place: str = "auto") -> tuple[View, str]:
-    """A view, and a line that says which and why.
+    """Open a view; return it with a line that names it and the reason for the choice.
 
     Args:
-        place: ``window``, ``terminal`` or ``auto``: a window where there is a display, a terminal otherwise
-            and over SSH.
+        place: ``window``, ``terminal`` or ``auto``: a window if there is a display and no SSH connection,
+            else the terminal.
 
     Raises:
-        UsageError: another place.
-        OutputError: there is none; the line says why.
+        UsageError: unknown place.
+        OutputError: no view can be opened; the message has the reason.
     """
     if place not in PLACES:
-        raise UsageError(f"unknown preview {place!r}: allowed are {', '.join(PLACES)}")
+        raise UsageError(f"unknown preview {place!r}: use one of {', '.join(PLACES)}")
     if place == "window":
-        return _opened(_window, "preview in a window", "--preview terminal needs none")
+        return _open_or_explain(_window, "preview in a window", "use --preview terminal")
     if place == "terminal":
-        return _opened(_terminal, "preview in this terminal", "--preview window needs none")
+        return _open_or_explain(_terminal, "preview in this terminal", "use --preview window")
     if os.environ.get("SSH_CONNECTION"):
-        return _opened(
-            _terminal, "preview in this terminal: over SSH a window would be slow (--preview window)", ""
+        return _open_or_explain(
+            _terminal,
+            "preview in this terminal, because a window is slow over SSH (--preview window opens one)",
+            "",
         )
     try:
-        return _window(), "preview in a window: there is a display"
+        return _window(), "preview in a window"
     except OutputError as error:
-        why = str(error)
-    return _opened(_terminal, f"preview in this terminal, not in a window: {why}", f"no window either: {why}")
+        reason = str(error)
+    return _open_or_explain(
+        _terminal, f"preview in this terminal, not in a window: {reason}", f"no window either: {reason}"
+    )
 
 
 def _window() -> View:
@@ -89,61 +93,66 @@ def _terminal() -> View:
     return TerminalView()
 
 
-def _opened(make: Callable[[], View], line: str, otherwise: str) -> tuple[View, str]:
+def _open_or_explain(open_one: Callable[[], View], line: str, hint: str) -> tuple[View, str]:
     try:
-        return make(), line
+        return open_one(), line
     except OutputError as error:
-        raise OutputError("; ".join(part for part in (f"no preview: {error}", otherwise) if part)) from error
+        raise OutputError("; ".join(part for part in (f"no preview: {error}", hint) if part)) from error
 
 
 def models_here() -> list[str]:
-    """Models whose weights are installed, sorted."""
-    from livematte import weights
+    """Return the sorted names of the models whose weights are installed."""
+    from livematte.inference import weights
 
-    here = []
+    found = []
     for name in registry.names("models"):
         with suppress(LivematteError):
-            if any(file.path.is_file() for file in weights.card_of(name).files):
-                here.append(name)
-    return here
+            if any(file.path.is_file() for file in weights.find_card(name).files):
+                found.append(name)
+    return found
 
 
 class Preview:
     """Shows a session in a view until one of them ends.
 
     Args:
-        view: closed at the end of :meth:`run`.
+        view: :meth:`run` closes it at its end.
 
     Attributes:
-        trouble: why the view broke, if it did.
+        trouble: the error that ended the preview, or an empty string.
     """
 
-    def __init__(self, session: Steered, view: View, panel: Panel, clock: Clock | None = None) -> None:
+    def __init__(
+        self, session: ControlledSession, view: View, panel: Panel, clock: Clock | None = None
+    ) -> None:
         self.trouble = ""
         self._session, self._view, self._panel = session, view, panel
         self._clock = clock or SystemClock()
         self._picture: Array | None = None
-        self._made_of: tuple[object, ...] = ()
+        self._picture_key: tuple[object, ...] = ()
         self._lines: list[Line] = []
         self._due = self._clock.now()
 
     def run(self, ended: Callable[[], bool] = lambda: False) -> bool:
-        """Show until the end; whether the session is to end too, or only the preview was closed or broke.
+        """Show the session until the preview or the session ends.
 
-        The thread that calls it draws; a window wants the main one.
+        Draws in the calling thread. A window requires the main thread.
 
         Args:
-            ended: asked before each picture; True ends it.
+            ended: called before each picture; True ends the preview.
+
+        Returns:
+            True if the session must end too, False if only the preview was closed or failed.
 
         Raises:
-            LivematteError: the session ended because no output is left.
+            LivematteError: the session ended because no sink is left.
         """
         try:
             while not ended() and not self._session.wait(1 / self._view.fps):
                 try:
                     self.step()
                 except Exception as error:
-                    self.trouble = f"the preview broke: {type(error).__name__}: {error}"
+                    self.trouble = f"the preview failed: {type(error).__name__}: {error}"
                     return False
                 if self._panel.ended:
                     return True
@@ -155,22 +164,22 @@ class Preview:
                 self._view.close()
 
     def step(self) -> None:
-        """Do what keys ask for and draw once."""
+        """Process the keys and draw once."""
         keys = self._view.keys()
         for key in keys:
             self._panel.press(key)
         now = self._clock.now()
         if keys or now >= self._due:
-            self._due = now + _TELL
+            self._due = now + _STATS_SECONDS
             self._lines = self._panel.lines(self._session.stats())
-        shown, room = self._session.shown, self._view.room(len(self._lines))
+        shown, size = self._session.shown, self._view.max_picture_size(len(self._lines))
         if shown is not None:
-            made_of = (shown.frame.planes[0], self._panel.view, room)
-            if not _same(made_of, self._made_of):
-                self._picture, self._made_of = picture_of(shown, self._panel.view, room), made_of
+            picture_key = (shown.frame.planes[0], self._panel.view, size)
+            if not _same(picture_key, self._picture_key):
+                self._picture, self._picture_key = preview_picture(shown, self._panel.view, size), picture_key
         self._view.show(self._picture, self._lines)
 
 
 def _same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
-    """Whether the planes are the same object, and the rest is equal."""
+    """Return True if the first items are the same object and the other items are equal."""
     return bool(other) and one[0] is other[0] and one[1:] == other[1:]

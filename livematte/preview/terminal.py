@@ -1,4 +1,4 @@
-"""A preview in a terminal: two pixels in each character cell. Works over SSH."""
+"""Draw a preview in a terminal, two pixels per character cell. Works over SSH."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ from livematte.frame import Array
 from livematte.preview.keys import TerminalKeys
 
 COLUMNS, ROWS = 96, 27
-"""The most character cells of a picture: more costs more than it shows."""
+"""Maximum size of a picture in character cells; more would only take more time."""
 _UPPER_HALF = "▀"
 _CUBE = np.array([0, 95, 135, 175, 215, 255])
 _STYLES = {"good": "green", "alarm": "bold red", "dim": "dim"}
 
 
 class Keys(Protocol):
-    """Where keys come from."""
+    """A source of keys."""
 
     def read(self) -> list[str]:
-        """What was pressed since the last call; never waits."""
+        """Return the keys pressed since the last call. Never waits."""
         ...
 
     def close(self) -> None:
-        """No more are wanted."""
+        """Stop reading keys."""
         ...
 
 
-def cells_of(picture: Array) -> Array:
-    """Character cells of a picture: the upper pixel is drawn in the foreground, the lower behind it.
+def half_block_cells(picture: Array) -> Array:
+    """Convert a picture to character cells: the upper pixel is the foreground, the lower the background.
 
     Args:
         picture: (h, w, 3) uint8 RGB; a missing last row is black.
 
     Returns:
-        (ceil(h / 2), w, 6) uint8: red, green and blue of the upper pixel, then of the lower.
+        (ceil(h / 2), w, 6) uint8: R, G, B of the upper pixel, then of the lower pixel.
     """
     if len(picture) % 2:
         picture = np.concatenate([picture, np.zeros_like(picture[:1])])
     return np.concatenate([picture[::2], picture[1::2]], axis=2)
 
 
-def painted(cells: Array, before: Array | None, *, true_color: bool) -> str:
-    """What to send a terminal so that it shows ``cells`` in its upper left corner (ECMA-48 sequences).
+def render_cells(cells: Array, before: Array | None, *, true_color: bool) -> str:
+    """Return the ECMA-48 sequences that draw ``cells`` in the upper left corner of a terminal.
 
     Args:
-        cells: from :func:`cells_of`.
-        before: what it shows there now, of the same shape: of each row only the span that changed is sent.
-        true_color: 24-bit colours; otherwise the nearest of xterm's 256.
+        cells: from :func:`half_block_cells`.
+        before: the cells that are shown now, of the same shape. Only the changed span of each row is drawn.
+        true_color: use 24-bit colours; else the nearest of the 256 colours of xterm.
     """
     changed = np.ones(cells.shape[:2], bool) if before is None else (cells != before).any(2)
     sent = []
@@ -76,7 +76,7 @@ def _true_colors(span: Array) -> list[str]:
 
 
 def _palette_colors(span: Array) -> list[str]:
-    """The same in xterm's 256: the nearer of the cube 16..231 and the greys 232..255."""
+    """Return colour codes of xterm: the nearer of the colour cube 16..231 and the greys 232..255."""
     rgb = span.reshape(-1, 3).astype(int)
     level = np.digitize(rgb, (48, 115, 155, 195, 235))
     cube = _CUBE[level]
@@ -88,14 +88,14 @@ def _palette_colors(span: Array) -> list[str]:
 
 
 class TerminalView:
-    """A :class:`livematte.preview.preview.View` on standard error, so that standard output stays free.
+    """A :class:`livematte.preview.preview.View` on standard error; standard output stays free.
 
     Args:
-        console: where to draw.
-        keys: where keys come from.
+        console: console to draw on.
+        keys: source of the keys.
 
     Raises:
-        OutputError: it is no terminal, or one that cannot show pictures.
+        OutputError: standard error is not a terminal, or the terminal cannot show pictures.
     """
 
     fps = 10.0
@@ -105,40 +105,40 @@ class TerminalView:
         self.closed = False
         if console is None:
             if not sys.stderr.isatty():
-                raise OutputError("standard error is no terminal")
+                raise OutputError("standard error is not a terminal")
             console = Console(stderr=True, highlight=False)
         system = console.color_system
         if console.legacy_windows or system not in ("truecolor", "256"):
-            kind = os.environ.get("TERM") or "of this kind"
-            raise OutputError(f"a terminal {kind} shows fewer than 256 colours")
+            kind = os.environ.get("TERM") or "unknown"
+            raise OutputError(f"this terminal (TERM {kind}) has fewer than 256 colours")
         if not console.encoding.lower().startswith("utf"):
-            raise OutputError(f"a terminal with the encoding {console.encoding} cannot draw the picture")
+            raise OutputError(f"this terminal has the encoding {console.encoding}: set it to UTF-8")
         self._console, self._true_color = console, system == "truecolor"
         self._drawn: Array | None = None
         self._shape: tuple[object, ...] = ()
         self._keys = keys
-        self._begun = False
+        self._started = False
 
-    def room(self, lines: int) -> tuple[int, int]:
-        """Most (height, width) of a picture in pixels above that many lines of text."""
+    def max_picture_size(self, lines: int) -> tuple[int, int]:
+        """Return the maximum (height, width) of the picture in pixels, with ``lines`` lines of text."""
         rows = max(1, min(ROWS, self._console.height - lines))
         return 2 * rows, max(2, min(COLUMNS, self._console.width))
 
     def keys(self) -> list[str]:
-        """What was pressed since the last call."""
-        return self._keys.read() if self._keys is not None and self._begun else []
+        """Return the keys pressed since the last call."""
+        return self._keys.read() if self._keys is not None and self._started else []
 
     def show(self, picture: Array | None, lines: Sequence[tuple[str, str]]) -> None:
-        """Draw what changed. Lines are texts with their tones. The first call takes the terminal."""
-        if not self._begun:
-            self._begin()
-        cells = None if picture is None else cells_of(picture)
+        """Draw what changed. Lines are (text, tone). The first call switches to the alternate screen."""
+        if not self._started:
+            self._start()
+        cells = None if picture is None else half_block_cells(picture)
         shape = (self._console.size, None if cells is None else cells.shape, len(lines))
         sent = ""
         if shape != self._shape:
             sent, self._shape, self._drawn = "\x1b[2J", shape, None
         if cells is not None:
-            sent += painted(cells, self._drawn, true_color=self._true_color)
+            sent += render_cells(cells, self._drawn, true_color=self._true_color)
         self._drawn = cells
         top = 1 if cells is None else len(cells) + 1
         for number, (text, tone) in enumerate(lines):
@@ -146,8 +146,8 @@ class TerminalView:
         self._console.file.write(sent)
         self._console.file.flush()
 
-    def _begin(self) -> None:
-        self._begun = True
+    def _start(self) -> None:
+        self._started = True
         self._keys = self._keys or TerminalKeys()
         self._console.set_alt_screen(True)
         self._console.show_cursor(False)
@@ -160,11 +160,11 @@ class TerminalView:
         return drawn.get()
 
     def close(self) -> None:
-        """Give the terminal back as it was. Safe twice."""
+        """Restore the terminal. May be called twice."""
         if self.closed:
             return
         self.closed = True
-        if not self._begun:
+        if not self._started:
             return
         if self._keys is not None:
             self._keys.close()

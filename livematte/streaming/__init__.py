@@ -1,6 +1,7 @@
-"""Live: camera in, outputs out, the newest frame wins. :mod:`livematte.streaming.session` is the way in.
+"""Live sessions: camera in, outputs out, latest-value hand-over. The entry point is
+:mod:`livematte.streaming.session`.
 
-``capture`` > ``stages`` (model, composite) > ``gate`` (what viewers may see) > the sender, handed over by
-``slots``. ``engine`` runs them, ``governor`` holds the rate, ``control`` and ``sessions`` steer a session
-while it runs.
+``capture`` > ``stages`` (model, composite) > ``gate`` (frames that viewers may see) > the sender, connected
+by ``latest_value``. ``engine`` runs them in threads, ``governor`` keeps the frame rate, ``control`` and
+``session_registry`` control a session while it runs.
 """

@@ -1,10 +1,11 @@
-"""The camera's thread: opens it, reads it, waits for it to come back, lets go of it when nobody watches."""
+"""The camera's thread: opens and reads the camera, waits for its return, closes it while nobody watches."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from livematte.clock import Clock
 from livematte.errors import InputError
@@ -14,47 +15,58 @@ from livematte.streaming.gate import Gate
 from livematte.streaming.stats import LiveMeter
 
 
-class Capture:
-    """Reads one camera until it is stopped or given up.
-
-    Args:
-        open_source: opens the camera, by its stable id; raises InputError while it is not there.
-        step: takes each frame, and how often the camera was opened.
-        source: the camera, where it is open already.
-        retry: seconds between two tries to open it.
+@dataclass(frozen=True)
+class Camera:
+    """A camera that can be opened again.
 
     Attributes:
-        opened: how often it was opened.
-        wanted: set while the camera is to be held open.
+        open: opens it, by its stable id, from a thread; raises InputError while it is not there.
+        source: the camera, where it is open already.
+    """
+
+    open: Callable[[], Source]
+    source: Source | None = None
+
+
+class Capture:
+    """Reads one camera until the session stops or this reader is replaced.
+
+    Args:
+        step: called with each frame and the number of times that the camera was opened.
+        retry: seconds between two attempts to open it.
+
+    Attributes:
+        opened: the number of times that the camera was opened.
+        step: see above.
+        wanted: set while the camera is to be kept open.
     """
 
     def __init__(
         self,
-        open_source: Callable[[], Source],
+        camera: Camera,
         step: Callable[[Frame, int], None],
         gate: Gate,
         meter: LiveMeter,
         clock: Clock,
         stop: threading.Event,
         *,
-        source: Source | None = None,
         retry: float = 0.5,
     ) -> None:
-        self.source = source
+        self.source = camera.source
         self.given_up = False
-        self.opened = int(source is not None)
+        self.opened = int(camera.source is not None)
         self.wanted = threading.Event()
-        self._open_source, self._step = open_source, step
+        self._camera, self.step = camera, step
         self._gate, self._meter, self._clock, self._retry = gate, meter, clock, retry
         self._stop = stop
         self._reading_since: float | None = None
 
     def successor(self) -> Capture:
-        """Another one for the same camera; this one is given up, and whatever it still gives is ignored."""
+        """A new reader of the same camera; frames that this one still gets are ignored."""
         self.given_up = True
         new = Capture(
-            self._open_source,
-            self._step,
+            Camera(self._camera.open),
+            self.step,
             self._gate,
             self._meter,
             self._clock,
@@ -64,22 +76,22 @@ class Capture:
         new.wanted, new.opened = self.wanted, self.opened
         return new
 
-    def hangs(self) -> float:
-        """Seconds since an open camera gave its last frame; 0 while none is open."""
+    def silence(self) -> float:
+        """Seconds since the open camera gave its last frame; 0 while it is closed."""
         since = self._reading_since
         return 0.0 if since is None else self._clock.now() - since
 
     def run(self) -> None:
-        """Read until stopped. Every end of the camera is told to the gate at once."""
+        """Read until stopped. The gate learns at once that the camera has ended."""
         try:
             while self._on():
                 if not self.wanted.is_set():
                     self._let_go("nobody watches")
                     self.wanted.wait()
                 elif self.source is not None or self._open():
-                    why = self._read()
+                    reason = self._read()
                     if self._on():
-                        self._let_go(why)
+                        self._let_go(reason)
                         if self.wanted.is_set():
                             self._pause()
                 else:
@@ -96,11 +108,11 @@ class Capture:
 
     def _open(self) -> bool:
         try:
-            source = self._open_source()
+            source = self._camera.open()
         except BaseException as error:
             self._meter.note(f"waiting for the camera: {error}")
             return False
-        if not self._on():  # took so long that nobody wants it any more
+        if not self._on():  # it took so long that the session has ended
             source.close()
             return False
         self.source = source
@@ -112,7 +124,7 @@ class Capture:
         return True
 
     def _read(self) -> str:
-        """Pass frames on; why no more come."""
+        """Pass frames on until there are no more; returns the reason."""
         assert self.source is not None
         self._reading_since = self._clock.now()
         try:
@@ -121,7 +133,7 @@ class Capture:
                     return "nobody watches"
                 self._reading_since = self._clock.now()
                 try:
-                    self._step(frame, self.opened)
+                    self.step(frame, self.opened)
                 except InputError as error:  # one damaged picture
                     self._meter.count("errors")
                     self._meter.note(str(error))
@@ -135,8 +147,8 @@ class Capture:
             self._reading_since = None
         return "the input has ended"
 
-    def _let_go(self, why: str) -> None:
-        self._gate.gone(why)
+    def _let_go(self, reason: str) -> None:
+        self._gate.camera_gone(reason)
         self._close()
 
     def _close(self) -> None:

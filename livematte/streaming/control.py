@@ -1,4 +1,5 @@
-"""A live session's ear: its user's other programs steer it. :mod:`livematte.streaming.sessions` says how.
+"""A live session's ear: its user's other programs steer it. :mod:`livematte.streaming.session_registry` says
+how.
 
 Every caller gets a thread of its own, a time and a size, so that none can hold up the session or another
 caller, whatever it sends.
@@ -20,8 +21,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from livematte.errors import LivematteError, SessionError, UsageError
-from livematte.streaming import sessions
-from livematte.streaming.sessions import COMMANDS, REQUEST_BYTES, Running, line_of, read_line, same
+from livematte.options import CHANGES
+from livematte.streaming import session_registry
+from livematte.streaming.session_registry import (
+    COMMANDS,
+    REQUEST_BYTES,
+    RegisteredSession,
+    encode_line,
+    read_line,
+    same,
+)
 from livematte.streaming.stats import LiveStats
 
 CALLERS = 8
@@ -62,24 +71,24 @@ class Control:
 
     def __init__(self, session: Steerable, stop: Callable[[], None], *, name: str = "") -> None:
         self._session, self._stop = session, stop
-        place = sessions.own_folder()
-        sessions.tidy(place)
+        place = session_registry.own_folder()
+        session_registry.tidy(place)
         self._file = place / f"{secrets.token_hex(8)}.json"
         try:
             self._listener, address = _listen(self._file.with_suffix(".sock"))
         except OSError as error:
             raise SessionError(f"no socket in {place}: {error.strerror or error}") from error
         key, answer = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        self.reached = Running(os.getpid(), name, platform.node(), address, key, answer)
+        self.reached = RegisteredSession(os.getpid(), name, platform.node(), address, key, answer)
         self._closed, self._lock = threading.Event(), threading.Lock()
         self._places = threading.Semaphore(CALLERS)
         self._callers: dict[socket.socket, threading.Thread] = {}
-        self._turns = {"background": threading.Lock(), "model": threading.Lock()}
+        self._turns = {name: threading.Lock() for name in CHANGES}
         try:
             _write_private(self._file, json.dumps(asdict(self.reached)))
         except OSError as error:
             self._listener.close()
-            sessions.forget(self._file)
+            session_registry.forget(self._file)
             raise SessionError(f"{self._file} cannot be written: {error.strerror or error}") from error
         self._listening = threading.Thread(target=self._accept, name="livematte-control", daemon=True)
         self._listening.start()
@@ -87,7 +96,7 @@ class Control:
     def close(self, patience: float = 2.0) -> None:
         """Listen no more; requests under way get that many seconds. Safe twice."""
         self._closed.set()
-        sessions.forget(self._file)
+        session_registry.forget(self._file)
         self._listening.join()
         with self._lock:
             callers = list(self._callers.items())
@@ -145,7 +154,7 @@ class Control:
                 reply = self._reply(command, request.get("value"))
                 stop = command == "stop"
                 peer.settimeout(REQUEST_SECONDS)
-                peer.sendall(line_of({"key": self.reached.answer, **reply}))
+                peer.sendall(encode_line({"key": self.reached.answer, **reply}))
         except (OSError, EOFError, ValueError):
             pass  # the caller's own fault, and he does not listen
         finally:
@@ -164,30 +173,30 @@ class Control:
 
     def _do(self, command: object, value: object) -> dict[str, Any]:
         session = self._session
-        if command == "background":
-            with self._turns["background"]:
-                session.background = _text(command, value)
+        if isinstance(command, str) and command in CHANGES:
+            with self._turns[command]:
+                setattr(session, command, _text(command, value))
         elif command == "blur":
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise UsageError(f"blur {value!r}: give a number, pixels at 720 rows")
             with self._turns["background"]:
                 session.background = f"blur:{value}"
-        elif command == "model":
-            with self._turns["model"]:
-                session.model = _text(command, value)
         elif command in ("pause", "resume"):
             session.paused = command == "pause"
         elif command not in COMMANDS:
             raise UsageError(f"unknown command {command!r}: allowed are {', '.join(COMMANDS)}")
-        model = session.model
         facts = {
             "session": self.reached.name,
             "pid": self.reached.pid,
-            "background": str(session.background),
-            "model": model if isinstance(model, str) else type(model).__name__,
+            **{name: _shown(getattr(session, name), each.option.path) for name, each in CHANGES.items()},
             "paused": session.paused,
         }
         return {**facts, "stats": asdict(session.stats())} if command == "stats" else facts
+
+
+def _shown(value: object, path: str) -> str:
+    """The present value of an option as text; of an object that is no path, its class."""
+    return str(value) if path or isinstance(value, str) else type(value).__name__
 
 
 def _text(command: str, value: object) -> str:

@@ -1,4 +1,4 @@
-"""Holding the frame rate: less resolution when frames come too late, more when there is room again."""
+"""Keeps the frame rate: less resolution when frames take too long, more when there is time again."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from livematte.clock import Clock
 
 FIRST_PATIENCE, LONGEST_PATIENCE = 5.0, 60.0
-"""Seconds of room before a step up is tried; doubles whenever the step had to be taken back soon."""
+"""Seconds of spare time before a step up is tried; doubled when a step up had to be undone soon."""
 
-FEWEST = 5
-"""Frames that say something."""
+MIN_FRAMES = 5
+"""Smallest number of frames for a decision."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """One way to work.
+    """One trade-off between quality and time.
 
     Attributes:
-        size: long side of the picture the network sees; None as the model chooses.
+        size: long side of the picture that the network sees; None as the model chooses.
         refine: ``guided``, ``none`` or the name of a refiner.
         cost: seconds a frame relative to the other levels; an estimate.
     """
@@ -32,15 +32,15 @@ class Level:
 
 
 def ladder(size: int, refine: str, *, network: bool, smallest: int = 128) -> list[Level]:
-    """Levels from the best, which was asked for, to the quickest.
+    """Levels from the best, as requested, to the fastest.
 
     Args:
         size: long side of the picture that the network sees at best.
-        refine: how alpha comes to full size at best.
-        network: whether ``refine`` is a network; it is given up before resolution is.
+        refine: refinement at the best level.
+        network: True if ``refine`` is a network; it is dropped before the resolution is reduced.
     """
     sizes = [size]
-    for share in (0.8, 0.65):  # below that mattes of a live model fall apart
+    for share in (0.8, 0.65):  # smaller ones give broken mattes with a live model
         smaller = round(size * share / 32) * 32
         if smallest <= smaller < sizes[-1]:
             sizes.append(smaller)
@@ -61,15 +61,16 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 class Governor:
-    """Steps down when p95 of a frame's slowest stage exceeds a frame's time, and up when there is room.
+    """Steps down when p95 of the slowest stage exceeds the frame interval, and up when there is spare time.
 
-    Down goes as far as the costs of the levels say is needed; up goes one step, after a patience that grows
-    while steps up are taken back, so that it does not swing. What was measured before a change is forgotten.
+    It steps down as far as the costs of the levels require, and up by one level, after a waiting time that
+    grows while steps up are undone, so that it does not oscillate. Measurements from before a change are
+    discarded.
 
     Args:
         levels: best first.
-        interval: seconds a frame may take.
-        window: seconds that are looked at for a step down.
+        interval: seconds per frame.
+        window: seconds that decide on a step down.
     """
 
     def __init__(
@@ -87,23 +88,23 @@ class Governor:
         self._since = self._clock.now()
         self._taken: deque[tuple[float, float]] = deque()
 
-    def took(self, seconds: float) -> None:
-        """One more frame; its slowest stage took that long."""
+    def add_frame(self, seconds: float) -> None:
+        """Register a frame whose slowest stage took ``seconds``."""
         now = self._clock.now()
         with self._lock:
             self._taken.append((now, seconds))
-            while len(self._taken) > FEWEST and self._taken[0][0] < now - self._patience:
+            while len(self._taken) > MIN_FRAMES and self._taken[0][0] < now - self._patience:
                 self._taken.popleft()
 
     def advise(self) -> int | None:
-        """The level to change to, or None. Once that is done, tell :meth:`arrived`."""
+        """The level to change to, or None. After the change call :meth:`set_level`."""
         with self._lock:
             now, taken = self._clock.now(), list(self._taken)
             if self._went_up is not None and now - self._went_up > LONGEST_PATIENCE:
                 self._patience, self._went_up = FIRST_PATIENCE, None
-            if len(taken) < FEWEST or now - self._since < self._window:
+            if len(taken) < MIN_FRAMES or now - self._since < self._window:
                 return None
-            last = taken[-FEWEST][0]  # a machine that is very slow has few frames in any window
+            last = taken[-MIN_FRAMES][0]  # a machine that is very slow has few frames in any window
             recent = [seconds for when, seconds in taken if when >= min(now - self._window, last)]
             p95 = percentile(recent, 0.95)
             if p95 > 1.05 * self._interval:
@@ -114,8 +115,8 @@ class Governor:
                     return self.level - 1
             return None
 
-    def arrived(self, level: int) -> None:
-        """The work is done at ``level`` from now on."""
+    def set_level(self, level: int) -> None:
+        """From now on frames are processed at ``level``."""
         with self._lock:
             now = self._clock.now()
             if level > self.level and self._went_up is not None:
@@ -132,7 +133,7 @@ class Governor:
         return self._levels[level].cost / self._levels[self.level].cost
 
     def _lower(self, typical: float, p95: float) -> int | None:
-        """The first level below that is quick enough; one step where only outliers are late."""
+        """The first lower level that is fast enough; one step if only outliers are late."""
         for level in range(self.level + 1, len(self._levels)):
             if typical <= self._interval or p95 * self._ratio(level) <= self._interval:
                 return level

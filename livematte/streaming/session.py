@@ -9,34 +9,36 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from livematte.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur, is_blur
-from livematte.clock import Clock
-from livematte.composite import warm_up
-from livematte.defaults import DEFAULT_BACKGROUND, DEFAULT_MODEL
-from livematte.errors import InputError, UsageError
-from livematte.jobs import Machine, PathLike, background_of, check_model
-from livematte.protocols import Background, LiveFormat, LiveSink, Model, Source, TrimapModel
-from livematte.streaming.engine import LiveEngine
-from livematte.streaming.handed import Shown
-from livematte.streaming.memory import keep_arenas_few
-from livematte.streaming.outputs import SinkFactory, check_output, factories_of, open_output
-from livematte.streaming.parts import PartsMaker, refining_of
-from livematte.streaming.stages import LiveOptions
-from livematte.streaming.stats import LiveStats
-from livematte.temporal import check_mode
-from livematte.video import trial
-from livematte.video.camera import list_cameras, open_camera, open_stand_in
-from livematte.video.devices import find_camera
-from livematte.video.standin import is_address
+from typing_extensions import Unpack
 
-LONGEST_DELAY = 2.0
-"""Seconds."""
+from livematte.clock import Clock
+from livematte.errors import InputError, UsageError
+from livematte.matting.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur, is_blur
+from livematte.matting.compositor import warm_up
+from livematte.networks import check_model
+from livematte.options import DEFAULT_BACKGROUND, LiveOptions, PathLike
+from livematte.options.declaration import complete, documented
+from livematte.protocols import Background, LiveFormat, LiveSink, Model, Source
+from livematte.resolve import resolve, resolve_background
+from livematte.streaming.behaviour import Behaviour, Scene
+from livematte.streaming.capture import Camera
+from livematte.streaming.engine import LiveEngine
+from livematte.streaming.frames import PreviewFrame
+from livematte.streaming.live_matting import LiveMatting
+from livematte.streaming.malloc import keep_arenas_few
+from livematte.streaming.model_factory import ModelFactory, with_budget
+from livematte.streaming.sinks import check_output, open_output, resolve_sinks
+from livematte.streaming.stats import LiveStats
+from livematte.video import trial_decode
+from livematte.video.camera import list_cameras, open_camera, open_file_camera
+from livematte.video.camera_devices import find_camera
+from livematte.video.file_camera import is_url
 
 
 class Session:
@@ -48,7 +50,7 @@ class Session:
     def __init__(
         self,
         engine: LiveEngine,
-        maker: Callable[[str | Model], PartsMaker],
+        maker: Callable[[str | Model], ModelFactory],
         model: str | Model,
         background: PathLike | Background,
         fit: str,
@@ -62,7 +64,7 @@ class Session:
     @property
     def format(self) -> LiveFormat:
         """What the outputs are sent."""
-        return self._engine.format
+        return self._engine.stages.format
 
     @property
     def background(self) -> PathLike | Background:
@@ -73,7 +75,7 @@ class Session:
     def background(self, spec: PathLike | Background) -> None:
         made = live_background(spec, self._fit)
         try:
-            self._engine.set_background(made)
+            self._engine.stages.set_background(made)
         except BaseException:
             made.close()
             raise
@@ -82,7 +84,9 @@ class Session:
     @property
     def blur(self) -> float | None:
         """Standard deviation of the blur in pixels at 720 rows; None where the background is another."""
-        made = background_of(self._background, self._fit) if is_blur(self._background) else self._background
+        made = self._background
+        if is_blur(made):
+            made = resolve_background(made, self._fit)
         return made.strength if isinstance(made, Blur) else None
 
     @blur.setter
@@ -99,32 +103,32 @@ class Session:
         if isinstance(model, str):
             check_model(model)
         maker = self._maker(model)
-        levels, parts = maker.best(self._engine.format)  # the old one works on meanwhile
-        self._engine.set_model(maker, levels, parts)
+        # the old one works on meanwhile
+        self._engine.set_model(maker.best(self._engine.stages.format))
         self._model = model
 
     @property
     def paused(self) -> bool:
         """Whether viewers see the placeholder on request."""
-        return self._engine.paused
+        return self._engine.stages.paused
 
     @paused.setter
     def paused(self, paused: bool) -> None:
-        self._engine.pause(bool(paused))
+        self._engine.stages.pause(bool(paused))
 
     @property
-    def shown(self) -> Shown | None:
+    def shown(self) -> PreviewFrame | None:
         """What viewers see now, with its matte: the placeholder or a picture; None before the first."""
-        return self._engine.shown
+        return self._engine.stages.shown
 
     def stats(self) -> LiveStats:
         """How it does; cheap enough for every frame."""
-        return self._engine.stats()
+        return self._engine.stages.stats()
 
     @property
     def running(self) -> bool:
         """Whether it has not ended, by :meth:`close` or because no output is left."""
-        return not self._engine.stop.is_set()
+        return not self._engine.stages.stop.is_set()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until it ends, or that long; whether it has ended.
@@ -132,9 +136,9 @@ class Session:
         Raises:
             LivematteError: it ended because no output is left; the last one's reason.
         """
-        ended = self._engine.stop.wait(seconds)
-        if ended and self._engine.failure is not None:
-            raise self._engine.failure
+        ended = self._engine.stages.stop.wait(seconds)
+        if ended and self._engine.stages.failure is not None:
+            raise self._engine.stages.failure
         return ended
 
     def close(self) -> None:
@@ -148,64 +152,17 @@ class Session:
         self.close()
 
 
-def live(
-    *,
-    camera: str | None = None,
-    input: PathLike | None = None,
-    to: str | SinkFactory | Sequence[str | SinkFactory] = "virtualcam",
-    sink_options: Mapping[str, Mapping[str, Any]] | None = None,
-    background: PathLike | Background | None = None,
-    fit: str = "cover",
-    placeholder: PathLike | Background | None = None,
-    width: int = 1280,
-    height: int = 720,
-    rate: Fraction | float = 30,
-    pixel_format: str | None = None,
-    mirror: bool = False,
-    delay: float = 0.0,
-    lag_ok: bool = False,
-    on_demand: bool = False,
-    govern: bool = True,
-    model: str | Model = DEFAULT_MODEL,
-    weights: PathLike | None = None,
-    size: int | None = None,
-    device: str = "auto",
-    runtime: str = "auto",
-    precision: str = "auto",
-    threads: int | None = None,
-    temporal: str = "on",
-    keep_islands: bool = False,
-    refine: str | TrimapModel = "guided",
-    refine_weights: PathLike | None = None,
-    refine_size: int | None = None,
-    refine_budget: float | None = None,
-    foreground: bool = True,
-    clock: Clock | None = None,
-) -> Session:
+@documented(LiveOptions)
+def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Session:
     """Put another background behind the people a camera sees, live, until the session is closed.
 
-    Viewers never see the room because something broke: until the first good matte, and whenever anything that
-    can be told is wrong, they get the placeholder. A wrong matte that looks like a person's is shown.
+    Viewers never see the room because something broke: until the first good matte, and after any fault that
+    can be detected, they get the placeholder. A wrong matte that looks like a person is shown. ``to`` also
+    takes factories of sinks. Without a background it is transparent where every output takes that. ``delay``
+    is in seconds; ``size`` is the best that the governor gives.
 
     Args:
-        camera: an id or a name as ``livematte devices`` lists them; the first one otherwise.
-        input: a file or address played in real time, in place of a camera.
-        to: names of outputs (entry points ``livematte.sinks``), or factories of such; ``none`` for a preview
-            alone.
-        sink_options: further options of an output, by its name.
-        background: as for :func:`livematte.render`; transparent by default where every output takes that.
-        placeholder: a background too; the background itself, behind nobody, where not given.
-        width, height, rate: of the output, in pixels and frames a second; the camera is asked for the same.
-        pixel_format: asked of the camera, as FFmpeg names it.
-        mirror: left becomes right, of the camera's picture.
-        delay: seconds after its capture at which a picture is shown; 0 is as soon as possible.
-        lag_ok: composite with the newest matte instead of the frame's own, up to 0.1 s older: quicker, but
-            where somebody moves a strip of the room is seen.
-        on_demand: let go of the camera while nobody watches.
-        govern: less resolution where the machine cannot hold the rate, more when it can again.
-        size: long side of the picture that the network sees at best.
-
-    The others are as for :func:`livematte.render`.
+        clock: tests have one of their own.
 
     Raises:
         UsageError: what was asked for cannot be meant.
@@ -213,78 +170,45 @@ def live(
         OutputError: an output cannot be opened; the line says what mends it.
         ModelError, DeviceError: as for :func:`livematte.load_model`.
     """
-    if camera is not None and input is not None:
+    chosen = complete(LiveOptions, options)
+    if chosen["camera"] is not None and chosen["input"] is not None:
         raise UsageError("--camera and --input are two sources: give one of them")
-    if not 0 <= delay <= LONGEST_DELAY:
-        raise UsageError(f"delay {delay:g} is not possible: give seconds, 0 to {LONGEST_DELAY:g}")
-    check_mode(temporal)
-    factories = factories_of(to)
-    for name in set(sink_options or {}) - {each for each, _ in factories}:
+    factories, own = resolve_sinks(chosen["to"]), chosen["sink_options"] or {}
+    for name in set(own) - {each for each, _ in factories}:
         check_output(name)  # one that is not asked for is none of this session's, a wrong one is
+    background, fit = chosen["background"], chosen["fit"]
     if background is None:
         clear = all(getattr(factory, "wants_alpha", False) for _, factory in factories)
         background = "transparent" if clear else DEFAULT_BACKGROUND
-    format = format_of(width, height, rate)
-    if isinstance(model, str):
-        check_model(model)
-    refining = refining_of(format, refine, refine_weights, refine_size, refine_budget, temporal)
-    machine = Machine(device, runtime, precision, threads)
+    format = live_format(chosen["width"], chosen["height"], chosen["rate"])
+    resolved = with_budget(resolve(chosen), format)
 
-    def maker_of(network: str | Model) -> PartsMaker:
-        own = weights if network is model or (isinstance(network, str) and network == model) else None
-        return PartsMaker(network, machine, own, size, refining, foreground)
-
-    which = camera or "auto"
-
-    def open_source() -> Source:
-        nonlocal which
-        if input is not None:
-            return open_stand_in(os.fspath(input), clock)
-        opened = open_camera(
-            which,
-            size=(format.height, format.width),
-            rate=format.rate,
-            pixel_format=pixel_format,
-            clock=clock,
-        )
-        which = opened.camera.id  # unplugged, it is waited for: what was asked for may mean another by then
-        return opened
+    def model_factory(network: str | Model) -> ModelFactory:
+        return ModelFactory(resolved.with_model(network))
 
     keep_arenas_few()
-    trial.begin(background, placeholder, input)
-    made, maker = _Opened(), maker_of(model)
+    trial_decode.begin(chosen["background"], chosen["placeholder"], chosen["input"])
+    made, maker, reopens = _Opened(), model_factory(chosen["model"]), _Reopens(chosen, format, clock)
     behind = made.keep(live_background(background, fit))
     format = replace(format, alpha=behind.transparent)
     threading.Thread(target=warm_up, name="livematte-warming", daemon=True).start()
     loading = _Aside(lambda: maker.best(format))  # beside the camera, which takes its time too
+    behaviour = Behaviour.from_options(chosen, lambda model: LiveMatting(model, **resolved.filters()))
     try:
+        placeholder = chosen["placeholder"]
         instead = None if placeholder is None else made.keep(_placeholder(placeholder, fit, format))
-        source = None if on_demand else made.keep(open_source())
-        absent = _absent(which, input) if on_demand else None
+        source = made.keep(reopens()) if behaviour.holds_camera else None
+        absent = None if behaviour.holds_camera else reopens.absent()
         sinks = [
-            made.keep(open_output(name, factory, format, (sink_options or {}).get(name, {})))
-            for name, factory in factories
+            made.keep(open_output(name, factory, format, own.get(name, {}))) for name, factory in factories
         ]
-        levels, parts = loading.result()
         engine = LiveEngine(
-            open_source,
-            maker,
-            levels,
-            parts,
-            behind,
+            Camera(reopens, source),
+            loading.result(),
+            Scene(behind, instead),
             sinks,
             format,
-            LiveOptions(
-                mirror=mirror,
-                delay=delay,
-                lag_ok=lag_ok,
-                on_demand=on_demand,
-                temporal=temporal,
-                keep_islands=keep_islands,
-                governed=govern,
-            ),
-            placeholder=instead,
-            source=source,
+            behaviour,
             clock=clock,
         )
     except BaseException:
@@ -292,31 +216,48 @@ def live(
         loading.finish()
         raise
     for line in [absent] if absent else getattr(source, "notes", ()):
-        engine.meter.note(line)
-    return Session(engine, maker_of, model, background, fit, sinks)
+        engine.stages.meter.note(line)
+    return Session(engine, model_factory, chosen["model"], background, fit, sinks)
 
 
-def _absent(camera: str, input: PathLike | None) -> str | None:
-    """What is wrong with a source that is opened only when somebody looks; a camera may still come.
+class _Reopens:
+    """Opens a session's camera, or the file in its place, whenever it is wanted."""
 
-    Raises:
-        InputError: a file that cannot be played.
-    """
-    if input is not None:
-        if not is_address(os.fspath(input)):
-            open_stand_in(os.fspath(input)).close()
+    def __init__(self, options: LiveOptions, format: LiveFormat, clock: Clock | None) -> None:
+        self._options, self._format, self._clock = options, format, clock
+        self._which = options["camera"] or "auto"
+
+    def __call__(self) -> Source:
+        """Raises InputError where it is not there."""
+        if (file := self._options["input"]) is not None:
+            return open_file_camera(os.fspath(file), self._clock)
+        opened = open_camera(
+            self._which,
+            size=(self._format.height, self._format.width),
+            rate=self._format.rate,
+            pixel_format=self._options["pixel_format"],
+            clock=self._clock,
+        )
+        self._which = opened.camera.id  # unplugged, it is waited for, not another one of that name
+        return opened
+
+    def absent(self) -> str | None:
+        """A line where the camera is not there, which may still come. Raises InputError for a wrong file."""
+        if (file := self._options["input"]) is not None:
+            if not is_url(os.fspath(file)):
+                open_file_camera(os.fspath(file)).close()
+            return None
+        try:
+            find_camera(self._which, list_cameras())
+        except InputError as error:
+            return f"waiting for the camera: {error}"
         return None
-    try:
-        find_camera(camera, list_cameras())
-    except InputError as error:
-        return f"waiting for the camera: {error}"
-    return None
 
 
 def _placeholder(spec: PathLike | Background, fit: str, format: LiveFormat) -> Background:
     """What viewers see instead of the room, opened; its errors say that it is meant."""
     try:
-        made = background_of(spec, fit)
+        made = resolve_background(spec, fit)
     except UsageError as error:
         raise UsageError(f"placeholder: {error}") from error
     if made.transparent and not format.alpha:
@@ -328,7 +269,7 @@ def _placeholder(spec: PathLike | Background, fit: str, format: LiveFormat) -> B
 
 def live_background(spec: PathLike | Background, fit: str) -> Background:
     """What is behind people, opened. Raises UsageError, also for a blur that would show the room."""
-    made = background_of(spec, fit)
+    made = resolve_background(spec, fit)
     if isinstance(made, Blur) and made.strength < WEAKEST_LIVE_BLUR:
         made.close()
         raise UsageError(
@@ -338,14 +279,12 @@ def live_background(spec: PathLike | Background, fit: str) -> Background:
     return made
 
 
-def format_of(width: int, height: int, rate: Fraction | float) -> LiveFormat:
+def live_format(width: int, height: int, rate: Fraction | float) -> LiveFormat:
     """The output's format, checked. Raises UsageError."""
     if width % 2 or height % 2 or not (64 <= width <= 7680 and 64 <= height <= 4320):
         raise UsageError(
             f"an output of {width}x{height} is not possible: give even numbers, 64x64 to 7680x4320"
         )
-    if not 1 <= rate <= 240:
-        raise UsageError(f"{float(rate):g} frames a second are not possible: give 1 to 240")
     return LiveFormat(width, height, Fraction(rate).limit_denominator(1001))
 
 

@@ -1,4 +1,4 @@
-"""What a live session measures of itself."""
+"""Measurements of a live session."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ STAGES = ("capture", "model", "composite", "send")
 
 @dataclass(frozen=True)
 class LiveStats:
-    """How a live session does. Rates and percentiles are of the last :data:`WINDOW` seconds."""
+    """Measurements of a live session. Rates and percentiles are of the last :data:`WINDOW` seconds."""
 
     seconds: float
-    """Since it began."""
+    """Since the session began."""
     fps: float
-    """New pictures a second that viewers got; with several sinks, those of the one that takes most."""
+    """New frames per second that viewers got; with several sinks, those of the fastest sink."""
     latency_p50: float
     latency_p95: float
-    """Milliseconds from a frame's arrival from the camera until a sink had it; new pictures, every sink."""
+    """Milliseconds from the arrival of a frame from the camera until a sink had it; all sinks, no repeats."""
     stages: dict[str, tuple[float, float]]
-    """p50 and p95 of the milliseconds a frame keeps each stage busy."""
+    """p50 and p95 of the milliseconds that a frame takes in each stage."""
     captured: int
     dropped: int
-    """Frames that a newer one overtook, or that came too late to be shown."""
+    """Frames that a newer one replaced, or that came too late to be shown."""
     matted: int
     sent: int
-    """Frames handed to the sinks: new ones, repeats and placeholders. A sink that is slow misses some."""
+    """Frames offered to the sinks: new ones, repeats and placeholders. A slow sink misses some."""
     repeats: int
     placeholders: int
     late: int
     skipped: int
-    """Frame times of the output that were met late, and that were missed."""
+    """Ticks of the output that were late, and that were skipped."""
     errors: int
     reconnects: int
     first_good: float | None
-    """Seconds from the start to the first picture that was no placeholder."""
+    """Seconds from the start to the first frame that was no placeholder."""
     showing: str
-    """``picture``, or why it is the placeholder."""
+    """``picture``, or the reason for the placeholder."""
     level: int
-    """How many steps the governor is down; 0 is the best."""
+    """The governor's level; 0 is the best."""
     steps: int
-    """How often the governor changed it."""
+    """The number of changes of level."""
     size: tuple[int, int] | None
-    """(height, width) of what the network sees."""
+    """(height, width) of the network's input."""
     watched: bool | None
     notes: list[str] = field(default_factory=list)
 
 
 class LiveMeter:
-    """Collects what the stages tell; any thread may."""
+    """Collects the measurements of the stages. Any thread may call it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._lock = clock, threading.Lock()
@@ -71,20 +71,20 @@ class LiveMeter:
         self._showing = "starting"
 
     def count(self, what: str) -> None:
-        """One more of ``captured``, ``dropped``, ``matted``, ``errors`` or ``reconnects``."""
+        """Add one to ``captured``, ``dropped``, ``matted``, ``errors`` or ``reconnects``."""
         with self._lock:
             self._counts[what] += 1
 
     def took(self, stage: str, seconds: float) -> None:
-        """A frame kept a stage busy that long."""
+        """Register the time that a frame took in a stage."""
         with self._lock:
             self._busy[stage].append((self._clock.now(), seconds))
 
-    def handed(self, serial: int | None, why: str) -> None:
-        """A frame went to the sinks; ``serial`` is None for the placeholder, and ``why`` says why."""
+    def handed(self, serial: int | None, reason: str) -> None:
+        """Register a frame offered to the sinks; the placeholder has no ``serial`` but a reason."""
         with self._lock:
             self._counts["sent"] += 1
-            self._showing = "picture" if serial is not None else why
+            self._showing = "picture" if serial is not None else reason
             if serial is None:
                 self._counts["placeholders"] += 1
             elif serial == self._last:
@@ -93,7 +93,7 @@ class LiveMeter:
                 self._last = serial
 
     def reached(self, sink: int, serial: int, captured: float) -> None:
-        """A sink, told apart by a number, has taken the picture with that serial."""
+        """Register that a sink, identified by a number, has taken the frame with that serial number."""
         now = self._clock.now()
         with self._lock:
             if serial == self._reached.get(sink):
@@ -104,7 +104,7 @@ class LiveMeter:
                 self._first_good = now - self._began
 
     def note(self, line: str) -> None:
-        """Something a user should know; each is kept once, the last twenty."""
+        """Add a line for the user; duplicates are ignored, and the last twenty lines are kept."""
         with self._lock:
             if line not in self._notes:
                 self._notes = [*self._notes, line][-20:]
@@ -120,7 +120,7 @@ class LiveMeter:
         watched: bool | None,
         sink_notes: list[str],
     ) -> LiveStats:
-        """How it stands."""
+        """The present measurements."""
         with self._lock:
             now, counts = self._clock.now(), self._counts
             since = now - WINDOW

@@ -95,7 +95,7 @@ def person_box(rng: Rng, box: Box, shape: tuple[int, int]) -> Box:
 
 def _photograph(rng: Rng, store: PeopleStore, height: int, width: int) -> Example:
     """A window of the wanted aspect around a person, as far as the photograph reaches; before the camera."""
-    number = int(rng.integers(len(store.people)))
+    number = store.draw(rng, whole=True)
     entry, person = store.people[number], store.person(number)
     rows, columns = person.alpha.shape
     x, y, w, h = person_box(rng, tuple(entry["box"]), (rows, columns))
@@ -153,7 +153,7 @@ def _tone(rng: Rng, picture: Picture, strength: float) -> Picture:
 
 def _place(rng: Rng, store: PeopleStore, height: int, width: int) -> Placed:
     """One person on an empty canvas of the wanted size."""
-    number = int(rng.integers(len(store.people)))
+    number = store.draw(rng)
     entry, person = store.people[number], store.person(number)
     rows, columns = person.alpha.shape
     x, y, w, h = person_box(rng, tuple(entry["box"]), (rows, columns))
@@ -283,9 +283,10 @@ def training_example(
 
     Args:
         composited: share of people cut out and put into a room, where alpha is exact; the rest are
-            photographs with the alpha they came with.
+            photographs with the alpha they came with. Without photographs all are composited.
     """
-    make = _composite if rng.random() < composited else _photograph
+    whole = rng.random() >= composited and "photograph" in store.places()
+    make = _photograph if whole else _composite
     example = make(rng, store, height, width)
     return replace(example, rgb=_camera(rng, example.rgb))
 

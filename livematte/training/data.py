@@ -1,26 +1,34 @@
-"""People and rooms for training, packed once so that a crop costs milliseconds.
+"""Values that training works on: a person, a packed cache of people and rooms.
 
-The folder layout is that of ``people/*.jpg``, ``alpha/*.png``, ``backgrounds/*.jpg`` and ``split.json``;
-:func:`pack` decodes it into two flat files that are memory-mapped, with straight foreground colours
-already estimated, so that a person cut out of one picture does not bring its old background along.
+A cache is ``people.bin`` and ``rooms.bin``, memory-mapped, with ``index.json`` and, where keypoints are
+known, ``pose.json``; :mod:`livematte.training.packing` writes it. A person is stored as picture, straight
+foreground colours and alpha, so that a cut-out does not bring its old background along.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livematte.training.datasets import files_of, with_layouts
+from livematte.errors import InputError, UsageError
+
+FORMAT = 3
+"""Version of the cache, ``format`` in ``index.json``; a cache of another version is packed anew."""
+
+Kind = Literal["photograph", "cutout", "clip"]
+"""What somebody was packed from. Only a photograph is a whole picture: the others have a background of no
+meaning and are composited, never shown as they are."""
+
+SHARES: Mapping[str, float] = {"photograph": 0.45, "cutout": 0.45, "clip": 0.10}
+"""How often each kind is drawn where a cache has several; within a kind all people are as likely."""
 
 Picture = NDArray[np.uint8]
 
@@ -39,23 +47,8 @@ class Person:
     """(H, W, 3) straight RGB of the person, also beyond the alpha."""
     alpha: Picture
     """(H, W) 0..255."""
-
-
-def _blur_fusion(image: Picture, alpha: Picture, radius: int) -> Picture:
-    """Straight foreground colours (Forte 2021, "Approximate Fast Foreground Colour Estimation")."""
-    i = image.astype(np.float32)
-    foreground, background = i, i
-    a = (alpha.astype(np.float32) / 255)[..., None]
-    for size in (radius, max(3, radius // 9)):
-        k = (2 * size + 1, 2 * size + 1)
-        blurred_a = cv2.blur(a, k)[..., None]
-        f_mean = cv2.blur(foreground * a, k) / (blurred_a + 1e-4)
-        b_mean = cv2.blur(background * (1 - a), k) / (1 - blurred_a + 1e-4)
-        known = np.clip(blurred_a * 8, 0, 1)
-        f_mean = known * f_mean + (1 - known) * i
-        foreground = np.clip(f_mean + a * (i - a * f_mean - (1 - a) * b_mean), 0, 255)
-        background = np.clip(b_mean, 0, 255)
-    return foreground.astype(np.uint8)
+    scale: float = 1.0
+    """Its size by that of the file it came from."""
 
 
 def is_validation_room(name: str) -> bool:
@@ -63,81 +56,75 @@ def is_validation_room(name: str) -> bool:
     return zlib.crc32(name.encode()) % 8 == 0
 
 
-def pack(data: Path, cache: Path) -> Path:
-    """Decode ``data`` into ``cache`` (about 5 GB) unless that was done before; gives ``cache``.
-
-    Keypoints, where ``data`` has ``pose.json`` (name to 25 x [x, y, visibility]), come along. A folder
-    without ``split.json`` is a data set of another layout: :mod:`livematte.training.packing` knows those.
+def read_index(cache: Path) -> dict[str, Any] | None:
+    """``index.json`` of a cache; None where it is of another :data:`FORMAT`.
 
     Raises:
-        UsageError: ``data`` is of no known layout.
-        InputError: its files are of no use.
+        InputError: there is none, or it cannot be read.
     """
-    index_file = cache / "index.json"
-    cache.mkdir(parents=True, exist_ok=True)
-    if (data / "pose.json").exists() and not (cache / "pose.json").exists():
-        shutil.copyfile(data / "pose.json", cache / "pose.json")
-    if index_file.exists():
-        return cache
-    if not (data / "split.json").exists():
-        from livematte.training.packing import pack_folders
-
-        return pack_folders([data], cache)
-    split = json.loads((data / "split.json").read_text())
-    validation = set(split["val"])
-    index: dict[str, list[dict[str, Any]]] = {"people": [], "rooms": []}
-    offset = 0
-    with open(cache / "people.bin", "wb") as out:
-        for file in sorted((data / "people").glob("*.jpg")):
-            image = cv2.imread(str(file))
-            alpha = cv2.imread(str(data / "alpha" / f"{file.stem}.png"), cv2.IMREAD_GRAYSCALE)
-            if image is None or alpha is None or file.stem not in validation | set(split["train"]):
-                continue
-            rgb: Picture = np.ascontiguousarray(image[..., ::-1], np.uint8)
-            alpha8: Picture = np.asarray(alpha, np.uint8)
-            box = cv2.boundingRect((alpha8 > 25).astype(np.uint8))
-            out.write(rgb.tobytes() + _blur_fusion(rgb, alpha8, 45).tobytes() + alpha8.tobytes())
-            index["people"].append(
-                {
-                    "name": file.stem,
-                    "shape": alpha.shape,
-                    "offset": offset,
-                    "box": box,
-                    "val": file.stem in validation,
-                }
-            )
-            offset += alpha.size * 7
-    offset = 0
-    with open(cache / "rooms.bin", "wb") as out:
-        for file in sorted((data / "backgrounds").glob("*.jpg")):
-            image = cv2.imread(str(file))
-            if image is None:
-                continue
-            out.write(np.ascontiguousarray(image[..., ::-1]).tobytes())
-            index["rooms"].append(
-                {
-                    "name": file.stem,
-                    "shape": image.shape[:2],
-                    "offset": offset,
-                    "val": is_validation_room(file.stem),
-                }
-            )
-            offset += image.size
-    index_file.write_text(json.dumps(index))
-    return cache
+    file = cache / "index.json"
+    try:
+        index: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from error
+    return index if index.get("format") == FORMAT else None
 
 
 class PeopleStore:
-    """The packed people and rooms of one split, memory-mapped; keypoints where the cache has them."""
+    """The packed people and rooms of one split, memory-mapped; keypoints where the cache has them.
+
+    Raises:
+        UsageError: the cache is of another :data:`FORMAT`.
+        InputError: there is no cache, or its index cannot be read.
+    """
+
+    shares: Mapping[str, float] = SHARES
+    _places: dict[str, list[int]] | None = None
 
     def __init__(self, cache: Path, validation: bool = False) -> None:
-        index = json.loads((cache / "index.json").read_text())
+        index = read_index(cache)
+        if index is None:
+            raise UsageError(
+                f"{cache} was packed by another version of livematte: pack its data again (livematte train)"
+            )
         self.people = [p for p in index["people"] if p["val"] == validation]
         self.rooms = [r for r in index["rooms"] if r["val"] == validation]
         self._people = np.memmap(cache / "people.bin", np.uint8, "r")
         self._rooms = np.memmap(cache / "rooms.bin", np.uint8, "r")
         pose = cache / "pose.json"
         self._pose = json.loads(pose.read_text(encoding="utf-8")) if pose.exists() else {}
+
+    def only(self, kind: Kind) -> PeopleStore:
+        """The people of one kind; all of them where there are none of it."""
+        other = copy(self)
+        other.people = [entry for entry in self.people if entry["kind"] == kind] or self.people
+        other._places = None
+        return other
+
+    def places(self) -> dict[str, list[int]]:
+        """Of each kind that is there: the places in :attr:`people`."""
+        if self._places is None:
+            self._places = {}
+            for number, entry in enumerate(self.people):
+                self._places.setdefault(entry["kind"], []).append(number)
+        return self._places
+
+    def draw(self, rng: np.random.Generator, *, whole: bool = False) -> int:
+        """A place in :attr:`people`: a kind by :attr:`shares`, then anybody of it.
+
+        Args:
+            whole: photographs alone, where there are any.
+        """
+        places = self.places()
+        weights = {kind: self.shares.get(kind, 0.0) for kind in places}
+        if whole and "photograph" in places:
+            weights = {"photograph": 1.0}
+        kinds = [kind for kind, weight in weights.items() if weight > 0] or list(places)
+        kind = kinds[0]
+        if len(kinds) > 1:
+            shares = np.array([weights[kind] for kind in kinds])
+            kind = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))]
+        return places[kind][int(rng.integers(len(places[kind])))]
 
     def person(self, number: int) -> Person:
         """The person at ``number`` in :attr:`people`; the arrays are views of the file."""
@@ -163,18 +150,3 @@ class PeopleStore:
         height, width = entry["shape"]
         start = entry["offset"]
         return self._rooms[start : start + 3 * height * width].reshape(height, width, 3)
-
-
-def data_hash(*folders: Path, layouts: Sequence[str] = ("auto",), backgrounds: Path | None = None) -> str:
-    """What a card names the data by: sha256 over the names and sizes of its files.
-
-    Arguments and errors as for :func:`livematte.training.packing.pack_folders`.
-    """
-    digest = hashlib.sha256()
-    files = [pair for folder, layout in with_layouts(folders, layouts) for pair in files_of(folder, layout)]
-    if backgrounds is not None:
-        rooms = sorted(file for file in backgrounds.rglob("*") if file.is_file())
-        files += [(file.relative_to(backgrounds).as_posix(), file) for file in rooms]
-    for name, file in files:
-        digest.update(f"{name} {file.stat().st_size}\n".encode())
-    return digest.hexdigest()

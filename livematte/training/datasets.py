@@ -1,26 +1,6 @@
-"""The field's data sets as people have them on disk: which is which, what is in it, and one example of it.
+"""Examples of a data set: which pictures, videos and alphas belong together, and what they are for.
 
-Folder names are compared without regard to case. Where each layout was learnt from:
-
-- ``composition-1k`` (Xu et al. 2017, also called AIM): its own read-me, and public training code for it.
-  ``Training_set/{Adobe-licensed images,Other}/{fg,alpha}`` and
-  ``Test_set/Adobe-licensed images/{fg,alpha,trimaps}``; ``test_fg_names.txt`` and ``test_bg_names.txt``
-  pair each test foreground with twenty backgrounds of PASCAL VOC, trimap ``name_7.png`` being that of its
-  eighth.
-- ``p3m-10k``: the authors' configuration and a table in a public port. ``train/{blurred_image,mask}``,
-  ``validation/P3M-500-P/{blurred_image,mask,trimap}`` and
-  ``validation/P3M-500-NP/{original_image,mask,trimap}``.
-- ``aisegment``: the authors' read-me (alpha is the fourth channel of the PNG) and public code that walks it.
-  ``clip_img/*/clip_*/*.jpg`` beside ``matting/*/matting_*/*.png``; two of its pictures have no alpha.
-- ``videomatte240k``: the authors' training configuration. ``{train,test}/{fgr,pha}``, each with a folder of
-  frames or a video for every clip.
-- ``distinctions-646``: public code that trains on it. ``{Train,Test}/{FG,GT}``.
-- ``ppm-100``: public evaluation code. ``image`` and ``matte``, in a folder that is called after it; a
-  benchmark, so all of it is for validation.
-- ``human-2k``: public code names its foregrounds and alphas; that the folders are called
-  ``{train,test}/{fg,alpha}`` is a guess that nobody here could check.
-- ``livematte``: ``people``, ``alpha``, ``backgrounds`` and ``split.json``.
-- ``image-alpha`` and ``foreground-alpha``: any two folders of such names, by themselves or in train and val.
+Which folders each data set has: :mod:`livematte.training.layouts`.
 """
 
 from __future__ import annotations
@@ -34,6 +14,9 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from livematte.errors import InputError, UsageError
+from livematte.training.cutouts import CUTCLIPS, CUTOUTS, find_clips, is_validation_clip, split_cutouts
+from livematte.training.data import Kind
+from livematte.training.layouts import COMPOSITION_TEST, LAYOUTS, Part, find_root, folder_below, part_folders
 
 Split = Literal["train", "val"]
 T = TypeVar("T")
@@ -53,6 +36,7 @@ class Sample:
         foreground: straight colours, valid where alpha is not zero.
         background: file name of the picture that it is to be put on, so that a benchmark is the same for all.
         frame: where the files are videos: which frame, from 0.
+        teacher: the alpha is a network's work, good but not true.
     """
 
     name: str
@@ -64,6 +48,14 @@ class Sample:
     trimap: Path | None = None
     background: str | None = None
     frame: int | None = None
+    teacher: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """A whole photograph, a cut-out, or a frame of a clip that was cut out."""
+        if self.image is not None:
+            return "photograph"
+        return "cutout" if self.frame is None and self.layout != "videomatte240k" else "clip"
 
     @property
     def picture(self) -> Path:
@@ -73,75 +65,13 @@ class Sample:
         return found
 
 
-@dataclass(frozen=True)
-class Part:
-    """Two folders with files of the same names; ``|`` is between names that will do.
-
-    Attributes:
-        whole: the pictures are photographs; else straight foregrounds.
-        split: ``hash`` keeps one in ten by hash of its name for validation.
-        swap: the alphas' folders have the second of these where the pictures' have the first.
-    """
-
-    picture: str
-    alpha: str
-    split: Literal["train", "val", "hash"]
-    whole: bool = True
-    trimap: str = ""
-    swap: tuple[str, str] = ("", "")
-
-
-def _splits(picture: str, alpha: str, whole: bool) -> tuple[Part, ...]:
-    """The parts of a layout whose training and validation folders look alike."""
-    train, val = "train|training", "val|valid|validation|test|eval"
-    return (
-        Part(f"{train}/{picture}", f"{train}/{alpha}", "train", whole),
-        Part(f"{val}/{picture}", f"{val}/{alpha}", "val", whole),
-    )
-
-
-_ALPHA = "alpha|alphas|matte|mattes|mask|masks|gt|pha"
-_IMAGE = "people|image|images|img|imgs|original|originals|rgb"
-_FOREGROUND = "fg|fgr|foreground|foregrounds"
-_ADOBE, _TEST = "Adobe-licensed images", "Test_set/Adobe-licensed images"
-
-LAYOUTS: dict[str, tuple[Part, ...]] = {
-    "livematte": (Part("people", "alpha", "hash"),),
-    "composition-1k": (
-        *(
-            Part(f"Training_set/{owner}/fg", f"Training_set/{owner}/alpha", "train", False)
-            for owner in (_ADOBE, "Other")
-        ),
-        Part(f"{_TEST}/fg", f"{_TEST}/alpha", "val", False, f"{_TEST}/trimaps"),
-    ),
-    "p3m-10k": (
-        Part("train/blurred_image", "train/mask", "train"),
-        *(
-            Part(f"{folder}/{kind}_image", f"{folder}/mask", "val", True, f"{folder}/trimap")
-            for folder, kind in (("validation/P3M-500-P", "blurred"), ("validation/P3M-500-NP", "original"))
-        ),
-    ),
-    "aisegment": (Part("clip_img", "matting", "hash", swap=("clip_", "matting_")),),
-    "videomatte240k": _splits("fgr", "pha", False),
-    "distinctions-646": _splits("FG", "GT", False),
-    "ppm-100": (Part("image", "matte", "val"),),
-    "human-2k": _splits("fg", "alpha", False),
-    "image-alpha": (*_splits(_IMAGE, _ALPHA, True), Part(_IMAGE, _ALPHA, "hash")),
-    "foreground-alpha": (*_splits(_FOREGROUND, _ALPHA, False), Part(_FOREGROUND, _ALPHA, "hash", False)),
-}
-"""Tried in this order: names that only one data set uses come first."""
-
-NAMED = {"ppm-100": "ppm", "human-2k": "human"}
-"""Layouts of everyday names are recognised only where the folder's own name has this in it."""
-
-
 def find_layout(folder: Path) -> str:
     """Which of :data:`LAYOUTS` ``folder``, or the only folder in it, has.
 
     Raises:
         UsageError: none.
     """
-    return _find(folder, "auto")[1]
+    return find_root(folder, "auto")[1]
 
 
 def samples(folder: Path, layout: str = "auto", *, clip_frames: int = 16) -> list[Sample]:
@@ -155,13 +85,14 @@ def samples(folder: Path, layout: str = "auto", *, clip_frames: int = 16) -> lis
         UsageError: the layout is unknown, or not that of ``folder``.
         InputError: there is no picture in it, or its lists cannot be read.
     """
-    root, name = _find(folder, layout)
+    root, name = find_root(folder, layout)
     found = []
     for part in LAYOUTS[name]:
-        if (here := _folders(root, part)) is not None:
+        if (here := part_folders(root, part)) is not None:
             found += list(_pairs(root, name, part, here, clip_frames))
     if name == "livematte":
         found = list(_by_split_file(root / "split.json", found))
+        found += _true_alpha(root, clip_frames)
     if name == "composition-1k":
         found = list(_on_listed_backgrounds(root, found))
     if not found:
@@ -169,17 +100,19 @@ def samples(folder: Path, layout: str = "auto", *, clip_frames: int = 16) -> lis
     return found
 
 
-def files_of(folder: Path, layout: str = "auto") -> list[tuple[str, Path]]:
+def list_files(folder: Path, layout: str = "auto") -> list[tuple[str, Path]]:
     """Every file of a data set that training reads, with its path in it (``/`` between folders).
 
     Raises:
         UsageError: the layout is unknown.
     """
-    root, name = _find(folder, layout)
+    root, name = find_root(folder, layout)
     folders = []
     for part in LAYOUTS[name]:
-        folders += [f for f in _folders(root, part) or () if f is not None]
-    folders += [f for f in (_below(root, "background|backgrounds|bg"),) if f is not None]
+        folders += [f for f in part_folders(root, part) or () if f is not None]
+    own = (CUTOUTS, CUTCLIPS) if name == "livematte" else ()
+    found = [folder_below(root, path) for path in ("background|backgrounds|bg", *own)]
+    folders += [folder for folder in found if folder is not None]
     return [
         (file.relative_to(root).as_posix(), file)
         for folder in dict.fromkeys(folders)
@@ -202,53 +135,6 @@ def with_layouts(folders: Sequence[Path], layouts: Sequence[str]) -> list[tuple[
             "(auto looks what is there)"
         )
     return list(zip(folders, layouts, strict=True))
-
-
-def _find(folder: Path, layout: str) -> tuple[Path, str]:
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder: give the data set's folder")
-    if layout != "auto" and layout not in LAYOUTS:
-        raise UsageError(f"unknown layout {layout!r}: known are auto, {', '.join(LAYOUTS)}")
-    names = list(LAYOUTS) if layout == "auto" else [layout]
-    inside = sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
-    for root in [folder, *(inside if len(inside) == 1 else [])]:  # archives have a folder of their own
-        for name in names:
-            if layout == "auto" and not _is_named(root, name):
-                continue
-            if any(_folders(root, part) for part in LAYOUTS[name]):
-                return root, name
-    there = ", ".join(f.name for f in inside[:8]) + (", ..." if len(inside) > 8 else "") or "no folders"
-    wanted = " or ".join(f"{p.picture} with {p.alpha}" for p in LAYOUTS[layout]) if layout != "auto" else ""
-    raise UsageError(
-        f"{folder} is not laid out as {layout} ({wanted}): it has {there}"
-        if wanted
-        else f"{folder} is no data set of a known layout ({', '.join(LAYOUTS)}): it has {there}"
-    )
-
-
-def _is_named(root: Path, layout: str) -> bool:
-    if layout == "livematte":
-        return (root / "split.json").exists()
-    return NAMED.get(layout, "") in f"{root.parent.name}/{root.name}".casefold()
-
-
-def _below(folder: Path, path: str) -> Path | None:
-    """The folder at ``path``, whose names have alternatives, without regard to case."""
-    for names in path.split("/"):
-        entries = {f.name.casefold(): f for f in sorted(folder.iterdir()) if f.is_dir()}
-        known = [entries[n.casefold()] for n in names.split("|") if n.casefold() in entries]
-        if not known:
-            return None
-        folder = known[0]
-    return folder
-
-
-def _folders(root: Path, part: Part) -> tuple[Path, Path, Path | None] | None:
-    """Where pictures, alphas and trimaps of a part are."""
-    picture, alpha = _below(root, part.picture), _below(root, part.alpha)
-    if picture is None or alpha is None:
-        return None
-    return picture, alpha, _below(root, part.trimap) if part.trimap else None
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
@@ -275,7 +161,7 @@ def _pairs(
         image, foreground = (file, None) if part.whole else (None, file)
         sample = Sample(name, layout, split, alpha, image, foreground, trimaps.get(key))
         if file.suffix.lower() in VIDEOS:
-            frames = _spread(list(range(_frame_count(file))), clip_frames)
+            frames = _spread(list(range(frame_count(file))), clip_frames)
             yield from (replace(sample, name=f"{name}/{n:05d}", frame=n) for n in frames)
         else:
             yield sample
@@ -299,7 +185,8 @@ def _thinned(pictures: dict[str, Path], clip_frames: int) -> dict[str, Path]:
     return {key: file for key, file in pictures.items() if key in kept}
 
 
-def _frame_count(video: Path) -> int:
+def frame_count(video: Path) -> int:
+    """Frames of a video. Raises InputError."""
     import av
 
     try:
@@ -319,12 +206,30 @@ def _by_split_file(file: Path, found: Iterable[Sample]) -> Iterator[Sample]:
         raise InputError(f"{file} is not a list of train and val names: {error}") from error
     for sample in found:
         if sample.name in train | val:
-            yield replace(sample, split="val" if sample.name in val else "train")
+            yield replace(sample, split="val" if sample.name in val else "train", teacher=True)
+
+
+def _true_alpha(root: Path, clip_frames: int) -> list[Sample]:
+    """Cut-outs, then frames of keyed clips; people are held out, never frames."""
+    found = []
+    for split, stems in split_cutouts(root).items():
+        for stem in stems:
+            file = root / CUTOUTS / f"{stem}.webp"
+            name = f"{CUTOUTS}/{stem}"
+            found.append(
+                Sample(name, "livematte", "val" if split == "val" else "train", file, foreground=file)
+            )
+    for clip, (colour, alpha) in find_clips(root).items():
+        held_out: Split = "val" if is_validation_clip(clip) else "train"
+        for n in _spread(list(range(frame_count(alpha))), clip_frames):
+            name = f"{CUTCLIPS}/{clip}/{n:05d}"
+            found.append(Sample(name, "livematte", held_out, alpha, foreground=colour, frame=n))
+    return found
 
 
 def _on_listed_backgrounds(root: Path, found: Iterable[Sample]) -> Iterator[Sample]:
     """Test foregrounds once for each of the backgrounds that the data set's lists give them."""
-    test = _below(root, "Test_set")
+    test = folder_below(root, "Test_set")
     lists = [] if test is None else [test / f"test_{kind}_names.txt" for kind in ("fg", "bg")]
     if not lists or not all(file.exists() for file in lists):
         yield from found
@@ -334,7 +239,11 @@ def _on_listed_backgrounds(root: Path, found: Iterable[Sample]) -> Iterator[Samp
     backgrounds = [line.strip() for line in backgrounds if line.strip()]
     each = len(backgrounds) // max(len(foregrounds), 1)
     order = {name: number for number, name in enumerate(foregrounds)}
-    trimaps = _by_stem(trimap_folder) if (trimap_folder := _below(root, f"{_TEST}/trimaps")) else {}
+    trimaps = (
+        _by_stem(trimap_folder)
+        if (trimap_folder := folder_below(root, f"{COMPOSITION_TEST}/trimaps"))
+        else {}
+    )
     for sample in found:
         number = order.get(sample.picture.name) if sample.split == "val" else None
         if number is None or not each:

@@ -1,7 +1,7 @@
 """The training loop that every recipe runs in: exact resume, several processes, mixed precision, a log.
 
 A run's folder holds ``run.json`` (what reproduces it), ``log.jsonl``, ``state.safetensors`` (to go on from),
-``average.safetensors`` (what :mod:`livematte.training.shipping` ships), ``samples.png`` and ``loss.png``.
+``average.safetensors`` (what :mod:`livematte.training.release` ships), ``samples.png`` and ``loss.png``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
@@ -20,27 +20,26 @@ from typing import Any, TextIO
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two spinning threads starve the loader
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from livematte.errors import UsageError
-from livematte.training.augment import validation_picture
+from livematte.cache import cache_folder
 from livematte.training.checkpoints import (
     Average,
-    checkpoint_facts,
     load_checkpoint,
     load_optimizer,
     optimizer_tensors,
     save_checkpoint,
 )
 from livematte.training.data import PeopleStore
-from livematte.training.means import fitting
-from livematte.training.parallel import Workers, join_workers
-from livematte.training.recipe import Batch, Plan, Recipe, Step, as_tensors
-from livematte.training.report import loss_plot, sample_sheet
-from livematte.weights import cache_folder
+from livematte.training.distributed import ProcessGroup, join_process_group
+from livematte.training.judging import draw_samples, on_device, validate
+from livematte.training.precision import autocast, loss_scaler
+from livematte.training.recipe import Batch, Plan, Recipe, as_tensors
+from livematte.training.report import loss_plot
+from livematte.training.starting import check_run, check_share, warm_start, weights_crops
+from livematte.training.steps import Step
 
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder("torch") or gettempdir()))
 """A folder that PyTorch makes with the first optimizer, in /tmp unless told."""
@@ -55,7 +54,7 @@ class Settings:
 
     Attributes:
         device: ``cpu``, ``cuda`` or ``cuda:N``; with ``torchrun`` each process takes its own GPU.
-        precision: ``fp32``, or ``bf16`` and ``fp16`` autocast on a GPU.
+        precision: ``fp32``, ``bf16`` autocast, or on a GPU ``fp16`` autocast.
         judged: validation pictures.
         say: called with a line (a dict) of the log.
         stop: set it to end after the iteration under way, with a checkpoint.
@@ -73,10 +72,12 @@ class _Run:
 
     def __init__(self, recipe: Recipe, plan: Plan, out: Path, cache: Path, settings: Settings) -> None:
         self.recipe, self.plan, self.out, self.settings = recipe, plan, out, settings
-        self.workers: Workers = join_workers(settings.device)
+        self.workers: ProcessGroup = join_process_group(settings.device)
         self.device = self.workers.device(settings.device)
         check_share(plan, self.workers.count)
         self.people, self.held_out = PeopleStore(cache), PeopleStore(cache, validation=True)
+        self.people.shares = plan.shares
+        self.crops, self.batch_size = 0, 0
         torch.manual_seed(plan.seed)
         recipe.options = plan.options
         self.network = recipe.network().to(self.device)
@@ -96,13 +97,18 @@ class _Run:
         self.network.load_state_dict(_part(self.resumed, "network."))
         self.average.tensors = {k: v.to(self.device) for k, v in _part(self.resumed, "average.").items()}
         self.average.steps = facts["averaged"]
+        self.crops = facts.get("crops", 0)
         self.scales = facts.get("scales", {})
 
-    def begin(self, start_from: Path | None) -> None:
+    def begin(self, start_from: Path | None, crops_seen: int | None) -> None:
         """A fresh run, from given weights where tensors have the same name and shape."""
+        self.crops = crops_seen or 0
         if start_from is not None:
             taken, left = warm_start(self.network, start_from)
-            self.say({"start_from": str(start_from), "tensors": taken, "without": left})
+            if crops_seen is None:
+                self.crops = weights_crops(start_from)
+            row = {"start_from": str(start_from), "tensors": taken, "without": left}
+            self.say({**row, "crops": self.crops})
         self.average = Average(self.network, self.plan.average)
 
     def say(self, row: dict[str, Any]) -> None:
@@ -121,6 +127,7 @@ class _Run:
     def step(self, number: int, step: Step) -> None:
         """All iterations of a step."""
         self.recipe.enter(step, self.network)
+        self.average.decay = step.average or self.plan.average
         self.workers.same(self.network.buffers())  # frozen normalisation is one for all, as in a checkpoint
         optimizers = {p: self.optimizer(step, p) for p in self.recipe.players(step)}
         self.scalers = {p: loss_scaler(self.device, self.settings.precision) for p in optimizers}
@@ -132,7 +139,7 @@ class _Run:
                 if self.scales.get(player) and self.scalers[player].is_enabled():
                     self.scalers[player].load_state_dict(self.scales[player])
             self.resumed = {}
-        clock, sums = time.monotonic(), defaultdict[str, float](float)
+        clock, sums, before = time.monotonic(), defaultdict[str, float](float), self.crops
         for iteration in range(first, step.iterations):
             batch = self.batch(number, step, iteration)
             torch.manual_seed(hash((self.plan.seed, number, iteration, self.workers.rank)))
@@ -141,10 +148,12 @@ class _Run:
                 for name, value in self.turn(step, player, optimizer, batch, rate).items():
                     sums[name] += value
             self.average.update(self.network)
+            self.crops += self.batch_size
             done = iteration + 1
             if done % LOG_EVERY == 0:
-                speed = (done - first) / (time.monotonic() - clock)
-                self.report(number, step, done, sums, speed)
+                taken = time.monotonic() - clock
+                speeds = (done - first) / taken, (self.crops - before) / taken
+                self.report(number, step, done, sums, speeds)
                 sums.clear()
             asked = self.settings.stop is not None and self.settings.stop.is_set()
             stopped = self.workers.agree(asked, self.device)
@@ -163,7 +172,8 @@ class _Run:
         encoders = [m for name, m in self.network.named_modules() if name.split(".")[-1] == "encoder"]
         encoder = {id(p) for m in encoders for p in m.parameters()}
         groups: list[dict[str, Any]] = [{"params": [], "factor": 1.0}]
-        groups.append({"params": [], "factor": self.plan.encoder_factor})
+        factor = self.plan.encoder_factor if step.encoder_factor is None else step.encoder_factor
+        groups.append({"params": [], "factor": factor})
         for parameter in self.recipe.parameters(step, self.network, player):
             groups[id(parameter) in encoder]["params"].append(parameter)
         return self.recipe.optimizer(step, [group for group in groups if group["params"]])
@@ -171,16 +181,12 @@ class _Run:
     def batch(self, number: int, step: Step, iteration: int) -> Batch:
         """This process's share of a batch; a function of seed, step, iteration and rank."""
         rng = np.random.default_rng((self.plan.seed, number, iteration))
-        height, width = step.sizes[int(rng.integers(len(step.sizes)))]
+        height, width = step.draw_size(rng)
+        self.batch_size = step.crops(height, width)
         rng = np.random.default_rng((self.plan.seed, number, iteration, self.workers.rank))
-        share = self.workers.share(step.batch)
+        share = self.workers.share(self.batch_size)
         pictures = [self.recipe.picture(rng, self.people, step, height, width) for _ in range(share)]
-        return self.on_device(as_tensors(pictures))
-
-    def on_device(self, batch: Batch) -> Batch:
-        """Moved, channels last."""
-        to = {"device": self.device, "memory_format": torch.channels_last}
-        return {k: v.to(**to) for k, v in batch.items()}  # type: ignore[call-overload]
+        return on_device(as_tensors(pictures), self.device)
 
     def turn(
         self, step: Step, player: str, optimizer: torch.optim.Optimizer, batch: Batch, rate: float
@@ -195,7 +201,7 @@ class _Run:
         scaler = self.scalers[player]
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self.workers.mean_gradients(parameters, step.batch)
+        self.workers.mean_gradients(parameters, self.batch_size)
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(parameters, 5.0)
         scaler.step(optimizer)
@@ -204,153 +210,58 @@ class _Run:
         prefix = "" if player == "network" else f"{player}."
         return {f"{prefix}{name}": value for name, value in zip(terms, values, strict=True)}
 
-    def report(self, number: int, step: Step, done: int, sums: dict[str, float], speed: float) -> None:
-        """A line with every term's mean since the last one, speed and time left."""
+    def report(
+        self, number: int, step: Step, done: int, sums: dict[str, float], speeds: tuple[float, float]
+    ) -> None:
+        """A line with every term's mean since the last one, and the time left.
+
+        Args:
+            speeds: iterations and crops a second.
+        """
         terms = {name: round(value / LOG_EVERY, 5) for name, value in sums.items()}
         own = [v for name, v in terms.items() if "discriminator" not in name]
         left = step.iterations - done + sum(s.iterations for s in self.plan.steps[number + 1 :])
         self.say(
             {"step": step.name, "iteration": done, "of": step.iterations, "loss": round(sum(own), 5)}
             | ({"terms": terms} if len(terms) > 1 else {})
-            | {"crops_s": round(speed * step.batch, 2), "minutes_left": round(left / speed / 60, 1)}
+            | {"crops": self.crops, "crops_s": round(speeds[1], 2)}
+            | {"minutes_left": round(left / speeds[0] / 60, 1)}
         )
 
     def save(self, step: Step, done: int, optimizers: dict[str, torch.optim.Optimizer]) -> None:
-        """All that a resumed run needs to be the same run."""
+        """All that a resumed run needs to be the same run, and the averaged weights to be shipped."""
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.tensors.items()}
         for player, optimizer in optimizers.items():
             tensors |= {f"turn.{player}.{k}": v for k, v in optimizer_tensors(optimizer).items()}
         facts: dict[str, Any] = {"name": step.name, "iteration": done, "averaged": self.average.steps}
+        facts["crops"] = self.crops
         if any(scaler.is_enabled() for scaler in self.scalers.values()):
             facts["scales"] = {player: scaler.state_dict() for player, scaler in self.scalers.items()}
         save_checkpoint(self.out / "state.safetensors", tensors, facts)
+        seen = {"step": step.name, "iteration": done, "crops": self.crops}
+        save_checkpoint(self.out / "average.safetensors", self.average.tensors, seen)
 
     def judge(self, step: Step, done: int) -> None:
         """Validate the averaged weights, write them, a sheet of samples and the loss plot."""
         network = self.recipe.network().to(self.device)
         network.load_state_dict(self.average.tensors)
         network.eval()
-        row: dict[str, Any] = {"step": step.name, "iteration": done}
-        row |= self.validate(network)
+        row: dict[str, Any] = {"step": step.name, "iteration": done, "crops": self.crops}
+        judge = (self.recipe, network, self.device)
+        row |= validate(*judge, self.held_out.only("photograph"), self.settings.judged)
+        if "cutout" in self.held_out.places():
+            found = validate(*judge, self.held_out.only("cutout"), self.settings.judged)
+            row |= {f"cutout_{name}": value for name, value in found.items()}
         self.say(row)
-        facts = {"step": step.name, "iteration": done, "mad": row["mad"], "mse": row["mse"]}
-        save_checkpoint(self.out / "average.safetensors", self.average.tensors, facts)
-        self.sample_sheet(network)
+        save_checkpoint(self.out / "average.safetensors", self.average.tensors, row)
+        draw_samples(*judge, self.held_out, self.out / "samples.png")
         with contextlib.suppress(ImportError):  # drawn where the [train] extra is installed
             loss_plot(self.out / "log.jsonl", self.out / "loss.png")
-
-    @torch.no_grad()
-    def validate(self, network: nn.Module, side: int = 320) -> dict[str, float]:
-        """MAD and MSE (x 1e3) on people composited on unseen rooms, at the network's own size."""
-        mad = mse = 0.0
-        everyone = len(self.held_out.people)
-        numbers = np.linspace(0, everyone - 1, min(self.settings.judged, everyone)).astype(int)
-        for number in numbers:
-            picture, alpha, _ = validation_picture(self.held_out, int(number))
-            rows, columns = alpha.shape
-            scale = side / max(rows, columns)
-            size = (max(32, round(columns * scale / 32) * 32), max(32, round(rows * scale / 32) * 32))
-            out = self.predicted(network, picture, alpha, size, int(number))
-            error = cv2.resize(out, (columns, rows)) - alpha.astype(np.float32) / 255
-            mad += float(np.abs(error).mean())
-            mse += float(np.square(error).mean())
-        return {"mad": 1e3 * mad / len(numbers), "mse": 1e3 * mse / len(numbers)}
-
-    def predicted(
-        self, network: nn.Module, picture: Any, alpha: Any, size: tuple[int, int], number: int
-    ) -> Any:
-        """(h, w) float32 alpha of a validation picture shrunk to (width, height) ``size``."""
-        small, small_alpha = (
-            np.asarray(cv2.resize(a, size, interpolation=cv2.INTER_AREA), np.uint8) for a in (picture, alpha)
-        )
-        batch = self.on_device(self.recipe.held_out(small, small_alpha, number))
-        return self.recipe.predict(network, batch)[0, 0].float().cpu().numpy()
-
-    @torch.no_grad()
-    def sample_sheet(self, network: nn.Module, count: int = 12) -> None:
-        """Pictures, their alpha and the predicted alpha, one column each."""
-        columns = []
-        last = len(self.held_out.people) - 1
-        for number in np.linspace(min(3, last), last, min(count, last + 1)).astype(int):
-            picture, alpha, _ = validation_picture(self.held_out, int(number))
-            out = self.predicted(network, picture, alpha, (160, 224), int(number)) * 255
-            picture, alpha = (np.asarray(cv2.resize(p, (160, 224)), np.uint8) for p in (picture, alpha))
-            columns.append((picture, alpha, out.astype(np.uint8)))
-        sample_sheet(columns, self.out / "samples.png")
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-@contextlib.contextmanager
-def autocast(device: torch.device, precision: str) -> Iterator[None]:
-    """Mixed precision where it was asked for."""
-    if precision == "fp32":
-        yield
-        return
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    with torch.autocast(device.type, dtype):
-        yield
-
-
-def loss_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
-    """Keeps gradients in the range of fp16 (Micikevicius et al. 2018, sec. 3.2); idle for other precisions.
-
-    An iteration whose gradients overflow changes no weight.
-    """
-    return torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-
-
-def warm_start(network: nn.Module, file: Path) -> tuple[int, int]:
-    """Take from a safetensors file what has the same name and shape; how many were taken, how many not.
-
-    What fits: :func:`livematte.training.means.fitting`.
-
-    Raises:
-        WeightsError: the file is not a whole safetensors file.
-        UsageError: nothing in it fits.
-    """
-    from livematte.weights import read_tensors
-
-    own = network.state_dict()
-    fit = fitting(own, read_tensors(file))
-    if not fit:
-        raise UsageError(f"{file} has no tensor that fits {type(network).__name__}")
-    network.load_state_dict(fit, strict=False)
-    return len(fit), len(own) - len(fit)
-
-
-def check_run(plan: Plan, out: Path, resume: bool) -> None:
-    """Whether ``plan`` can be run in the folder ``out``.
-
-    Raises:
-        UsageError: ``out`` holds a run already and ``resume`` is False, or it is another run's.
-    """
-    state = out / "state.safetensors"
-    if not state.exists():
-        return
-    if not resume:
-        raise UsageError(f"{out} holds a run already: give --resume to go on with it, or another folder")
-    stopped = checkpoint_facts(state)["name"]
-    names = [step.name for step in plan.steps]
-    if stopped not in names:
-        raise UsageError(f"{out} stopped in step {stopped!r}: this run has {', '.join(names)}")
-
-
-def check_share(plan: Plan, processes: int) -> None:
-    """Whether every process gets a picture of every batch.
-
-    Raises:
-        UsageError: it does not.
-    """
-    smallest = min(plan.steps, key=lambda step: step.batch)
-    if smallest.batch < processes:
-        raise UsageError(
-            f"step {smallest.name} has a batch of {smallest.batch}, too small for {processes} processes: "
-            f"give --workers {smallest.batch}, or a larger batch in --config"
-        )
 
 
 def train(
@@ -361,12 +272,14 @@ def train(
     *,
     settings: Settings | None = None,
     start_from: Path | None = None,
+    crops_seen: int | None = None,
     resume: bool = True,
     facts: dict[str, Any] | None = None,
 ) -> None:
     """Run, or go on with, a training whose folder is ``out``; the data is packed in ``cache``.
 
     Args:
+        crops_seen: by the weights to start from; what their file says, or none, where it is None.
         facts: written to ``run.json`` beside the plan: command, data hash.
 
     Raises:
@@ -379,7 +292,7 @@ def train(
     if state.exists():
         run.resume()
     else:
-        run.begin(start_from)
+        run.begin(start_from, crops_seen)
         if run.workers.first:
             record = {"plan": plan.facts(), "torch": torch.__version__, **(facts or {})}
             (out / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")

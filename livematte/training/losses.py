@@ -9,7 +9,7 @@ from torch.nn import functional
 
 def gradient(prediction: Tensor, target: Tensor) -> Tensor:
     """L1 distance of the horizontal and the vertical differences of two maps."""
-    error = prediction - target
+    error = (prediction - target).float()
     dx = error[..., :, 1:] - error[..., :, :-1]
     dy = error[..., 1:, :] - error[..., :-1, :]
     return dx.abs().mean() + dy.abs().mean()
@@ -35,7 +35,12 @@ def laplacian(prediction: Tensor, target: Tensor, levels: int = 5, weight: Tenso
     Args:
         weight: (N, 1, H, W) >= 0, where to look; everywhere alike when ``None``.
     """
-    difference = (prediction - target).contiguous()  # the pyramid is linear; channels last is slower
+    with torch.autocast(prediction.device.type, enabled=False):  # its blurs are no network's
+        return _laplacian((prediction.float() - target.float()).contiguous(), levels, weight)
+
+
+def _laplacian(difference: Tensor, levels: int, weight: Tensor | None) -> Tensor:
+    """Of a contiguous ``difference``: the pyramid is linear, and channels last is slower."""
     total = difference.new_zeros(())
     pixels = difference.numel()
     for level in range(levels):

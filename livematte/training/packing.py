@@ -1,13 +1,13 @@
-"""Data sets of any known layout, packed for :class:`livematte.training.data.PeopleStore`.
+"""Data sets of any known layout, packed once so that a training crop costs milliseconds.
 
-The cache is that of :mod:`livematte.training.data`: ``people.bin`` and ``rooms.bin`` with ``index.json``,
-which is written last, so that a cache that was broken off is made anew.
+The cache is that of :mod:`livematte.training.data`. ``index.json`` is written last, so that a cache that was
+broken off is made anew, as is one of another format.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,59 +15,29 @@ from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from livematte.errors import InputError, OutputError, UsageError
-from livematte.training.data import Person, Picture, is_validation_room
-from livematte.training.datasets import PICTURES, VIDEOS, Sample, samples, with_layouts
-from livematte.training.foregrounds import Estimator, extended, push_pull
-
-GREY = 128
-"""What foregrounds are on where there is no background."""
+from livematte.training.data import FORMAT, is_validation_room, read_index
+from livematte.training.datasets import PICTURES, Sample, list_files, samples, with_layouts
+from livematte.training.foregrounds import Estimator
+from livematte.training.loading import load, read, shrunk, to_rgb
 
 FAINT = 25
 """Alpha up to this does not count for a person's box."""
 
 
-def load(
-    sample: Sample,
-    *,
-    long_side: int | None = None,
-    estimate: Estimator = push_pull,
-    background: Picture | None = None,
-) -> Person:
-    """A sample's arrays: photograph, straight foreground everywhere, alpha; uint8, all of one size.
-
-    Args:
-        long_side: pictures that are longer are shrunk to this many pixels.
-        estimate: the foreground's colours from a photograph; foregrounds that are given are carried on
-            beyond the alpha (FBA sec. 3.5).
-        background: (h, w, 3) RGB that a given foreground is put on, from its top left corner, enlarged
-            where it is smaller (as Composition-1k's own script does); otherwise it is put on grey.
+def is_packed(cache: Path) -> bool:
+    """Whether ``cache`` is complete and of this version's format.
 
     Raises:
-        InputError: a file is missing or cannot be read, or sizes differ; names the sample.
+        InputError: its ``index.json`` cannot be read.
     """
-    if sample.alpha is None:
-        raise InputError(f"{sample.layout} {sample.name}: there is no alpha for {sample.picture}")
-    picture = _rgb(_read(sample.picture, sample.frame))
-    alpha = _alpha(_read(sample.alpha, sample.frame))
-    if picture.shape[:2] != alpha.shape:
-        sizes = [f"{a.shape[1]}x{a.shape[0]}" for a in (picture, alpha)]
-        raise InputError(
-            f"{sample.layout} {sample.name}: the picture is {sizes[0]} but {sample.alpha} is {sizes[1]}"
-        )
-    scale = min(1.0, (long_side or max(alpha.shape)) / max(alpha.shape))
-    size = max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale))
-    if sample.image is not None:
-        image, alpha = _shrunk(picture, size), _shrunk(alpha, size)
-        return Person(sample.name, image, estimate(image, alpha), alpha)
-    foreground, alpha = _shrunk_together(picture, alpha, size)
-    foreground = extended(foreground, alpha)
-    behind = np.full_like(foreground, GREY) if background is None else covering(background, size)
-    a = alpha[..., None].astype(np.float32) / 255
-    image = (behind + a * (foreground.astype(np.float32) - behind) + 0.5).astype(np.uint8)
-    return Person(sample.name, image, foreground, alpha)
+    return (cache / "index.json").exists() and read_index(cache) is not None
+
+
+def pack(data: Path, cache: Path) -> Path:
+    """:func:`pack_folders` of one folder, with its own rooms."""
+    return pack_folders([data], cache)
 
 
 def pack_samples(
@@ -77,7 +47,7 @@ def pack_samples(
     *,
     keypoints: Mapping[str, Any] | None = None,
     long_side: int = 576,
-    estimate: Estimator = push_pull,
+    estimate: Estimator | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Decode samples and the pictures in ``backgrounds`` into ``cache``, unless it is packed; gives it.
@@ -94,8 +64,9 @@ def pack_samples(
         OutputError: ``cache`` cannot be written.
     """
     try:
-        if (cache / "index.json").exists():
+        if is_packed(cache):
             return cache
+        (cache / "index.json").unlink(missing_ok=True)
         files = _backgrounds(backgrounds)
         cache.mkdir(parents=True, exist_ok=True)
         with open(cache / "rooms.bin", "wb") as out:
@@ -103,13 +74,15 @@ def pack_samples(
         chosen = list(chosen)
         with open(cache / "people.bin", "wb") as out:
             people = _pack_people(chosen, out, files, long_side, estimate, say)
+        (cache / "pose.json").unlink(missing_ok=True)
         if keypoints:
-            shrunk = _shrunk_keypoints(keypoints, chosen, people)
-            (cache / "pose.json").write_text(json.dumps(shrunk), encoding="utf-8")
+            pose = _scaled_keypoints(keypoints, people)
+            (cache / "pose.json").write_text(json.dumps(pose), encoding="utf-8")
         for split, val in (("training", False), ("validation", True)):
             if not any(entry["val"] == val for entry in people):
                 raise InputError(f"not one of {len(people)} samples is for {split}: add a data set with some")
-        (cache / "index.json").write_text(json.dumps({"people": people, "rooms": rooms}), encoding="utf-8")
+        index = {"format": FORMAT, "people": people, "rooms": rooms}
+        (cache / "index.json").write_text(json.dumps(index), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot pack into {cache}: {error.strerror or error}") from error
     return cache
@@ -123,7 +96,8 @@ def pack_folders(
     layouts: Sequence[str] = ("auto",),
     only: Path | None = None,
     long_side: int = 576,
-    estimate: Estimator = push_pull,
+    clip_frames: int = 16,
+    estimate: Estimator | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Pack whole data sets together, unless ``cache`` is packed already; gives ``cache``.
@@ -135,16 +109,19 @@ def pack_folders(
             for each.
         only: a text file with a file name a line: nothing else is used. Papers on people take the people
             out of data sets of everything.
+        clip_frames: at most so many frames of a clip, evenly spread.
 
     Raises:
         UsageError: a folder is of no known layout, or not of the one that is named; other counts of layouts
             and folders; ``only`` names nothing that is there.
         InputError, OutputError: as :func:`pack_samples`.
     """
-    if (cache / "index.json").exists():
+    if is_packed(cache):
         return cache  # before anything is looked for: the data may be gone by now
     pairs = with_layouts(folders, layouts)
-    chosen = [sample for folder, layout in pairs for sample in samples(folder, layout)]
+    chosen = [
+        sample for folder, layout in pairs for sample in samples(folder, layout, clip_frames=clip_frames)
+    ]
     if only is not None:
         names = {Path(line.strip()).stem for line in only.read_text(encoding="utf-8").splitlines()}
         chosen = [sample for sample in chosen if sample.picture.stem in names]
@@ -176,17 +153,13 @@ def _keypoints(folders: Sequence[Path]) -> dict[str, Any]:
     return found
 
 
-def _shrunk_keypoints(
-    keypoints: Mapping[str, Any], chosen: Sequence[Sample], people: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+def _scaled_keypoints(keypoints: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """In pixels of what was packed."""
-    widths = {entry["name"]: entry["shape"][1] for entry in people}
-    found = {}
-    for sample in chosen:
-        if sample.name in keypoints and sample.name in widths:
-            factor = widths[sample.name] / _read(sample.picture, sample.frame).shape[1]
-            found[sample.name] = [[x * factor, y * factor, v] for x, y, v in keypoints[sample.name]]
-    return found
+    return {
+        entry["name"]: [[x * entry["scale"], y * entry["scale"], v] for x, y, v in keypoints[entry["name"]]]
+        for entry in people
+        if entry["name"] in keypoints
+    }
 
 
 def _pack_people(
@@ -194,7 +167,7 @@ def _pack_people(
     out: BinaryIO,
     backgrounds: dict[Path, bool],
     long_side: int,
-    estimate: Estimator,
+    estimate: Estimator | None,
     say: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     by_name = {file.name: file for file in backgrounds}
@@ -211,7 +184,7 @@ def _pack_people(
         if behind is None:
             behind = by_split[val][zlib.crc32(sample.name.encode()) % len(by_split[val])]
         try:
-            background = _rgb(_read(behind)) if sample.foreground is not None else None
+            background = to_rgb(read(behind)) if sample.foreground is not None else None
             person = load(sample, long_side=long_side, estimate=estimate, background=background)
             if person.alpha.max() <= FAINT:
                 raise InputError(f"{sample.layout} {sample.name}: its alpha is empty")
@@ -220,8 +193,15 @@ def _pack_people(
             say(f"left out: {error}")
             continue
         box = cv2.boundingRect((person.alpha > FAINT).astype(np.uint8))
-        entry = {"name": sample.name, "shape": person.alpha.shape, "offset": out.tell(), "box": box}
-        index.append(entry | {"val": val})
+        entry: dict[str, Any] = {
+            "name": sample.name,
+            "shape": person.alpha.shape,
+            "offset": out.tell(),
+            "box": box,
+        }
+        index.append(
+            entry | {"val": val, "scale": person.scale, "kind": sample.kind, "teacher": sample.teacher}
+        )
         for plane in (person.image, person.foreground, person.alpha):
             out.write(plane.tobytes())
     if left_out:
@@ -232,9 +212,9 @@ def _pack_people(
 def _pack_rooms(files: dict[Path, bool], out: BinaryIO, long_side: int) -> list[dict[str, Any]]:
     index: list[dict[str, Any]] = []
     for file, val in files.items():
-        room = _rgb(_read(file))
+        room = to_rgb(read(file))
         scale = min(1.0, long_side / max(room.shape))
-        room = _shrunk(room, (max(1, round(room.shape[1] * scale)), max(1, round(room.shape[0] * scale))))
+        room = shrunk(room, (max(1, round(room.shape[1] * scale)), max(1, round(room.shape[0] * scale))))
         index.append({"name": file.stem, "shape": room.shape[:2], "offset": out.tell(), "val": val})
         out.write(room.tobytes())
     return index
@@ -252,78 +232,16 @@ def _backgrounds(folder: Path | None) -> dict[Path, bool]:
     return found
 
 
-def _read(file: Path, frame: int | None = None) -> NDArray[Any]:
-    """(H, W) or (H, W, 3 or 4) BGR as the file has it; a video's frame as BGR."""
-    if file.suffix.lower() in VIDEOS:
-        return _frame(file, frame or 0)
-    try:
-        data = np.fromfile(file, np.uint8)  # imread cannot open every name on Windows
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}") from error
-    array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    if array is None:
-        raise InputError(f"{file} is not a picture that can be read")
-    return np.asarray(array // 257 if array.dtype == np.uint16 else array)
+def data_hash(*folders: Path, layouts: Sequence[str] = ("auto",), backgrounds: Path | None = None) -> str:
+    """What a card names the data by: sha256 over the names and sizes of its files.
 
-
-def _frame(video: Path, number: int) -> NDArray[Any]:
-    """Frame ``number`` of a video, found from the key frame before it."""
-    import av
-
-    try:
-        with av.open(str(video)) as container:
-            stream = container.streams.video[0]
-            rate, base = stream.average_rate, stream.time_base
-            start = stream.start_time or 0
-            wanted = start + round(number / (rate * base)) if rate and base else 0
-            container.seek(wanted, stream=stream)
-            last = None
-            for last in container.decode(stream):
-                if last.pts is None or last.pts >= wanted:
-                    break
-            if last is None:
-                raise InputError(f"{video} has no frame {number}")
-            return np.asarray(last.to_ndarray(format="bgr24"))
-    except (av.FFmpegError, IndexError) as error:
-        raise InputError(f"{video} is not a video that can be read: {error}") from error
-
-
-def _rgb(array: NDArray[Any]) -> Picture:
-    if array.ndim == 2:
-        return np.asarray(cv2.cvtColor(array, cv2.COLOR_GRAY2RGB), np.uint8)
-    return np.ascontiguousarray(array[..., 2::-1], np.uint8)
-
-
-def _alpha(array: NDArray[Any]) -> Picture:
-    """The fourth channel where it says something, else the grey value."""
-    if array.ndim == 3 and array.shape[2] == 4 and array[..., 3].min() < 255:
-        array = array[..., 3]
-    return np.ascontiguousarray(array if array.ndim == 2 else array[..., 1], np.uint8)
-
-
-def _shrunk(picture: Picture, size: tuple[int, int]) -> Picture:
-    """To (width, height) ``size``."""
-    if (picture.shape[1], picture.shape[0]) == size:
-        return picture
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _shrunk_together(foreground: Picture, alpha: Picture, size: tuple[int, int]) -> tuple[Picture, Picture]:
-    """Straight foreground and alpha, without colours from where alpha is zero."""
-    if (alpha.shape[1], alpha.shape[0]) == size:
-        return foreground, alpha
-    weight = alpha.astype(np.float32)[..., None]
-    sums = cv2.resize(foreground * weight, size, interpolation=cv2.INTER_AREA)
-    weights = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
-    colours = sums / np.maximum(weights, 1e-3)[..., None]
-    return np.clip(colours + 0.5, 0, 255).astype(np.uint8), (weights + 0.5).astype(np.uint8)
-
-
-def covering(background: Picture, size: tuple[int, int]) -> Picture:
-    """The top left of a background, enlarged where it does not cover (width, height) ``size``."""
-    width, height = size
-    scale = max(1.0, height / background.shape[0], width / background.shape[1])
-    if scale > 1:
-        whole = math.ceil(background.shape[1] * scale), math.ceil(background.shape[0] * scale)
-        background = np.asarray(cv2.resize(background, whole, interpolation=cv2.INTER_CUBIC), np.uint8)
-    return background[:height, :width]
+    Arguments and errors as for :func:`pack_folders`.
+    """
+    digest = hashlib.sha256()
+    files = [pair for folder, layout in with_layouts(folders, layouts) for pair in list_files(folder, layout)]
+    if backgrounds is not None:
+        rooms = sorted(file for file in backgrounds.rglob("*") if file.is_file())
+        files += [(file.relative_to(backgrounds).as_posix(), file) for file in rooms]
+    for name, file in files:
+        digest.update(f"{name} {file.stat().st_size}\n".encode())
+    return digest.hexdigest()

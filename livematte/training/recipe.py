@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,49 +12,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from livematte.encoders import DenseNet201, EfficientNetLite0, ResNet50
 from livematte.errors import UsageError, WeightsError
-from livematte.training.augment import training_picture
-from livematte.training.data import PeopleStore
-from livematte.weights import read_tensors
+from livematte.inference.encoders import DenseNet201, EfficientNetLite0, ResNet50
+from livematte.inference.model_spec import ModelSpec
+from livematte.inference.weights import read_tensors
+from livematte.training.augment import Example, training_example
+from livematte.training.data import SHARES, PeopleStore
+from livematte.training.scenes import scene_example
+from livematte.training.steps import Step
 
 Batch = dict[str, Tensor]
 """(N, C, H, W) float32 each; always ``rgb`` (N, 3, H, W) and ``alpha`` (N, 1, H, W) in [0, 1]."""
 
 Option = float | str | bool
-
-SMALL = ((96, 160), (128, 128), (160, 96))
-LARGE = ((128, 224), (160, 192), (224, 128))
-LIVE = ((128, 224), (160, 192), (224, 128), (256, 128), (160, 256))
-FINE = ((192, 352), (224, 320), (256, 256), (320, 224), (352, 192), (160, 256))
-"""Heights and widths of training crops for live sizes; a batch has one of them."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One of a paper's training steps.
-
-    Attributes:
-        sizes: (height, width) of the crops; each batch draws one.
-        batch: crops an iteration, over all processes.
-        base_rate, top_rate: the learning rate's lowest and highest value.
-        cycles: triangular cycles of the rate in this step.
-    """
-
-    name: str
-    iterations: int
-    sizes: tuple[tuple[int, int], ...]
-    batch: int
-    base_rate: float
-    top_rate: float
-    cycles: int = 1
-
-    def rate(self, iteration: int) -> float:
-        """Triangular cycles (Smith 2017), rising over the first fifth of each and falling over the rest."""
-        length = self.iterations / self.cycles
-        phase = (iteration % length) / length
-        height = phase / 0.2 if phase < 0.2 else (1 - phase) / 0.8
-        return self.base_rate + (self.top_rate - self.base_rate) * height
 
 
 @dataclass(frozen=True)
@@ -65,6 +35,7 @@ class Plan:
         encoder_factor: the encoder's rate is this much of the rest's: it starts from ImageNet.
         average: decay of the moving average of the weights, which is what gets shipped.
         options: whatever else the recipe reads, such as the weights of its losses.
+        shares: how often each kind of people is drawn (:data:`livematte.training.data.SHARES`).
     """
 
     model: str
@@ -73,10 +44,11 @@ class Plan:
     average: float
     steps: tuple[Step, ...]
     options: Mapping[str, Option] = field(default_factory=dict)
+    shares: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
 
     def changed(self, table: Mapping[str, Any]) -> Plan:
         """The plan with the values of a TOML file: ``seed``, ``average``, ``encoder_factor``, ``[options]``,
-        ``[steps.NAME]``.
+        ``[shares]``, ``[steps.NAME]``.
 
         Raises:
             UsageError: a name that the plan does not have, or a value of another kind.
@@ -88,12 +60,15 @@ class Plan:
             elif key == "options":
                 _known("option", value, plan.options)
                 plan = replace(plan, options={**plan.options, **value})
+            elif key == "shares":
+                _known("share", value, plan.shares)
+                plan = replace(plan, shares={**plan.shares, **value})
             elif key in ("seed", "average", "encoder_factor"):
                 if isinstance(value, bool) or not isinstance(value, (int, float)):
                     raise UsageError(f"{key} = {value!r} in the configuration is not a number")
                 plan = replace(plan, **{key: value})  # type: ignore[arg-type]
             else:
-                _known("setting", [key], ["seed", "average", "encoder_factor", "options", "steps"])
+                _known("setting", [key], ["seed", "average", "encoder_factor", "options", "shares", "steps"])
         return plan
 
     def only(self, names: list[str]) -> Plan:
@@ -103,7 +78,7 @@ class Plan:
 
     def facts(self) -> dict[str, Any]:
         """JSON-able."""
-        return asdict(self) | {"options": dict(self.options)}
+        return asdict(self) | {"options": dict(self.options), "shares": dict(self.shares)}
 
 
 def _known(kind: str, given: Any, known: Any) -> None:
@@ -117,8 +92,8 @@ def _changed_steps(steps: tuple[Step, ...], table: Mapping[str, Mapping[str, Any
     out = []
     for step in steps:
         values = dict(table.get(step.name, {}))
-        fields = ["iterations", "sizes", "batch", "base_rate", "top_rate", "cycles"]
-        _known(f"setting of step {step.name}:", values, fields)
+        own = [field.name for field in fields(step) if field.name != "name"]
+        _known(f"setting of step {step.name}:", values, own)
         if "sizes" in values:
             values["sizes"] = tuple((int(h), int(w)) for h, w in values["sizes"])
         out.append(replace(step, **values))
@@ -128,9 +103,16 @@ def _changed_steps(steps: tuple[Step, ...], table: Mapping[str, Mapping[str, Any
 class Recipe:
     """Base of a paper's recipe. Its methods are called by the loop in the order they are written here."""
 
-    name: str
     options: Mapping[str, Option] = {}
     """Of the plan that runs; the loop sets them."""
+
+    def __init__(self, name: str, released: ModelSpec | None = None) -> None:
+        """Keep ``name``, and the model whose files :mod:`livematte.training.release` makes from the weights.
+
+        Args:
+            released: None if livematte ships no weights of this model.
+        """
+        self.name, self.released = name, released
 
     def plan(self, scale: float, seed: int) -> Plan:
         """The steps; ``scale`` multiplies their iterations."""
@@ -171,8 +153,8 @@ class Recipe:
         self, rng: np.random.Generator, people: PeopleStore, step: Step, height: int, width: int
     ) -> dict[str, NDArray[Any]]:
         """One example, channels last: uint8 arrays become float32 in [0, 1], others are taken as they are."""
-        rgb, alpha = training_picture(rng, people, height, width)
-        return {"rgb": rgb, "alpha": alpha}
+        example = step_example(rng, people, step, height, width)
+        return {"rgb": example.rgb, "alpha": example.alpha}
 
     def losses(self, step: Step, network: nn.Module, batch: Batch, player: str) -> dict[str, Tensor]:
         """Named terms; ``player`` minimises their sum."""
@@ -185,6 +167,14 @@ class Recipe:
     def held_out(self, picture: NDArray[np.uint8], alpha: NDArray[np.uint8], number: int) -> Batch:
         """What :meth:`predict` gets of validation picture ``number``: (H, W, 3), (H, W), multiples of 32."""
         return as_tensors([{"rgb": picture, "alpha": alpha}])
+
+
+def step_example(
+    rng: np.random.Generator, people: PeopleStore, step: Step, height: int, width: int
+) -> Example:
+    """A training picture (H, W) of the kind that ``step`` asks for."""
+    make = scene_example if step.scenes else training_example
+    return make(rng, people, height, width)
 
 
 def as_tensors(pictures: list[dict[str, NDArray[Any]]]) -> Batch:

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from livematte.cache import cache_folder
 from livematte.errors import InputError, OutputError
-from livematte.weights import cache_folder
 
 Series = NDArray[np.float64]
 

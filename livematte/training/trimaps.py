@@ -162,9 +162,9 @@ def _outline(rng: Rng, people: PeopleStore, height: int, width: int) -> tuple[Pi
     to (AdaMatting sec. 4.1), with its far end left out; more where the photograph would not fill the crop.
     """
     sides = [max(entry["shape"]) for entry in people.people]
-    number = int(rng.integers(len(sides)))
+    number = people.draw(rng)
     while sides[number] < min(SMALLEST, max(sides)):
-        number = int(rng.integers(len(sides)))
+        number = people.draw(rng)
     person = people.person(number)
     ys, xs = np.nonzero((person.alpha > LOW) & (person.alpha < HIGH))
     if len(ys):

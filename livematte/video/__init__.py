@@ -1,4 +1,4 @@
-"""Video in and out of files, through FFmpeg (PyAV). ``open_video`` gives a Source, ``open_sink`` a Sink."""
+"""Read and write video files through FFmpeg (PyAV). ``open_video`` returns a Source, ``open_sink`` a Sink."""
 
 from __future__ import annotations
 

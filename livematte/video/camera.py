@@ -18,37 +18,37 @@ from livematte.clock import Clock, SystemClock
 from livematte.errors import CameraLost, InputError
 from livematte.frame import ColorInfo, Frame
 from livematte.protocols import SourceInfo
-from livematte.video import timing
-from livematte.video.color import color_of
-from livematte.video.devices import FORMATS, dshow_modes, find_camera, list_cameras
-from livematte.video.modes import (
+from livematte.video import timestamps
+from livematte.video.camera_devices import FORMATS, dshow_modes, find_camera, list_cameras
+from livematte.video.camera_modes import (
     DEFAULT_RATE,
     DEFAULT_SIZE,
     CameraInfo,
     CameraMode,
-    Choice,
+    ModeChoice,
     choose_mode,
-    format_named,
+    normalize_pixel_format,
 )
-from livematte.video.pixels import Converter, planes_of
-from livematte.video.standin import open_stand_in
+from livematte.video.color import read_color_info
+from livematte.video.file_camera import open_file_camera
+from livematte.video.pixels import Converter, view_planes
 
-__all__ = ["CameraInfo", "CameraMode", "CameraSource", "list_cameras", "open_camera", "open_stand_in"]
+__all__ = ["CameraInfo", "CameraMode", "CameraSource", "list_cameras", "open_camera", "open_file_camera"]
 
-GARBAGE_SECONDS = 2.0
-"""For so long a camera may send nothing that decodes before it counts as lost."""
+UNDECODABLE_SECONDS = 2.0
+"""A camera counts as lost after sending only undecodable packets for this long."""
 
 RELEASE_SECONDS = 0.5
-"""How long close() waits for a frame under way; a camera that hangs is let go when it answers."""
+"""Time that close() waits for a pending read. A hanging camera is released when the read returns."""
 
-_AT_ONCE = {"fpsprobesize": "0"}
-"""Else FFmpeg watches twenty frames to learn the rate, which the driver has told already."""
+_OPEN_OPTIONS = {"fpsprobesize": "0"}
+"""Without this option FFmpeg reads twenty frames to estimate the rate that the driver reports anyway."""
 
-_NO_USE = (errno.EBUSY, errno.EACCES, errno.EPERM, errno.ENODEV, errno.ENOENT)
-"""Asking for another mode does not help against these."""
+_FATAL_ERRNOS = (errno.EBUSY, errno.EACCES, errno.EPERM, errno.ENODEV, errno.ENOENT)
+"""Errors that cannot be solved by trying another mode."""
 
-_COLOR = ColorInfo("bt601", False, matrix_tag=6, range_tag=1)
-"""What every frame is handed out in: cameras send BT.601 unless they say otherwise (UVC 1.5, JFIF)."""
+_OUTPUT_COLOR = ColorInfo("bt601", False, matrix_tag=6, range_tag=1)
+"""Colour of every output frame: cameras send BT.601 by default (UVC 1.5, JFIF)."""
 
 
 def open_camera(
@@ -59,35 +59,40 @@ def open_camera(
     pixel_format: str | None = None,
     clock: Clock | None = None,
 ) -> CameraSource:
-    """Open a camera in the mode nearest to what is wanted; ``info.details`` and ``notes`` say which.
+    """Open a camera in the mode nearest to the request.
+
+    ``info.details`` and ``notes`` describe the chosen mode.
 
     Args:
-        spec: an id or a name as ``livematte devices`` lists them, '/dev/video0', a number, or 'auto'.
-        size: (height, width); 720 x 1280 if possible otherwise.
-        rate: frames a second; 30 if possible otherwise.
-        pixel_format: 'yuyv422', 'mjpeg' ... as FFmpeg names them; the cheapest that reaches the rate
-            otherwise.
-        clock: for giving up on a camera that sends garbage; the system's otherwise.
+        spec: an id or a name as listed by ``livematte devices``, '/dev/video0', a number, or 'auto'.
+        size: (height, width); by default 720 x 1280 if the camera supports it.
+        rate: frames per second; by default 30 if the camera supports it.
+        pixel_format: FFmpeg name, such as 'yuyv422' or 'mjpeg'; by default the cheapest one that reaches the
+            rate.
+        clock: used to detect a camera that sends only undecodable data; by default the system clock.
 
     Raises:
-        InputError: no such camera, no permission, in use by another program, or not in that pixel format.
+        InputError: there is no such camera, no permission, it is in use by another program, or it does not
+            have that pixel format.
     """
     format = FORMATS.get(sys.platform)
     if format is None:
-        raise InputError(f"livematte knows no cameras on {sys.platform}: use --input with a file or address")
+        raise InputError(f"cameras are not supported on {sys.platform}: use --input with a file or URL")
     camera = find_camera(spec, list_cameras())
     if camera.trouble:
         raise InputError(f"{camera.name}: {camera.trouble}")
     if format == "dshow":
         camera = replace(camera, modes=dshow_modes(camera.address))
-    tries = _tries(camera, size, rate, None if pixel_format is None else format_named(pixel_format))
+    tries = _mode_candidates(
+        camera, size, rate, None if pixel_format is None else normalize_pixel_format(pixel_format)
+    )
     refusal: Exception | None = None
     for choice in tries:
         try:
-            container = av.open(camera.address, "r", format=format, options=_options(format, choice))
+            container = av.open(camera.address, "r", format=format, options=_ffmpeg_options(format, choice))
         except (av.error.FFmpegError, OSError, ValueError) as error:
             refusal = error
-            if getattr(error, "errno", None) in _NO_USE:
+            if getattr(error, "errno", None) in _FATAL_ERRNOS:
                 break
             continue
         try:
@@ -95,31 +100,31 @@ def open_camera(
         except BaseException:
             container.close()
             raise
-    raise InputError(_refused(camera, refusal)) from refusal
+    raise InputError(_open_error_message(camera, refusal)) from refusal
 
 
-def _tries(
+def _mode_candidates(
     camera: CameraInfo, size: tuple[int, int] | None, rate: Fraction | None, pixel_format: str | None
-) -> list[Choice]:
-    """What to ask the camera for, best first."""
+) -> list[ModeChoice]:
+    """Return the modes to try, best first."""
     if camera.modes:
         return [choose_mode(camera.modes, size, rate, pixel_format)]
-    # It does not tell what it can: ask for what is wanted, then for less and less.
+    # The camera does not list its modes: try the requested mode, then less specific ones.
     height, width = size or DEFAULT_SIZE
     wanted = CameraMode(width, height, pixel_format or "")
     anything = CameraMode(0, 0, pixel_format or "")
-    told = (f"the camera refused {width}x{height} at {float(rate or DEFAULT_RATE):.4g} fps",)
+    refused = (f"the camera refused {width}x{height} at {float(rate or DEFAULT_RATE):.4g} fps",)
     return [
-        Choice(wanted, rate or DEFAULT_RATE),
-        Choice(wanted, None, told),
-        Choice(anything, rate or DEFAULT_RATE, told),
-        Choice(anything, None, told),
+        ModeChoice(wanted, rate or DEFAULT_RATE),
+        ModeChoice(wanted, None, refused),
+        ModeChoice(anything, rate or DEFAULT_RATE, refused),
+        ModeChoice(anything, None, refused),
     ]
 
 
-def _options(format: str, choice: Choice) -> dict[str, str]:
-    """FFmpeg's options for a mode."""
-    mode, options = choice.mode, dict(_AT_ONCE)
+def _ffmpeg_options(format: str, choice: ModeChoice) -> dict[str, str]:
+    """Return the FFmpeg options that select a mode."""
+    mode, options = choice.mode, dict(_OPEN_OPTIONS)
     if mode.width:
         options["video_size"] = f"{mode.width}x{mode.height}"
     if choice.rate is not None:
@@ -134,10 +139,10 @@ def _options(format: str, choice: Choice) -> dict[str, str]:
     return options
 
 
-def _refused(camera: CameraInfo, error: Exception | None) -> str:
+def _open_error_message(camera: CameraInfo, error: Exception | None) -> str:
     number = getattr(error, "errno", None)
     if number == errno.EBUSY:
-        return f"{camera.name} is in use by another program: close it there, then try again"
+        return f"{camera.name} is in use by another program: close that program, then try again"
     if number in (errno.EACCES, errno.EPERM):
         return f"{camera.name}: no permission to use the camera: allow it in the system's privacy settings"
     why = getattr(error, "strerror", None) or error
@@ -145,38 +150,40 @@ def _refused(camera: CameraInfo, error: Exception | None) -> str:
 
 
 class CameraSource:
-    """Frames of one camera (protocols.Source). Made by :func:`open_camera`.
+    """Frames of one camera (protocols.Source). Created by :func:`open_camera`.
 
-    Frames are 8-bit 4:2:0, BT.601 in limited range: ``nv12`` where the camera gives that, else ``yuv420p``.
-    ``pts`` is the driver's time of capture; V4L2 counts microseconds of the system's monotonic clock.
+    Frames are 8-bit 4:2:0, BT.601 in limited range: ``nv12`` if the camera sends it, else ``yuv420p``.
+    ``pts`` is the capture time of the driver; V4L2 counts microseconds of the system's monotonic clock.
 
     Attributes:
-        info: what was negotiated; ``details`` has the camera's id, name, pixel format and rate.
-        camera: which one it is; its id opens it again.
-        damaged: packets so far that did not decode.
-        notes: one line with what was negotiated, then one for each wish that the camera did not grant, and
-            for what was repaired.
+        info: the negotiated format; ``details`` has the camera's id, name, pixel format and rate.
+        camera: the camera; its id opens it again.
+        damaged: number of packets that could not be decoded.
+        notes: one line with the negotiated format, then one for each unsupported request and each repair.
     """
 
-    def __init__(self, camera: CameraInfo, container: InputContainer, choice: Choice, clock: Clock) -> None:
+    def __init__(
+        self, camera: CameraInfo, container: InputContainer, choice: ModeChoice, clock: Clock
+    ) -> None:
         self.camera, self.damaged = camera, 0
-        self._container, self._time = container, clock
+        self._container, self._clock = container, clock
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._started = self._released = False
         if not container.streams.video:
-            raise InputError(f"{camera.name} gives no picture")
+            raise InputError(f"{camera.name} has no video stream")
         self._stream = stream = container.streams.video[0]
-        if stream.time_base is None or stream.codec_context is None:
-            raise InputError(f"{camera.name} gives a picture that FFmpeg does not know")
-        self._time_base = stream.time_base
-        # Threads that work on several frames at a time would hold each back by that many.
+        time_base = timestamps.as_fraction(stream.time_base)
+        if time_base is None or stream.codec_context is None:
+            raise InputError(f"{camera.name} sends video that FFmpeg cannot decode")
+        self._time_base = time_base
+        # Frame threading would delay every frame by the number of threads.
         stream.codec_context.thread_type = "SLICE"
         self._converter = Converter()
-        given = stream.codec_context.pix_fmt or choice.mode.pixel_format
-        rate = stream.average_rate or choice.rate
+        stored = stream.codec_context.pix_fmt or choice.mode.pixel_format
+        rate = timestamps.as_fraction(stream.average_rate) or choice.rate
         codec = stream.codec_context.codec.canonical_name
-        packed = given if codec in ("rawvideo", "wrapped_avframe") else codec
+        packed = stored if codec in ("rawvideo", "wrapped_avframe") else codec
         fps = "" if rate is None else f" {float(rate):.4g} fps"
         size = f"{stream.codec_context.width}x{stream.codec_context.height}"
         self.notes = [f"camera {camera.name}: {size} {packed}{fps}", *choice.notes]
@@ -184,38 +191,39 @@ class CameraSource:
             name=camera.name,
             height=stream.codec_context.height,
             width=stream.codec_context.width,
-            format="nv12" if given == "nv12" else "yuv420p",
+            format="nv12" if stored == "nv12" else "yuv420p",
             time_base=self._time_base,
             average_rate=rate,
-            color=_COLOR,
+            color=_OUTPUT_COLOR,
             details={
                 "container": container.format.name,
                 "camera": camera.id,
                 "codec": codec,
-                "pixel_format": given,
+                "pixel_format": stored,
                 "rate": None if rate is None else round(float(rate), 3),
                 "notes": list(choice.notes),
             },
         )
 
     def note(self, line: str) -> None:
-        """Add a line to ``notes``, once."""
+        """Append a line to ``notes`` unless it is already there."""
         if line not in self.notes:
             self.notes.append(line)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames as they come; waits for the next. Packets that do not decode are left out.
+        """Yield frames as they arrive. Packets that cannot be decoded are skipped.
 
         Raises:
-            CameraLost: unplugged, broken off, or nothing but garbage for GARBAGE_SECONDS.
-            InputError: iterated a second time.
+            CameraLost: the camera was unplugged, stopped, or sent only undecodable data for
+                UNDECODABLE_SECONDS.
+            InputError: the source was already iterated.
         """
         if self._started:
-            raise InputError(f"{self.camera.name} is read once only: open it again")
+            raise InputError(f"{self.camera.name} can be iterated only once: open it again")
         self._started = True
         packets = self._container.demux(self._stream)
-        times = timing.Clock(self._time_base, self.info.average_rate, self.note)
-        good = self._time.now()
+        times = timestamps.PtsNormalizer(self._time_base, self.info.average_rate, self.note)
+        last_good = self._clock.now()
         while True:
             with self._lock:
                 if self._closed.is_set():
@@ -224,7 +232,7 @@ class CameraSource:
                 try:
                     packet = next(packets)
                 except StopIteration:
-                    raise CameraLost(f"{self.camera.name} stopped sending pictures") from None
+                    raise CameraLost(f"{self.camera.name} stopped sending frames") from None
                 except (av.error.FFmpegError, OSError) as error:
                     if getattr(error, "errno", None) == errno.EAGAIN:
                         continue
@@ -232,40 +240,45 @@ class CameraSource:
                         self._release()
                         return
                     why = getattr(error, "strerror", None) or error
-                    raise CameraLost(f"{self.camera.name} was unplugged or broke off: {why}") from error
-                if not packet.size:  # FFmpeg's way of saying that nothing more comes
-                    raise CameraLost(f"{self.camera.name} stopped sending pictures")
+                    raise CameraLost(f"{self.camera.name} was unplugged or stopped: {why}") from error
+                if not packet.size:  # FFmpeg signals the end of the stream with an empty packet
+                    raise CameraLost(f"{self.camera.name} stopped sending frames")
                 try:
                     decoded = [each for each in packet.decode() if isinstance(each, VideoFrame)]
                 except (av.error.FFmpegError, ValueError):
                     decoded = []
                 frames = [self._frame(each, times) for each in decoded if not each.is_corrupt]
                 self.damaged += not frames
-            now = self._time.now()
+            now = self._clock.now()
             if frames:
-                good = now
-            elif now - good > GARBAGE_SECONDS:
+                last_good = now
+            elif now - last_good > UNDECODABLE_SECONDS:
                 raise CameraLost(
-                    f"{self.camera.name} has sent nothing but garbage for {GARBAGE_SECONDS:g} seconds"
+                    f"{self.camera.name} sent no decodable frame for {UNDECODABLE_SECONDS:g} seconds"
                 )
             yield from frames
 
-    def _frame(self, decoded: VideoFrame, times: timing.Clock) -> Frame:
+    def _frame(self, decoded: VideoFrame, times: timestamps.PtsNormalizer) -> Frame:
         name = decoded.format.name
-        source = color_of(
+        source = read_color_info(
             decoded, rgb=decoded.format.is_rgb, full_range_default=name.startswith("yuvj"), height=0
         )
         target = "nv12" if name == "nv12" else "yuv420p"
         picture = decoded
-        if name != target or (source.matrix, source.full_range) != (_COLOR.matrix, _COLOR.full_range):
-            picture = self._converter(decoded, target, source, _COLOR)
-        pts = times.time_of(decoded)
-        return Frame(planes_of(picture, target), target, pts, self._time_base, decoded.duration, _COLOR)
+        if name != target or (source.matrix, source.full_range) != (
+            _OUTPUT_COLOR.matrix,
+            _OUTPUT_COLOR.full_range,
+        ):
+            picture = self._converter(decoded, target, source, _OUTPUT_COLOR)
+        pts = times.normalized_pts(decoded)
+        return Frame(
+            view_planes(picture, target), target, pts, self._time_base, decoded.duration, _OUTPUT_COLOR
+        )
 
     def close(self) -> None:
-        """Let go of the camera. Twice and from any thread is fine; iteration then ends."""
+        """Release the camera and end the iteration. Can be called twice and from any thread."""
         self._closed.set()
-        # FFmpeg may be waiting for the next frame; whoever waits lets go if it takes longer.
+        # FFmpeg may be waiting for a frame; if that takes too long, the reading thread releases the camera.
         if self._lock.acquire(timeout=RELEASE_SECONDS):
             try:
                 self._release()

@@ -1,4 +1,4 @@
-"""What a stream's colour tags mean, and the tags that go out again."""
+"""Colour tags of a stream: interpretation when reading, tags when writing."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from av.video.frame import VideoFrame
 
 from livematte.frame import ColorInfo
 
-MATRIX_OF_TAG = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt2020", 10: "bt2020"}
-"""AVColorSpace to the matrix livematte computes with. FCC and SMPTE 240M are within 1 % of 601 and 709."""
+MATRIX_BY_TAG = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt2020", 10: "bt2020"}
+"""AVColorSpace to the matrix used for computation. FCC and SMPTE 240M are within 1 % of 601 and 709."""
 
-TAG_OF_MATRIX = {"bt709": 1, "bt601": 6, "bt2020": 9, "rgb": 0}
-"""The AVColorSpace that names a matrix."""
+TAG_BY_MATRIX = {"bt709": 1, "bt601": 6, "bt2020": 9, "rgb": 0}
+"""AVColorSpace value of each matrix."""
 
-SWS_OF_MATRIX = {"bt709": 1, "bt601": 5, "bt2020": 9, "rgb": 0}
-"""swscale's own numbering of the same matrices (SWS_CS_*); 0 leaves an RGB frame alone."""
+SWS_BY_MATRIX = {"bt709": 1, "bt601": 5, "bt2020": 9, "rgb": 0}
+"""swscale's own numbers for the same matrices (SWS_CS_*); 0 leaves RGB frames unchanged."""
 
 RANGE_NAMES = {0: "unspecified", 1: "limited", 2: "full"}
 MATRIX_NAMES = {0: "rgb", 1: "bt709", 2: "unspecified", 4: "fcc", 5: "bt470bg", 6: "smpte170m",
@@ -29,23 +29,23 @@ TRANSFER_NAMES = {1: "bt709", 2: "unspecified", 4: "gamma22", 5: "gamma28", 6: "
 HDR_TRANSFERS = {16: "PQ (HDR10)", 18: "HLG"}
 
 HD_ROWS = 720
-"""From this height on, untagged video is taken for BT.709, as players do."""
+"""Untagged video with at least this many rows is assumed to be BT.709, as in players."""
 
 
-def color_of(frame: VideoFrame, *, rgb: bool, full_range_default: bool, height: int) -> ColorInfo:
-    """The meaning of a decoded frame's numbers.
+def read_color_info(frame: VideoFrame, *, rgb: bool, full_range_default: bool, height: int) -> ColorInfo:
+    """Return the colour interpretation of a decoded frame.
 
     Args:
-        frame: as decoded; its tags are read, not its picture.
-        rgb: its planes hold R, G and B.
-        full_range_default: what an untagged range means (JPEG and still pictures are full).
-        height: coded rows, for guessing an untagged matrix: 601 below 720 rows, 709 from there.
+        frame: a decoded frame; only its tags are read.
+        rgb: True if its planes hold R, G and B.
+        full_range_default: the range of untagged frames (True for JPEG and still pictures).
+        height: coded rows, used to guess an untagged matrix: 601 below 720 rows, else 709.
     """
     tag, primaries = int(frame.colorspace), int(frame.color_primaries)
     if rgb:
         matrix = "rgb"
-    elif tag in MATRIX_OF_TAG:
-        matrix = MATRIX_OF_TAG[tag]
+    elif tag in MATRIX_BY_TAG:
+        matrix = MATRIX_BY_TAG[tag]
     elif primaries == 9:
         matrix = "bt2020"
     else:
@@ -56,20 +56,23 @@ def color_of(frame: VideoFrame, *, rgb: bool, full_range_default: bool, height: 
 
 
 def as_yuv(color: ColorInfo, height: int) -> ColorInfo:
-    """An RGB picture's colours where only YUV is stored: limited range, 601 or 709 by size, tagged so."""
+    """Return the colour interpretation of an RGB picture that is stored as YUV.
+
+    This is limited range with tags, and BT.601 or BT.709 by size. Other pictures are returned unchanged.
+    """
     if color.matrix != "rgb":
         return color
     matrix = "bt709" if height >= HD_ROWS else "bt601"
-    return replace(color, matrix=matrix, full_range=False, matrix_tag=TAG_OF_MATRIX[matrix], range_tag=1)
+    return replace(color, matrix=matrix, full_range=False, matrix_tag=TAG_BY_MATRIX[matrix], range_tag=1)
 
 
 def as_rgb(color: ColorInfo) -> ColorInfo:
-    """The same colours stored as full-range RGB."""
-    return replace(color, matrix="rgb", full_range=True, matrix_tag=TAG_OF_MATRIX["rgb"], range_tag=2)
+    """Return the colour interpretation of the same colours stored as full-range RGB."""
+    return replace(color, matrix="rgb", full_range=True, matrix_tag=TAG_BY_MATRIX["rgb"], range_tag=2)
 
 
 def names(color: ColorInfo) -> dict[str, str]:
-    """The tags in words, for people: matrix, range, primaries, transfer."""
+    """Return readable names of the tags: matrix, range, primaries, transfer."""
     return {
         "matrix": MATRIX_NAMES.get(color.matrix_tag, str(color.matrix_tag)),
         "matrix used": color.matrix,

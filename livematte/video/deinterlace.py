@@ -1,4 +1,4 @@
-"""Fields to frames with FFmpeg's bwdif: one frame out for each frame in, its time untouched."""
+"""Deinterlacing with FFmpeg's bwdif: one output frame per input frame, with unchanged timestamps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 
 
 class Deinterlacer:
-    """Takes frames from the first interlaced one on. Progressive frames in between pass unchanged."""
+    """Deinterlaces a stream from its first interlaced frame on. Progressive frames pass unchanged."""
 
     def __init__(self, frame: VideoFrame, time_base: Fraction) -> None:
         self._graph = Graph()
@@ -26,15 +26,15 @@ class Deinterlacer:
         self._count = 0
         self._times: deque[tuple[int | None, int | None, int]] = deque()
 
-    def takes(self, frame: VideoFrame) -> bool:
-        """``frame`` is of the size and format this one was made for."""
+    def accepts(self, frame: VideoFrame) -> bool:
+        """Return True if ``frame`` has the size and format of the first frame."""
         return self._layout == (frame.width, frame.height, frame.format.name)
 
     def push(self, frame: VideoFrame | None) -> Iterator[VideoFrame]:
-        """Frames that are ready after ``frame``; None ends the stream and gives the last one."""
+        """Yield the frames that are ready after ``frame``. None ends the stream and yields the last frame."""
         if frame is not None:
             self._times.append((frame.pts, frame.dts, frame.duration))
-            # The filter counts fields in halved ticks and needs some order in time; the true times are ours.
+            # The filter halves the ticks and needs rising times, so it gets frame numbers.
             frame.pts = self._count
             self._count += 1
         self._graph.vpush(frame)

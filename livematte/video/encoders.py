@@ -1,4 +1,4 @@
-"""The encoders that can be asked for, what each does well, and the pixel format it is given."""
+"""Supported encoders, their options, and the choice of their pixel format."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from livematte.device import driver_gpus
 from livematte.errors import OutputError, UsageError
 from livematte.frame import PIXEL_FORMATS, ColorInfo, PixelFormat
 from livematte.protocols import SourceInfo
+from livematte.video.alpha_video import grey_color, grey_format
 from livematte.video.color import as_yuv
-from livematte.video.grey import grey_color, grey_format
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-"""File extension to FFmpeg muxer."""
+"""FFmpeg muxer by file extension."""
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """One ``--codec``.
+    """An encoder selectable with ``--codec``.
 
-    ``crf`` is chosen to look like the source at normal viewing: a render is a second generation, so its own
-    loss should not be seen, and what is saved by a higher number is small beside that.
+    The default ``crf`` is visually lossless at normal viewing distance: the output is a second generation, so
+    its loss should not be visible, and a higher value saves little.
     """
 
     library: str
@@ -35,22 +35,22 @@ class Encoder:
     preset: str | None = None
     presets: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
-    even: bool = False
-    """Width and height must be even where chroma is halved."""
-    rgb_as: tuple[int, int] | None = (1, 1)
-    """Chroma subsampling that RGB pictures get; None where the encoder stores RGB itself."""
-    full_range: bool = True
-    """It can say that its picture is full range."""
-    alpha_in: tuple[str, ...] = ()
+    even_size: bool = False
+    """True if width and height must be even where chroma is subsampled."""
+    rgb_chroma: tuple[int, int] | None = (1, 1)
+    """Chroma subsampling for RGB pictures; None if the encoder stores RGB."""
+    signals_full_range: bool = True
+    """True if the codec can signal full range."""
+    alpha_containers: tuple[str, ...] = ()
     """Muxers in which it carries alpha."""
-    quality: str = "crf"
-    """FFmpeg's option that ``crf`` is given to."""
-    formats: tuple[str, ...] = ()
-    """The pixel formats to use of those FFmpeg names; all of them where empty."""
-    tag: str = ""
-    """What MP4 and MOV call its stream, where that is not FFmpeg's choice."""
-    instead: str = ""
-    """For an encoder that is a part of a GPU: the one that does the same on any machine."""
+    quality_option: str = "crf"
+    """FFmpeg option that receives ``crf``."""
+    pixel_formats: tuple[str, ...] = ()
+    """Usable pixel formats among those that FFmpeg lists; all if empty."""
+    codec_tag: str = ""
+    """Codec tag in MP4 and MOV, if it is not FFmpeg's default."""
+    fallback: str = ""
+    """For a GPU encoder: the equivalent software encoder."""
 
 
 _X26X = (
@@ -68,68 +68,72 @@ _X26X = (
 
 _NVENC = tuple(f"p{step}" for step in range(1, 8))
 _APPLE = "hvc1"
-"""Of HEVC: Apple's players take no other."""
+"""HEVC codec tag that Apple's players require."""
 _CONSTANT_QUALITY = {"rc": "vbr", "b": "0"}
 
 ENCODERS: Mapping[str, Encoder] = {
-    # At crf 18 x264 is called visually lossless; a 720p frame costs 12 ms veryfast, 31 medium (DESIGN.md).
-    "x264": Encoder("libx264", ("mp4", "mov", "matroska"), 18, (0, 51), "veryfast", _X26X, even=True),
+    # crf 18 of x264 is considered visually lossless; 720p costs 12 ms veryfast, 31 medium (DESIGN.md).
+    "x264": Encoder(
+        "libx264", ("mp4", "mov", "matroska"), 18, (0, 51), "veryfast", _X26X, even_size=True
+    ),
     "x265": Encoder(
         "libx265", ("mp4", "mov", "matroska"), 20, (0, 51), "fast", _X26X,
-        {"x265-params": "log-level=error"}, even=True, tag=_APPLE,
+        {"x265-params": "log-level=error"}, even_size=True, codec_tag=_APPLE,
     ),
     "svt-av1": Encoder(
-        "libsvtav1", ("mp4", "matroska", "webm"), 24, (1, 63), "8", tuple(map(str, range(14))), even=True
+        "libsvtav1", ("mp4", "matroska", "webm"), 24, (1, 63), "8", tuple(map(str, range(14))), even_size=True
     ),
     "vp9": Encoder(
         "libvpx-vp9", ("webm", "matroska", "mp4"), 24, (0, 63), "5", tuple(map(str, range(9))),
-        {"b": "0", "row-mt": "1", "deadline": "good"}, alpha_in=("webm", "matroska"),
+        {"b": "0", "row-mt": "1", "deadline": "good"}, alpha_containers=("webm", "matroska"),
     ),
     "prores": Encoder(
         "prores_ks", ("mov", "matroska"), None, (0, 0), "hq",
         ("proxy", "lt", "standard", "hq", "4444", "4444xq"),
-        {"vendor": "apl0"}, rgb_as=(0, 0), full_range=False, alpha_in=("mov", "matroska"),
+        {"vendor": "apl0"}, rgb_chroma=(0, 0), signals_full_range=False,
+        alpha_containers=("mov", "matroska"),
     ),
     "ffv1": Encoder(
-        "ffv1", ("matroska",), options={"level": "3", "slices": "16", "slicecrc": "1"}, rgb_as=None,
-        alpha_in=("matroska",),
+        "ffv1", ("matroska",), options={"level": "3", "slices": "16", "slicecrc": "1"}, rgb_chroma=None,
+        alpha_containers=("matroska",),
     ),
-    # NVENC: constant quality is rc=vbr with cq and no bit rate; p4 is FFmpeg's own choice. FFmpeg names one
-    # list of formats for every card: these are what the oldest that has the codec takes.
+    # NVENC: constant quality is rc=vbr with cq and no bit rate; p4 is FFmpeg's default. FFmpeg lists the same
+    # formats for all GPUs; these are supported by the oldest GPU that has the codec.
     "h264_nvenc": Encoder(
-        "h264_nvenc", ("mp4", "mov", "matroska"), 19, (1, 51), "p4", _NVENC, _CONSTANT_QUALITY, even=True,
-        quality="cq", formats=("yuv420p", "nv12", "yuv444p"), instead="x264",
+        "h264_nvenc", ("mp4", "mov", "matroska"), 19, (1, 51), "p4", _NVENC, _CONSTANT_QUALITY,
+        even_size=True, quality_option="cq", pixel_formats=("yuv420p", "nv12", "yuv444p"), fallback="x264",
     ),
     "hevc_nvenc": Encoder(
-        "hevc_nvenc", ("mp4", "mov", "matroska"), 21, (1, 51), "p4", _NVENC, _CONSTANT_QUALITY, even=True,
-        quality="cq", formats=("yuv420p", "nv12", "p010le", "yuv444p", "yuv444p16le"), tag=_APPLE,
-        instead="x265",
+        "hevc_nvenc", ("mp4", "mov", "matroska"), 21, (1, 51), "p4", _NVENC, _CONSTANT_QUALITY,
+        even_size=True, quality_option="cq",
+        pixel_formats=("yuv420p", "nv12", "p010le", "yuv444p", "yuv444p16le"), codec_tag=_APPLE,
+        fallback="x265",
     ),
     "av1_nvenc": Encoder(
-        "av1_nvenc", ("mp4", "matroska", "webm"), 26, (1, 63), "p4", _NVENC, _CONSTANT_QUALITY, even=True,
-        quality="cq", formats=("yuv420p", "nv12", "p010le"), instead="svt-av1",
+        "av1_nvenc", ("mp4", "matroska", "webm"), 26, (1, 63), "p4", _NVENC, _CONSTANT_QUALITY,
+        even_size=True, quality_option="cq", pixel_formats=("yuv420p", "nv12", "p010le"), fallback="svt-av1",
     ),
 }  # fmt: skip
-"""Names as ``--codec`` takes them."""
+"""Encoders by their ``--codec`` name."""
 
 _ALIASES = {"h264": "x264", "libx264": "x264", "avc": "x264", "h265": "x265", "hevc": "x265",
             "libx265": "x265",
             "av1": "svt-av1", "svtav1": "svt-av1", "libsvtav1": "svt-av1", "libvpx-vp9": "vp9",
             "prores_ks": "prores", "nvenc": "h264_nvenc", "h265_nvenc": "hevc_nvenc"}  # fmt: skip
-_HIGH_BITS = (PixelFormat("p010le", (1, 1), 10), PixelFormat("yuv444p16le", (0, 0), 10))
-"""Samples in the high bits: no frame is so, but some encoders want it. Of 16 bits NVENC takes 10."""
-_STORED = {**PIXEL_FORMATS, **{each.name: each for each in _HIGH_BITS}}
+_MSB_FORMATS = (PixelFormat("p010le", (1, 1), 10), PixelFormat("yuv444p16le", (0, 0), 10))
+"""Formats with samples in the high bits, required by some encoders. NVENC uses 10 of the 16 bits."""
+_STORED = {**PIXEL_FORMATS, **{each.name: each for each in _MSB_FORMATS}}
 _DEFAULT = {"mp4": "x264", "mov": "x264", "matroska": "x264", "webm": "vp9"}
 _DEFAULT_ALPHA = {"mov": "prores", "webm": "vp9", "matroska": "ffv1"}
 ALPHA_ADVICE = "use .mov (ProRes 4444), .webm (VP9), .mkv (FFV1) or a folder of PNG (frames/%06d.png)"
 
 
 def choose_encoder(codec: str | None, muxer: str, *, alpha: bool) -> str:
-    """The name in ENCODERS to use for a container.
+    """Return the key in ENCODERS to use for a container.
 
     Raises:
-        UsageError: an unknown codec, or one that the container, or alpha in it, does not go with.
-        OutputError: this build of FFmpeg lacks it.
+        UsageError: the codec is unknown, or does not support the container or alpha in it.
+        OutputError: this build of FFmpeg lacks it, or it needs a GPU that was not found.
     """
     if alpha and muxer not in _DEFAULT_ALPHA:
         raise UsageError(f".mp4 cannot carry transparency: {ALPHA_ADVICE}")
@@ -137,42 +141,43 @@ def choose_encoder(codec: str | None, muxer: str, *, alpha: bool) -> str:
     if name not in ENCODERS:
         close = get_close_matches(name, [*ENCODERS, *_ALIASES], 1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise UsageError(f"unknown codec {codec!r}: {hint}known are {', '.join(ENCODERS)}")
+        raise UsageError(f"unknown codec {codec!r}: {hint}allowed are {', '.join(ENCODERS)}")
     encoder = ENCODERS[name]
-    if alpha and muxer not in encoder.alpha_in:
+    if alpha and muxer not in encoder.alpha_containers:
         raise UsageError(f"{name} in {muxer} cannot carry transparency: {ALPHA_ADVICE}")
     if muxer not in encoder.containers:
         fits = ", ".join(key for key, value in ENCODERS.items() if muxer in value.containers)
-        raise UsageError(f"{name} does not go into {muxer}: it takes {fits}")
+        raise UsageError(f"{name} is invalid in {muxer}: use {fits}")
     try:
         Codec(encoder.library, "w")
     except (ValueError, av.error.FFmpegError) as error:
         raise OutputError(
             f"this FFmpeg was built without {encoder.library}: choose another --codec"
         ) from error
-    if encoder.instead and not driver_gpus():
+    if encoder.fallback and not driver_gpus():
         raise OutputError(
-            f"--codec {name}: no NVIDIA GPU or driver was found; use --codec {encoder.instead} instead"
+            f"--codec {name}: no NVIDIA GPU or driver was found; use --codec {encoder.fallback} instead"
         )
     return name
 
 
 def encoder_options(name: str, crf: int | None, preset: str | None, format: str) -> dict[str, str]:
-    """FFmpeg options for a quality and a speed.
+    """Return the FFmpeg options for a quality and a preset.
 
     Raises:
-        UsageError: outside what the encoder takes.
+        UsageError: the encoder does not support the value.
     """
     encoder = ENCODERS[name]
     options = dict(encoder.options)
     best, worst = encoder.best_worst_crf
     if crf is not None and (encoder.crf is None or not best <= crf <= worst):
-        allowed = f"takes {best} (best) to {worst}" if encoder.crf is not None else "has no crf"
-        raise UsageError(f"crf {crf}: {name} {allowed}")
+        allowed = f"use {best} (best) to {worst}" if encoder.crf is not None else "it has no crf"
+        raise UsageError(f"crf {crf} is invalid for {name}: {allowed}")
     if preset is not None and preset not in encoder.presets:
-        raise UsageError(f"preset {preset!r}: {name} takes {', '.join(encoder.presets) or 'none'}")
+        allowed = f"use {', '.join(encoder.presets)}" if encoder.presets else "it has no presets"
+        raise UsageError(f"preset {preset!r} is invalid for {name}: {allowed}")
     if encoder.crf is not None:
-        options[encoder.quality] = str(encoder.crf if crf is None else crf)
+        options[encoder.quality_option] = str(encoder.crf if crf is None else crf)
     chosen = preset or encoder.preset
     if name == "prores":
         full = "444" in format
@@ -187,43 +192,46 @@ def encoder_options(name: str, crf: int | None, preset: str | None, format: str)
 
 
 def choose_format(name: str, source: PixelFormat, height: int, width: int, *, alpha: bool) -> str:
-    """The encoder's pixel format nearest to ``source``: exact if it has it, else what loses least.
+    """Return the encoder's pixel format that is nearest to ``source``.
 
-    An odd size in an encoder that wants even ones goes to 4:4:4, which keeps every row and column; padding
-    would need cropping, which is signalled in units of two and so cannot say an odd size at all.
+    This is the same format if supported, else the one that loses least. For an odd size in an encoder that
+    requires even sizes it is 4:4:4, which keeps every row and column. Padding cannot be used: cropping is
+    signalled in units of two and cannot express an odd size.
 
     Raises:
-        OutputError: none carries what is needed.
+        OutputError: no supported format is suitable.
     """
     encoder = ENCODERS[name]
     supported = [format.name for format in Codec(encoder.library, "w").video_formats or ()]
     want = replace(source, alpha=alpha, interleaved=source.interleaved and not alpha)
     if source.gray:
         want = replace(want, gray=False, chroma=(1, 1))
-    if source.rgb and encoder.rgb_as is not None:
-        want = replace(want, rgb=False, chroma=encoder.rgb_as)
+    if source.rgb and encoder.rgb_chroma is not None:
+        want = replace(want, rgb=False, chroma=encoder.rgb_chroma)
     if name == "vp9" and alpha:
-        return "yuva420p"  # the only alpha that browsers decode
+        return "yuva420p"  # the only alpha format that browsers decode
     if want.rgb and want.depth == 8 and "bgra" in supported:
         return "bgra" if alpha else "bgr0"
     v, h = want.chroma
-    if encoder.even and ((h and width % 2) or (v and height % 2)):
+    if encoder.even_size and ((h and width % 2) or (v and height % 2)):
         want = replace(want, chroma=(0, 0), interleaved=False)
-    usable = [name for name in supported if name in (encoder.formats or PIXEL_FORMATS)]
+    usable = [name for name in supported if name in (encoder.pixel_formats or PIXEL_FORMATS)]
     best = min(_candidates(usable, want), key=lambda each: _distance(each, want), default=None)
     if best is None:
-        raise OutputError(f"{name} has no pixel format for {source.name}" + (" with alpha" if alpha else ""))
+        raise OutputError(f"{name} supports no pixel format for {source.name}" + (" with alpha" * alpha))
     return best.name
 
 
-def stored_as(name: str, info: SourceInfo, *, grey: bool, alpha: bool) -> tuple[str, ColorInfo, list[str]]:
-    """How frames of ``info`` are stored: the pixel format, what its numbers mean, what changes by it.
+def choose_output_format(
+    name: str, info: SourceInfo, *, grey: bool, alpha: bool
+) -> tuple[str, ColorInfo, list[str]]:
+    """Return the pixel format, the colour interpretation and notes on changes for storing frames of ``info``.
 
     Args:
         name: a key of ENCODERS.
-        info: of the frames.
-        grey: they are stored as a grey picture of their alpha.
-        alpha: they are stored with their alpha.
+        info: properties of the frames.
+        grey: True to store a grey picture of their alpha.
+        alpha: True to store them with alpha.
     """
     source = PIXEL_FORMATS[info.format]
     if grey:
@@ -237,14 +245,14 @@ def stored_as(name: str, info: SourceInfo, *, grey: bool, alpha: bool) -> tuple[
         source.depth,
         source.chroma,
     ):
-        odd = ENCODERS[name].even and (info.width % 2 or info.height % 2)
-        why = f"an odd size in {name} needs 4:4:4" if odd else f"the nearest that {name} has"
+        odd = ENCODERS[name].even_size and (info.width % 2 or info.height % 2)
+        why = f"an odd size in {name} needs 4:4:4" if odd else f"the nearest one that {name} supports"
         notes.append(f"pixel format {info.format} becomes {format}: {why}")
     if stored is not None and source.rgb and not stored.rgb:
         color = as_yuv(color, info.height)
-    if color.full_range and color.matrix != "rgb" and not ENCODERS[name].full_range:
+    if color.full_range and color.matrix != "rgb" and not ENCODERS[name].signals_full_range:
         color = replace(color, full_range=False, range_tag=1)
-        notes.append(f"full range becomes limited: {name} is always read as limited")
+        notes.append(f"full range becomes limited: players always read {name} as limited")
     return format, color, notes
 
 

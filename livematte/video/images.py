@@ -1,4 +1,4 @@
-"""Pictures out: one file for one frame, or a numbered sequence of PNG as a Sink."""
+"""Write still images: one file for one frame, or a numbered PNG sequence as a Sink."""
 
 from __future__ import annotations
 
@@ -18,63 +18,63 @@ from av.video.frame import VideoFrame
 from livematte.errors import OutputError, UsageError
 from livematte.frame import Frame
 from livematte.protocols import SourceInfo
+from livematte.video.alpha_video import extract_alpha
+from livematte.video.atomic_file import AtomicFile, describe_write_error, sibling_path
 from livematte.video.color import as_rgb
-from livematte.video.grey import alpha_of
-from livematte.video.landing import Landing, beside, explain
 from livematte.video.pixels import Converter, to_video_frame, writable_planes
 
 STILLS = {
     ".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg", ".webp": "libwebp", ".bmp": "bmp", ".tif": "tiff",
     ".tiff": "tiff",
 }  # fmt: skip
-"""File extension to FFmpeg encoder."""
+"""FFmpeg encoder by file extension."""
 
 _NO_ALPHA = {"mjpeg", "bmp"}
 
 
 def write_image(path: str | Path, frame: Frame, *, alpha: bool | None = None) -> None:
-    """Write one picture: PNG and TIFF (16 bits where the frame has more than 8), WebP, JPEG, BMP.
+    """Write one picture: PNG and TIFF (16 bits if the frame has more than 8), WebP, JPEG, BMP.
 
     Args:
-        path: its extension says which.
-        frame: any format; YUV is converted with its own matrix and range.
-        alpha: carry straight alpha; None does where both frame and file type have it.
+        path: its extension selects the format.
+        frame: any pixel format; YUV is converted with its own matrix and range.
+        alpha: True to write straight alpha; None writes it if both the frame and the file format have it.
 
     Raises:
-        UsageError: an unknown extension, or alpha asked of JPEG or BMP.
-        OutputError: the folder is missing or not writable, or the disk full.
+        UsageError: the extension is unknown, or ``alpha`` is True for JPEG or BMP.
+        OutputError: the folder is missing or not writable, or the disk is full.
     """
     path = Path(path)
     library = check_image(path, alpha=bool(alpha))
     keep = frame.pixel_format.alpha and library not in _NO_ALPHA if alpha is None else alpha
     grey = frame.pixel_format.gray and library == "png"
-    landing = Landing(path)
+    file = AtomicFile(path)
     try:
-        landing.file.write(StillEncoder(library, alpha=keep, grey=grey)(frame))
+        file.file.write(StillEncoder(library, alpha=keep, grey=grey)(frame))
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        landing.discard()
-        raise OutputError(explain(landing.file.error or error, path)) from error
-    landing.commit()
+        file.discard()
+        raise OutputError(describe_write_error(file.file.error or error, path)) from error
+    file.commit()
 
 
 def check_image(path: Path, *, alpha: bool) -> str:
-    """The FFmpeg encoder for a picture of that extension, which can carry ``alpha`` where that is wanted.
+    """Return the FFmpeg encoder for the extension of ``path`` and check that it supports ``alpha``.
 
     Raises:
-        UsageError: an unknown extension, or alpha asked of JPEG or BMP.
+        UsageError: the extension is unknown, or ``alpha`` is True for JPEG or BMP.
     """
     library = STILLS.get(path.suffix.lower())
     if library is None:
-        raise UsageError(f"{path}: cannot write {path.suffix or 'no extension'}, only {', '.join(STILLS)}")
+        raise UsageError(f"{path}: unsupported extension {path.suffix!r}: use {', '.join(STILLS)}")
     if alpha and library in _NO_ALPHA:
         raise UsageError(
-            f"{path}: {path.suffix} has no transparency: write .png, .webp or .tiff, or choose a background"
+            f"{path}: {path.suffix} does not support alpha: use .png, .webp or .tiff, or choose a background"
         )
     return library
 
 
 class StillEncoder:
-    """Frames to the bytes of picture files, each on its own."""
+    """Encodes frames to complete image files, each independently."""
 
     def __init__(self, library: str, *, alpha: bool, grey: bool = False) -> None:
         self._library, self._alpha, self._grey = library, alpha, grey
@@ -83,8 +83,8 @@ class StillEncoder:
         self._layout: tuple[int, int, str] | None = None
 
     def __call__(self, frame: Frame) -> bytes:
-        """The whole file for ``frame``."""
-        picture = self._grey_picture(frame) if self._grey else self._colours(frame)
+        """Return the complete image file of ``frame``."""
+        picture = self._grey_picture(frame) if self._grey else self._color_picture(frame)
         layout = (picture.width, picture.height, picture.format.name)
         if self._context is None or self._layout != layout:
             self._context, self._layout = self._open(picture), layout
@@ -97,7 +97,7 @@ class StillEncoder:
         assert isinstance(context, VideoCodecContext)
         context.width, context.height = picture.width, picture.height
         context.pix_fmt, context.time_base = picture.format.name, Fraction(1, 25)
-        context.thread_count = 1  # several would hold pictures back
+        context.thread_count = 1  # several threads would delay pictures
         if self._library == "mjpeg":
             context.qscale = True
             context.global_quality = 2
@@ -108,12 +108,12 @@ class StillEncoder:
             context.options = {"compression_level": "4"}
         return context
 
-    def _colours(self, frame: Frame) -> VideoFrame:
+    def _color_picture(self, frame: Frame) -> VideoFrame:
         picture = to_video_frame(frame, drop_alpha=not self._alpha)
         target = as_rgb(frame.color)
         deep = frame.pixel_format.depth > 8
         if self._library == "mjpeg":
-            return self._jpeg(picture, frame)
+            return self._jpeg_picture(picture, frame)
         if self._library == "libwebp":
             return self._converter(picture, "bgra", frame.color, target)
         if self._library == "bmp":
@@ -123,14 +123,14 @@ class StillEncoder:
                 (True, True): f"rgba64{order}"}[self._alpha, deep]  # fmt: skip
         return self._converter(picture, name, frame.color, target)
 
-    def _jpeg(self, picture: VideoFrame, frame: Frame) -> VideoFrame:
-        # JFIF is always BT.601 at full range; 4:4:4, since a still is looked at closely.
+    def _jpeg_picture(self, picture: VideoFrame, frame: Frame) -> VideoFrame:
+        # JFIF is always BT.601 at full range; 4:4:4, because still pictures are viewed closely.
         target = replace(frame.color, matrix="bt601", full_range=True, matrix_tag=5, range_tag=2)
         return self._converter(picture, "yuvj444p", frame.color, target)
 
     @staticmethod
     def _grey_picture(frame: Frame) -> VideoFrame:
-        alpha, _ = alpha_of(frame)
+        alpha, _ = extract_alpha(frame)
         deep = frame.pixel_format.depth > 8
         out = VideoFrame(frame.width, frame.height, "gray16be" if deep else "gray")
         (plane,) = writable_planes(out, "yuv420p" if not deep else "yuv420p12le")
@@ -143,76 +143,78 @@ class StillEncoder:
 
 
 class ImageSequenceSink:
-    """Numbered PNG files (protocols.Sink), counted from 1; they appear in their folder when all are whole.
+    """Numbered PNG files, counted from 1 (protocols.Sink). They appear in their folder when all are complete.
 
     Attributes:
-        path: the pattern, ``frames/%06d.png``.
-        notes: what could not be kept, and what became of a sequence cut short.
-        frames: how many were written.
+        path: the pattern, e.g. ``frames/%06d.png``.
+        notes: lost properties, and the location of an incomplete sequence.
+        frames: number of frames written.
     """
 
     def __init__(self, pattern: Path, info: SourceInfo, *, alpha: bool, grey: bool) -> None:
         if pattern.suffix.lower() != ".png":
-            raise UsageError(f"{pattern}: numbered pictures are written as .png")
+            raise UsageError(f"{pattern}: numbered pictures must be .png")
         self.path, self.frames = pattern, 0
-        self.notes = ["numbered pictures carry no sound, times or tags"]
+        self.notes = ["numbered pictures have no audio, times or tags"]
         self._alpha, self._done = alpha, False
         self._folder = pattern.parent.resolve()
         if self._folder.exists() and not self._folder.is_dir():
             raise OutputError(f"{self._folder} is not a folder")
         if not self._folder.parent.is_dir():
-            raise OutputError(f"folder {self._folder.parent} does not exist: make it first")
-        self._making = self._folder.with_name(f"{self._folder.name}.rendering-{secrets.token_hex(2)}")
+            raise OutputError(f"folder {self._folder.parent} does not exist: create it first")
+        self._temporary = self._folder.with_name(f"{self._folder.name}.rendering-{secrets.token_hex(2)}")
         try:
             if self._folder.exists() and not os.access(self._folder, os.W_OK):
                 raise PermissionError(13, "not writable")
-            self._making.mkdir()
+            self._temporary.mkdir()
         except OSError as error:
-            raise OutputError(explain(error, pattern)) from error
+            raise OutputError(describe_write_error(error, pattern)) from error
         self._encode = StillEncoder("png", alpha=alpha, grey=grey)
 
     def write(self, frame: Frame) -> None:
-        """One more picture.
+        """Write one picture.
 
         Raises:
-            OutputError: the disk is full or fails, or alpha is written and the frame has none.
+            OutputError: the disk is full or fails, or alpha is required and the frame has none.
         """
         if self._alpha and not frame.pixel_format.alpha:
             raise OutputError(
-                f"{self.path}: a frame without alpha ({frame.format}) came where alpha is written"
+                f"{self.path}: the frame has no alpha (pixel format {frame.format}), but alpha is required"
             )
-        picture = self._making / (self.path.name % (self.frames + 1))
+        picture = self._temporary / (self.path.name % (self.frames + 1))
         try:
             picture.write_bytes(self._encode(frame))
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            picture.unlink(missing_ok=True)  # half a picture is none
-            raise OutputError(explain(error, self.path, self.frames)) from error
+            picture.unlink(missing_ok=True)  # do not keep an incomplete picture
+            raise OutputError(describe_write_error(error, self.path, self.frames)) from error
         self.frames += 1
 
     def close(self) -> None:
-        """Put the pictures in their folder, over older ones of the same names."""
+        """Move the pictures to their folder. Files with the same names are replaced."""
         if self._done:
             return
         self._done = True
         try:
             if not self._folder.exists():
-                self._making.rename(self._folder)
+                self._temporary.rename(self._folder)
                 return
-            for picture in sorted(self._making.iterdir()):
+            for picture in sorted(self._temporary.iterdir()):
                 shutil.move(picture, self._folder / picture.name)
-            self._making.rmdir()
+            self._temporary.rmdir()
         except OSError as error:
-            raise OutputError(f"{explain(error, self.path)} (pictures are in {self._making})") from error
+            raise OutputError(
+                f"{describe_write_error(error, self.path)} (the pictures are in {self._temporary})"
+            ) from error
 
     def abort(self) -> None:
-        """Keep the pictures so far: in their folder if there was none, else in ``<folder>.partial``."""
+        """Keep the pictures so far: in their folder if it did not exist, else in ``<folder>.partial``."""
         if self._done:
             return
         self._done = True
         if self.frames == 0:
-            shutil.rmtree(self._making, ignore_errors=True)
-            self.notes.append(f"{self.path}: stopped before the first picture; nothing is left")
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            self.notes.append(f"{self.path}: stopped before the first picture; no file was kept")
             return
-        kept = self._folder if not self._folder.exists() else beside(self._folder, "partial")
-        self._making.rename(kept)
-        self.notes.append(f"stopped early: {kept} holds the first {self.frames} pictures")
+        folder = self._folder if not self._folder.exists() else sibling_path(self._folder, "partial")
+        self._temporary.rename(folder)
+        self.notes.append(f"stopped early: {folder} holds the first {self.frames} pictures")

@@ -1,4 +1,4 @@
-"""Which way up: the display matrix of phones' videos and the EXIF orientation of photographs."""
+"""Orientation of pictures: the display matrix of phone videos and the EXIF orientation of photos."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 
 from livematte.frame import Array
-from livematte.video.sides import side_data_of
+from livematte.video.side_data import read_side_data
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """How stored rows and columns become an upright picture: first transpose, then mirror."""
+    """Transformation from stored rows and columns to an upright picture: transpose, then mirror."""
 
     transpose: bool = False
     mirror_x: bool = False
     mirror_y: bool = False
 
     @property
-    def upright(self) -> bool:
-        """Nothing is to be done."""
+    def is_identity(self) -> bool:
+        """True if the picture is already upright."""
         return not (self.transpose or self.mirror_x or self.mirror_y)
 
     @property
     def degrees(self) -> int:
-        """Clockwise turn, as players name it; a mirrored picture's turn before mirroring."""
+        """Clockwise rotation as in players; for a mirrored picture, the rotation before mirroring."""
         if self.transpose:
             return 90 if self.mirror_x else 270
         return 180 if self.mirror_y else 0
 
     @property
     def mirrored(self) -> bool:
-        """Left and right are swapped as well."""
+        """True if left and right are also swapped."""
         return self.transpose ^ self.mirror_x ^ self.mirror_y
 
     def __call__(self, plane: Array) -> Array:
-        """``plane`` (h, w) or (h, w, c) turned; a contiguous copy."""
-        import cv2  # only turned videos pay for it
+        """Return ``plane``, (h, w) or (h, w, c), in upright orientation as a contiguous copy."""
+        import cv2  # imported only for rotated videos
 
         if self.transpose:
             plane = cv2.transpose(plane)
@@ -69,24 +69,24 @@ _FROM_EXIF = {
 }
 
 
-def orientation_of(frame: VideoFrame, path: str | Path) -> Orientation:
-    """How ``frame`` is to be turned, from a picture file's EXIF tag or else its display matrix.
+def read_orientation(frame: VideoFrame, path: str | Path) -> Orientation:
+    """Return the orientation of ``frame`` from the EXIF tag of the file or else from its display matrix.
 
-    A matrix that turns by anything but a quarter is rounded to the nearest quarter.
+    A rotation that is not a multiple of 90 degrees is rounded to the nearest multiple.
     """
     exif = exif_orientation(path)
     if exif is not None:
         return _FROM_EXIF[exif]
     try:
-        sides = side_data_of(frame, Type.DISPLAYMATRIX)
-    except ValueError:  # side data that PyAV has no name for hides the rest; the angle is still told
-        return _turned(-frame.rotation)
-    if (matrix := sides.get(Type.DISPLAYMATRIX)) is not None:
+        side_data = read_side_data(frame, Type.DISPLAYMATRIX)
+    except ValueError:  # a type that PyAV does not know hides the rest, but not the angle
+        return _from_rotation(-frame.rotation)
+    if (matrix := side_data.get(Type.DISPLAYMATRIX)) is not None:
         return _from_matrix(np.frombuffer(matrix, np.int32).astype(float))
     return Orientation()
 
 
-_EXIF = b"Exif\0\0"
+_EXIF_HEADER = b"Exif\0\0"
 
 
 def _from_matrix(matrix: Array) -> Orientation:
@@ -97,47 +97,49 @@ def _from_matrix(matrix: Array) -> Orientation:
     return Orientation(mirror_x=bool(a < 0), mirror_y=bool(d < 0))
 
 
-def _turned(clockwise: int) -> Orientation:
+def _from_rotation(clockwise: int) -> Orientation:
     return _FROM_EXIF[{0: 1, 1: 6, 2: 3, 3: 8}[round(clockwise / 90) % 4]]
 
 
 def exif_orientation(path: str | Path) -> int | None:
-    """The EXIF orientation (1-8) of a JPEG, PNG, WebP or TIFF file; None for others or where none is set.
+    """Return the EXIF orientation (1-8) of a JPEG, PNG, WebP or TIFF file; None if there is none.
 
-    FFmpeg tells the turn of some of these, but not through PyAV that a picture is mirrored as well.
-    Source: EXIF 2.3, 4.6.4; PNG 3, 11.3.3.6; the WebP container's chunk EXIF.
+    FFmpeg reports the rotation for some of these formats, but PyAV does not report mirroring.
+    Source: EXIF 2.3, 4.6.4; PNG 3, 11.3.3.6; the EXIF chunk of the WebP container.
     """
     try:
         with open(path, "rb") as file:
             head = file.read(12)
             if head[:4] in (b"II*\0", b"MM\0*"):
-                return _orientation_entry(file)
-            for name, size in _blocks(file, head):
+                return _read_tiff_orientation(file)
+            for name, size in _chunks(file, head):
                 if name in (b"\xff\xe1", b"eXIf", b"EXIF"):
                     block = file.read(size)
-                    if block.startswith(_EXIF) or name != b"\xff\xe1":  # JPEG keeps XMP there as well
-                        return _orientation_entry(io.BytesIO(block.removeprefix(_EXIF)))
+                    if (
+                        block.startswith(_EXIF_HEADER) or name != b"\xff\xe1"
+                    ):  # JPEG also stores XMP in this segment
+                        return _read_tiff_orientation(io.BytesIO(block.removeprefix(_EXIF_HEADER)))
     except (OSError, struct.error):  # the end of the file
         pass
     return None
 
 
-def _blocks(file: BinaryIO, head: bytes) -> Iterator[tuple[bytes, int]]:
-    """Name and size of each block before a JPEG's picture or of a whole PNG or WebP; ``file`` stands at it.
+def _chunks(file: BinaryIO, head: bytes) -> Iterator[tuple[bytes, int]]:
+    """Yield name and size of each segment before a JPEG's picture, or of each chunk of a PNG or WebP.
 
-    Ends with struct.error where the file ends.
+    ``file`` is positioned at the content. Raises struct.error at the end of the file.
     """
-    begins = {b"\xff\xd8": 2, b"\x89P": 8, b"RI": 12}.get(head[:2])
-    if begins is None or (begins == 12 and head[8:] != b"WEBP"):
+    header_size = {b"\xff\xd8": 2, b"\x89P": 8, b"RI": 12}.get(head[:2])
+    if header_size is None or (header_size == 12 and head[8:] != b"WEBP"):
         return
-    file.seek(begins)
+    file.seek(header_size)
     while True:
-        if begins == 2:
+        if header_size == 2:
             name, size = struct.unpack(">2sH", file.read(4))
             size, after = size - 2, 0
             if name[0] != 0xFF or name == b"\xff\xda" or size < 0:
                 return
-        elif begins == 8:
+        elif header_size == 8:
             size, name = struct.unpack(">I4s", file.read(8))
             after = 4  # the checksum
         else:
@@ -148,7 +150,7 @@ def _blocks(file: BinaryIO, head: bytes) -> Iterator[tuple[bytes, int]]:
         file.seek(ends)
 
 
-def _orientation_entry(tiff: BinaryIO) -> int | None:
+def _read_tiff_orientation(tiff: BinaryIO) -> int | None:
     tiff.seek(0)
     order = "<" if tiff.read(2) == b"II" else ">"
     tiff.seek(4)

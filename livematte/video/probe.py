@@ -1,4 +1,4 @@
-"""What ``livematte probe`` tells of a file, as plain values that JSON can hold."""
+"""Description of a file for ``livematte probe``, as JSON-compatible values."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from av.video.stream import VideoStream
 
 from livematte.frame import ColorInfo
 from livematte.video import color as colors
-from livematte.video.light import light_of
+from livematte.video.hdr_metadata import read_hdr_metadata
 from livematte.video.orientation import Orientation
-from livematte.video.timing import has_arbitrary_clock
+from livematte.video.timestamps import has_arbitrary_start
 
 
 def is_still(container: InputContainer, stream: VideoStream, path: str | Path) -> bool:
-    """``container`` is one picture, not a video."""
+    """Return True if ``container`` is a single picture."""
     if container.format.name.endswith("_pipe"):
         return True
     single = container.format.name == "image2" and stream.duration == 1
@@ -31,7 +31,7 @@ def describe(
     container: InputContainer, stream: VideoStream, frame: VideoFrame, color: ColorInfo,
     orientation: Orientation, *, path: str | Path, origin: Fraction,
 ) -> dict[str, Any]:  # fmt: skip
-    """Codec, container, streams, turn, interlacing, bit rate, HDR, as values that JSON can hold."""
+    """Return codec, container, streams, rotation, interlacing, bit rate and HDR as JSON-compatible values."""
     context = stream.codec_context
     return {
         "path": str(path),
@@ -40,7 +40,7 @@ def describe(
         "bytes": container.size if container.size and container.size > 0 else None,
         "seconds": container.duration / 1e6 if container.duration else None,
         "origin": float(origin),
-        "arbitrary_clock": has_arbitrary_clock(container),
+        "arbitrary_clock": has_arbitrary_start(container),
         "bit_rate": context.bit_rate or container.bit_rate or None,
         "codec": context.codec.canonical_name,
         "codec_name": context.codec.long_name,
@@ -57,12 +57,12 @@ def describe(
         "chapters": len(container.chapters()),
         "stream": stream.index,
         "streams": [_stream(each) for each in container.streams],
-    } | light_of(frame)
+    } | read_hdr_metadata(frame)
 
 
 def _stream(stream: Stream) -> dict[str, Any]:
     context = stream.codec_context
-    told: dict[str, Any] = {
+    description: dict[str, Any] = {
         "index": stream.index,
         "type": stream.type,
         "codec": context.codec.canonical_name if context is not None else None,
@@ -71,10 +71,10 @@ def _stream(stream: Stream) -> dict[str, Any]:
         "default": bool(stream.disposition & Disposition.default),
     }
     if isinstance(stream, VideoStream) and context is not None:
-        told |= {
+        description |= {
             "size": [stream.height, stream.width],
             "cover": bool(stream.disposition & Disposition.attached_pic),
         }
     if isinstance(stream, AudioStream) and context is not None:
-        told |= {"sample_rate": stream.rate, "channels": stream.channels, "layout": stream.layout.name}
-    return {key: value for key, value in told.items() if value is not None}
+        description |= {"sample_rate": stream.rate, "channels": stream.channels, "layout": stream.layout.name}
+    return {key: value for key, value in description.items() if value is not None}

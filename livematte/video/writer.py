@@ -1,65 +1,47 @@
-"""A video file as a Sink: frames encoded, all else of the source taken along, safe against a cut."""
+"""Write a video file as a Sink: encode frames, copy other streams, survive interruption."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import av
 import av.error
-from av.audio.stream import AudioStream
 from av.container.output import OutputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from livematte.device.execution import CpuContext
 from livematte.errors import OutputError, UsageError
 from livematte.frame import Frame
-from livematte.kernels.copies import OnCpu
 from livematte.protocols import SourceInfo
+from livematte.video.alpha_video import to_grey_frame
+from livematte.video.atomic_file import AtomicFile, count_playable_frames, describe_write_error
+from livematte.video.container import PATTERN
+from livematte.video.cuda_surfaces import CONTEXT_FORMAT, SurfacePool, open_surface_pool
 from livematte.video.encoders import (
     ALPHA_ADVICE,
     CONTAINERS,
     ENCODERS,
     choose_encoder,
+    choose_output_format,
     encoder_options,
-    stored_as,
 )  # fmt: skip
-from livematte.video.grey import grey_of
+from livematte.video.hdr_metadata import set_hdr_options
 from livematte.video.images import STILLS, ImageSequenceSink, write_image
-from livematte.video.landing import Landing, explain
-from livematte.video.light import carry_light
-from livematte.video.opening import PATTERN
+from livematte.video.muxer_options import COMMON_TAGS, FRAGMENTED, INTERLEAVING, movie_timescale
+from livematte.video.passthrough import PassthroughStreams
 from livematte.video.pixels import Converter, to_video_frame
-from livematte.video.streams import CopiedStreams
-from livematte.video.surfaces import CONTEXT_FORMAT, Surfaces, surfaces_for
 
-__all__ = ["FileSink", "open_sink", "playable_frames", "write_image"]
+__all__ = ["FileSink", "open_sink", "write_image"]
 
 Kind = Literal["picture", "alpha", "foreground"]
-S = TypeVar("S", bound="FileSink")
-
-_FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov+frag_keyframe"}
-"""MP4 and MOV in pieces that play if the file is cut short; at the end it becomes an ordinary file.
-
-A piece is from key frame to key frame: pieces cut by time (frag_duration) gave some sound packets of a stream
-that begins late the time of their neighbour, and min_frag_duration ended the process (FFmpeg 8.1.2).
-"""
-
-_KEY_FRAMES = 2
-"""Seconds between key frames at most: what a killed render loses, and how finely the file can be sought."""
-
-_INTERLEAVE = {"max_interleave_delta": "2000000"}
-"""Microseconds a sparse stream (subtitles) may hold the others back from the disk; FFmpeg's own are 10 s."""
-
-_COMMON_TAGS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre",
-                "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id",
-                "network", "keywords", "creation_time", "make", "model", "location", "track", "encoder",
-                "timecode"}  # fmt: skip
+_KEY_FRAME_SECONDS = 2
+"""Maximum distance of key frames: the loss when a render is killed, and the seek granularity."""
 
 
 def open_sink(
@@ -71,126 +53,130 @@ def open_sink(
     """Open a file to write frames to.
 
     Args:
-        path: ``.mp4``, ``.m4v``, ``.mov``, ``.mkv``, ``.webm``; ``frames/%06d.png``, or ``frames/`` with its
-            slash, for a folder of PNG.
-        info: of the frames that will be written: size, format, time base, rate, colour.
-        kind: 'picture' and 'foreground' write the frames' colours; 'alpha' writes their alpha plane (their
-            luma where they have none) as a grey video in limited range: any editor shows 0 black and 1 white.
-        alpha: carry straight alpha along; the frames have an alpha plane (yuva…, gbrap…).
-        codec, crf, preset: see encoders.ENCODERS; by default x264 ``veryfast`` crf 18, WebM VP9, alpha
+        path: ``.mp4``, ``.m4v``, ``.mov``, ``.mkv``, ``.webm``; ``frames/%06d.png``, or ``frames/`` (with
+            slash) for a folder of PNG files.
+        info: properties of the frames to write: size, format, time base, rate, colour.
+        kind: 'picture' and 'foreground' write the colours of the frames; 'alpha' writes their alpha plane
+            (their luma if they have none) as a grey video in limited range, shown as 0 black and 1 white in
+            any editor.
+        alpha: True to write straight alpha; the frames must have an alpha plane (yuva…, gbrap…).
+        codec, crf, preset: see encoders.ENCODERS; by default x264 ``veryfast`` crf 18, WebM VP9, with alpha
             ProRes 4444 (.mov), VP9 (.webm), FFV1 (.mkv).
-        copy_streams_from: the source whose sound, subtitles, chapters, attachments and tags come along.
-        start, end: as the reader was given: the times of picture and sound then begin at 0.
-        threads: of the encoder; 0 leaves it to the encoder.
-        gpu: the NVIDIA GPU that frames are worked on by: its own encoder takes them from there where it can;
-            see :attr:`FileSink.takes_gpu_frames`.
-        card: the NVIDIA GPU that encodes, where one does; by default ``gpu``, or the first that can.
+        copy_streams_from: source of the audio, subtitles, chapters, attachments and tags to copy.
+        start, end: the same values as for the reader; video and audio times then start at 0.
+        threads: encoder threads; 0 uses the encoder's default.
+        gpu: index of the NVIDIA GPU that processes the frames; its encoder reads them from GPU memory if
+            possible, see :attr:`FileSink.takes_gpu_frames`.
+        card: index of the NVIDIA GPU that encodes; by default ``gpu``, or the first suitable one.
 
     Raises:
-        UsageError: a file type, codec, crf, preset or combination that cannot be; the target is the source.
-        OutputError: the folder is missing or not writable, the target a directory, the encoder missing.
+        UsageError: an invalid file type, codec, crf, preset or combination, or the target is the source.
+        OutputError: the folder is missing or not writable, the target is a directory, the encoder is missing.
     """
-    given, path = os.fspath(path), Path(path)
-    if given.endswith(("/", os.sep)) or PATTERN.search(path.name):
+    spelled, path = os.fspath(path), Path(path)
+    if spelled.endswith(("/", os.sep)) or PATTERN.search(path.name):
         pattern = path if PATTERN.search(path.name) else path / "%06d.png"
         return ImageSequenceSink(pattern, info, alpha=alpha, grey=kind == "alpha")
-    return open_file(
-        FileSink, path, info, kind=kind, alpha=alpha, codec=codec, crf=crf, preset=preset,
+    return open_file_sink(
+        path, info, kind=kind, alpha=alpha, codec=codec, crf=crf, preset=preset,
         copy_streams_from=copy_streams_from, start=start, end=end, threads=threads, gpu=gpu, card=card,
     )  # fmt: skip
 
 
-def open_file(
-    make: type[S], path: Path, info: SourceInfo, *, kind: Kind, alpha: bool, codec: str | None,
-    crf: int | None, preset: str | None, copy_streams_from: str | Path | None, start: float | None,
-    end: float | None, threads: int, gpu: int | None = None, card: int | None = None,
-) -> S:  # fmt: skip
-    """A video file of a kind of sink. As :func:`open_sink`."""
+def open_file_sink(
+    path: Path, info: SourceInfo, *, kind: Kind, alpha: bool, codec: str | None, crf: int | None,
+    preset: str | None, copy_streams_from: str | Path | None, start: float | None, end: float | None,
+    threads: int, gpu: int | None = None, card: int | None = None,
+) -> FileSink:  # fmt: skip
+    """Create a sink for a video file. Arguments and errors as :func:`open_sink`."""
     suffix = path.suffix.lower()
     if suffix not in CONTAINERS and not path.is_dir():
         known = ", ".join(CONTAINERS)
         if suffix in STILLS:
             raise UsageError(
-                f"{path} is one picture: write a video ({known}) or numbered pictures (name%06d.png)"
+                f"{path} is a single picture: use a video ({known}) or numbered pictures (name%06d.png)"
             )
         extra = f"; for transparency {ALPHA_ADVICE}" if suffix == ".gif" else ""
-        raise UsageError(f"{path}: cannot write {suffix or 'a file without extension'}, only {known}{extra}")
+        raise UsageError(f"{path}: unsupported extension {suffix!r}: use {known}{extra}")
     if alpha and kind != "picture":
-        raise UsageError(f"a {kind} file carries no alpha of its own")
+        raise UsageError(f"a {kind} file cannot have an alpha channel")
     if suffix not in CONTAINERS:
-        suffix = ".mp4"  # a directory: Landing says so
+        suffix = ".mp4"  # a directory: AtomicFile raises
     name = choose_encoder(codec, CONTAINERS[suffix], alpha=alpha)
-    landing = Landing(path, copy_streams_from or info.details.get("path"))
+    file = AtomicFile(path, copy_streams_from or info.details.get("path"))
     try:
-        return make(
-            landing, CONTAINERS[suffix], name, info, kind=kind, alpha=alpha, crf=crf, preset=preset,
+        return FileSink(
+            file, CONTAINERS[suffix], name, info, kind=kind, alpha=alpha, crf=crf, preset=preset,
             threads=threads, source=copy_streams_from, start=start, end=end, gpu=gpu, card=card,
         )  # fmt: skip
     except BaseException:
-        landing.discard()
+        file.discard()
         raise
 
 
 class FileSink:
-    """One video file in the making (protocols.Sink). Made by :func:`open_sink`.
+    """A video file that is being written, from frames (protocols.Sink) or from encoded packets. Created by
+    :func:`open_sink`.
 
-    Call :meth:`close` after the last frame, or :meth:`abort` when it stops before: then what there is stays
-    playable, under the target's name if that was free, else as ``<stem>.partial<ext>``.
+    Call :meth:`close` after the last frame, or :meth:`abort` to stop earlier. ``abort`` keeps the playable
+    part, under the target's name if that is free, else as ``<stem>.partial<ext>``.
 
     Attributes:
         path: the target.
-        notes: one line for each thing that could not be kept as it was, and for what became of a cut file.
-        frames: how many were written.
+        notes: one line for each lost or changed property, and for an incomplete file.
+        frames: number of frames written.
     """
 
     def __init__(
-        self, landing: Landing, muxer: str, encoder: str, info: SourceInfo, *, kind: Kind, alpha: bool,
+        self, file: AtomicFile, muxer: str, encoder: str, info: SourceInfo, *, kind: Kind, alpha: bool,
         crf: int | None, preset: str | None, threads: int, source: str | Path | None,
         start: float | None, end: float | None, gpu: int | None, card: int | None,
     ) -> None:  # fmt: skip
-        self.path = landing.path
+        self.path = file.path
         self.notes: list[str] = []
         self.frames = 0
-        self._landing, self._muxer, self._encoder = landing, muxer, encoder
+        self._file, self._muxer, self._encoder = file, muxer, encoder
         self._info, self._kind, self._alpha = info, kind, alpha
         self._time_base, self._trimmed = info.time_base, start is not None
-        self._shift, self._last, self._done = 0, -(1 << 62), False
+        self._shift, self._last_pts, self._done, self._encoding = 0, -(1 << 62), False, False
         self._durations: dict[int, int] = {}
         self._converter = Converter()
-        self._surfaces: Surfaces | None = None
-        self._format, self._color, told = stored_as(encoder, info, grey=kind == "alpha", alpha=alpha)
-        self.notes += told
-        options = _INTERLEAVE | (_FRAGMENTS if muxer in ("mp4", "mov") else {})
+        self._surfaces: SurfacePool | None = None
+        self._format, self._color, notes = choose_output_format(
+            encoder, info, grey=kind == "alpha", alpha=alpha
+        )
+        self.notes += notes
+        options = INTERLEAVING | (FRAGMENTED if muxer in ("mp4", "mov") else {})
         self._container: OutputContainer | None = av.open(
-            landing.file, "w", format=muxer, container_options=options, buffer_size=1 << 17
+            file.file, "w", format=muxer, container_options=options, buffer_size=1 << 17
         )
         chosen = encoder_options(encoder, crf, preset, self._format)
         if kind != "alpha":
-            self.notes += carry_light(encoder, chosen, info.details)
-        if ENCODERS[encoder].instead:
+            self.notes += set_hdr_options(encoder, chosen, info.details)
+        if ENCODERS[encoder].fallback:
             if gpu is not None and kind != "alpha":
-                self._surfaces = surfaces_for(info, self._format, gpu)
+                self._surfaces = open_surface_pool(info, self._format, gpu)
             if (index := gpu if card is None else card) is not None:
                 chosen["gpu"] = str(index)
         self._stream = self._open_encoder(chosen, threads)
-        self._copied: CopiedStreams | None = None
+        self._passthrough: PassthroughStreams | None = None
         if source is not None:
-            self._copied = CopiedStreams(source, self._container, muxer, end)
-            self._stream.metadata.update(self._copied.video_metadata)
-            self._container.metadata.update(self._copied.metadata)
-            self.notes += self._copied.notes
+            self._passthrough = PassthroughStreams(source, self._container, muxer, end)
+            self._stream.metadata.update(self._passthrough.video_metadata)
+            self._container.metadata.update(self._passthrough.metadata)
+            self.notes += self._passthrough.notes
         if muxer in ("mp4", "mov"):
-            self._container.container_options["movie_timescale"] = str(_timescale(self._container))
-        if muxer in ("mp4", "mov") and not _COMMON_TAGS.issuperset(
+            self._container.container_options["movie_timescale"] = str(movie_timescale(self._container))
+        if muxer in ("mp4", "mov") and not COMMON_TAGS.issuperset(
             key.lower() for key in self._container.metadata
         ):
             self._container.container_options["movflags"] += "+use_metadata_tags"
         if muxer in ("matroska", "webm") and (self._time_base * 1000).denominator != 1:
-            self.notes.append("times are rounded to 1 ms: Matroska and WebM keep no finer ones")
+            self.notes.append("times are rounded to 1 ms, the resolution of Matroska and WebM")
 
     @property
     def takes_gpu_frames(self) -> bool:
-        """Whether frames may be on the GPU: an encoder that is a part of it, and their format is its own."""
+        """True if frames may be on the GPU: a GPU encoder supports their format."""
         return self._surfaces is not None
 
     def _open_encoder(self, options: dict[str, str], threads: int) -> VideoStream:
@@ -198,7 +184,7 @@ class FileSink:
         assert self._container is not None
         try:
             library = ENCODERS[self._encoder].library
-            os.environ.setdefault("SVT_LOG", "1")  # errors only: it writes to stderr past FFmpeg's log
+            os.environ.setdefault("SVT_LOG", "1")  # errors only: it bypasses FFmpeg's log
             stream = self._container.add_stream(library, rate=info.average_rate or 25, options=options)
             assert isinstance(stream, VideoStream)
             context = stream.codec_context
@@ -211,80 +197,115 @@ class FileSink:
             context.color_range = 2 if color.full_range else color.range_tag
             context.thread_count = threads
             if ENCODERS[self._encoder].crf is not None:
-                context.gop_size = max(12, round(_KEY_FRAMES * (info.average_rate or 25)))
-            if ENCODERS[self._encoder].tag and self._muxer in ("mp4", "mov"):
-                context.codec_tag = ENCODERS[self._encoder].tag
+                context.gop_size = max(12, round(_KEY_FRAME_SECONDS * (info.average_rate or 25)))
+            if ENCODERS[self._encoder].codec_tag and self._muxer in ("mp4", "mov"):
+                context.codec_tag = ENCODERS[self._encoder].codec_tag
             if self._alpha and self._encoder == "vp9":
                 stream.metadata["alpha_mode"] = "1"
-            if self._surfaces is None:  # otherwise the first picture brings what it is opened with
+            if self._surfaces is None:  # otherwise it is opened with the first frame
                 context.open()
         except (av.error.FFmpegError, ValueError) as error:
-            raise self._not_taken(error) from error
+            raise self._encoder_error(error) from error
         return stream
 
-    def _not_taken(self, error: Exception) -> OutputError:
+    def _encoder_error(self, error: Exception) -> OutputError:
         what = f"{self._info.width}x{self._info.height} {self._format}"
         reason = getattr(error, "strerror", None) or error
-        instead = ENCODERS[self._encoder].instead
-        mend = f" (it may be that this GPU or its driver lacks it: --codec {instead} runs anywhere)"
+        fallback = ENCODERS[self._encoder].fallback
+        advice = f" (this GPU or its driver may not support it: use --codec {fallback} instead)"
         return OutputError(
-            f"{self.path}: {self._encoder} does not take {what}: {reason}{mend if instead else ''}"
+            f"{self.path}: {self._encoder} does not support {what}: {reason}{advice if fallback else ''}"
         )
 
     def write(self, frame: Frame) -> None:
         """Encode one frame; its planes are copied.
 
         Raises:
-            OutputError: the disk is full or fails, or the frame is not of the announced size or time base,
-                has no alpha where it is written, or does not come after the last one. Then close or abort.
+            OutputError: the disk is full or fails, or the frame does not have the declared size or time base,
+                has no alpha although alpha is written, or is not later than the previous one. Then close or
+                abort.
         """
         if self._done:
             raise OutputError(f"{self.path} is already closed")
         if frame.size != (self._info.height, self._info.width):
-            told = f"{self._info.width}x{self._info.height}"
-            raise OutputError(
-                f"{self.path}: a frame of {frame.width}x{frame.height} came, {told} was announced"
-            )
+            expected = f"{self._info.width}x{self._info.height}"
+            raise OutputError(f"{self.path}: the frame is {frame.width}x{frame.height}, expected {expected}")
         if frame.time_base != self._time_base:
             raise OutputError(
-                f"{self.path}: a frame counted in {frame.time_base} s came, {self._time_base} s was announced"
+                f"{self.path}: the frame's time base is {frame.time_base} s, expected {self._time_base} s"
             )
-        if frame.pts <= self._last:
-            raise OutputError(f"{self.path}: frame times must rise: {frame.pts} came after {self._last}")
+        if frame.pts <= self._last_pts:
+            raise OutputError(f"{self.path}: frame times must rise: {frame.pts} came after {self._last_pts}")
         try:
             if self.frames == 0:
-                self._begin(frame.pts)
+                self._start_timeline(frame.pts)
             picture = self._picture(frame)
             picture.pts = frame.pts - self._shift
             self._durations[picture.pts] = frame.duration
-            self._last = frame.pts
+            self._last_pts, self._encoding = frame.pts, True
             self._encode(picture)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             if not self._stream.codec_context.is_open:
-                raise self._not_taken(error) from error
-            raise OutputError(explain(self._landing.file.error or error, self.path, self.frames)) from error
+                raise self._encoder_error(error) from error
+            raise OutputError(
+                describe_write_error(self._file.file.error or error, self.path, self.frames)
+            ) from error
         self.frames += 1
 
-    def _begin(self, first: int) -> None:
-        """Times begin at 0 where the source was cut or its clock begins anywhere; else they are kept."""
+    @property
+    def closed(self) -> bool:
+        """True after :meth:`close` or :meth:`abort`."""
+        return self._done
+
+    @property
+    def reorder_depth(self) -> int:
+        """The number of frames by which the open encoder may reorder pictures."""
+        return int(self._stream.codec_context.reorder_depth)
+
+    def write_packet(self, packet: Packet[VideoStream]) -> None:
+        """Write an encoded picture, instead of :meth:`write`; the first must be first in time too.
+
+        Args:
+            packet: its pts, dts and duration are in the source's ticks; they are changed.
+
+        Raises:
+            OutputError: the disk is full or fails.
+        """
+        assert packet.pts is not None and packet.dts is not None
+        try:
+            if self.frames == 0:
+                self._start_timeline(packet.pts)
+            packet.pts, packet.dts = packet.pts - self._shift, packet.dts - self._shift
+            packet.time_base, packet.stream = self._time_base, self._stream
+            self._mux(packet)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise OutputError(
+                describe_write_error(self._file.file.error or error, self.path, self.frames)
+            ) from error
+        self.frames += 1
+
+    def _start_timeline(self, first: int) -> None:
+        """Start times at 0 if the source was trimmed or its clock starts anywhere; otherwise keep them."""
         if self._trimmed:
             self._shift = first
         elif self._info.details.get("arbitrary_clock"):
             self._shift = round(Fraction(self._info.details["origin"]) / self._time_base)
-        if self._copied is not None:
-            self._copied.start(self._shift * self._time_base, trimmed=self._trimmed)
+        if self._passthrough is not None:
+            self._passthrough.start(self._shift * self._time_base, trimmed=self._trimmed)
 
     def _picture(self, frame: Frame) -> VideoFrame:
         if self._kind == "alpha":
-            picture, color = grey_of(frame), self._color
+            picture, color = to_grey_frame(frame), self._color
         else:
             if self._alpha and not frame.pixel_format.alpha:
-                raise ValueError(f"a frame without alpha ({frame.format}) came where alpha is written")
+                raise ValueError(
+                    f"the frame has no alpha (pixel format {frame.format}), but alpha is required"
+                )
             if self._surfaces is not None:
                 same = frame.color.full_range == self._color.full_range
                 if same and frame.format == self._info.format:
                     return self._surfaces(frame)
-                frame = OnCpu().up(frame)
+                frame = CpuContext().upload(frame)
             picture, color = to_video_frame(frame, drop_alpha=not self._alpha), frame.color
         if picture.format.name == self._format and color.full_range == self._color.full_range:
             return picture
@@ -298,97 +319,72 @@ class FileSink:
 
     def _mux(self, packet: Packet[VideoStream]) -> None:
         assert self._container is not None
-        if self._copied is not None and packet.dts is not None:
-            self._copied.mux_until(packet.dts * self._time_base)
+        if self._passthrough is not None and packet.dts is not None:
+            self._passthrough.mux_until(packet.dts * self._time_base)
         self._container.mux(packet)
 
-    def _finish(self, whole: bool) -> None:
+    def _finish(self, complete: bool) -> None:
         """Flush the encoder, the copied streams and the container."""
         assert self._container is not None
-        self._encode(None)
-        if self._copied is not None:
-            if whole:
-                self._copied.mux_until(None)
-            self._copied.mux_text()
-            self.notes += [line for line in self._copied.notes if line not in self.notes]
+        if self._encoding:
+            self._encode(None)
+        if self._passthrough is not None:
+            if complete:
+                self._passthrough.mux_until(None)
+            self._passthrough.mux_subtitles()
+            self.notes += [line for line in self._passthrough.notes if line not in self.notes]
         self._container.close()
 
     def close(self) -> None:
-        """Finish the file and put it in its place; after a failed write or without a frame as :meth:`abort`.
+        """Finish the file and move it to its target.
+
+        After a failed write or without frames, do as :meth:`abort`.
 
         Raises:
-            OutputError: it could not be finished; what there is has been kept.
+            OutputError: it could not be finished; the playable part was kept.
         """
         if self._done:
             return
-        if self.frames == 0 or self._landing.file.error is not None:
+        if self.frames == 0 or self._file.file.error is not None:
             self.abort()
             return
         try:
-            self._finish(whole=True)
+            self._finish(complete=True)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            line = explain(self._landing.file.error or error, self.path, self.frames)
-            self._keep()
+            line = describe_write_error(self._file.file.error or error, self.path, self.frames)
+            self._finish_partial()
             raise OutputError(line) from error
-        except BaseException:  # Ctrl-C while the encoder hands out its last frames
-            self._keep()
+        except BaseException:  # Ctrl-C while the encoder is flushed
+            self._finish_partial()
             raise
-        self._let_go()
-        self._landing.commit()
+        self._release()
+        self._file.commit()
 
     def abort(self) -> None:
-        """Stop here: finish what was written as far as that goes and keep it; ``notes`` says where."""
+        """Stop, finish what was written if possible and keep it; ``notes`` names the file."""
         if self._done:
             return
         try:
-            if self.frames and self._landing.file.error is None:
-                # What is on the disk already plays without its end.
+            if self.frames and self._file.file.error is None:
+                # The fragments on disk are playable even if this fails.
                 with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
-                    self._finish(whole=False)
+                    self._finish(complete=False)
         finally:
-            self._keep()
+            self._finish_partial()
 
-    def _keep(self) -> None:
-        self._let_go()
-        playable = playable_frames(self._landing.temporary) if self.frames else 0
+    def _finish_partial(self) -> None:
+        self._release()
+        playable = count_playable_frames(self._file.temporary) if self.frames else 0
         if playable == 0:
-            self._landing.discard()
-            self.notes.append(f"{self.path}: stopped before anything playable was written; no file is left")
+            self._file.discard()
+            self.notes.append(f"{self.path}: stopped before anything playable was written; no file was kept")
             return
-        kept = self._landing.keep_partial()
-        self.notes.append(f"stopped early: {kept} holds the first {playable} frames")
+        partial = self._file.keep_partial()
+        self.notes.append(f"stopped early: {partial} holds the first {playable} frames")
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._done = True
-        self._landing.file.close()  # first, so that FFmpeg writes nothing more
-        if self._copied is not None:
-            self._copied.close()
+        self._file.file.close()  # first, so that FFmpeg cannot write any more
+        if self._passthrough is not None:
+            self._passthrough.close()
         self._container = None
-
-
-def _timescale(container: OutputContainer) -> int:
-    """Ticks a second in which MP4 says when its streams begin: fine enough to say it exactly for all of them.
-
-    FFmpeg's 1000 would move sound that begins at 2.67 ms to 2 ms.
-    """
-    ticks = 1000
-    for stream in container.streams:
-        rate = stream.rate if isinstance(stream, AudioStream) else None
-        both = math.lcm(ticks, rate or (stream.time_base.denominator if stream.time_base else 1))
-        ticks = both if both <= 10_000_000 else ticks
-    return ticks
-
-
-def playable_frames(path: Path) -> int:
-    """How many pictures of a file, perhaps cut short, can be read back."""
-    try:
-        with av.open(str(path)) as container:
-            count = 0
-            try:
-                for packet in container.demux(video=0):
-                    count += packet.size > 0 and not packet.is_corrupt
-            except av.error.FFmpegError:
-                pass  # the cut
-            return count
-    except (av.error.FFmpegError, IndexError, OSError):
-        return 0

@@ -2,7 +2,7 @@
 
 One encoder of picture and trimap; a trimap decoder that classifies, an alpha decoder that regresses, and a
 propagation unit that refines alpha in three recurrent steps (sec. 3.2, figure 2). Both sizes are built by
-the same code: :func:`adamatting` as printed, :func:`adamatting_live` with a light encoder, narrow.
+the same code: :func:`adamatting` as printed, :func:`adamatting_live` with a light encoder and fewer channels.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from livematte.encoders import EfficientNetLite0
-from livematte.encoders.resnet import ResNet50
+from livematte.inference.encoders import EfficientNetLite0
+from livematte.inference.encoders.resnet import ResNet50
 
 STRIDE = 32
 """Height and width of the input must be multiples of this."""
@@ -25,20 +25,20 @@ BACKGROUND, UNKNOWN, FOREGROUND = 0, 1, 2
 
 
 class AdaMattingOutput(NamedTuple):
-    """What the network predicts."""
+    """Outputs of the network."""
 
     trimap: Tensor
     """Logits of the adapted trimap (N, 3, H, W): background, unknown, foreground."""
     alphas: list[Tensor]
-    """Alpha (N, 1, H, W): the alpha decoder's, in [0, 1], and after each propagation step, which may leave
-    [0, 1] a little; the last one is the alpha estimation of eq. 4."""
+    """Alpha (N, 1, H, W): the alpha decoder's, in [0, 1]; then the one after each propagation step, which may
+    be slightly outside [0, 1]. The last is the alpha estimation of eq. 4."""
 
     @property
     def alpha(self) -> Tensor:
         """Alpha (N, 1, H, W) in [0, 1]: the estimation constrained by the adapted trimap.
 
-        The expectation over its three classes, P(foreground) + P(unknown) * estimation: exact 0 and 1 where
-        the classifier is certain, and no jumps where it is not.
+        The expectation over the three classes, P(foreground) + P(unknown) * estimation: 0 or 1 where the
+        classifier is certain, and continuous where it is not.
         """
         p = torch.softmax(self.trimap, 1)
         estimation = self.alphas[-1].clamp(0, 1)
@@ -59,8 +59,8 @@ class ResNetEncoder(ResNet50):
 class LiteEncoder(EfficientNetLite0):
     """The live encoder: EfficientNet-Lite0 whose stem also sees the trimap, as three planes.
 
-    The stem's further channels are a convolution of their own that starts at zero, so that every other
-    tensor has name and shape of an :class:`EfficientNetLite0` without a trimap and can start from one.
+    The stem's additional channels are a separate convolution, initialised with zeros. All other tensors have
+    the names and shapes of an :class:`EfficientNetLite0` without a trimap and can be loaded from one.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class LiteEncoder(EfficientNetLite0):
         return self.blocks(self._act(self._bn0(x)))
 
     def load_imagenet(self, weights: dict[str, Tensor]) -> None:
-        """As :meth:`EfficientNetLite0.load_imagenet`; what the stem does with the trimap stays as it is."""
+        """As :meth:`EfficientNetLite0.load_imagenet`; the trimap's convolution keeps its weights."""
         super().load_imagenet({**weights, "trimap_stem.weight": self.trimap_stem.weight.detach()})
 
     def blocks(self, x: Tensor) -> list[Tensor]:
@@ -133,15 +133,15 @@ class SubPixel(nn.Module):
         return functional.pixel_shuffle(self.conv(x), 2)
 
 
-class Decoder(nn.Module):
-    """From stride 32 to the picture's size; shortcuts through global convolutions at some strides.
+class AdaMattingDecoder(nn.Module):
+    """Decoder from stride 32 to the picture's size, with global convolutions on some shortcuts.
 
     Args:
         encoder: channels of the encoder's maps, finest first.
         widths: channels at strides 16, 8, 4 and 2.
-        shortcuts: stride to the channels that its shortcut brings.
-        kernel: of the global convolutions.
-        outputs: channels of the result.
+        shortcuts: for each stride with a shortcut, the number of channels it adds.
+        kernel: size of the global convolutions.
+        outputs: number of output channels.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class Decoder(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Two 3x3 convolutions and the identity (He et al. 2016); no normalisation, since it runs recurrently."""
+    """Two 3x3 convolutions and the identity (He et al. 2016); no normalisation, as it runs recurrently."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -197,7 +197,7 @@ class ConvLSTM(nn.Module):
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
         self.gates = nn.Conv2d(inputs + width, 4 * width, 3, padding=1)
-        nn.init.ones_(self.gates.bias[width : 2 * width])  # type: ignore[index]  # remember at first
+        nn.init.ones_(self.gates.bias[width : 2 * width])  # type: ignore[index]  # the forget gate starts open
 
     def forward(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         """Next hidden state and cell, (N, width, h, w)."""
@@ -211,23 +211,30 @@ class Propagation(nn.Module):
 
     Args:
         width: channels of the blocks and of the memory.
-        fold: 1 works at the picture's size; 2 folds 2x2 pixels into channels and unfolds the result.
-        steps: how often it recurs.
+        fold: 1 works at the picture's size; 2 moves 2x2 pixels into channels and back (pixel unshuffle).
+        steps: number of recurrent steps.
     """
 
     def __init__(self, width: int, fold: int = 1, steps: int = 3) -> None:
         super().__init__()
         self.fold, self.steps = fold, steps
-        self.enter = nn.Conv2d(6 * fold**2, width, 3, padding=1)  # with the next one a single convolution,
-        self.enter_alpha = nn.Conv2d(fold**2, width, 3, padding=1, bias=False)  # of which this alone changes
+        # One convolution of 7 planes in two parts: only alpha changes from step to step.
+        self.enter = nn.Conv2d(6 * fold**2, width, 3, padding=1)
+        self.enter_alpha = nn.Conv2d(fold**2, width, 3, padding=1, bias=False)
         self.blocks = nn.Sequential(ResBlock(width), ResBlock(width))
         self.memory = ConvLSTM(width, width)
         self.leave = nn.Conv2d(width, fold**2, 3, padding=1)
         with torch.no_grad():
-            self.leave.weight.mul_(0.1)  # begins near the alpha decoder's result
+            self.leave.weight.mul_(0.1)  # initially close to the alpha decoder's result
 
     def forward(self, rgb: Tensor, trimap: Tensor, alpha: Tensor) -> list[Tensor]:
-        """Alpha (N, 1, H, W) after every step, from picture, probabilities of the trimap, and alpha."""
+        """Alpha (N, 1, H, W) after every step.
+
+        Args:
+            rgb: (N, 3, H, W) in [0, 1].
+            trimap: probabilities (N, 3, H, W).
+            alpha: (N, 1, H, W) of the alpha decoder.
+        """
         fixed = self.enter(functional.pixel_unshuffle(torch.cat((rgb, trimap), 1), self.fold))
         hidden = cell = torch.zeros_like(fixed)
         alphas: list[Tensor] = []
@@ -244,12 +251,12 @@ class AdaMatting(nn.Module):
     """The whole network.
 
     Args:
-        encoder: of picture and trimap.
-        widths: of both decoders at strides 16, 8, 4 and 2.
-        shortcuts: channels that shortcuts bring at those strides. The trimap decoder takes the deep (16) and
+        encoder: encoder of picture and trimap.
+        widths: channels of both decoders at strides 16, 8, 4 and 2.
+        shortcuts: channels that shortcuts add at those strides. The trimap decoder has the deep (16) and
             middle (8, 4) ones, the alpha decoder the middle and shallow (2) ones.
-        kernel: of the global convolutions on the shortcuts.
-        propagation: the last part.
+        kernel: size of the global convolutions on the shortcuts.
+        propagation: the propagation unit.
     """
 
     def __init__(
@@ -263,15 +270,16 @@ class AdaMatting(nn.Module):
         super().__init__()
         deep, middle, fine, shallow = shortcuts
         self.encoder = encoder
-        self.trimap_decoder = Decoder(
+        self.trimap_decoder = AdaMattingDecoder(
             encoder.channels, widths, {16: deep, 8: middle, 4: fine}, kernel, outputs=3
         )
-        self.alpha_decoder = Decoder(
+        self.alpha_decoder = AdaMattingDecoder(
             encoder.channels, widths, {8: middle, 4: fine, 2: shallow}, kernel, outputs=1
         )
         self.propagation = propagation
         self.log_sigma = nn.Parameter(torch.full((2,), 4.0).log())
-        """Logarithms of the task weights of eq. 3, initially 4; training's, kept here for its checkpoints."""
+        """Logarithms of the task weights of eq. 3, initially 4. Only training uses them; they are part of the
+        network so that checkpoints contain them."""
 
     def forward(self, rgb: Tensor, trimap: Tensor) -> AdaMattingOutput:
         """Matte a picture.
@@ -293,5 +301,5 @@ def adamatting() -> AdaMatting:
 
 
 def adamatting_live() -> AdaMatting:
-    """The live size: EfficientNet-Lite0 encoder, the same decoders and propagation unit, narrow."""
+    """The live size: EfficientNet-Lite0 encoder, the same other parts with fewer channels."""
     return AdaMatting(LiteEncoder(), (64, 32, 16, 8), (24, 16, 12, 8), 7, Propagation(8, fold=2))

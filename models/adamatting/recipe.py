@@ -1,7 +1,7 @@
-"""The whole training story of AdaMatting (sec. 4.1), run by ``livematte train adamatting-live``.
+"""The training of AdaMatting (sec. 4.1), run by ``livematte train adamatting-live``.
 
-One step with the multi-task loss; of the live size two, small crops and large ones. What differs from the
-paper is in the README.
+One step with the multi-task loss; the live size has two, with small and with large crops. The README lists
+the differences from the paper.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from livematte.encoders import EfficientNetLite0
-from livematte.models.adamatting import losses
+from livematte.inference.encoders import EfficientNetLite0
+from livematte.models.adamatting import losses, model
 from livematte.models.adamatting.network import AdaMatting, adamatting, adamatting_live
-from livematte.training.classic import Classic, classic_example, square
 from livematte.training.data import PeopleStore
-from livematte.training.found import FOUND, refiner_example
-from livematte.training.recipe import Batch, Plan, Recipe, Step, as_tensors, start_from_imagenet
+from livematte.training.paper_augmentation import PaperAugmentation, paper_example, square
+from livematte.training.recipe import Batch, Plan, Recipe, as_tensors, start_from_imagenet
+from livematte.training.steps import Step
 from livematte.training.trimaps import coarse_trimap, eroded_trimap
+from livematte.training.uncertain_crops import FOUND, refiner_example
 
 PRINTED = ((320, 320),)
 SIDES = tuple(range(320, 801, 80))
-"""Crops of the printed size: of these sides around soft pixels, resized to one (sec. 4.1)."""
+"""Crops of the printed size: these sides around soft pixels, all resized to the same (sec. 4.1)."""
 
 SMALL, LARGE = ((96, 96),), ((160, 160), (128, 192), (192, 128))
 """Crops of the live size."""
-
 
 COARSE = 0.6
 """Share of the live size's drawn trimaps that come from a degraded small alpha."""
@@ -45,11 +45,8 @@ class PolyStep(Step):
 class AdaMattingRecipe(Recipe):
     """Both sizes: ``adamatting`` as printed, ``adamatting-live``."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-
     def plan(self, scale: float, seed: int) -> Plan:
-        """The paper's 120 epochs of 16 crops from 43,100 composites; what a CPU affords for the live size.
+        """The paper's 120 epochs of 16 crops from 43,100 composites; fewer iterations for the live size.
 
         ``scale`` = 1 is 323,250 iterations for the printed size, and about 25 minutes of one core for the
         live one.
@@ -68,7 +65,7 @@ class AdaMattingRecipe(Recipe):
         return Plan(self.name, seed, 0.3, 0.995, steps, {"found": FOUND})
 
     def network(self) -> AdaMatting:
-        """The live encoder starts from ImageNet where its weights are installed; the printed one does not."""
+        """The live encoder starts from ImageNet weights if they are installed; the printed one does not."""
         if self.name == "adamatting":
             return adamatting()
         network = adamatting_live()
@@ -83,7 +80,7 @@ class AdaMattingRecipe(Recipe):
         return super().optimizer(step, groups)
 
     def enter(self, step: Step, network: nn.Module) -> None:
-        """Everything learns."""
+        """All parameters are trained."""
         network.train().requires_grad_(True)
 
     def picture(
@@ -91,8 +88,8 @@ class AdaMattingRecipe(Recipe):
     ) -> dict[str, NDArray[Any]]:
         """A crop around a soft outline, and a trimap of it (H, W): 0, 0.5 or 1."""
         if self.name == "adamatting":
-            how = Classic(SIDES, square(height, width), turn=45, scale=(0.75, 1.5))
-            example = classic_example(rng, people, how)
+            how = PaperAugmentation(SIDES, square(height, width), turn=45, scale=(0.75, 1.5))
+            example = paper_example(rng, people, how)
             rgb, alpha = example["rgb"], example["alpha"]
             trimap = eroded_trimap(rng, alpha)
         else:
@@ -113,7 +110,7 @@ class AdaMattingRecipe(Recipe):
         return alpha
 
     def held_out(self, picture: NDArray[np.uint8], alpha: NDArray[np.uint8], number: int) -> Batch:
-        """With a trimap as a trimap-free network's alpha would give it."""
+        """With a trimap like those made from the alpha of a network without trimap."""
         trimap = _halves(coarse_trimap(np.random.default_rng(number), alpha))
         return as_tensors([{"rgb": picture, "alpha": alpha, "trimap": trimap}])
 
@@ -124,4 +121,4 @@ def _halves(trimap: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 adamatting_recipe = AdaMattingRecipe("adamatting")
-adamatting_live_recipe = AdaMattingRecipe("adamatting-live")
+adamatting_live_recipe = AdaMattingRecipe("adamatting-live", released=model.LIVE)

@@ -1,4 +1,4 @@
-"""Test-time augmentation (sec. 3.7): the mean over turned, flipped and scaled views. NumPy, OpenCV."""
+"""Test-time augmentation (sec. 3.7): the mean over rotated, mirrored and scaled views. NumPy, OpenCV."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Layers = tuple[Array, Array, Array]
 """Alpha (h, w), foreground and background (h, w, 3), float32 in [0, 1]."""
 
 SCALES = (0.75, 1.0, 1.25)
-"""The paper scales too, but does not say by how much."""
+"""The paper scales too, but does not give the factors."""
 
 
 def mean_of_views(

@@ -1,4 +1,4 @@
-"""How a trimap goes into the network: Gaussians of the known masks at three scales (sec. 3.1)."""
+"""Encoding of a trimap for the network: Gaussians of the known masks at three scales (sec. 3.1)."""
 
 from __future__ import annotations
 

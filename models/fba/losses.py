@@ -15,7 +15,7 @@ from livematte.training.losses import laplacian
 from livematte.training.recipe import Batch
 
 COLOR_WEIGHT = 0.25
-"""Of the four losses on F and B in eq. 2."""
+"""Weight of the four losses on F and B in eq. 2."""
 
 
 def norm(x: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def over(F: Tensor, B: Tensor, alpha: Tensor) -> Tensor:
 
 
 def exclusion(F: Tensor, B: Tensor) -> Tensor:
-    """L_excl: where both layers have an edge."""
+    """L_excl: penalises pixels where both layers have an edge."""
     return (gradient(F).abs().sum(1) * gradient(B).abs().sum(1)).mean()
 
 

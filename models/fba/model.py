@@ -1,32 +1,47 @@
-"""F, B, Alpha Matting as livematte sees it: a refiner. Importing this imports neither torch nor a runtime."""
+"""The refiners of F, B, Alpha Matting that livematte opens by name.
+
+Importing this imports neither torch nor a runtime.
+"""
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from livematte.adapters import FOREGROUND, RGB, NetworkRefiner, Shipped, open_refiner
 from livematte.device import namespace
+from livematte.device.transfer import to_host, to_same_device
 from livematte.frame import Array, Matte
-from livematte.kernels.copies import along, to_host
-from livematte.runtime import Input
+from livematte.inference import Input
+from livematte.inference.adapters import NetworkRefiner, open_refiner
+from livematte.inference.model_spec import FOREGROUND, RGB, ModelSpec
 
-if TYPE_CHECKING:
-    from torch import nn
-
-_HERE = Path(__file__).parent
-_ENCODING = Input("encoding", "float32", (1, None, None, 6), (1, 160, 288, 6))
+LIVE = ModelSpec(
+    "fba-live",
+    Path(__file__).parent / "card-live.toml",
+    network="livematte.models.fba.network:fba_live",
+    deployed="livematte.models.fba.deployed:DeployedFBA",
+    outputs=("alpha", FOREGROUND, "background"),
+    extras=("background",),
+    inputs=(RGB, Input("encoding", "float32", (1, None, None, 6), (1, 160, 288, 6))),
+)
+PRINTED = replace(
+    LIVE,
+    name="fba",
+    card=LIVE.card.with_name("card.toml"),
+    network="livematte.models.fba.network:fba",
+    stride=8,
+)
 
 
 class FBARefiner:
     """A :class:`livematte.protocols.TrimapModel`. Not thread-safe: one thread calls it.
 
     Args:
-        refiner: runs the network, giving known pixels the trimap's alpha.
-        augment: average over 24 turned, flipped and scaled views (sec. 3.7), which takes 24 times as long.
+        refiner: runs the network and gives known pixels the trimap's alpha.
+        augment: average over 24 rotated, mirrored and scaled views (sec. 3.7), which takes 24 times as long.
     """
 
     takes_gpu_arrays = True
@@ -37,20 +52,20 @@ class FBARefiner:
 
     @property
     def notes(self) -> list[str]:
-        """What a user should know of its runs."""
+        """Messages for the user about past runs; see :attr:`NetworkRefiner.notes`."""
         return self._refiner.notes
 
     def refine(self, rgb: Array, trimap: Array) -> Matte:
         """Alpha and straight foreground after the fusion of sec. 3.4; known pixels have the trimap's alpha.
 
         Args:
-            rgb: (h, w, 3) uint8 RGB. On a GPU the matte is, too, but not with augmentation.
+            rgb: (h, w, 3) uint8 RGB. If it is on a GPU, so is the matte, except with augmentation.
             trimap: (h, w) uint8, 0 background, 128 unknown, 255 foreground.
 
         Returns:
-            The matte; ``background`` (h, w, 3) float32 RGB in [0, 1] is among its extras.
+            The matte; its ``extras["background"]`` is (h, w, 3) float32 RGB in [0, 1].
         """
-        from livematte.kernels.twins import fuse_layers  # OpenCV comes along
+        from livematte.kernels.fusion import fuse_layers  # imports OpenCV
 
         if self._augment:
             from livematte.models.fba.augmentation import mean_of_views
@@ -60,7 +75,7 @@ class FBARefiner:
         else:
             alpha, foreground, background = self._layers(rgb, trimap)
         foreground, background, alpha = fuse_layers(rgb, foreground, background, alpha)
-        guide = along(trimap, alpha)
+        guide = to_same_device(trimap, alpha)
         known = guide.astype(np.float32) * np.float32(1 / 255)
         settled = namespace(alpha).where(guide == 128, alpha, known)
         return Matte(settled, foreground, {"background": background})
@@ -76,30 +91,13 @@ def _encode(trimap: Array) -> Array:
     return encode_trimap(trimap)[None]
 
 
-def _deployed(name: str, weights: Path) -> nn.Module:
-    from livematte.models.fba.export import deployed
-
-    return deployed(name, weights)
-
-
-def _shipped(name: str, card: str, stride: int) -> Shipped:
-    return Shipped(
-        name,
-        _HERE / card,
-        partial(_deployed, name),
-        outputs=("alpha", FOREGROUND, "background"),
-        extras=("background",),
-        inputs=(RGB, _ENCODING),
-        stride=stride,
-    )
-
-
-LIVE = _shipped("fba-live", "card-live.toml", 32)
-PRINTED = _shipped("fba", "card.toml", 8)
-
-
 def fba_live(augment: bool = False, **options: Any) -> FBARefiner:
-    """The live size. ``augment``: :class:`FBARefiner`; others: :func:`livematte.adapters.open_refiner`."""
+    """The live size.
+
+    Args:
+        augment: see :class:`FBARefiner`.
+        options: see :func:`livematte.inference.adapters.open_refiner`.
+    """
     return FBARefiner(open_refiner(LIVE, _encode, **options), augment)
 
 

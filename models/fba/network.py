@@ -2,7 +2,7 @@
 
 One encoder, a pyramid pooling layer and one decoder with seven outputs (sec. 3.1): alpha clamped to [0, 1],
 foreground and background through a sigmoid. Both sizes are built by the same code: :func:`fba` as printed,
-:func:`fba_live` with a light encoder, narrow pooling and decoder.
+:func:`fba_live` with a light encoder and fewer channels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from livematte.encoders import EfficientNetLite0, ResNet50
+from livematte.inference.encoders import EfficientNetLite0, ResNet50
 
 Norm = Callable[[int], nn.Module]
 
@@ -26,7 +26,7 @@ POOLS = (1, 2, 3, 6)
 
 
 class FBAOutput(NamedTuple):
-    """What the network predicts, before the fusion of sec. 3.4; all in [0, 1]."""
+    """Outputs of the network before the fusion of sec. 3.4; all in [0, 1]."""
 
     alpha: Tensor
     """(N, 1, H, W)."""
@@ -57,7 +57,8 @@ class LiveEncoder(EfficientNetLite0):
     """EfficientNet-Lite0 with a stem of 9 channels: the published one of RGB plus one of the encoding.
 
     A convolution of 9 channels is the sum of one of 3 and one of 6, so the tensors of the plain encoder keep
-    name and shape. The encoding's part starts at zero: at first this is the plain encoder.
+    their names and shapes. The encoding's convolution is initialised with zeros: initially the result is that
+    of the plain encoder.
     """
 
     def __init__(self) -> None:
@@ -78,12 +79,12 @@ class LiveEncoder(EfficientNetLite0):
         return features
 
     def load_imagenet(self, weights: dict[str, Tensor]) -> None:
-        """As the plain encoder does; the encoding's part of the stem stays."""
+        """As :meth:`EfficientNetLite0.load_imagenet`; the encoding's convolution keeps its weights."""
         super().load_imagenet(weights | {"_trimap_stem.weight": self._trimap_stem.weight.detach()})
 
 
 def _conv(inputs: int, outputs: int, kernel: int, conv: type[nn.Conv2d], norm: Norm | None) -> nn.Sequential:
-    """Convolution, normalisation where there is one, ReLU."""
+    """Convolution, normalisation unless it is None, ReLU."""
     layers = [conv(inputs, outputs, kernel, padding=kernel // 2, bias=norm is None)]
     return nn.Sequential(*layers, *([norm(outputs)] if norm else []), nn.ReLU(inplace=True))
 
@@ -93,9 +94,9 @@ def _up(x: Tensor, like: Tensor) -> Tensor:
 
 
 def bins(x: Tensor, count: int) -> Tensor:
-    """Means over ``count`` x ``count`` bins that tile (N, C, h, w), as adaptive pooling has them.
+    """Means over ``count`` x ``count`` bins that tile (N, C, h, w), equal to adaptive average pooling.
 
-    Two matrix products, since exporters know adaptive pooling only where the bins are of one size.
+    Computed as two matrix products: exporters support adaptive pooling only with bins of equal size.
     """
     for _ in range(2):
         length = x.shape[-2]
@@ -124,13 +125,15 @@ class FBA(nn.Module):
     """The whole network.
 
     Args:
-        encoder: takes 9 channels.
-        skips: which of its features the decoder concatenates, coarse to fine, by index.
-        pool: width of each branch of the pyramid pooling.
-        widths: of the decoder's two convolutions at the coarsest size, then of one for each skip.
-        full: of the convolutions at the picture's own size; a 1x1 convolution to the 7 outputs follows.
-        conv, norm: of pooling and decoder; ``pool_norm`` of the pooling's branches, whose one mean a picture
-            batch normalisation cannot normalise.
+        encoder: encoder with 9 input channels.
+        stride: height and width of a picture should be multiples of this.
+        skips: indices of the encoder's features that the decoder concatenates, coarse to fine.
+        pool: channels of each branch of the pyramid pooling.
+        widths: channels of the decoder's two convolutions at the coarsest size, then of one for each skip.
+        full: channels of the convolutions at full size; a 1x1 convolution to the 7 outputs follows.
+        conv, norm: convolution and normalisation of pooling and decoder.
+        pool_norm: normalisation of the pooling's branches; None for none. A branch may have one value a
+            picture, which batch normalisation cannot normalise.
     """
 
     def __init__(
@@ -168,7 +171,7 @@ class FBA(nn.Module):
         with torch.no_grad():
             assert self.out.bias is not None
             self.out.bias.zero_()
-            self.out.bias[0] = 0.5  # begins where clamping lets gradients through
+            self.out.bias[0] = 0.5  # initially inside [0, 1], where clamping has a gradient
 
     def forward(self, rgb: Tensor, encoding: Tensor) -> FBAOutput:
         """RGB (N, 3, H, W) in [0, 1] and the trimap's encoding (N, 6, H, W), see ``encoding.py``."""
@@ -189,6 +192,6 @@ def fba() -> FBA:
 
 
 def fba_live() -> FBA:
-    """The live size: EfficientNet-Lite0 with its own strides and norms, narrow pooling and decoder."""
+    """The live size: EfficientNet-Lite0 with its own strides and norms; fewer channels."""
     widths, full = (80, 64, 48, 32, 24), (12, 12)
     return FBA(LiveEncoder(), 32, (3, 2, 1, 0), 32, widths, full, nn.Conv2d, nn.BatchNorm2d, None)

@@ -1,7 +1,7 @@
 """The training of F, B, Alpha Matting (sec. 3.5, 3.6), run by ``livematte train fba-live``.
 
-All losses of eq. 2 at once, on crops around soft outlines, with trimaps drawn at random. What differs from
-the paper is in the README.
+All losses of eq. 2 at once, on crops around soft outlines, with trimaps drawn at random. The README lists the
+differences from the paper.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from livematte.encoders import ResNet50
+from livematte.inference.encoders import ResNet50
 from livematte.kernels.fusion import fuse_layers
-from livematte.models.fba import losses
+from livematte.models.fba import losses, model
 from livematte.models.fba.encoding import encode_trimap
 from livematte.models.fba.network import FBA, LiveEncoder, fba, fba_live
-from livematte.training.classic import Classic, classic_example, square
 from livematte.training.data import PeopleStore
 from livematte.training.foregrounds import extended
-from livematte.training.found import FOUND, refiner_example
+from livematte.training.paper_augmentation import PaperAugmentation, paper_example, square
 from livematte.training.recipe import (
     Batch,
     Plan,
     Recipe,
-    Step,
     as_tensors,
     start_from_imagenet,
     start_from_published,
 )
+from livematte.training.steps import Step
 from livematte.training.trimaps import random_trimap
+from livematte.training.uncertain_crops import FOUND, refiner_example
 
 PRINTED = ((640, 640), (480, 480), (320, 320))
 LIVE = ((192, 192), (160, 160), (128, 128))
@@ -41,20 +41,18 @@ EPOCH = 43_100
 """Pictures an epoch: 431 foregrounds, 100 backgrounds each (Xu et al. 2017, the data set of sec. 3.5)."""
 
 TONE = 0.2
-"""Deviation of the logarithms of gamma and brightness, printed size; the paper does not say how much."""
+"""Deviation of the logarithms of gamma and brightness, printed size; the paper gives no number."""
 
 COARSE = 0.5
 """Share of the live size's drawn trimaps that come from a degraded small alpha."""
 
 SEEN = 32
-"""Alpha from which a packed foreground's colour is believed; below, an old pack has the photograph's."""
+"""A packed foreground's colour is used where alpha (0 to 255) is at least this: below it, packs made by older
+versions contain the photograph's colour."""
 
 
 class FBARecipe(Recipe):
     """Both sizes: ``fba`` as printed, ``fba-live``."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
 
     def plan(self, scale: float, seed: int) -> Plan:
         """40 epochs at 1e-5 and 5 at 1e-6, one picture at a time; the live size in one falling cycle.
@@ -75,8 +73,8 @@ class FBARecipe(Recipe):
         return Plan(self.name, seed, 0.3, 0.998, (main,), {"found": FOUND})
 
     def network(self) -> FBA:
-        """The encoder starts from ImageNet: the live one where its weights are installed, the printed one's
-        (group normalisation, standardised weights) are in the file that the option ``imagenet`` names.
+        """The encoder starts from ImageNet weights: the live size's if they are installed, the printed size's
+        (group normalisation, standardised weights) from the file named by the option ``imagenet``.
         """
         if self.name == "fba":
             network = fba()
@@ -90,7 +88,7 @@ class FBARecipe(Recipe):
 
     def optimizer(self, step: Step, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """RAdam for the printed size, with a weight decay of 0.005 for convolutions and 1e-5 for norms and
-        biases (sec. 3.6), as the cited paper's code takes it off: from the weights, not by the gradient.
+        biases (sec. 3.6). The decay is decoupled, as in the cited paper's code.
         """
         if self.name != "fba":
             return super().optimizer(step, groups)
@@ -106,7 +104,7 @@ class FBARecipe(Recipe):
         return torch.optim.RAdam(split, lr=step.base_rate, decoupled_weight_decay=True)
 
     def enter(self, step: Step, network: nn.Module) -> None:
-        """Everything learns; the live encoder's batch normalisation keeps the statistics it came with."""
+        """All parameters are trained; the encoder's batch normalisation keeps its statistics."""
         assert isinstance(network, FBA)
         network.train().requires_grad_(True)
         for module in network.encoder.modules():
@@ -118,8 +116,8 @@ class FBARecipe(Recipe):
     ) -> dict[str, NDArray[Any]]:
         """A crop with both layers' colours everywhere (sec. 3.5), its trimap and the trimap's encoding."""
         if self.name == "fba":
-            how = Classic((square(height, width),), radii=(3, 25), flip=True, tone=TONE, second=0.5)
-            example = classic_example(rng, people, how)
+            how = PaperAugmentation((square(height, width),), radii=(3, 25), flip=True, tone=TONE, second=0.5)
+            example = paper_example(rng, people, how)
             rgb, alpha, trimap = example["rgb"], example["alpha"], example["trimap"]
             foreground, background = example["foreground"], example["background"]
         else:
@@ -146,7 +144,7 @@ class FBARecipe(Recipe):
         return as_tensors([{"rgb": picture, "alpha": alpha, "trimap": trimap, "encoding": encoding}])
 
     def predict(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Alpha after the fusion of sec. 3.4, the trimap's own where that knows it."""
+        """Alpha after the fusion of sec. 3.4; known pixels have the trimap's alpha."""
         alpha, *colors = network(batch["rgb"], batch["encoding"])
         trimap = batch["trimap"]
         alpha = torch.where((trimap > 0) & (trimap < 1), alpha, trimap)
@@ -157,4 +155,4 @@ class FBARecipe(Recipe):
 
 
 fba_recipe = FBARecipe("fba")
-fba_live_recipe = FBARecipe("fba-live")
+fba_live_recipe = FBARecipe("fba-live", released=model.LIVE)

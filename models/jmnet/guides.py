@@ -12,10 +12,10 @@ from livematte.models.jmnet.network import KEYPOINTS, SMALL
 from livematte.training.data import Keypoints
 
 SEEN = 0.3
-"""A joint of less visibility has no Gaussian: a pose estimator would not find it in the picture."""
+"""A joint of lower visibility has no Gaussian: a pose estimator would not find it in the picture."""
 
 LOW, HIGH = 5, 250
-"""Alpha up to LOW counts as 0 and from HIGH as 255: 8-bit mattes are never quite solid."""
+"""Alpha up to LOW counts as 0 and from HIGH as 255: 8-bit mattes rarely reach exactly 0 or 255."""
 
 KERNEL, PRINTED_SIDE = (5, 20), 320
 """Sides of the dilating kernel, in pixels of the paper's pictures of this side."""
@@ -24,7 +24,7 @@ KERNEL, PRINTED_SIDE = (5, 20), 320
 def heatmaps(people: Iterable[Keypoints], height: int, width: int) -> NDArray[np.float32]:
     """(H/8, W/8, 25): a Gaussian of deviation 1 pixel of the heatmap on every joint, 1 at its top.
 
-    Of several people each joint's highest value counts.
+    With several people, each pixel has the highest of their values.
 
     Args:
         people: (25, 3) each, in pixels of the picture of ``height`` x ``width``; joints may be outside.
@@ -43,8 +43,8 @@ def heatmaps(people: Iterable[Keypoints], height: int, width: int) -> NDArray[np
 def trimap(rng: np.random.Generator, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(H, W, 3), 255 in one of background, unknown and foreground, 0 in the others (sec. 3.4).
 
-    Unknown is what is soft, and what a square kernel of random side reaches from there; the side is 5 to 20
-    pixels of a 320x320 picture, and in proportion for others.
+    The unknown region is the soft pixels, dilated by a square kernel of random side: 5 to 20 pixels for a
+    320x320 picture, in proportion for other sizes.
     """
     side = rng.uniform(*KERNEL) * np.sqrt(alpha.size) / PRINTED_SIDE
     kernel = np.ones((max(round(side), 2),) * 2, np.uint8)

@@ -1,4 +1,4 @@
-"""The losses of the JMNet paper, equations 3 to 6. Sums over pixels are means, but for eq. 3."""
+"""The losses of the JMNet paper, equations 3 to 6. Sums over pixels are means, except in eq. 3."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from livematte.training.losses import gradient
 def pose(heatmaps: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     """L_p, eq. 3: squared distance of a picture's heatmaps (N, 25, h, w), mean over pictures.
 
-    A sum over the map, as the equation has it: a joint is the same few pixels whatever the picture's size,
-    and only so does it weigh with the 0.001 of eq. 6.
+    A sum over the map, as printed: a joint covers the same few pixels in pictures of all sizes, and the
+    weight 0.001 of eq. 6 is made for a sum.
 
     Args:
-        known: (N, 1, 1, 1); pictures of 0 do not count.
+        known: (N, 1, 1, 1); pictures with 0 have no loss.
     """
     squares = (known * (heatmaps - truth).square()).sum((1, 2, 3))
     return squares.sum() / known.sum().clamp(min=1)
@@ -28,7 +28,7 @@ def trimap(logits: Tensor, truth: Tensor) -> Tensor:
     """L_t, eq. 4: binary cross-entropy of each class's probability, mean over classes and pixels.
 
     Args:
-        logits: (N, 3, H, W), softmax not yet taken.
+        logits: (N, 3, H, W), before the softmax.
         truth: (N, 3, H, W), 1 in one of the classes and 0 in the others.
     """
     log = torch.log_softmax(logits, 1)
@@ -44,11 +44,11 @@ def alpha(predicted: Tensor, truth: Tensor) -> Tensor:
 def composition(
     predicted: Tensor, truth: Tensor, foreground: Tensor, background: Tensor, known: Tensor
 ) -> Tensor:
-    """The second term of eq. 5: L1 distance of the pictures that the two alphas compose (eq. 1).
+    """The second term of eq. 5: L1 distance of the two composites (eq. 1), one with each alpha.
 
     Args:
         foreground, background: straight RGB (N, 3, H, W) in [0, 1].
-        known: (N, 1, 1, 1); pictures of 0, whose layers nobody knows, do not count.
+        known: (N, 1, 1, 1); pictures with 0, whose layers are unknown, have no loss.
     """
     composed = predicted * foreground + (1 - predicted) * background
     picture = truth * foreground + (1 - truth) * background

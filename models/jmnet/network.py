@@ -2,7 +2,7 @@
 
 A shared encoder and ASPP feed three subnetworks, each guided by those before it: pose, trimap, matting
 (sec. 3.2, figure 2, table 1). Both sizes are built by the same code: :func:`jmnet` as printed,
-:func:`jmnet_live` with a light encoder and narrow layers. Layers are named as the rows of table 1.
+:func:`jmnet_live` with a light encoder and fewer channels. Layers are named as the rows of table 1.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from livematte.encoders import EfficientNetLite0, ResNet50
+from livematte.inference.encoders import EfficientNetLite0, ResNet50
 
 STRIDE = 32
 """Height and width of the input must be multiples of this."""
@@ -29,18 +29,18 @@ SMALL = 8
 
 
 class Guides(NamedTuple):
-    """Ground truth that stands in for a subnetwork's own output as input of the later ones (sec. 3.4)."""
+    """Ground truth that replaces a subnetwork's own output as the input of later ones (sec. 3.4)."""
 
     heatmaps: Tensor
     """(N, 25, H/8, W/8) in [0, 1]."""
     posed: Tensor
-    """(N, 1, 1, 1): 1 where the heatmaps are known; 0 takes the network's own."""
+    """(N, 1, 1, 1): 1 if a picture's heatmaps are known, 0 to use the network's own."""
     trimap: Tensor
     """(N, 3, H, W): 1 in one of background, unknown, foreground."""
 
 
 class JMNetOutput(NamedTuple):
-    """What the network predicts, every subnetwork's own output, also where guides went in its place."""
+    """Outputs of the network: every subnetwork's own output, also if guides replaced it as an input."""
 
     alpha: Tensor
     """(N, 1, H, W) in [0, 1], eq. 2."""
@@ -49,12 +49,12 @@ class JMNetOutput(NamedTuple):
     trimap: Tensor
     """Logits of background, unknown and foreground, (N, 3, H, W)."""
     heatmaps: Tensor
-    """(N, 25, H/8, W/8), about 0 to 1 but not limited to it."""
+    """(N, 25, H/8, W/8), about 0 to 1, not clamped."""
 
 
 @dataclass(frozen=True)
 class Widths:
-    """The "Channels" column of table 1 where it says other than a sum, 25, 3 or 1."""
+    """The values of the "Channels" column of table 1 that the network's topology does not determine."""
 
     aspp: int
     rates: tuple[int, ...]
@@ -116,7 +116,7 @@ def enlarged(x: Tensor, factor: int) -> Tensor:
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """Softmax over the channels (N, C, H, W); asked for along the last axis, it keeps channels_last."""
+    """Softmax over the channels (N, C, H, W), computed along the last axis to keep channels_last."""
     return torch.softmax(logits.permute(0, 2, 3, 1), -1).permute(0, 3, 1, 2)
 
 
@@ -138,8 +138,8 @@ class Aspp(nn.Module):
         return torch.relu(self.norm(total))
 
 
-class Deepest(nn.Module):
-    """What ASPP gets of an encoder that keeps stride 8 by dilation: its last feature map."""
+class DeepestFeatures(nn.Module):
+    """Input of ASPP for an encoder that keeps stride 8 by dilation: the last feature map."""
 
     def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()
@@ -150,9 +150,11 @@ class Deepest(nn.Module):
         return features[-1]
 
 
-class Joined(nn.Module):
-    """What ASPP gets of an encoder that goes on to stride 32: strides 8, 16 and 32 brought to one width and
-    added at stride 8. Dilating a light encoder instead would make it four times slower.
+class JoinedFeatures(nn.Module):
+    """Input of ASPP for an encoder with stride 32: the sum of its maps of strides 8, 16 and 32.
+
+    1x1 convolutions give all maps the same number of channels; the coarse ones are enlarged to stride 8.
+    Dilating a light encoder instead would make it four times slower.
     """
 
     def __init__(self, channels: tuple[int, ...], outputs: int) -> None:
@@ -168,15 +170,15 @@ class Joined(nn.Module):
         return torch.relu(self.norm(total))
 
 
-class Pose(nn.Module):
-    """Features to one heatmap a joint (sec. 3.2.2; table 1, "Pose network")."""
+class PoseBranch(nn.Module):
+    """From features to one heatmap for each joint (sec. 3.2.2; table 1, "Pose network")."""
 
     def __init__(self, features: int, widths: tuple[int, int, int]) -> None:
         super().__init__()
         self.conv = _convs(features, *widths)
         self.conv4 = nn.Conv2d(widths[-1], KEYPOINTS, 1)
         for parameter in self.conv4.parameters():
-            nn.init.normal_(parameter, std=0.001)  # heatmaps are zero nearly everywhere: begin there
+            nn.init.normal_(parameter, std=0.001)  # heatmaps are zero almost everywhere
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, h, w) to (N, 25, h, w)."""
@@ -184,8 +186,8 @@ class Pose(nn.Module):
         return heatmaps
 
 
-class Trimap(nn.Module):
-    """Features and heatmaps to three classes, sharpened by the refinement module (sec. 3.2.3; table 1)."""
+class TrimapBranch(nn.Module):
+    """From features and heatmaps to three classes, with the refinement module (sec. 3.2.3; table 1)."""
 
     def __init__(
         self, features: int, widths: tuple[int, int, int, int], refine: tuple[int, int, int]
@@ -203,8 +205,8 @@ class Trimap(nn.Module):
         return logits
 
 
-class Matting(nn.Module):
-    """Features, heatmaps, trimap and the encoder's shallow layers to alpha_m (sec. 3.2.4; table 1)."""
+class MattingBranch(nn.Module):
+    """From features, heatmaps, trimap and the encoder's shallow layers to alpha_m (sec. 3.2.4; table 1)."""
 
     def __init__(self, features: int, res1: int, res2: int, w: Widths) -> None:
         super().__init__()
@@ -241,19 +243,21 @@ class Matting(nn.Module):
 class JMNet(nn.Module):
     """The whole network. ``forward`` takes RGB in [0, 1], (N, 3, H, W), H and W multiples of 32."""
 
-    def __init__(self, encoder: EfficientNetLite0 | ResNet50, deep: Deepest | Joined, widths: Widths) -> None:
+    def __init__(
+        self, encoder: EfficientNetLite0 | ResNet50, deep: DeepestFeatures | JoinedFeatures, widths: Widths
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.deep = deep
         self.aspp = Aspp(deep.outputs, widths.aspp, widths.rates)
-        self.pose = Pose(widths.aspp, widths.pose)
-        self.trimap = Trimap(widths.aspp, widths.trimap, widths.refine)
-        self.matting = Matting(widths.aspp, encoder.channels[0], encoder.channels[1], widths)
+        self.pose = PoseBranch(widths.aspp, widths.pose)
+        self.trimap = TrimapBranch(widths.aspp, widths.trimap, widths.refine)
+        self.matting = MattingBranch(widths.aspp, encoder.channels[0], encoder.channels[1], widths)
 
     def forward(self, rgb: Tensor, guides: Guides | None = None) -> JMNetOutput:
-        """All three subnetworks; with ``guides`` the later ones see those, not the earlier ones' output.
+        """All three subnetworks. With ``guides``, later subnetworks get these instead of earlier outputs.
 
-        Alpha of eq. 2 is then that of the given trimap.
+        Alpha (eq. 2) then uses the given trimap.
         """
         shallow = self.encoder(rgb)
         features = self.aspp(self.deep(shallow))
@@ -272,10 +276,10 @@ class JMNet(nn.Module):
 def jmnet() -> JMNet:
     """The printed size: ResNet-50 dilated to stride 8, table 1."""
     encoder = ResNet50(output_stride=SMALL)
-    return JMNet(encoder, Deepest(encoder.channels), PRINTED)
+    return JMNet(encoder, DeepestFeatures(encoder.channels), PRINTED)
 
 
 def jmnet_live() -> JMNet:
-    """The live size: EfficientNet-Lite0 encoder, the same subnetworks, narrow."""
+    """The live size: EfficientNet-Lite0 encoder, the same subnetworks with fewer channels."""
     encoder = EfficientNetLite0()
-    return JMNet(encoder, Joined(encoder.channels, LIVE.aspp), LIVE)
+    return JMNet(encoder, JoinedFeatures(encoder.channels, LIVE.aspp), LIVE)

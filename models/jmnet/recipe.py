@@ -1,7 +1,8 @@
-"""The whole training story of JMNet (sec. 3.4), run by ``livematte train jmnet-live``.
+"""The training of JMNet (sec. 3.4), run by ``livematte train jmnet-live``.
 
-Two stages: "guided", in which the trimap and the matting network see the true heatmaps and trimaps, and
-"own", in which each sees what the subnetworks before it give. What differs from the paper is in the README.
+Two stages: "guided", in which the inputs of the trimap and matting networks are the true heatmaps and
+trimaps, and "own", in which they are the outputs of the earlier subnetworks. The README lists the differences
+from the paper.
 """
 
 from __future__ import annotations
@@ -13,28 +14,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from livematte.encoders import EfficientNetLite0, ResNet50
-from livematte.models.jmnet import guides, losses
+from livematte.inference.encoders import EfficientNetLite0, ResNet50
+from livematte.models.jmnet import guides, losses, model
 from livematte.models.jmnet.network import Guides, JMNet, jmnet, jmnet_live
-from livematte.training.augment import training_example
-from livematte.training.classic import Classic, classic_portrait, square
 from livematte.training.data import PeopleStore
+from livematte.training.paper_augmentation import PaperAugmentation, paper_portrait, square
 from livematte.training.recipe import (
-    FINE,
-    LIVE,
-    SMALL,
     Batch,
     Plan,
     Recipe,
-    Step,
     freeze,
     start_from_imagenet,
     start_from_published,
+    step_example,
 )
+from livematte.training.steps import FINE, LIVE, SMALL, Step, every_size
 
 PRINTED = ((320, 320),)
 SIDES = (320, 480, 640)
-"""Crops of the printed size: of these sides, resized to one (sec. 3.4)."""
+"""Crops of the printed size: these sides, all resized to the same (sec. 3.4)."""
 
 EPOCH = 51_600 // 32
 """Iterations of the paper's epoch (sec. 3.4 and 4.1)."""
@@ -43,14 +41,12 @@ EPOCH = 51_600 // 32
 class JMNetRecipe(Recipe):
     """Both sizes: ``jmnet`` as printed, ``jmnet-live``."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-
     def plan(self, scale: float, seed: int) -> Plan:
         """The two stages; of five epochs each for the printed size, shorter and unequal for the live one.
 
-        ``scale`` = 1 of the live size is about two hours on 2 cores; that wants an encoder that
-        mattes already (``--start-from``).
+        ``scale`` = 1 of the live size is about two hours on 2 cores for all steps but the last, "every-size",
+        which runs as long as there is time, if the encoder starts from one that was trained for matting
+        (``--start-from``).
         """
 
         def n(iterations: int) -> int:
@@ -66,12 +62,13 @@ class JMNetRecipe(Recipe):
             Step("guided", n(600), SMALL, 16, 3e-4, 2.5e-3),
             Step("own", n(1600), LIVE, 12, 2e-6, 2e-3),
             Step("own-fine", n(2400), FINE, 12, 2e-6, 1.2e-3),
+            every_size(n(200_000)),
         )
         return Plan(self.name, seed, 0.3, 0.998, steps, dict(losses.WEIGHTS))
 
     def network(self) -> JMNet:
-        """The encoder starts from ImageNet: the live one where its weights are installed, the printed one's
-        are in the file that the option ``imagenet`` names.
+        """The encoder starts from ImageNet weights: the live size's if they are installed, the printed size's
+        from the file named by the option ``imagenet``.
         """
         if self.name == "jmnet":
             network = jmnet()
@@ -90,24 +87,24 @@ class JMNetRecipe(Recipe):
         return super().optimizer(step, groups)
 
     def enter(self, step: Step, network: nn.Module) -> None:
-        """Everything learns; the live encoder's early layers stay as they came."""
+        """All parameters are trained, except the live encoder's early layers before the last step."""
         assert isinstance(network, JMNet)
         network.train()
         network.requires_grad_(True)
-        if isinstance(network.encoder, EfficientNetLite0):
+        if isinstance(network.encoder, EfficientNetLite0) and not step.scenes:
             freeze(*network.encoder.early_layers())
 
     def picture(
         self, rng: np.random.Generator, people: PeopleStore, step: Step, height: int, width: int
     ) -> dict[str, NDArray[Any]]:
-        """Picture, alpha and its layers, and what the pose and trimap networks should give.
+        """Picture, alpha, foreground and background, and the true heatmaps and trimap.
 
-        ``posed`` is 0 where somebody's joints are not known, ``layered`` where the background is not.
+        ``posed`` is 0 if the joints of a person are unknown, ``layered`` is 0 if the background is unknown.
         """
         if self.name == "jmnet":
-            example = classic_portrait(rng, people, Classic(SIDES, square(height, width)))
+            example = paper_portrait(rng, people, PaperAugmentation(SIDES, square(height, width)))
         else:
-            example = training_example(rng, people, height, width)
+            example = step_example(rng, people, step, height, width)
         joints = [person.keypoints for person in example.people]
         layered = example.background is not None
         return {
@@ -136,4 +133,4 @@ class JMNetRecipe(Recipe):
 
 
 jmnet_recipe = JMNetRecipe("jmnet")
-jmnet_live_recipe = JMNetRecipe("jmnet-live")
+jmnet_live_recipe = JMNetRecipe("jmnet-live", released=model.LIVE)

@@ -2,7 +2,7 @@
 
 One encoder, a foreground and a background decoder of five blocks each, and a fusion network without
 down-sampling (sec. 3, figure 2). Both sizes are built by the same code: :func:`late_fusion` as printed,
-:func:`late_fusion_live` with a light encoder and narrow decoders.
+:func:`late_fusion_live` with a light encoder and fewer decoder channels.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from livematte.encoders import DenseNet201, EfficientNetLite0
+from livematte.inference.encoders import DenseNet201, EfficientNetLite0
 
 STRIDE = 32
 """Height and width of the input must be multiples of this."""
 
 
 class LateFusionOutput(NamedTuple):
-    """What the network predicts; every map is (N, 1, H, W) in [0, 1] unless said otherwise."""
+    """Outputs of the network; every map is (N, 1, H, W) in [0, 1] unless stated otherwise."""
 
     alpha: Tensor
     foreground: Tensor
@@ -61,8 +61,8 @@ class DecoderBlock(nn.Module):
         return out
 
 
-class Decoder(nn.Module):
-    """Five decoder blocks, coarse to fine; the last one has no encoder feature to take."""
+class LateFusionDecoder(nn.Module):
+    """Five decoder blocks, coarse to fine; the last one concatenates no encoder feature."""
 
     def __init__(self, encoder: tuple[int, ...], widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Decoder(nn.Module):
         )
 
     def forward(self, features: list[Tensor], sides: bool) -> tuple[Tensor, list[Tensor]]:
-        """Full-size features, and the side logits of every block where ``sides`` asks for them."""
+        """Full-size features, and the side logits: of every block if ``sides`` is true, else of the last."""
         x = features[-1]
         skips: list[Tensor | None] = [*reversed(features[:-1]), None]
         logits = []
@@ -86,7 +86,7 @@ class Decoder(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Five 3x3 convolutions and a sigmoid layer that give the blending weight (sec. 3.3)."""
+    """Five 3x3 convolutions and a sigmoid layer that predict the blending weight (sec. 3.3)."""
 
     def __init__(self, decoder: int, image: int, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -113,12 +113,12 @@ class LateFusion(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.foreground = Decoder(encoder.channels, decoder)
-        self.background = Decoder(encoder.channels, decoder)
+        self.foreground = LateFusionDecoder(encoder.channels, decoder)
+        self.background = LateFusionDecoder(encoder.channels, decoder)
         self.fusion = Fusion(decoder[-1], image, fusion)
 
     def segment(self, rgb: Tensor) -> LateFusionOutput:
-        """The segmentation network alone, sides included; alpha is the mean of its two bounds."""
+        """The segmentation network alone, with side logits; alpha is the mean of its two bounds."""
         features = self.encoder(rgb)
         _, f_sides = self.foreground(features, True)
         _, b_sides = self.background(features, True)
@@ -128,7 +128,7 @@ class LateFusion(nn.Module):
         return LateFusionOutput(alpha, foreground, background, half, f_sides, b_sides)
 
     def forward(self, rgb: Tensor, sides: bool = False) -> LateFusionOutput:
-        """Both networks; ``sides`` asks for the side logits of every block, not only the last."""
+        """Both networks; ``sides`` returns the side logits of every block, not only of the last."""
         features = self.encoder(rgb)
         f, f_sides = self.foreground(features, sides)
         b, b_sides = self.background(features, sides)
@@ -144,5 +144,5 @@ def late_fusion() -> LateFusion:
 
 
 def late_fusion_live() -> LateFusion:
-    """The live size: EfficientNet-Lite0 encoder, the same two decoders and fusion, narrow."""
+    """The live size: EfficientNet-Lite0 encoder; the same decoders and fusion with fewer channels."""
     return LateFusion(EfficientNetLite0(), (128, 80, 48, 24, 16), image=8, fusion=(16, 16, 8, 8, 8))

@@ -1,7 +1,7 @@
-"""The whole training story of Late Fusion (sec. 3.4), run by ``livematte train late-fusion-live``.
+"""The training of Late Fusion (sec. 3.4), run by ``livematte train late-fusion-live``.
 
 Three steps: the segmentation network alone, the fusion network alone, both together with batch
-normalisation frozen; a cyclical rate in each. What differs from the paper is in the README.
+normalisation frozen; a cyclical rate in each. The README lists the differences from the paper.
 """
 
 from __future__ import annotations
@@ -12,43 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from livematte.encoders import DenseNet201, EfficientNetLite0
-from livematte.models.late_fusion import losses
+from livematte.inference.encoders import DenseNet201, EfficientNetLite0
+from livematte.models.late_fusion import losses, model
 from livematte.models.late_fusion.network import LateFusion, late_fusion, late_fusion_live
-from livematte.training.classic import Classic, classic_example, square
 from livematte.training.data import PeopleStore
-from livematte.training.recipe import (
-    FINE,
-    LARGE,
-    LIVE,
-    SMALL,
-    Batch,
-    Plan,
-    Recipe,
-    Step,
-    freeze,
-    start_from_imagenet,
-    start_from_published,
-)
+from livematte.training.paper_augmentation import PaperAugmentation, paper_example, square
+from livematte.training.recipe import Batch, Plan, Recipe, freeze, start_from_imagenet, start_from_published
+from livematte.training.steps import FINE, LARGE, LIVE, SMALL, Step, every_size
 
 PRINTED = ((512, 512), (800, 800))
 """Crops of the printed size (sec. 4)."""
 
 TURN = 45.0
-"""Degrees to either side; the paper does not say how many."""
+"""Largest rotation in degrees, in both directions; the paper gives no number."""
 
 
 class LateFusionRecipe(Recipe):
     """Both sizes: ``late-fusion`` as printed, ``late-fusion-live``."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-
     def plan(self, scale: float, seed: int) -> Plan:
-        """The paper's 15 : 4 : 7 epochs; of the live size, in the proportions that a CPU affords.
+        """The paper's 15 : 4 : 7 epochs; for the live size, steps that are short enough for a CPU.
 
-        ``scale`` = 1 is 26 epochs of 3500 iterations for the printed size, and about 3 h on 2 cores for the
-        live one.
+        ``scale`` = 1 is 26 epochs of 3500 iterations for the printed size, and about 3 h on 2 cores for all
+        steps of the live one but the last, "every-size", which goes on for as long as there is time.
         """
 
         def n(iterations: int) -> int:
@@ -70,12 +56,13 @@ class LateFusionRecipe(Recipe):
             Step("joint-again", n(1125), LARGE, 12, 5e-6, 8e-4),
             Step("crisp", n(6500), LIVE, 12, 2e-6, 1.2e-3),
             Step("crisp-fine", n(4000), FINE, 12, 2e-6, 1e-3),
+            every_size(n(200_000)),
         )
         return Plan(self.name, seed, 0.3, 0.998, steps)
 
     def network(self) -> LateFusion:
-        """The encoder starts from ImageNet: the live one where its weights are installed, the printed one's
-        are in the file that the option ``imagenet`` names.
+        """The encoder starts from ImageNet weights: the live size's if they are installed, the printed size's
+        from the file named by the option ``imagenet``.
         """
         if self.name == "late-fusion":
             network = late_fusion()
@@ -88,7 +75,7 @@ class LateFusionRecipe(Recipe):
         return network
 
     def enter(self, step: Step, network: nn.Module) -> None:
-        """Freeze and thaw; the live encoder's early layers stay as ImageNet left them."""
+        """Freeze and unfreeze; the live encoder's early layers are trained in the last step only."""
         assert isinstance(network, LateFusion)
         network.train()
         fusing = step.name == "fusion"
@@ -100,16 +87,16 @@ class LateFusionRecipe(Recipe):
             for module in network.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
-        if isinstance(network.encoder, EfficientNetLite0):
+        if isinstance(network.encoder, EfficientNetLite0) and not step.scenes:
             freeze(*network.encoder.early_layers())
 
     def picture(
         self, rng: np.random.Generator, people: PeopleStore, step: Step, height: int, width: int
     ) -> dict[str, NDArray[Any]]:
-        """For the printed size a crop around a pixel of the transition, flipped and turned (sec. 4)."""
+        """For the printed size a crop around a transition pixel, mirrored and rotated (sec. 4)."""
         if self.name != "late-fusion":
             return super().picture(rng, people, step, height, width)
-        example = classic_example(rng, people, Classic((square(height, width),), turn=TURN))
+        example = paper_example(rng, people, PaperAugmentation((square(height, width),), turn=TURN))
         return {"rgb": example["rgb"], "alpha": example["alpha"]}
 
     def losses(self, step: Step, network: nn.Module, batch: Batch, player: str) -> dict[str, Tensor]:
@@ -120,6 +107,7 @@ class LateFusionRecipe(Recipe):
             return {"segmentation": losses.segmentation(network.segment(batch["rgb"]), alpha)}
         output = network(batch["rgb"], sides=step.name != "fusion")
         own = {"fusion": losses.fusion, "crisp": losses.crisp, "crisp-fine": losses.crisp}
+        own["every-size"] = losses.crisp
         return {step.name: own.get(step.name, losses.joint)(output, alpha)}
 
     def predict(self, network: nn.Module, batch: Batch) -> Tensor:
@@ -129,4 +117,4 @@ class LateFusionRecipe(Recipe):
 
 
 late_fusion_recipe = LateFusionRecipe("late-fusion")
-late_fusion_live_recipe = LateFusionRecipe("late-fusion-live")
+late_fusion_live_recipe = LateFusionRecipe("late-fusion-live", released=model.LIVE)

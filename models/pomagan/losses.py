@@ -15,14 +15,16 @@ VGG19_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 """c_i of eq. 3, in (0, 1], finest layer first; the paper prints no values, these are pix2pixHD's."""
 
 EFFICIENTNET_WEIGHTS = (1 / 50, 1 / 75, 1 / 75, 1 / 55, 1 / 17)
-"""The same for EfficientNet-Lite0: a tenth of one over the layer's mean magnitude on training pictures, so
-that layers count alike, and with the printed lambda no more than the pixels do at first. Its features are ten
-times VGG's: with VGG's weights all other terms would be lost beside this one (measured: 80 to 10).
+"""c_i of eq. 3 for EfficientNet-Lite0: 0.1 / mean magnitude of the layer's features on training pictures.
+
+All layers then have the same weight, and with the printed lambda the perceptual loss initially does not
+exceed the pixel losses. The features are ten times as large as VGG-19's: with VGG-19's c_i this term would
+dominate all others (measured: 80 to 10).
 """
 
 
 def binary(alpha: Tensor) -> Tensor:
-    """s*, the segmentation that an alpha stands for: 1 where the person covers more than half a pixel."""
+    """s*, the true segmentation: 1 where the person covers more than half a pixel."""
     return (alpha > 0.5).to(alpha.dtype)
 
 
@@ -45,9 +47,9 @@ def perceptual(
     """L_per, eq. 3: weighted L1 distances of five feature maps, summed over pairs of pictures or maps.
 
     Args:
-        features: five feature maps of an RGB picture.
+        features: returns five feature maps of an RGB picture.
         weights: c_i, one for each of them.
-        scale: what part of its height and width a picture is shrunk to first.
+        scale: pictures are resized by this factor first.
     """
     fake = torch.cat([_as_rgb(p, scale) for p in predicted])
     with torch.no_grad():
@@ -65,12 +67,12 @@ def _as_rgb(x: Tensor, scale: float) -> Tensor:
 
 
 def segmentation(rgb: Tensor, s: Tensor, truth: Tensor) -> Tensor:
-    """L_seg, eq. 4: the segmentation and the foreground that it cuts out (eq. 2)."""
+    """L_seg, eq. 4: L1 of the segmentation and of the foreground it selects (eq. 2)."""
     return _l1(truth, s) + _l1(rgb * truth, rgb * s)
 
 
 def alpha(rgb: Tensor, a: Tensor, truth: Tensor, background: Tensor) -> Tensor:
-    """L_alpha, eq. 9: alpha, foreground and combined picture."""
+    """L_alpha, eq. 9: L1 of alpha, foreground and combined picture."""
     picture = _l1(combined(rgb, truth, background), combined(rgb, a, background))
     return _l1(truth, a) + _l1(rgb * truth, rgb * a) + picture
 
@@ -83,7 +85,7 @@ def dilated(mask: Tensor, radius: int) -> Tensor:
 
 
 def eroded(mask: Tensor, radius: int) -> Tensor:
-    """The lowest value within ``radius`` pixels; beyond the picture is no background."""
+    """The lowest value within ``radius`` pixels; pixels outside the picture are ignored."""
     return -dilated(-mask, radius)
 
 

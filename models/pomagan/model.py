@@ -1,42 +1,45 @@
-"""POMAGAN as livematte's engine sees it. Importing this imports neither torch nor a runtime."""
+"""The models of POMAGAN that livematte opens by name.
+
+Importing this imports neither torch nor a runtime.
+"""
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from livematte.adapters import NetworkModel, Shipped, open_model
+from livematte.inference.adapters import NetworkModel, open_model
+from livematte.inference.model_spec import Int8Nodes, ModelSpec
 
-if TYPE_CHECKING:
-    from torch import nn
-
-_HERE = Path(__file__).parent
-
-
-def _deployed(name: str, weights: Path) -> nn.Module:
-    from livematte.models.pomagan.export import deployed
-
-    return deployed(name, weights)
-
-
-def _shipped(name: str, card: str, instead: str = "") -> Shipped:
-    return Shipped(
-        name,
-        _HERE / card,
-        partial(_deployed, name),
-        outputs=("alpha", "segmentation"),
-        extras=("segmentation",),
-        instead=instead,
-    )
-
-
-LIVE = _shipped("pomagan-live", "card-live.toml")
-PRINTED = _shipped("pomagan", "card.toml", instead="pomagan-live")
+LIVE = ModelSpec(
+    "pomagan-live",
+    Path(__file__).parent / "card-live.toml",
+    network="livematte.models.pomagan.network:pomagan_live",
+    deployed="livematte.models.pomagan.deployed:DeployedPOMAGAN",
+    outputs=("alpha", "segmentation"),
+    extras=("segmentation",),
+    training_prefix="deployable.",  # a checkpoint also holds discriminators and perceptual features
+    # Float: the first layers of each encoder, the output layers and all arithmetic.
+    int8=Int8Nodes(
+        eight_bit=r"/(Conv|ConvTranspose|Relu|Clip|Concat)(_\d+)?$|(_blocks|residual)\.\d+/Add$",
+        keep_float=r"/out/|_conv_stem|encoder/_act/|_blocks\.[01]/|encoding/layers\.0/",
+    ),
+)
+PRINTED = replace(
+    LIVE,
+    name="pomagan",
+    card=LIVE.card.with_name("card.toml"),
+    network="livematte.models.pomagan.network:pomagan",
+    instead="pomagan-live",
+)
 
 
 def pomagan_live(**options: Any) -> NetworkModel:
-    """The live size. Arguments: :func:`livematte.adapters.open_model`; ``extras`` is the segmentation."""
+    """The live size. Arguments: :func:`livematte.inference.adapters.open_model`.
+
+    With ``extras`` a matte has ``segmentation`` (h, w), float32 in [0, 1].
+    """
     return open_model(LIVE, **options)
 
 

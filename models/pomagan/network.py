@@ -1,8 +1,8 @@
 """POMAGAN (Yaman et al., "Alpha Matte Generation from Single Input for Portrait Matting", 2021), torch only.
 
-Two generators that are trained apart and used one after the other (sec. 3, figure 2): one segments the
-person, the other makes alpha of the picture and that segmentation. Both sizes are built by the same code:
-:func:`pomagan` as printed, :func:`pomagan_live` with a light ImageNet encoder and narrow widths.
+Two generators, trained separately and run one after the other (sec. 3, figure 2): one segments the person,
+the other predicts alpha from the picture and that segmentation. Both sizes are built by the same code:
+:func:`pomagan` as printed, :func:`pomagan_live` with a light ImageNet encoder and fewer channels.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from livematte.encoders import EfficientNetLite0
+from livematte.inference.encoders import EfficientNetLite0
 
 STRIDE = 32
 """Height and width of the input must be multiples of this."""
 
 Norm = Callable[[int], nn.Module]
-"""Makes a normalisation layer for so many channels."""
+"""Makes a normalisation layer for the given number of channels."""
 
 
 class POMAGANOutput(NamedTuple):
-    """What the network predicts, (N, 1, H, W) in [0, 1] each."""
+    """Outputs of the network, (N, 1, H, W) in [0, 1] each."""
 
     alpha: Tensor
     segmentation: Tensor
-    """s in the paper: how surely a pixel belongs to the person; coarse."""
+    """s in the paper: the probability that a pixel belongs to the person; coarse."""
 
 
 def instance_norm(channels: int) -> nn.Module:
-    """Of each picture by itself, with learned scale and shift: what a batch of one wants."""
+    """Normalisation of each picture separately, with learned scale and shift; suits batches of one."""
     return nn.InstanceNorm2d(channels, affine=True)
 
 
@@ -82,7 +82,7 @@ class ResidualBlock(nn.Module):
 
 
 class ASPP(nn.Module):
-    """Atrous spatial pyramid pooling: 3x3 convolutions of several dilations side by side, joined by a 1x1."""
+    """Atrous spatial pyramid pooling: 3x3 convolutions of several dilations in parallel, joined by a 1x1."""
 
     def __init__(self, channels: int, branch: int, rates: Sequence[int], norm: Norm) -> None:
         super().__init__()
@@ -105,13 +105,13 @@ class ASPP(nn.Module):
         return joined
 
 
-class Decoder(nn.Module):
-    """Consecutive deconvolutions; what each gives is concatenated with the encoders' features of its size.
+class POMAGANDecoder(nn.Module):
+    """Consecutive deconvolutions; each output is concatenated with the encoders' features of its size.
 
     Args:
         inputs: channels of the deepest map.
-        skips: channels of the encoders' features at each size, coarse to fine; 0 where there are none.
-        widths: channels that the deconvolutions give, one for each of ``skips``.
+        skips: channels of the encoders' features at each size, coarse to fine; 0 for none.
+        widths: output channels of the deconvolutions, one for each of ``skips``.
     """
 
     def __init__(self, inputs: int, skips: Sequence[int], widths: Sequence[int], norm: Norm) -> None:
@@ -126,7 +126,7 @@ class Decoder(nn.Module):
         self.out = nn.Conv2d(widths[-1], 1, 3, padding=1)
 
     def forward(self, x: Tensor, features: Sequence[Tensor]) -> Tensor:
-        """The deepest map and the encoders' features, coarse to fine, to one full-size map in [0, 1]."""
+        """From the deepest map and the encoders' features, coarse to fine, to one full-size map in [0, 1]."""
         remaining = iter(features)
         for up, skip in zip(self.ups, self.skips, strict=True):
             x = up(x)
@@ -139,10 +139,10 @@ class SegmentationGenerator(nn.Module):
     """Encoder, residual blocks, ASPP, decoder, as a U-Net (sec. 3.1).
 
     Args:
-        width: channels of residual blocks and ASPP; a 1x1 convolution leads there where the encoder gives
-            another number.
-        decoder: channels of each deconvolution, coarse to fine; one more than the encoder has finer features
-            where its finest is at half size.
+        width: channels of residual blocks and ASPP; a 1x1 convolution is added if the encoder's deepest map
+            has another number.
+        decoder: channels of each deconvolution, coarse to fine: one for each of the encoder's finer features,
+            and one more if the encoder's finest map is at half size.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class SegmentationGenerator(nn.Module):
         self.residual = nn.Sequential(*(ResidualBlock(width, norm) for _ in range(blocks)))
         self.aspp = ASPP(width, width // len(rates), rates, norm)
         skips = encoder.channels[-2::-1]
-        self.decoder = Decoder(width, (*skips, *(0,) * (len(decoder) - len(skips))), decoder, norm)
+        self.decoder = POMAGANDecoder(width, (*skips, *(0,) * (len(decoder) - len(skips))), decoder, norm)
 
     def forward(self, rgb: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W), to the segmentation s, (N, 1, H, W) in [0, 1]."""
@@ -195,7 +195,7 @@ class AlphaGenerator(nn.Module):
         self.segmentation_encoding = ConvEncoder(1, segmentation, norm)
         both = [p + s for p, s in zip(picture, segmentation, strict=True)]
         self.residual = nn.Sequential(*(ResidualBlock(both[-1], norm) for _ in range(blocks)))
-        self.decoder = Decoder(both[-1], both[-2::-1], decoder, norm)
+        self.decoder = POMAGANDecoder(both[-1], both[-2::-1], decoder, norm)
 
     def forward(self, rgb: Tensor, segmentation: Tensor) -> Tensor:
         """RGB (N, 3, H, W) and s (N, 1, H, W), both in [0, 1], to alpha (N, 1, H, W) in [0, 1]."""
@@ -214,15 +214,15 @@ class POMAGAN(nn.Module):
         self.alpha = alpha
 
     def forward(self, rgb: Tensor) -> POMAGANOutput:
-        """Segment the person, then make alpha of picture and segmentation (sec. 3.3)."""
+        """Segment the person, then predict alpha from picture and segmentation (sec. 3.3)."""
         segmentation = self.segmentation(rgb)
         return POMAGANOutput(self.alpha(rgb, segmentation), segmentation)
 
 
 def folded(module: nn.Module) -> nn.Module:
-    """``module`` with its batch normalisations folded into the convolutions registered right before them.
+    """Fold batch normalisations into the convolutions registered directly before them; returns ``module``.
 
-    In place; the output is that of eval mode, for less work.
+    Changes ``module`` in place. The output is that of eval mode, with fewer operations.
     """
     for parent in list(module.modules()):
         for (name, conv), (after, norm) in pairwise(list(parent.named_children())):
@@ -234,7 +234,7 @@ def folded(module: nn.Module) -> nn.Module:
 
 
 def pomagan() -> POMAGAN:
-    """The printed size; the paper prints no widths, see the README for where these come from."""
+    """The printed size; the paper gives no widths; the README explains these."""
     widths = (64, 128, 256, 512, 512)
     segmentation = SegmentationGenerator(
         ConvEncoder(3, widths, instance_norm),
@@ -251,9 +251,9 @@ def pomagan() -> POMAGAN:
 
 
 def pomagan_live() -> POMAGAN:
-    """The live size: EfficientNet-Lite0 in the segmentation generator, narrow layers, batch normalisation.
+    """The live size: EfficientNet-Lite0 in the segmentation generator, fewer channels, batch normalisation.
 
-    Dilations suit a map of 5x9; the picture's encoder of the alpha generator ends at stride 8.
+    The dilations suit a map of 5x9; the picture's encoder of the alpha generator ends at stride 8.
     """
     segmentation = SegmentationGenerator(
         EfficientNetLite0(),

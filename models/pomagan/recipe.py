@@ -1,7 +1,8 @@
-"""The whole training story of POMAGAN (sec. 3.3), run by ``livematte train pomagan-live``.
+"""The training of POMAGAN (sec. 3.3), run by ``livematte train pomagan-live``.
 
-The segmentation network first, then, with it frozen, the alpha network; each against discriminators of its
-own. What differs from the paper, and what the paper does not say, is in the README.
+First the segmentation network, then, with that frozen, the alpha network; each against its own
+discriminators.
+The README lists the differences from the paper, and the values that the paper does not give.
 """
 
 from __future__ import annotations
@@ -17,26 +18,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from livematte.encoders import EfficientNetLite0
-from livematte.models.pomagan import losses
+from livematte.inference.encoders import EfficientNetLite0
+from livematte.inference.model_spec import ModelSpec
+from livematte.inference.weights import read_tensors
+from livematte.models.pomagan import losses, model
 from livematte.models.pomagan.network import pomagan, pomagan_live
 from livematte.models.pomagan.training import MultiScaleDiscriminator, TrainedPOMAGAN, VGG19Features
 from livematte.training.data import PeopleStore
-from livematte.training.recipe import (
-    FINE,
-    LARGE,
-    LIVE,
-    SMALL,
-    Batch,
-    Option,
-    Plan,
-    Recipe,
-    Step,
-    freeze,
-    imagenet_file,
-    start_from_imagenet,
-)
-from livematte.weights import read_tensors
+from livematte.training.recipe import Batch, Option, Plan, Recipe, freeze, imagenet_file, start_from_imagenet
+from livematte.training.steps import FINE, LARGE, LIVE, SMALL, Step, every_size
 
 PRINTED = ((768, 1280),)
 """Height and width of the pictures (sec. 3.3)."""
@@ -52,12 +42,12 @@ OPTIONS: Mapping[str, Option] = {
     "alpha_pixels": 100.0,
     "alpha_border": 100.0,
     "adversarial": 1.0,
-    "border_share": 0.02,  # how far the border map reaches, in shorter sides of the picture
-    "perceptual_scale": 1.0,  # what part of its sides a picture keeps for the perceptual loss
-    "discriminator_rate": 0.1,  # of the generator's (sec. 3.3)
+    "border_share": 0.02,  # width of the border map, as a part of the picture's shorter side
+    "perceptual_scale": 1.0,  # pictures are resized by this factor for the perceptual loss
+    "discriminator_rate": 0.1,  # relative to the generator's (sec. 3.3)
     "vgg19": "",  # a safetensors file with ImageNet weights; EfficientNet-Lite0 is used without
 }
-"""The printed coefficients, and what the paper leaves open."""
+"""The printed coefficients, and values that the paper does not give."""
 
 
 class POMAGANRecipe(Recipe):
@@ -66,15 +56,15 @@ class POMAGANRecipe(Recipe):
     ``options`` are those of the plan that runs; until they are set, the plan's own.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, released: ModelSpec | None = None) -> None:
+        super().__init__(name, released)
         scale = {"perceptual_scale": 0.5} if name == "pomagan-live" else {}
         self._defaults: Mapping[str, Option] = {**OPTIONS, **scale}
         self.options = self._defaults
 
     def plan(self, scale: float, seed: int) -> Plan:
         """Segmentation, then alpha. ``scale`` = 1 is ten epochs each for the printed size, two hours on
-        2 cores for the live one.
+        2 cores for the live one; its last step, "every-size", trains both for as long as there is time.
         """
 
         def n(iterations: int) -> int:
@@ -92,6 +82,7 @@ class POMAGANRecipe(Recipe):
             Step("segmentation-fine", n(1200), FINE, 12, 2e-6, 1e-3),
             Step("alpha", n(1600), LIVE, 12, 2e-6, 2e-3),
             Step("alpha-fine", n(1200), FINE, 12, 2e-6, 1.2e-3),
+            every_size(n(200_000)),
         )
         return Plan(self.name, seed, 0.3, 0.998, steps, dict(self._defaults))
 
@@ -121,7 +112,9 @@ class POMAGANRecipe(Recipe):
         return network
 
     def enter(self, step: Step, network: nn.Module) -> None:
-        """Only the generator of this step and its discriminators learn (sec. 3.3: trained separately)."""
+        """Train the generator of this step and its discriminators (sec. 3.3: trained separately); in the last
+        step of the live size both generators, against the discriminators of the alpha network.
+        """
         assert isinstance(network, TrainedPOMAGAN)
         freeze(network)
         network.made = None
@@ -130,9 +123,9 @@ class POMAGANRecipe(Recipe):
         generator.train()
         _discriminator(step, network).requires_grad_(True).train()
         encoder = network.deployable.segmentation.encoder
-        if isinstance(encoder, EfficientNetLite0):
+        if isinstance(encoder, EfficientNetLite0) and not step.scenes:
             freeze(*encoder.early_layers())
-        network.alpha_begun.fill_(step.name.startswith("alpha"))
+        network.alpha_begun.fill_(_is_alpha(step))
 
     def players(self, step: Step) -> tuple[str, ...]:
         """They take turns on each batch."""
@@ -151,15 +144,15 @@ class POMAGANRecipe(Recipe):
         return super().optimizer(step, groups)
 
     def rate_factor(self, step: Step, player: str) -> float:
-        """What the step's rate is multiplied with: "ten times smaller" for the discriminator (sec. 3.3)."""
+        """Factor of the step's learning rate: "ten times smaller" for the discriminator (sec. 3.3)."""
         return self._number("discriminator_rate") if player == "discriminator" else 1.0
 
     def picture(
         self, rng: np.random.Generator, people: PeopleStore, step: Step, height: int, width: int
     ) -> dict[str, NDArray[Any]]:
-        """For the alpha network also ``background``: a room to combine the person with (eq. 8)."""
+        """As the base class; for the alpha network also ``background``, a room for eq. 8."""
         example = super().picture(rng, people, step, height, width)
-        if step.name.startswith("alpha"):
+        if _is_alpha(step):
             room = people.room(int(rng.integers(len(people.rooms))))
             example["background"] = np.asarray(cv2.resize(room, (width, height)), np.uint8)
         return example
@@ -169,7 +162,7 @@ class POMAGANRecipe(Recipe):
         assert isinstance(network, TrainedPOMAGAN)
         if player == "discriminator":
             return self._discriminator_losses(step, network, batch)
-        if step.name.startswith("alpha"):
+        if _is_alpha(step):
             return self._alpha_losses(step, network, batch)
         return self._segmentation_losses(step, network, batch)
 
@@ -188,7 +181,7 @@ class POMAGANRecipe(Recipe):
 
     def _alpha_losses(self, step: Step, network: TrainedPOMAGAN, batch: Batch) -> dict[str, Tensor]:
         rgb, truth, room = batch["rgb"], batch["alpha"], batch["background"]
-        alpha = _made(step, network, batch)
+        segmentation, alpha = _both(step, network, rgb)
         network.made = batch, alpha.detach()
         where = losses.border(losses.binary(truth), self._number("border_share"))
         likeness = self._likeness(
@@ -196,12 +189,18 @@ class POMAGANRecipe(Recipe):
             (alpha, rgb * alpha, losses.combined(rgb, alpha, room)),
             (truth, rgb * truth, losses.combined(rgb, truth, room)),
         )
-        return {
+        terms = {
             "adversarial": self._fooling(step, network, _shown(step, batch, alpha)),
             "perceptual": self._number("alpha_perceptual") * likeness,
             "pixels": self._number("alpha_pixels") * losses.alpha(rgb, alpha, truth, room),
             "border": self._number("alpha_border") * losses.alpha_border(rgb, alpha, truth, room, where),
         }
+        if step.scenes:
+            solid = losses.binary(truth)
+            terms["segmentation"] = self._number("segmentation_pixels") * losses.segmentation(
+                rgb, segmentation, solid
+            )
+        return terms
 
     def _likeness(
         self, network: TrainedPOMAGAN, predicted: Sequence[Tensor], truth: Sequence[Tensor]
@@ -212,23 +211,23 @@ class POMAGANRecipe(Recipe):
         return losses.perceptual(network.features, weights, predicted, truth, scale)
 
     def _fooling(self, step: Step, network: TrainedPOMAGAN, shown: Tensor) -> Tensor:
-        discriminator = _discriminator(step, network).requires_grad_(False)  # only the way through it
+        discriminator = _discriminator(step, network).requires_grad_(False)  # its weights get no gradient
         return self._number("adversarial") * losses.fooling(discriminator(shown))
 
     def _discriminator_losses(self, step: Step, network: TrainedPOMAGAN, batch: Batch) -> dict[str, Tensor]:
-        """On what the generator made in its turn, or on what it makes now where it had none."""
+        """Losses on the generator's last output, which is computed now if there is none for this batch."""
         if network.made is None or network.made[0] is not batch:
             with torch.no_grad():
                 network.made = batch, _made(step, network, batch)
         fake = network.made[1]
         network.made = None
-        truth = batch["alpha"] if step.name.startswith("alpha") else losses.binary(batch["alpha"])
+        truth = batch["alpha"] if _is_alpha(step) else losses.binary(batch["alpha"])
         discriminator = _discriminator(step, network).requires_grad_(True)
         real, made = discriminator(_shown(step, batch, truth)), discriminator(_shown(step, batch, fake))
         return {"adversarial": losses.telling_apart(real, made)}
 
     def predict(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Alpha end to end; the segmentation while the alpha network is untrained."""
+        """Alpha of the whole network; the segmentation while the alpha network is untrained."""
         assert isinstance(network, TrainedPOMAGAN)
         if not network.alpha_begun:
             s: Tensor = network.deployable.segmentation(batch["rgb"])
@@ -240,36 +239,49 @@ class POMAGANRecipe(Recipe):
         return float(self.options[option])
 
 
+def _is_alpha(step: Step) -> bool:
+    """Whether alpha is learnt, after or, in the last step, with the segmentation."""
+    return step.scenes or step.name.startswith("alpha")
+
+
 def _generator(step: Step, network: TrainedPOMAGAN) -> nn.Module:
     both = network.deployable
-    return both.alpha if step.name.startswith("alpha") else both.segmentation
+    if step.scenes:
+        return both
+    return both.alpha if _is_alpha(step) else both.segmentation
 
 
 def _discriminator(step: Step, network: TrainedPOMAGAN) -> MultiScaleDiscriminator:
-    if step.name.startswith("alpha"):
+    if _is_alpha(step):
         return network.alpha_discriminator
     return network.segmentation_discriminator
 
 
 def _made(step: Step, network: TrainedPOMAGAN, batch: Batch) -> Tensor:
-    """What this step's generator makes of a batch."""
+    """Output of this step's generator for a batch, (N, 1, H, W)."""
     both, rgb = network.deployable, batch["rgb"]
-    if not step.name.startswith("alpha"):
+    if not _is_alpha(step):
         made: Tensor = both.segmentation(rgb)
         return made
-    with torch.no_grad():
-        s = both.segmentation(rgb)
-    alpha: Tensor = both.alpha(rgb, s)
-    return alpha
+    return _both(step, network, rgb)[1]
+
+
+def _both(step: Step, network: TrainedPOMAGAN, rgb: Tensor) -> tuple[Tensor, Tensor]:
+    """Segmentation, which learns in the last step alone, and alpha."""
+    both = network.deployable
+    with torch.set_grad_enabled(step.scenes and torch.is_grad_enabled()):
+        segmentation: Tensor = both.segmentation(rgb)
+    alpha: Tensor = both.alpha(rgb, segmentation)
+    return segmentation, alpha
 
 
 def _shown(step: Step, batch: Batch, map_: Tensor) -> Tensor:
-    """What a discriminator sees: the picture as condition, the map, and of alpha also F and I (table 3)."""
+    """Input of a discriminator: the picture as condition, the map, and for alpha also F and I (table 3)."""
     rgb = batch["rgb"]
-    if not step.name.startswith("alpha"):
+    if not _is_alpha(step):
         return torch.cat((rgb, map_), 1)
     return torch.cat((rgb, map_, rgb * map_, losses.combined(rgb, map_, batch["background"])), 1)
 
 
 pomagan_recipe = POMAGANRecipe("pomagan")
-pomagan_live_recipe = POMAGANRecipe("pomagan-live")
+pomagan_live_recipe = POMAGANRecipe("pomagan-live", released=model.LIVE)

@@ -1,4 +1,4 @@
-"""What only training needs: three-scale discriminators, perceptual features, and all of it in one module."""
+"""Parts used only in training: discriminators at three scales, perceptual features, and their container."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from livematte.encoders import EfficientNetLite0
 from livematte.errors import WeightsError
+from livematte.inference.encoders import EfficientNetLite0
 from livematte.models.pomagan.network import POMAGAN, folded, instance_norm
 
 
 class Discriminator(nn.Module):
-    """Says of overlapping patches whether they are real (Wang et al. 2018, pix2pixHD, appendix B)."""
+    """Classifies overlapping patches as real or generated (Wang et al. 2018, pix2pixHD, appendix B)."""
 
     def __init__(self, inputs: int, widths: Sequence[int]) -> None:
         super().__init__()
@@ -98,15 +98,15 @@ class VGG19Features(nn.Module):
 
 
 class TrainedPOMAGAN(nn.Module):
-    """The network to ship, ``deployable``, beside what its training needs.
+    """The network, ``deployable``, with its discriminators and perceptual features.
 
     Args:
-        widths: of each discriminator's layers.
-        features: five feature maps of an RGB picture, for the perceptual loss (eq. 3).
+        widths: channels of each discriminator's layers.
+        features: returns five feature maps of an RGB picture, for the perceptual loss (eq. 3).
     """
 
     alpha_begun: Tensor
-    """True once the alpha generator has been in training; before that, the segmentation is the best alpha."""
+    """True after training of the alpha generator has begun; before, the segmentation is the best alpha."""
 
     def __init__(
         self, deployable: POMAGAN, widths: Sequence[int], features: VGG19Features | EfficientNetLite0
@@ -118,4 +118,4 @@ class TrainedPOMAGAN(nn.Module):
         self.features = folded(features.eval()).requires_grad_(False)
         self.register_buffer("alpha_begun", torch.tensor(False))
         self.made: tuple[object, Tensor] | None = None
-        """A batch and what the generator last made of it, detached: the discriminator's turn reuses it."""
+        """A batch and the generator's last output for it, detached; the discriminators reuse it."""

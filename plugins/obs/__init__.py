@@ -1,1 +1,1 @@
-"""OBS Studio: people as a transparent source in a scene."""
+"""OBS Studio plug-in: shows the people as a transparent source in a scene."""

@@ -1,11 +1,11 @@
-"""What ``livematte doctor`` says of OBS."""
+"""Checks of OBS for ``livematte doctor``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from livematte.errors import LivematteError, MissingExtraError
-from livematte.findings import Finding
+from livematte.protocols import Finding
 
 if TYPE_CHECKING:
     from livematte.plugins.obs.client import ObsClient
@@ -14,44 +14,42 @@ GROUP = "OBS"
 
 
 def obs() -> list[Finding]:
-    """Whether OBS answers on this machine, its version and WebSocket server, the password, our item.
+    """Check OBS on this machine: reachable, version, WebSocket server, password, sources, livematte's source.
 
-    OBS that is not running is no fault: nobody has to use it.
+    OBS that is not running is not reported as an error, because using OBS is optional.
     """
     try:
         from livematte.plugins.obs.client import (
-            ObsAbsentError,
             ObsClient,
+            ObsUnreachableError,
             WrongPasswordError,
             read_password,
         )
     except MissingExtraError:
-        return [
-            _finding("package", None, "obs-websocket-py is not installed", "pip install 'livematte[obs]'")
-        ]
+        return [_finding("package", None, "obs-websocket-py is not installed", "pip install '.[obs]'")]
     try:
         client = ObsClient(password=read_password(), timeout=1.5)
-    except ObsAbsentError as error:
-        where, _, mend = str(error).partition(": ")
-        return [_finding("reachable", None, where, mend)]
+    except ObsUnreachableError as error:
+        problem, _, fix = str(error).partition(": ")
+        return [_finding("reachable", None, problem, fix)]
     except WrongPasswordError as error:
-        what, _, mend = str(error).partition("): ")
-        return [_finding("reachable", True, "OBS answers"), _finding("password", False, f"{what})", mend)]
+        problem, _, fix = str(error).partition("): ")
+        return [_finding("reachable", True, "OBS answers"), _finding("password", False, f"{problem})", fix)]
     except LivematteError as error:
-        return [_finding("websocket", False, str(error), "look at Tools > WebSocket Server Settings in OBS")]
+        return [_finding("websocket", False, str(error), "check Tools > WebSocket Server Settings in OBS")]
     try:
-        return [_finding("reachable", True, "OBS answers"), *_inside(client)]
+        return [_finding("reachable", True, "OBS answers"), *_connected_findings(client)]
     except (LivematteError, KeyError) as error:
-        return [_finding("reachable", False, f"OBS answers, but not as it should: {error}", "restart OBS")]
+        return [_finding("reachable", False, f"OBS sent an unexpected answer: {error}", "restart OBS")]
     finally:
         client.close()
 
 
-def _finding(name: str, good: bool | None, what: str, mend: str = "") -> Finding:
-    return Finding(name, good, what, mend, GROUP)
+def _finding(name: str, good: bool | None, what: str, fix: str = "") -> Finding:
+    return Finding(name, good, what, fix, GROUP)
 
 
-def _inside(client: ObsClient) -> list[Finding]:
+def _connected_findings(client: ObsClient) -> list[Finding]:
     from livematte.plugins.obs.controller import LUA_KIND, MEDIA_KIND, ObsController
 
     controller = ObsController(client)
@@ -66,15 +64,15 @@ def _inside(client: ObsClient) -> list[Finding]:
         _finding(
             "media source",
             media,
-            "there" if media else f"this OBS has no {MEDIA_KIND}",
-            "" if media else "install OBS's own plug-ins (Debian: apt-get install obs-plugins)",
+            "available" if media else f"this OBS has no source of kind {MEDIA_KIND}",
+            "" if media else "install the plug-ins of OBS (Debian: apt-get install obs-plugins)",
         ),
         _finding(
-            "lua source", None, "loaded" if LUA_KIND in kinds else "not loaded; only the route lua needs it"
+            "lua source", None, "loaded" if LUA_KIND in kinds else "not loaded; needed only for the route lua"
         ),
         _finding(
             "item",
             None,
-            "not there" if item is None else f"{item.name} in {', '.join(item.scenes) or 'no scene'}",
+            "not found" if item is None else f"{item.name} in {', '.join(item.scenes) or 'no scene'}",
         ),
     ]

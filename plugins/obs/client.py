@@ -1,8 +1,8 @@
-"""A connection to OBS: obs-websocket-py with its gaps closed.
+"""A connection to OBS, built on obs-websocket-py.
 
-That library waits without end for a server that is silent, drops the code and words of a refused request and
-the code of a refused password, counts messages without a lock, and ends its thread with a traceback when a
-connection breaks.
+This module works around these defects of that library: it waits forever for a silent server, discards the
+code and the comment of a refused request and the close code of a refused password, increments the message
+number without a lock, and prints a traceback from its thread when a connection breaks.
 """
 
 from __future__ import annotations
@@ -30,39 +30,39 @@ except ImportError as missing:
 
 HOST = "127.0.0.1"
 PORT = 4455
-PASSWORD = "OBS_PASSWORD"
-_FILE = "a file (--sink-option obs.password-file=FILE, or livematte obs with --obs-password-file FILE)"
+PASSWORD_VARIABLE = "OBS_PASSWORD"
+_FILE_HINT = "a file (--sink-option obs.password-file=FILE, or livematte obs with --obs-password-file FILE)"
 TIMEOUT = 3.0
-"""Seconds for the connection and for each answer."""
+"""Timeout of the connection and of each answer, in seconds."""
 NOT_READY = 207
-"""OBS is still starting or changes its scene collection."""
+"""Status code: OBS is starting or changing its scene collection."""
 _AUTHENTICATION_FAILED = 4009
-_NONSENSE = (ValueError, KeyError, TypeError, AttributeError)
-"""What the library makes of a greeting that is not OBS's."""
+_MALFORMED_GREETING = (ValueError, KeyError, TypeError, AttributeError)
+"""Exceptions that the library raises for a greeting from another kind of server."""
 
-# It logs what answers the password's challenge, and lost connections that are dealt with here.
+# These loggers write the answer to the password challenge, and lost connections, which are handled here.
 logging.getLogger("obswebsocket").setLevel(logging.CRITICAL)
 logging.getLogger("websocket").setLevel(logging.CRITICAL)
 
 
 class ObsError(OutputError):
-    """OBS refused; ``code`` and ``comment`` are its own, as in obs-websocket's protocol."""
+    """OBS refused a request. ``code`` and ``comment`` are those of the obs-websocket protocol."""
 
     def __init__(self, message: str, code: int | None = None, comment: str = "") -> None:
         super().__init__(message)
         self.code, self.comment = code, comment
 
 
-class ObsAbsentError(ObsError):
-    """Nothing answers, or no longer: OBS is not running, or its websocket server is off."""
+class ObsUnreachableError(ObsError):
+    """OBS does not answer: it is not running, its WebSocket server is off, or the connection was lost."""
 
 
 class WrongPasswordError(ObsError):
-    """OBS is there and does not let us in."""
+    """OBS refused the password."""
 
 
 class _Socket(websocket.WebSocket):
-    """Remembers why the other side closed it, and is closed whatever breaks it."""
+    """A WebSocket that stores the close code of the server and closes itself after any error."""
 
     closed_with: tuple[int, str] | None = None
 
@@ -84,7 +84,7 @@ class _Socket(websocket.WebSocket):
 
 
 class _Library(obsws):  # type: ignore[misc]
-    """Connects within a time, and hands out answers whole."""
+    """obsws with a connection timeout; returns complete answers, including the status."""
 
     def connect(self) -> None:
         self.ws = _Socket()
@@ -95,8 +95,8 @@ class _Library(obsws):  # type: ignore[misc]
         self.thread_recv.daemon = True
         self.thread_recv.start()
 
-    def ask(self, request: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The RequestResponse; {} where the connection broke or the time is up."""
+    def send_request(self, request: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a request and return its RequestResponse; {} if the connection broke or the timeout passed."""
         number = str(self.id)
         self.id += 1
         answered = self.events[number] = threading.Event()
@@ -112,12 +112,12 @@ class _Library(obsws):  # type: ignore[misc]
         return answer
 
 
-Heard = Callable[[str, Mapping[str, Any]], None]
-"""Takes the name and the data of an event."""
+EventCallback = Callable[[str, Mapping[str, Any]], None]
+"""Called with the name and the data of an event."""
 
 
 class ObsClient:
-    """One connection to OBS (obs-websocket 5, which OBS 28 and later bring). Threads may share it."""
+    """One connection to OBS (obs-websocket 5, included in OBS 28 and later). Threads may share it."""
 
     def __init__(
         self,
@@ -126,108 +126,121 @@ class ObsClient:
         port: int = PORT,
         password: str = "",
         timeout: float = TIMEOUT,
-        heard: Heard = lambda name, data: None,
+        on_event: EventCallback = lambda name, data: None,
     ) -> None:
         """Connect.
 
         Args:
-            heard: called with every event at once, by another thread; makes no request.
+            on_event: called with each event as soon as it arrives, in another thread; must not send a
+                request.
 
         Raises:
-            ObsAbsentError: nothing answers there.
-            WrongPasswordError: OBS does not take the password, or asks for one and none was given.
-            ObsError: something else answers, or OBS refuses for another reason.
+            ObsUnreachableError: nothing answers at this address.
+            WrongPasswordError: the password is wrong, or OBS requires one and none was given.
+            ObsError: another program answers, or OBS refuses for another reason.
         """
         self.host, self.port = host, port
         self._lock = threading.Lock()
         self._library = _Library(host, port, password, legacy=False, timeout=timeout)
         self.events: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
-        """(name, data) of everything that happened in OBS; a request within a callback would never end."""
-        self._heard = heard
-        self._library.register(self._happened)
+        """(name, data) of each event, for the caller to process: a request from within a callback would
+        deadlock."""
+        self._on_event = on_event
+        self._library.register(self._receive_event)
         try:
             self._library.connect()
-        except (exceptions.ConnectionFailure, websocket.WebSocketException, OSError, *_NONSENSE) as error:
+        except (
+            exceptions.ConnectionFailure,
+            websocket.WebSocketException,
+            OSError,
+            *_MALFORMED_GREETING,
+        ) as error:
             reason = self._library.ws.closed_with
             self._library.ws.shutdown()
-            raise self._refused(error, reason, password) from error
+            raise self._connection_error(error, reason, password) from error
 
-    def _happened(self, event: Any) -> None:
-        self._heard(event.name, event.datain)
+    def _receive_event(self, event: Any) -> None:
+        self._on_event(event.name, event.datain)
         self.events.put((event.name, event.datain))
 
-    def _refused(self, error: Exception, reason: tuple[int, str] | None, password: str) -> ObsError:
-        where = f"{self.host}:{self.port}"
+    def _connection_error(self, error: Exception, reason: tuple[int, str] | None, password: str) -> ObsError:
+        address = f"{self.host}:{self.port}"
         if reason is not None and reason[0] == _AUTHENTICATION_FAILED:
-            said = f"(code {reason[0]}: {reason[1]})"
+            close_code = f"(code {reason[0]}: {reason[1]})"
             if password:
                 return WrongPasswordError(
-                    f"OBS at {where} does not take the password {said}: Tools > WebSocket Server Settings > "
-                    f"Show Connect Info in OBS has the right one, for {PASSWORD} or {_FILE}",
+                    f"OBS at {address} rejects the password {close_code}: copy it from Tools > WebSocket "
+                    f"Server Settings > Show Connect Info in OBS into {PASSWORD_VARIABLE} or {_FILE_HINT}",
                     *reason,
                 )
             return WrongPasswordError(
-                f"OBS at {where} asks for a password {said}: Tools > WebSocket Server Settings > Show "
-                f"Connect Info in OBS shows it; put it into {PASSWORD} or {_FILE}",
+                f"OBS at {address} requires a password {close_code}: copy it from Tools > WebSocket Server "
+                f"Settings > Show Connect Info in OBS into {PASSWORD_VARIABLE} or {_FILE_HINT}",
                 *reason,
             )
         if reason is not None:
-            return ObsError(f"OBS at {where} closed the connection: code {reason[0]}: {reason[1]}", *reason)
+            return ObsError(f"OBS at {address} closed the connection: code {reason[0]}: {reason[1]}", *reason)
         if isinstance(error, websocket.WebSocketAddressException):
             return ObsError(
-                f"no machine is known as {self.host!r}: give the host where OBS runs, {HOST} for this machine"
+                f"unknown host {self.host!r}: give the name or address of the computer that runs OBS "
+                f"({HOST} for this one)"
             )
         refused = isinstance(error, ConnectionRefusedError)
         timeout = isinstance(error, (TimeoutError, websocket.WebSocketTimeoutException))
         if refused or (isinstance(error, OSError) and not timeout):
-            return ObsAbsentError(
-                f"no OBS at {where} ({getattr(error, 'strerror', None) or error}): start OBS 28 or later and "
-                "switch on Tools > WebSocket Server Settings > Enable WebSocket server; where that has "
-                f"another port than {self.port}: --sink-option obs.port=N, or livematte obs with --obs-port N"
+            return ObsUnreachableError(
+                f"no OBS at {address} ({getattr(error, 'strerror', None) or error}): start OBS 28 or later "
+                "and enable Tools > WebSocket Server Settings > Enable WebSocket server; if its port is not "
+                f"{self.port}, use --sink-option obs.port=N, or --obs-port N with livematte obs"
             )
-        what = "does not answer" if timeout else f"is no obs-websocket 5 server ({error})"
-        return ObsError(f"what listens at {where} {what}: is that OBS's WebSocket port? OBS's own is {PORT}")
+        problem = "does not answer" if timeout else f"is not an obs-websocket 5 server ({error})"
+        return ObsError(
+            f"the program at {address} {problem}: use the port of Tools > WebSocket Server Settings in OBS "
+            f"(default {PORT})"
+        )
 
     @property
     def connected(self) -> bool:
-        """Whether OBS is there, as far as is known."""
+        """True while no loss of the connection has been noticed."""
         thread = self._library.thread_recv
         return bool(self._library.ws.connected) and thread is not None and thread.is_alive()
 
     def call(self, request: str, **data: Any) -> dict[str, Any]:
-        """One request of the protocol, and its responseData.
+        """Send one request and return its responseData.
 
         Raises:
-            ObsError: OBS refused, with its code and words.
-            ObsAbsentError: OBS went away, or did not answer in time.
+            ObsError: OBS refused; the exception has its code and comment.
+            ObsUnreachableError: the connection was lost, or OBS did not answer in time.
         """
         with self._lock:
             try:
                 if not self.connected:
                     raise websocket.WebSocketConnectionClosedException("closed")
-                answer = self._library.ask(request, data)
+                answer = self._library.send_request(request, data)
             except (websocket.WebSocketException, OSError, AttributeError) as error:
-                raise ObsAbsentError(f"OBS at {self.host}:{self.port} went away ({request})") from error
+                raise ObsUnreachableError(
+                    f"OBS at {self.host}:{self.port} closed the connection ({request})"
+                ) from error
         if not answer:
-            problem = "did not answer in time" if self.connected else "went away"
-            raise ObsAbsentError(f"OBS at {self.host}:{self.port} {problem} ({request})")
+            problem = "did not answer in time" if self.connected else "closed the connection"
+            raise ObsUnreachableError(f"OBS at {self.host}:{self.port} {problem} ({request})")
         status = answer["requestStatus"]
         if not status["result"]:
             code, comment = int(status["code"]), str(status.get("comment", "")).rstrip(".")
-            words = f": {comment}" if comment else ""
-            raise ObsError(f"OBS refused {request} (code {code}{words})", code, comment)
+            reason = f": {comment}" if comment else ""
+            raise ObsError(f"OBS refused {request} (code {code}{reason})", code, comment)
         response: dict[str, Any] = answer.get("responseData") or {}
         return response
 
     def close(self) -> None:
-        """Hang up; safe to call twice, never raises."""
+        """Close the connection. May be called twice; never raises."""
         thread, connection = self._library.thread_recv, self._library.ws
         if thread is not None:
             thread.running = False
         with contextlib.suppress(websocket.WebSocketException, OSError, AttributeError):
             connection.send_close()
         with contextlib.suppress(OSError):
-            if (sock := connection.sock) is not None:  # the thread has not seen the end yet: wake it
+            if (sock := connection.sock) is not None:  # wake the receiving thread
                 sock.shutdown(socket.SHUT_RDWR)
         if thread is not None:
             thread.join(2.0)
@@ -235,37 +248,39 @@ class ObsClient:
 
 
 def read_password(file: str | Path | None = None) -> str:
-    """The websocket password: the first line of ``file``, else the variable OBS_PASSWORD, else none.
+    """Read the WebSocket password: the first line of ``file``, else the variable OBS_PASSWORD, else "".
 
-    Never from the command line, where every user of the machine can read it.
+    There is no command-line option for it, because every user of the machine can read command lines.
 
     Raises:
         InputError: the file cannot be read.
-        UsageError: it is empty.
+        UsageError: the file is empty.
     """
     if file is None:
-        return os.environ.get(PASSWORD, "")
+        return os.environ.get(PASSWORD_VARIABLE, "")
     try:
         lines = Path(file).expanduser().read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InputError(f"cannot read the password file {str(file)!r}: it is no text (UTF-8)") from error
+        raise InputError(f"cannot read the password file {str(file)!r}: it is not UTF-8 text") from error
     except OSError as error:
         raise InputError(f"cannot read the password file {str(file)!r}: {error.strerror or error}") from error
     if not lines or not lines[0].strip():
-        raise UsageError(f"the password file {str(file)!r} is empty: its first line is OBS's password")
+        raise UsageError(
+            f"the password file {str(file)!r} is empty: its first line must be the password of OBS"
+        )
     return lines[0].strip()
 
 
-def port_number(what: str, text: int | str) -> int:
-    """A port number.
+def parse_port(name: str, text: int | str) -> int:
+    """Parse the port number ``text``; ``name`` is the option, for the error message.
 
     Raises:
-        UsageError: it is none.
+        UsageError: not a number from 0 to 65535.
     """
     try:
-        found = int(text)
+        port = int(text)
     except ValueError:
-        found = -1
-    if not 0 <= found <= 65535:
-        raise UsageError(f"{what} {text!r}: allowed is a number from 0 to 65535")
-    return found
+        port = -1
+    if not 0 <= port <= 65535:
+        raise UsageError(f"{name} {text!r} is invalid: use a number from 0 to 65535")
+    return port

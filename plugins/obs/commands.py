@@ -1,4 +1,4 @@
-"""``livematte obs``: set OBS up for good, see how it stands, clean up."""
+"""``livematte obs``: add livematte's source to OBS permanently, show its status, remove it."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
-    help="Put people into OBS Studio: set up, status, remove.",
-    epilog="The password comes from OBS_PASSWORD or --obs-password-file, never from the command line.",
+    help="Manage livematte's source in OBS Studio.",
+    epilog="Give the password in the variable OBS_PASSWORD or with --obs-password-file.",
 )
 
-_Host = Annotated[str, typer.Option("--obs-host", metavar="NAME", help="Where OBS runs.")]
-_Port = Annotated[int, typer.Option("--obs-port", metavar="N", help="Of OBS's WebSocket server.")]
+_Host = Annotated[str, typer.Option("--obs-host", metavar="NAME", help="Computer that runs OBS.")]
+_Port = Annotated[int, typer.Option("--obs-port", metavar="N", help="Port of the WebSocket server of OBS.")]
 _PasswordFile = Annotated[
     str | None,
-    typer.Option("--obs-password-file", metavar="FILE", help="Its first line is the password."),
+    typer.Option("--obs-password-file", metavar="FILE", help="File with the password in its first line."),
 ]
 _Item = Annotated[str, typer.Option("--obs-item", metavar="NAME", help="Name of the source in OBS.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @contextlib.contextmanager
 def _controller(host: str, port: int, password_file: str | None, item: str) -> Iterator[ObsController]:
-    from livematte.plugins.obs.client import ObsClient, port_number, read_password
+    from livematte.plugins.obs.client import ObsClient, parse_port, read_password
     from livematte.plugins.obs.controller import ObsController
 
-    port_number("obs-port", port)
+    parse_port("obs-port", port)
     client = ObsClient(host=host, port=port, password=read_password(password_file))
     try:
         yield ObsController(client, item)
@@ -50,17 +50,20 @@ def _controller(host: str, port: int, password_file: str | None, item: str) -> I
 @app.command()
 def setup(
     scene: Annotated[
-        str | None, typer.Option("--obs-scene", metavar="NAME", help="Default: the one on air.")
+        str | None,
+        typer.Option("--obs-scene", metavar="NAME", help="Scene; default: the scene on air."),
     ] = None,
     position: Annotated[
-        str | None, typer.Option("--obs-position", metavar="X,Y", help="Upper left corner, pixels.")
+        str | None, typer.Option("--obs-position", metavar="X,Y", help="Upper left corner, in pixels.")
     ] = None,
     size: Annotated[
-        str | None, typer.Option("--obs-size", metavar="WxH", help="Box it is fitted into; default: all.")
+        str | None, typer.Option("--obs-size", metavar="WxH", help="Bounding box; default: the canvas.")
     ] = None,
-    route: Annotated[str, typer.Option("--obs-route", metavar="HOW", help="media or lua.")] = "media",
+    route: Annotated[
+        str, typer.Option("--obs-route", metavar="NAME", help="Kind of the source: media or lua.")
+    ] = "media",
     stream_port: Annotated[
-        int | None, typer.Option("--obs-stream-port", metavar="N", help="Of livematte's stream.")
+        int | None, typer.Option("--obs-stream-port", metavar="N", help="Port of livematte's stream.")
     ] = None,
     item: _Item = "livematte",
     host: _Host = "127.0.0.1",
@@ -68,28 +71,28 @@ def setup(
     password_file: _PasswordFile = None,
     as_json: _Json = False,
 ) -> None:
-    """Add livematte's source to a scene for good: it stays when livematte ends, and shows it when it runs.
+    """Add livematte's source to a scene permanently.
 
-    Without this, [cyan]livematte live --to obs[/cyan] adds it when it starts and takes it away when it ends.
+    Without this, [cyan]livematte live --to obs[/cyan] adds the source at its start and removes it at its end.
     """
-    from livematte.plugins.obs.client import port_number
-    from livematte.plugins.obs.controller import LUA_KIND, MEDIA_KIND, media_settings, parse_place
-    from livematte.plugins.obs.overlay import HOST, PORT
+    from livematte.plugins.obs.client import parse_port
+    from livematte.plugins.obs.controller import LUA_KIND, MEDIA_KIND, media_settings, parse_placement
+    from livematte.plugins.obs.stream_server import HOST, PORT
 
     if route not in ("media", "lua"):
-        raise UsageError(f"unknown route {route!r}: allowed are media, lua")
-    place = parse_place(position, size)
-    url = f"tcp://{HOST}:{port_number('obs-stream-port', PORT if stream_port is None else stream_port)}"
+        raise UsageError(f"unknown route {route!r}: use media or lua")
+    placement = parse_placement(position, size)
+    url = f"tcp://{HOST}:{parse_port('obs-stream-port', PORT if stream_port is None else stream_port)}"
     kind = MEDIA_KIND if route == "media" else LUA_KIND
     settings = media_settings(url) if route == "media" else {}
     with _controller(host, port, password_file, item) as controller:
-        done = controller.ensure(kind, settings, scene=scene, place=place, keep=True)
+        done = controller.ensure(kind, settings, scene=scene, placement=placement, permanent=True)
         found = controller.find()
         scenes = list(found.scenes) if found is not None else []
     if as_json:
         typer.echo(json.dumps({"name": item, "done": done, "scenes": scenes}))
     else:
-        typer.echo(f"{item}: {done} in {', '.join(scenes)}. Now: livematte live --to obs")
+        typer.echo(f"{item}: {done} in {', '.join(scenes)}. Next command: livematte live --to obs")
 
 
 @app.command()
@@ -100,8 +103,8 @@ def status(
     password_file: _PasswordFile = None,
     as_json: _Json = False,
 ) -> None:
-    """Say which OBS answers, and what livematte has in it."""
-    from livematte.plugins.obs.controller import KEPT, LUA_KIND
+    """Show the version of OBS, its scene on air and livematte's source in it."""
+    from livematte.plugins.obs.controller import LUA_KIND, PERMANENT
 
     with _controller(host, port, password_file, item) as controller:
         version, scene, found = controller.version(), controller.current_scene(), controller.find()
@@ -116,20 +119,24 @@ def status(
                 "name": found.name,
                 "kind": found.kind,
                 "scenes": found.scenes,
-                "stays": found.mark == KEPT,
+                "stays": found.mark == PERMANENT,
                 "showing": showing,
             },
         }
         typer.echo(json.dumps(facts))
         return
-    typer.echo(f"OBS {version['obsVersion']}, websocket {version['obsWebSocketVersion']}, on air: {scene}")
+    typer.echo(
+        f"OBS {version['obsVersion']}, websocket {version['obsWebSocketVersion']}, scene on air: {scene}"
+    )
     if found is None:
-        typer.echo(f"{item}: not there; livematte live --to obs adds it")
+        typer.echo(f"{item}: not found; livematte live --to obs adds it")
         return
-    stays = "stays" if found.mark == KEPT else "goes when livematte ends"
+    lifetime = "permanent" if found.mark == PERMANENT else "removed when livematte ends"
     route = "lua" if found.kind == LUA_KIND else "media"
-    seen = "can be seen" if showing else "is hidden"
-    typer.echo(f"{found.name}: in {', '.join(found.scenes) or 'no scene'}, route {route}, {stays}, {seen}")
+    visibility = "visible" if showing else "hidden"
+    typer.echo(
+        f"{found.name}: in {', '.join(found.scenes) or 'no scene'}, route {route}, {lifetime}, {visibility}"
+    )
 
 
 @app.command()
@@ -140,16 +147,16 @@ def remove(
     password_file: _PasswordFile = None,
     as_json: _Json = False,
 ) -> None:
-    """Take livematte's source out of OBS; nothing else is touched."""
+    """Remove livematte's source from OBS. Other sources are not changed."""
     with _controller(host, port, password_file, item) as controller:
         done = controller.remove()
-    told = "removed" if done else "was not there"
-    typer.echo(json.dumps({"name": item, "done": told}) if as_json else f"{item}: {told}")
+    result = "removed" if done else "not found"
+    typer.echo(json.dumps({"name": item, "done": result}) if as_json else f"{item}: {result}")
 
 
 @app.command()
 def script() -> None:
-    """Say where livematte.lua is, for Tools > Scripts in OBS."""
+    """Print the path of livematte.lua, to be added in Tools > Scripts of OBS."""
     from pathlib import Path
 
     typer.echo(Path(__file__).with_name("livematte.lua"))

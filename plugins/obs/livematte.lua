@@ -1,8 +1,8 @@
--- The source "livematte overlay": pictures of livematte out of shared memory, with transparency.
+-- Adds the source "livematte overlay" to OBS: pictures of livematte from shared memory, with transparency.
 --
--- In OBS: Tools > Scripts > +, choose this file. Then: livematte live --to obs --sink-option obs.route=lua
--- The layout of the memory stands in shared.py. Run on Linux with OBS 29.0; the branches for Windows and macOS
--- follow the systems' documentation and have not been run.
+-- In OBS: Tools > Scripts > +, select this file. Then: livematte live --to obs --sink-option obs.route=lua
+-- shared.py describes the layout of the memory. Tested on Linux with OBS 29.0. The code for Windows and macOS was
+-- written from the documentation of these systems and has not been tested.
 
 local obs = obslua
 local ffi = require("ffi")
@@ -22,16 +22,16 @@ typedef struct { uint32_t magic, width, height, slots; volatile uint64_t newest,
 
 local MAGIC, HEADER = 0x4C4D4154, 4096
 local BGRA, DYNAMIC, SRGB = 5, 2, 32768 -- GS_BGRA, GS_DYNAMIC, OBS_SOURCE_SRGB
-local STALE = 1000000000 -- nanoseconds: livematte repeats pictures, so one that stands still is dead
-local LOOK = 500000000 -- nanoseconds between two looks for memory that is not there
-local LARGEST = 16384 -- pixels a side
+local STALE = 1000000000 -- nanoseconds without a new picture after which livematte has ended (it repeats pictures)
+local LOOK = 500000000 -- nanoseconds between two attempts to open the memory
+local LARGEST = 16384 -- maximum width and height, in pixels
 
 local function library(names)
   for _, name in ipairs(names) do
     local ok, found = pcall(ffi.load, name)
     if ok then return found end
   end
-  return ffi.C -- OBS has loaded it already
+  return ffi.C -- already loaded by OBS
 end
 
 local lib, map, unmap
@@ -105,7 +105,7 @@ local function attach(it)
     return
   end
   it.address, it.size, it.header = address, size, header
-  it.w, it.h, it.slots = w, h, slots -- as checked: nobody can change them afterwards
+  it.w, it.h, it.slots = w, h, slots -- copies of the checked values: the header may change later
   it.pictures = ffi.cast("const uint8_t *", address) + HEADER
   it.last, it.since = -1, now()
 end
@@ -167,7 +167,7 @@ info.video_render = function(it, effect)
   if newest == 0 then return end
   if newest == it.last then
     if now() - it.since > STALE then
-      detach(it) -- killed, or soon back in other memory
+      detach(it) -- livematte was killed, or restarts with new memory
       return
     end
   else
@@ -180,7 +180,7 @@ info.video_render = function(it, effect)
       it.tw, it.th = it.w, it.h
     end
     lib.gs_texture_set_image(it.texture, it.pictures + (newest % it.slots) * it.h * it.w * 4, it.w * 4, false)
-    -- Overwritten meanwhile: the next render takes a whole one.
+    -- If the picture was overwritten during the copy, the next render copies a new one.
     it.last = tonumber(header.newest) - newest < it.slots - 1 and newest or -1
     it.since = now()
     header.shown = header.shown + 1
@@ -191,6 +191,6 @@ end
 obs.obs_register_source(info)
 
 function script_description()
-  return "Adds the source \"livematte overlay\": people without their background, straight from livematte.\n"
+  return "Adds the source \"livematte overlay\": people without their background, from livematte.\n"
     .. "Start livematte with: livematte live --to obs --sink-option obs.route=lua"
 end

@@ -1,4 +1,4 @@
-"""Frames as the pictures that go out: straight-alpha BGRA, on green, or with alpha beside the picture."""
+"""Convert frames to BGRA pictures: with straight alpha, over green, or with alpha next to the colour."""
 
 from __future__ import annotations
 
@@ -11,73 +11,74 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from livematte.errors import UsageError
 from livematte.frame import Array, Frame
-from livematte.video.color import SWS_OF_MATRIX
+from livematte.video.color import SWS_BY_MATRIX
 from livematte.video.pixels import to_video_frame, writable_planes
 
 GREEN_BGR = (0x40, 0xB1, 0x00)
-"""#00b140, the green that chroma keyers expect."""
+"""#00b140, a common green for chroma keying, as B, G, R."""
 
 
-class Bgra:
-    """Frames to BGRA, in the calling thread only.
+class BgraConverter:
+    """Converts frames to BGRA in the calling thread.
 
-    swscale's fast path: flat colours come out within 3 of 255, and chroma is repeated, not interpolated. It
-    costs 0.3 ms of one core for 720p yuva420p, where the exact path that files get costs 19 ms. Alpha is
-    exact.
+    Uses the fast path of swscale: flat colours have an error of up to 3 of 255, and chroma is repeated, not
+    interpolated. It takes 0.3 ms of one core for 720p yuva420p; the exact path, used for files, takes 19 ms.
+    Alpha is exact.
     """
 
     def __init__(self) -> None:
         self._scaler = VideoReformatter()
 
     def __call__(self, frame: Frame) -> Array:
-        """(H, W, 4) uint8 B, G, R, straight alpha; 255 where the frame has none."""
-        source = _padded(frame)
-        made = self._scaler.reformat(
+        """Return (H, W, 4) uint8: B, G, R and straight alpha (255 if the frame has none)."""
+        source = _pad_width(frame)
+        bgra = self._scaler.reformat(
             source,
             source.width,
             frame.height,
             "bgra",
-            src_colorspace=SWS_OF_MATRIX[frame.color.matrix],
-            dst_colorspace=SWS_OF_MATRIX[frame.color.matrix],
+            src_colorspace=SWS_BY_MATRIX[frame.color.matrix],
+            dst_colorspace=SWS_BY_MATRIX[frame.color.matrix],
             interpolation=Interpolation.BILINEAR,
             src_color_range=2 if frame.color.full_range else 1,
             dst_color_range=2,
             threads=1,
         )
-        plane = made.planes[0]
+        plane = bgra.planes[0]
         rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[call-overload]
         picture: Array = rows[:, : 4 * frame.width].reshape(frame.height, frame.width, 4)
         picture = np.array(picture, order="C")
         if frame.pixel_format.alpha and frame.pixel_format.depth == 8:
-            cv2.insertChannel(np.ascontiguousarray(frame.planes[-1]), picture, 3)  # 4:2:2's is 1 off
+            # The alpha of swscale has an error of 1 for 4:2:2.
+            cv2.insertChannel(np.ascontiguousarray(frame.planes[-1]), picture, 3)
         return picture
 
 
-def _padded(frame: Frame) -> VideoFrame:
-    """A copy whose width is a multiple of 32: fast paths leave what is beyond 8 or 16 unwritten."""
+def _pad_width(frame: Frame) -> VideoFrame:
+    """Return the frame padded to a width that is a multiple of 32; else swscale may skip the last pixels."""
     width = -(-frame.width // 32) * 32
     if width == frame.width:
         return to_video_frame(frame)
-    made = VideoFrame(width, frame.height, frame.format)
-    for target, plane in zip(writable_planes(made, frame.format), frame.planes, strict=True):
+    padded = VideoFrame(width, frame.height, frame.format)
+    for target, plane in zip(writable_planes(padded, frame.format), frame.planes, strict=True):
         target[:, : plane.shape[1]] = plane
         target[:, plane.shape[1] :] = plane[:, -1:]
-    return made
+    return padded
 
 
-def as_it_is(picture: Array) -> Array:
-    """Transparency as alpha."""
+def keep_alpha(picture: Array) -> Array:
+    """Return the picture unchanged, with alpha."""
     return picture
 
 
 def on_green(picture: Array) -> Array:
-    """Over #00b140, opaque, for a mixer with a chroma keyer: C = alpha·F + (1-alpha)·green.
+    """Composite over #00b140 for a mixer with a chroma keyer: C = alpha·F + (1-alpha)·green.
 
     Args:
         picture: (H, W, 4) uint8 BGRA, straight.
 
     Returns:
-        The same shape, alpha 255.
+        (H, W, 4) uint8, alpha 255.
     """
     alpha = picture[..., 3:].astype(np.uint16)
     green = np.array(GREEN_BGR, np.uint16)
@@ -87,7 +88,7 @@ def on_green(picture: Array) -> Array:
 
 
 def side_by_side(picture: Array) -> Array:
-    """The straight picture on the left, its alpha as grey on the right: fill and key for a mixer.
+    """Put the straight colour on the left and alpha as grey on the right: fill and key for a mixer.
 
     Args:
         picture: (H, W, 4) uint8 BGRA, straight.
@@ -103,19 +104,19 @@ def side_by_side(picture: Array) -> Array:
 
 
 LAYOUTS: Mapping[str, Callable[[Array], Array]] = {
-    "alpha": as_it_is,
+    "alpha": keep_alpha,
     "green": on_green,
     "side-by-side": side_by_side,
 }
-"""What an output can look like."""
+"""Picture layouts by name."""
 
 
-def layout(name: str) -> Callable[[Array], Array]:
-    """The layout called ``name``.
+def find_layout(name: str) -> Callable[[Array], Array]:
+    """Return the layout called ``name``.
 
     Raises:
-        UsageError: there is none.
+        UsageError: unknown name.
     """
     if name not in LAYOUTS:
-        raise UsageError(f"unknown layout {name!r}: allowed are {', '.join(LAYOUTS)}")
+        raise UsageError(f"unknown layout {name!r}: use one of {', '.join(LAYOUTS)}")
     return LAYOUTS[name]

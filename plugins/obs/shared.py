@@ -1,13 +1,13 @@
-"""Pictures through shared memory, for the source that livematte.lua adds to OBS.
+"""Send pictures through shared memory to the source that livematte.lua adds to OBS.
 
-The memory is a mapped file, which all systems have. Its first page is the header, little-endian::
+The memory is a memory-mapped file. Its first page is the header, little-endian::
 
-    0   u32 magic 0x4C4D4154, 0 once it is given up
+    0   u32 magic 0x4C4D4154; 0 when the writer has ended
     4   u32 width, u32 height, u32 slots
     16  u64 number of the newest picture, 0 before the first
-    24  u64 counted up by the reader for each picture it shows
+    24  u64 number of pictures shown, incremented by the reader
 
-Then come ``slots`` pictures of width x height BGRA; picture n is in slot n % slots.
+``slots`` pictures of width x height BGRA follow; picture n is in slot n % slots.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from livematte.frame import Array
 
 MAGIC = 0x4C4D4154
 SLOTS = 3
-"""The newest, the one a slow reader may still be copying, and the one that is written."""
+"""The newest picture, the one that a slow reader may still copy, and the one being written."""
 HEADER = 4096
 _NEWEST, _SHOWN = 16, 24
-_UNSEEN = 2.0
-"""Seconds without a shown picture after which nobody is looking."""
+_READER_TIMEOUT = 2.0
+"""Seconds without a shown picture after which the reader counts as gone."""
 
 
-def folder() -> Path:
-    """Of this user alone, in memory where the system has such a folder.
+def shared_memory_folder() -> Path:
+    """Return the runtime folder of this user, which is in memory on most Linux systems.
 
     Raises:
-        OutputError: there is none.
+        OutputError: the folder cannot be created.
     """
     try:
         with warnings.catch_warnings():
@@ -51,58 +51,62 @@ def folder() -> Path:
 
 
 class SharedPictures:
-    """Writes pictures where a reader in another process finds the newest; one writer."""
+    """Writes pictures to shared memory, from which another process reads the newest. There is one writer."""
 
-    def __init__(self, *, width: int, height: int, name: str = "overlay", where: Path | None = None) -> None:
-        """Make the memory; what an earlier writer left under the same name is given up.
+    def __init__(self, *, width: int, height: int, name: str = "overlay", folder: Path | None = None) -> None:
+        """Create the memory. Memory of an earlier writer with the same name is marked as ended.
 
         Raises:
-            OutputError: no room, or no right to.
+            OutputError: no space left, or no permission.
         """
         self.width, self.height = width, height
         size = HEADER + SLOTS * height * width * 4
         stem = re.sub(r"[^A-Za-z0-9_-]", "_", name)
         try:
-            self.path, descriptor = _fresh_file(where or folder(), stem)
+            self.path, descriptor = _create_file(folder or shared_memory_folder(), stem)
             try:
                 os.truncate(descriptor, size)
                 self._memory = mmap.mmap(descriptor, size)
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise OutputError(f"cannot make {size / 1e6:.0f} MB of shared memory: {error}") from error
+            raise OutputError(f"cannot create {size / 1e6:.0f} MB of shared memory: {error}") from error
         self._slots: Array | None = np.frombuffer(self._memory, np.uint8, offset=HEADER).reshape(
             SLOTS, height, width, 4
         )
         self._newest = 0
-        self._shown, self._shown_at = 0, -_UNSEEN
+        self._shown, self._shown_at = 0, -_READER_TIMEOUT
         struct.pack_into("<IIIIQQ", self._memory, 0, MAGIC, width, height, SLOTS, 0, 0)
 
     @property
     def clients(self) -> int:
-        """1 while a reader shows the pictures, else 0; it is asked now and then."""
+        """1 while a reader shows the pictures, else 0.
+
+        Must be read at least every few seconds to be correct.
+        """
         if self._slots is None:
             return 0
         (shown,) = struct.unpack_from("<Q", self._memory, _SHOWN)
         now = time.monotonic()
         if shown != self._shown:
             self._shown, self._shown_at = shown, now
-        return int(now - self._shown_at < _UNSEEN)
+        return int(now - self._shown_at < _READER_TIMEOUT)
 
     def publish(self, picture: Array) -> None:
-        """Make ``picture``, (height, width, 4) uint8 straight BGRA, the newest."""
+        """Make ``picture``, (height, width, 4) uint8 BGRA with straight alpha, the newest."""
         if self._slots is None:
             return
         number = self._newest + 1
         np.copyto(self._slots[number % SLOTS], picture)
-        struct.pack_into("<Q", self._memory, _NEWEST, number)  # after the picture: a reader sees it whole
+        # After the pixels, so that a reader never sees half a picture.
+        struct.pack_into("<Q", self._memory, _NEWEST, number)
         self._newest = number
 
-    def hang_up(self) -> None:
-        """Nothing to do: readers of memory hold nothing open that waits."""
+    def disconnect_clients(self) -> None:
+        """Do nothing: a reader of shared memory never waits for the writer."""
 
     def close(self) -> None:
-        """Tell the reader, and let go of the memory; safe to call twice, never raises."""
+        """Mark the memory as ended and remove it. May be called twice; never raises."""
         if self._slots is None:
             return
         self._slots = None
@@ -112,18 +116,19 @@ class SharedPictures:
             self.path.unlink()
 
 
-def _fresh_file(where: Path, stem: str) -> tuple[Path, int]:
-    """A new, empty file that only this user can open. Where one that is still mapped cannot be removed, as on
-    Windows, the next number is taken.
+def _create_file(folder: Path, stem: str) -> tuple[Path, int]:
+    """Create an empty file that only this user can open; return its path and descriptor.
+
+    Windows cannot remove a file that is still mapped; then the next number is used.
     """
     for number in range(10):
-        path = where / f"{stem}-{number}.bgra"
+        path = folder / f"{stem}-{number}.bgra"
         if path.exists():
-            with contextlib.suppress(OSError), path.open("r+b") as left:
-                left.write(bytes(4))
+            with contextlib.suppress(OSError), path.open("r+b") as old:
+                old.write(bytes(4))
             with contextlib.suppress(OSError):
                 path.unlink()
         with contextlib.suppress(FileExistsError):
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
             return path, os.open(path, flags, 0o600)
-    raise FileExistsError(f"{where} holds ten of them that are in use")
+    raise FileExistsError(f"ten shared memory files in {folder} are in use")

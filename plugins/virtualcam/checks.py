@@ -1,17 +1,24 @@
-"""What ``livematte doctor`` asks of the virtual camera."""
+"""Checks of the virtual camera for ``livematte doctor``."""
 
 from __future__ import annotations
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from livematte.findings import Finding
-from livematte.plugins.virtualcam.loopback import INSTALL, LOAD, RELOAD, Loopback, look, secure_boot
+from livematte.plugins.virtualcam.loopback import (
+    INSTALL,
+    LOAD,
+    RELOAD,
+    LoopbackStatus,
+    read_status,
+    secure_boot,
+)
+from livematte.protocols import Finding
 
 GROUP = "virtual camera"
 
 _BROKEN_RESTART = "0.12.7"
-"""The v4l2loopback of Debian 12 and Ubuntu 24.04: see loopback.begin_stream."""
+"""Version of v4l2loopback in Debian 12 and Ubuntu 24.04; see loopback.start_streaming."""
 
 _SIGN = (
     "sudo mokutil --import /var/lib/dkms/mok.pub (any password), restart, choose Enroll MOK, then: " + LOAD
@@ -19,46 +26,46 @@ _SIGN = (
 
 
 def checks() -> list[Finding]:
-    """Findings on pyvirtualcam and what it needs of this system."""
+    """Check pyvirtualcam and what it requires on this system."""
     try:
         package = Finding("pyvirtualcam", True, version("pyvirtualcam"), group=GROUP)
-    except PackageNotFoundError:  # nobody wants a virtual camera here, then
-        mend = "pip install 'livematte[virtualcam]'"
-        return [Finding("pyvirtualcam", None, "is not installed: --to virtualcam needs it", mend, GROUP)]
+    except PackageNotFoundError:  # not an error: the virtual camera is optional
+        fix = "pip install '.[virtualcam]'"
+        return [Finding("pyvirtualcam", None, "is not installed; --to virtualcam requires it", fix, GROUP)]
     if sys.platform.startswith("linux"):
-        found = of_linux(look(), secure_boot())
+        found = linux_findings(read_status(), secure_boot())
     else:
-        found = [_opens()]
+        found = [_try_open()]
     return [package, *found]
 
 
-def of_linux(there: Loopback, secure: bool | None) -> list[Finding]:
-    """Module, version, Secure Boot, and each camera's permission and capabilities."""
-    found = [_module(there, secure)]
+def linux_findings(status: LoopbackStatus, secure: bool | None) -> list[Finding]:
+    """Check the module, its version, Secure Boot, and the permission and capabilities of each camera."""
+    found = [_module(status, secure)]
     if secure is not None:
-        needed = secure and not there.loaded
+        needed = secure and not status.loaded
         what = "on: only signed modules are loaded" if secure else "off"
         found.append(Finding("Secure Boot", None, what, _SIGN if needed else "", GROUP))
-    if not there.loaded:
+    if not status.loaded:
         return found
-    if there.version:
-        old = there.version == _BROKEN_RESTART
-        what = f"{there.version}, whose fault on restart livematte goes around" if old else there.version
+    if status.version:
+        old = status.version == _BROKEN_RESTART
+        what = f"{status.version}; livematte works around its error on restart" if old else status.version
         found.append(Finding("v4l2loopback version", True, what, group=GROUP))
-    if not there.devices:
-        found.append(Finding("device", False, "the module has no camera", RELOAD, GROUP))
-    for device in there.devices:
+    if not status.devices:
+        found.append(Finding("device", False, "the module is loaded but has no device", RELOAD, GROUP))
+    for device in status.devices:
         found += _device(device.node, device.name, device.state)
     return found
 
 
-def _module(there: Loopback, secure: bool | None) -> Finding:
-    if there.loaded:
+def _module(status: LoopbackStatus, secure: bool | None) -> Finding:
+    if status.loaded:
         return Finding("v4l2loopback", True, "loaded", group=GROUP)
-    if there.installed is False:
+    if status.installed is False:
         return Finding("v4l2loopback", False, "is not installed for this kernel", INSTALL, GROUP)
     if secure:
-        what = "not loaded; if loading says 'Key was rejected', it must be signed for Secure Boot first"
+        what = "is not loaded; if modprobe prints 'Key was rejected', sign the module for Secure Boot first"
         return Finding("v4l2loopback", False, what, LOAD, GROUP)
     return Finding("v4l2loopback", False, "is not loaded", LOAD, GROUP)
 
@@ -66,19 +73,19 @@ def _module(there: Loopback, secure: bool | None) -> Finding:
 def _device(node: str, name: str, state: str) -> list[Finding]:
     title = f"{node} ({name})"
     if state == "locked":
-        mend = "sudo usermod -aG video $USER, then log out and in again"
-        return [Finding(title, False, "no permission to open it", mend, GROUP)]
+        fix = "sudo usermod -aG video $USER, then log out and in again"
+        return [Finding(title, False, "no permission to open it", fix, GROUP)]
     if state == "stuck":
-        return [Finding(title, False, "is stuck after a program's end", RELOAD, GROUP)]
+        return [Finding(title, False, "is stuck since a program that used it ended", RELOAD, GROUP)]
     if state == "shared":
-        what = "exclusive_caps=0: browsers, and so Meet and Teams, do not list it"
+        what = "exclusive_caps=0: browsers do not list it, and neither do Meet and Teams"
         return [Finding(title, False, what, RELOAD, GROUP)]
-    what = "a program sends to it" if state == "sending" else "ready (exclusive_caps=1)"
+    what = "in use: a program sends to it" if state == "sending" else "ready (exclusive_caps=1)"
     return [Finding(title, True, what, group=GROUP)]
 
 
-def _opens() -> Finding:
-    """Elsewhere the only way to know is to open it."""
+def _try_open() -> Finding:
+    """Open and close the camera: outside Linux there is no other way to check it."""
     from fractions import Fraction
 
     from livematte.errors import LivematteError
@@ -90,4 +97,4 @@ def _opens() -> Finding:
     except LivematteError as error:
         return Finding("virtual camera", False, "cannot be opened", str(error), GROUP)
     camera.close()
-    return Finding("virtual camera", True, f"{camera.device} opens", group=GROUP)
+    return Finding("virtual camera", True, f"{camera.device} can be opened", group=GROUP)

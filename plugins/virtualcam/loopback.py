@@ -1,4 +1,4 @@
-"""v4l2loopback, the kernel module that makes virtual cameras on Linux: what is there, and who has it open."""
+"""The status and users of v4l2loopback, the kernel module that creates virtual cameras on Linux."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 from livematte.video import v4l2
 
 LABEL = "livematte"
-"""What other programs call the camera, where it is set up as we say."""
+"""Name of the camera in other programs, if it is created with :data:`LOAD`."""
 
 LOAD = f"sudo modprobe v4l2loopback exclusive_caps=1 card_label={LABEL} video_nr=10"
-RELOAD = f"close every program that uses a camera, then: sudo modprobe -r v4l2loopback && {LOAD}"
+RELOAD = f"close all programs that use a camera, then: sudo modprobe -r v4l2loopback && {LOAD}"
 INSTALL = (
     "sudo apt install v4l2loopback-dkms (Fedora: sudo dnf install akmod-v4l2loopback from RPM Fusion; "
     f"Arch: sudo pacman -S v4l2loopback-dkms), then: {LOAD}"
@@ -26,61 +26,64 @@ INSTALL = (
 _SECURE_BOOT = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 _SCAN_SECONDS = 1.0
-"""How old the answer to 'which programs have it open' may be, where it takes a look at every program."""
+"""Interval between two scans of all processes, in seconds."""
 
 
 @dataclass(frozen=True)
-class Device:
-    """One virtual camera."""
+class LoopbackDevice:
+    """A virtual camera of v4l2loopback."""
 
     node: str
     name: str
     state: str
-    """'idle', 'sending', 'shared' (no exclusive_caps: browsers do not show it), 'stuck' or 'locked'."""
+    """'idle', 'sending', 'shared' (exclusive_caps=0: browsers do not list it), 'stuck' or 'locked' (no
+    permission)."""
 
 
 @dataclass(frozen=True)
-class Loopback:
-    """The module as it is now."""
+class LoopbackStatus:
+    """The status of the module."""
 
     loaded: bool
     installed: bool | None
-    """For the running kernel; None where that cannot be known."""
+    """True if it is installed for the running kernel; None if unknown."""
     version: str
-    devices: tuple[Device, ...]
+    devices: tuple[LoopbackDevice, ...]
 
 
-def look(root: Path = Path("/"), kernel: str | None = None, ask: v4l2.Ask = v4l2.control) -> Loopback:
-    """What is there. ``root`` and ``ask`` are the file system and the kernel to ask; tests give others."""
+def read_status(
+    root: Path = Path("/"), kernel: str | None = None, ask: v4l2.Ioctl = v4l2.system_ioctl
+) -> LoopbackStatus:
+    """Read the status of the module. Tests replace ``root`` (file system) and ``ask`` (ioctl)."""
     module = root / "sys/module/v4l2loopback"
-    found = root / "sys/devices/virtual/video4linux"
-    nodes = sorted(entry.name for entry in found.iterdir()) if found.is_dir() else []
+    folder = root / "sys/devices/virtual/video4linux"
+    nodes = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
     devices = []
     for node in nodes:
         path = root / "dev" / node
-        name = _text(found / node / "name") or node
-        driver = v4l2.driver_of(path, ask)
+        name = _read_text(folder / node / "name") or node
+        driver = v4l2.query_driver(path, ask)
         if driver is not None and driver[0] != v4l2.LOOPBACK_DRIVER:
             continue  # another virtual device
-        if driver is None and not (found / node / "max_openers").exists():
+        if driver is None and not (folder / node / "max_openers").exists():
             continue
-        devices.append(Device(str(path), name, "locked" if driver is None else _state(driver[2])))
-    return Loopback(
+        devices.append(LoopbackDevice(str(path), name, "locked" if driver is None else _state(driver[2])))
+    return LoopbackStatus(
         loaded=module.is_dir(),
         installed=_installed(root / "lib/modules" / (kernel or platform.release())),
-        version=_text(module / "version"),
+        version=_read_text(module / "version"),
         devices=tuple(devices),
     )
 
 
 def _state(capabilities: int) -> str:
-    takes, gives = bool(capabilities & v4l2.OUTPUT), bool(capabilities & v4l2.CAPTURE)
-    if takes and gives:
+    output, capture = bool(capabilities & v4l2.OUTPUT), bool(capabilities & v4l2.CAPTURE)
+    if output and capture:
         return "shared"
-    return "idle" if takes else "sending" if gives else "stuck"
+    return "idle" if output else "sending" if capture else "stuck"
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -88,54 +91,54 @@ def _text(path: Path) -> str:
 
 
 def _installed(modules: Path) -> bool | None:
-    listed = _text(modules / "modules.dep")
-    return "v4l2loopback" in listed if listed else None
+    dependencies = _read_text(modules / "modules.dep")
+    return "v4l2loopback" in dependencies if dependencies else None
 
 
 def secure_boot(root: Path = Path("/")) -> bool | None:
-    """Whether the firmware lets only signed modules in; None where it does not say."""
+    """Return True if Secure Boot is on, so that only signed modules can be loaded; None if unknown."""
     try:
-        told = (root / "sys/firmware/efi/efivars" / _SECURE_BOOT).read_bytes()
+        variable = (root / "sys/firmware/efi/efivars" / _SECURE_BOOT).read_bytes()
     except OSError:
         return None
-    return bool(told) and told[-1] == 1
+    return bool(variable) and variable[-1] == 1
 
 
 def own_descriptors(device: str, proc: Path = Path("/proc")) -> list[int]:
-    """The file descriptors by which this process has ``device`` open."""
-    return _open_in(proc / "self", os.path.realpath(device))
+    """Return the file descriptors of ``device`` in this process."""
+    return _descriptors_in(proc / "self", os.path.realpath(device))
 
 
-def _open_in(process: Path, device: str) -> list[int]:
-    found = []
+def _descriptors_in(process: Path, device: str) -> list[int]:
+    descriptors = []
     try:
         with os.scandir(process / "fd") as entries:
             for entry in entries:
-                with contextlib.suppress(OSError):  # closed meanwhile
+                with contextlib.suppress(OSError):  # closed in the meantime
                     if str(Path(entry.path).readlink()) == device:
-                        found.append(int(entry.name))
-    except OSError:  # another user's, or it ended
+                        descriptors.append(int(entry.name))
+    except OSError:  # a process of another user, or it has ended
         return []
-    return found
+    return descriptors
 
 
-def begin_stream(device: str, ask: v4l2.Ask = v4l2.control) -> bool:
-    """Tell the driver that pictures will be sent; False where it did not want to know.
+def start_streaming(device: str, ask: v4l2.Ioctl = v4l2.system_ioctl) -> bool:
+    """Call VIDIOC_STREAMON; return False if the driver refused it.
 
-    v4l2loopback 0.12.7 with exclusive_caps=1 forgets that it is an output when a program that only ever
-    wrote to it closes it (its issue 470); after VIDIOC_STREAMON it does not. Later versions do not need it.
+    This works around an error of v4l2loopback 0.12.7 with exclusive_caps=1 (its issue 470): when a program
+    that only wrote to the device closes it without VIDIOC_STREAMON, the device is no longer an output.
     """
-    buffer = bytearray(struct.pack("=i", v4l2.OUTPUT))  # V4L2_BUF_TYPE_VIDEO_OUTPUT is 2, too
+    buffer = bytearray(struct.pack("=i", v4l2.OUTPUT))  # V4L2_BUF_TYPE_VIDEO_OUTPUT is also 2
     answers = [ask(number, v4l2.STREAMON, buffer) for number in own_descriptors(device)]
     return any(answers)
 
 
-class Openers:
-    """Whether another program has the camera open.
+class ViewerDetector:
+    """Detects other programs that have the camera open.
 
-    The module's reference count is that of its open files: one number to read. Only where there are several
-    virtual cameras, and one of them is in use, is every program looked at, at most once a second; those of
-    other users cannot be seen.
+    The reference count of the module is the number of its open files. If there are several virtual cameras
+    and one of them is in use, all processes are scanned, at most once a second. Processes of other users
+    cannot be seen.
     """
 
     def __init__(
@@ -144,17 +147,17 @@ class Openers:
         self._device, self._proc, self._now = os.path.realpath(device), root / "proc", now
         self._count = root / "sys/module/v4l2loopback/refcnt"
         self._devices = root / "sys/devices/virtual/video4linux"
-        self._ours = max(1, len(own_descriptors(device, self._proc)))
+        self._own_count = max(1, len(own_descriptors(device, self._proc)))
         self._scanned: tuple[float, bool] | None = None
 
-    def any(self) -> bool | None:
-        """None where the kernel does not say."""
+    def is_open(self) -> bool | None:
+        """Return True if another program has the camera open; None if unknown."""
         try:
             openings = int(self._count.read_text(encoding="ascii"))
             cameras = len(list(self._devices.iterdir()))
         except (OSError, ValueError):
             return None
-        if openings <= self._ours:
+        if openings <= self._own_count:
             return False
         if cameras == 1:
             return True
@@ -167,4 +170,4 @@ class Openers:
         with os.scandir(self._proc) as processes:
             names = [entry.name for entry in processes if entry.name.isdigit()]
         others = (self._proc / name for name in names if name != str(os.getpid()))
-        return any(_open_in(process, self._device) for process in others)
+        return any(_descriptors_in(process, self._device) for process in others)

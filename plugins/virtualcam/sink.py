@@ -1,4 +1,4 @@
-"""The virtual camera: what other programs see as a webcam (pyvirtualcam)."""
+"""The sink ``virtualcam``: a virtual camera that other programs list as a webcam (pyvirtualcam)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from livematte.errors import MissingExtraError, OutputError, UsageError
 from livematte.frame import Frame
-from livematte.plugins.virtualcam import loopback, troubles
+from livematte.plugins.virtualcam import error_messages, loopback
 from livematte.plugins.virtualcam.picture import Packer
 from livematte.protocols import LiveFormat
 
-_NATIVE = {"v4l2loopback": "I420", "obs": "NV12" if sys.platform == "win32" else "I420",
+_PREFERRED_FORMAT = {"v4l2loopback": "I420", "obs": "NV12" if sys.platform == "win32" else "I420",
            "unitycapture": "I420"}  # fmt: skip
-"""What each back-end turns least of; OBS's takes NV12 on Windows and makes UYVY of I420 on macOS."""
+"""Pixel format with the least conversion. OBS uses NV12 on Windows, and converts I420 to UYVY on macOS."""
 
 
 def virtualcam(
@@ -27,16 +27,16 @@ def virtualcam(
     """Open the virtual camera.
 
     Args:
-        format: what will be sent; opaque.
-        device: '/dev/video10' on Linux, a camera's name on Windows; the first free one otherwise.
-        backend: 'v4l2loopback' (Linux), 'obs' (Windows, macOS) or 'unitycapture' (Windows); what is there
-            otherwise.
-        pixel_format: 'I420' or 'NV12'; what the back-end likes best otherwise.
+        format: format of the frames, without alpha.
+        device: '/dev/video10' on Linux, the name of a camera on Windows. None: the first free one.
+        backend: 'v4l2loopback' (Linux), 'obs' (Windows, macOS) or 'unitycapture' (Windows). None: the
+            first that works.
+        pixel_format: 'I420' or 'NV12'. None: the best for the back-end.
 
     Raises:
         MissingExtraError: pyvirtualcam is not installed.
-        UsageError: transparency, an odd size, or a back-end or pixel format that there is not.
-        OutputError: it cannot be opened; the line says what mends it.
+        UsageError: the format has alpha or an odd size, or the back-end or pixel format is unknown.
+        OutputError: the camera cannot be opened; the message says how to fix it.
     """
     try:
         import pyvirtualcam
@@ -44,16 +44,18 @@ def virtualcam(
     except ImportError as error:
         raise MissingExtraError("the virtual camera", "virtualcam") from error
     if format.alpha:
-        raise UsageError("a virtual camera shows no transparency: give a --background, or use another --to")
-    if format.width % 2 or format.height % 2:
-        raise UsageError(f"a virtual camera is even in size, not {format.width}x{format.height}")
-    if backend is not None and backend not in BACKENDS:
-        raise UsageError(troubles.unknown_backend(backend, list(BACKENDS)))
-    if pixel_format not in (None, "I420", "NV12"):
         raise UsageError(
-            f"unknown pixel format {pixel_format!r} of a virtual camera: allowed are I420 and NV12"
+            "a virtual camera has no transparency: use another --background, or another sink (--to)"
         )
-    chosen = pixel_format or _NATIVE.get(backend or next(iter(BACKENDS), ""), "I420")
+    if format.width % 2 or format.height % 2:
+        raise UsageError(
+            f"size {format.width}x{format.height} is invalid for a virtual camera: use even numbers"
+        )
+    if backend is not None and backend not in BACKENDS:
+        raise UsageError(error_messages.unknown_backend(backend, list(BACKENDS)))
+    if pixel_format not in (None, "I420", "NV12"):
+        raise UsageError(f"unknown pixel format {pixel_format!r} of a virtual camera: use I420 or NV12")
+    chosen = pixel_format or _PREFERRED_FORMAT.get(backend or next(iter(BACKENDS), ""), "I420")
     try:
         camera = pyvirtualcam.Camera(
             width=format.width,
@@ -63,20 +65,20 @@ def virtualcam(
             device=device,
             backend=backend,
         )
-    except Exception as error:  # back-ends raise whatever their system raises
+    except Exception as error:  # back-ends raise errors of many types
         on_linux = sys.platform.startswith("linux")
-        there = loopback.look() if on_linux else None
-        raise OutputError(troubles.told(str(error), device, there)) from error
+        status = loopback.read_status() if on_linux else None
+        raise OutputError(error_messages.translate_error(str(error), device, status)) from error
     return VirtualCamera(camera, format, chosen)
 
 
 class VirtualCamera:
-    """Frames shown by a virtual camera (protocols.LiveSink). Made by :func:`virtualcam`.
+    """A virtual camera (protocols.LiveSink). Created by :func:`virtualcam`.
 
     Attributes:
         name: 'virtualcam'.
-        notes: one line with the device and its pixel format, then what is worth knowing.
-        device: what other programs open.
+        notes: one line with the device and its pixel format, and one for each slow conversion.
+        device: the device that other programs open.
     """
 
     name = "virtualcam"
@@ -85,11 +87,11 @@ class VirtualCamera:
         self.device = str(camera.device)
         self._camera = camera
         self._packer = Packer(format.height, format.width, interleaved=pixel_format == "NV12")
-        self._openers: loopback.Openers | None = None
+        self._viewers: loopback.ViewerDetector | None = None
         if camera.backend == "v4l2loopback":
             with contextlib.suppress(OSError):
-                loopback.begin_stream(self.device)
-            self._openers = loopback.Openers(self.device)
+                loopback.start_streaming(self.device)
+            self._viewers = loopback.ViewerDetector(self.device)
         size = f"{format.width}x{format.height} {pixel_format} {float(format.rate):.4g} fps"
         self.notes = self._packer.notes
         self.notes.append(f"virtual camera {self.device} ({camera.backend}): {size}")
@@ -98,7 +100,7 @@ class VirtualCamera:
         """Show a frame.
 
         Raises:
-            OutputError: the back-end has closed.
+            OutputError: the camera is closed, or the back-end failed.
         """
         if self._camera is None:
             raise OutputError(f"the virtual camera {self.device} is closed")
@@ -106,16 +108,16 @@ class VirtualCamera:
             self._camera.send(self._packer(frame))
         except (RuntimeError, OSError) as error:
             raise OutputError(
-                f"the virtual camera {self.device} takes no pictures any more: {error}"
+                f"the virtual camera {self.device} no longer accepts pictures: {error}; restart livematte"
             ) from error
 
     @property
     def watched(self) -> bool | None:
-        """Whether a program has the camera open, on Linux; None elsewhere."""
-        return None if self._openers is None else self._openers.any()
+        """True if another program has the camera open; None if unknown, such as outside Linux."""
+        return None if self._viewers is None else self._viewers.is_open()
 
     def close(self) -> None:
-        """Let go of the camera. Safe twice; never raises."""
+        """Close the camera. May be called twice; never raises."""
         camera, self._camera = self._camera, None
         if camera is not None:
             with contextlib.suppress(Exception):

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from livematte.backgrounds import parse_background
 from livematte.frame import Frame
+from livematte.matting.backgrounds import parse_background
 from livematte.protocols import Background
 from tests.unit.kernels.pictures import SOURCE_FORMATS, disc, random_frame
 

@@ -1,4 +1,4 @@
-"""What every live output keeps to: those of the plug-ins over fakes of the program on the other side."""
+"""Rules that every live sink must follow. The sinks of the plug-ins are tested with fake programs."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-pyvirtualcam = pytest.importorskip("pyvirtualcam", reason="pip install 'livematte[virtualcam]'")
-pytest.importorskip("obswebsocket", reason="pip install 'livematte[obs]'")
+pyvirtualcam = pytest.importorskip("pyvirtualcam", reason="pip install '.[virtualcam]'")
+pytest.importorskip("obswebsocket", reason="pip install '.[obs]'")
 
 from livematte import registry  # noqa: E402
 from livematte.errors import LivematteError, OutputError, UsageError  # noqa: E402
 from livematte.frame import Array, ColorInfo, Frame  # noqa: E402
 from livematte.protocols import LiveFormat, LiveSink  # noqa: E402
-from livematte.streaming.nowhere import NOWHERE, Nowhere  # noqa: E402
+from livematte.streaming.null_sink import NULL_SINK, NullSink  # noqa: E402
 from tests.unit.plugins.obs.fake_obs import FakeObs  # noqa: E402
 
 HEIGHT, WIDTH = 36, 64
 OPAQUE = LiveFormat(WIDTH, HEIGHT, Fraction(30))
 CLEAR = LiveFormat(WIDTH, HEIGHT, Fraction(30), alpha=True)
 
-OUTPUTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "nowhere": (NOWHERE, {}),
+SINKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "nowhere": (NULL_SINK, {}),
     "virtual camera, I420": ("virtualcam", {"pixel_format": "I420"}),
     "virtual camera, NV12": ("virtualcam", {"pixel_format": "NV12"}),
     "OBS, Media Source": ("obs", {"route": "media"}),
@@ -42,7 +42,7 @@ Open = Callable[[LiveFormat], LiveSink]
 
 
 class Backend:
-    """A virtual camera that is always there."""
+    """A fake virtual camera."""
 
     def __init__(self, *, device: str | None, **_: Any) -> None:
         self._device = device or "Camera 1"
@@ -60,28 +60,28 @@ class Backend:
         return None
 
 
-def factory_of(name: str) -> Callable[..., LiveSink]:
-    made: Callable[..., LiveSink] = Nowhere if name == NOWHERE else registry.load("sinks", name)
+def sink_factory(name: str) -> Callable[..., LiveSink]:
+    made: Callable[..., LiveSink] = NullSink if name == NULL_SINK else registry.load("sinks", name)
     return made
 
 
-@pytest.fixture(params=sorted(OUTPUTS))
-def output(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    return OUTPUTS[request.param]
+@pytest.fixture(params=sorted(SINKS))
+def sink_case(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    return SINKS[request.param]
 
 
 @pytest.fixture
 def open_sink(
-    output: tuple[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    sink_case: tuple[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Open]:
-    """Opens the output; a fake program is on its other side."""
-    name, options = output
+    """Open the sink, connected to a fake program."""
+    name, options = sink_case
     fake: FakeObs | None = None
     if name == "virtualcam":
         monkeypatch.setattr(pyvirtualcam.camera, "BACKENDS", {})
         pyvirtualcam.register_backend("ours", Backend)
     if name == "obs":
-        monkeypatch.setattr("livematte.plugins.obs.shared.folder", lambda: tmp_path)
+        monkeypatch.setattr("livematte.plugins.obs.shared.shared_memory_folder", lambda: tmp_path)
         monkeypatch.setenv("OBS_PASSWORD", "secret")
         fake = FakeObs(removal=0.0)
         fake.kinds.append("livematte_overlay")
@@ -89,7 +89,7 @@ def open_sink(
     opened: list[LiveSink] = []
 
     def open(format: LiveFormat) -> LiveSink:
-        opened.append(factory_of(name)(format, **options))
+        opened.append(sink_factory(name)(format, **options))
         return opened[-1]
 
     yield open
@@ -99,13 +99,13 @@ def open_sink(
         fake.stop()
 
 
-def format_of(name: str) -> LiveFormat:
-    return CLEAR if getattr(factory_of(name), "wants_alpha", False) else OPAQUE
+def sink_format(name: str) -> LiveFormat:
+    return CLEAR if getattr(sink_factory(name), "wants_alpha", False) else OPAQUE
 
 
 def frames(format: LiveFormat) -> list[Frame]:
-    """Whatever may come in that format, in a row: gaps in time, repeated planes, formats and colours that
-    change on the way. Nobody may write to any of it.
+    """Return read-only frames with all variations: gaps in time, repeated planes, formats and colours that
+    change within the stream.
     """
     luma = np.tile(np.arange(40, 40 + WIDTH, dtype=np.uint8), (HEIGHT, 1))
     chroma = np.full((HEIGHT // 2, WIDTH // 2), 120, np.uint8)
@@ -125,28 +125,28 @@ def frames(format: LiveFormat) -> list[Frame]:
     return made
 
 
-def test_every_output_is_here() -> None:
-    assert {name for name, _ in OUTPUTS.values()} == {NOWHERE, *registry.names("sinks")}
+def test_every_sink_is_tested() -> None:
+    assert {name for name, _ in SINKS.values()} == {NULL_SINK, *registry.names("sinks")}
 
 
-def test_it_takes_whatever_its_format_says(output: tuple[str, Any], open_sink: Open) -> None:
-    format = format_of(output[0])
+def test_it_accepts_all_frames_of_its_format(sink_case: tuple[str, Any], open_sink: Open) -> None:
+    format = sink_format(sink_case[0])
     sink = open_sink(format)
-    assert isinstance(sink, LiveSink) and sink.name == output[0]
+    assert isinstance(sink, LiveSink) and sink.name == sink_case[0]
     for frame in frames(format):
         sink.send(frame)
     assert all(note and "\n" not in note for note in sink.notes)
 
 
-def test_opaque_frames_are_taken_by_all(output: tuple[str, Any], open_sink: Open) -> None:
-    """A colour behind people is asked for more often than transparency, also where that can be."""
+def test_all_accept_opaque_frames(sink_case: tuple[str, Any], open_sink: Open) -> None:
+    """Sinks with transparency must also accept opaque frames."""
     sink = open_sink(OPAQUE)
     for frame in frames(OPAQUE):
         sink.send(frame)
 
 
-def test_transparency_is_taken_or_refused_in_one_line(output: tuple[str, Any], open_sink: Open) -> None:
-    wants = getattr(factory_of(output[0]), "wants_alpha", False)
+def test_transparency_is_accepted_or_refused_in_one_line(sink_case: tuple[str, Any], open_sink: Open) -> None:
+    wants = getattr(sink_factory(sink_case[0]), "wants_alpha", False)
     try:
         sink = open_sink(CLEAR)
     except UsageError as error:
@@ -156,17 +156,17 @@ def test_transparency_is_taken_or_refused_in_one_line(output: tuple[str, Any], o
             sink.send(frame)
 
 
-def test_whether_anybody_looks_is_known_or_none(output: tuple[str, Any], open_sink: Open) -> None:
-    sink = open_sink(format_of(output[0]))
+def test_watched_is_a_bool_or_none(sink_case: tuple[str, Any], open_sink: Open) -> None:
+    sink = open_sink(sink_format(sink_case[0]))
     assert sink.watched in (True, False, None)
     sink.close()
     assert sink.watched in (True, False, None)
 
 
 def test_closing_is_free_and_what_comes_after_it_harms_nobody(
-    output: tuple[str, Any], open_sink: Open
+    sink_case: tuple[str, Any], open_sink: Open
 ) -> None:
-    format = format_of(output[0])
+    format = sink_format(sink_case[0])
     sink = open_sink(format)
     sink.send(frames(format)[0])
     sink.close()
@@ -177,17 +177,17 @@ def test_closing_is_free_and_what_comes_after_it_harms_nobody(
         assert "\n" not in str(error)
 
 
-def test_it_is_opened_again_at_once(output: tuple[str, Any], open_sink: Open) -> None:
-    format = format_of(output[0])
+def test_it_can_be_opened_again_immediately(sink_case: tuple[str, Any], open_sink: Open) -> None:
+    format = sink_format(sink_case[0])
     for _ in range(2):
         sink = open_sink(format)
         sink.send(frames(format)[0])
         sink.close()
 
 
-def test_one_who_connects_and_never_reads_holds_nobody_up(output: tuple[str, Any], open_sink: Open) -> None:
-    """120 pictures are more than sockets keep; a sink that waited would not come back."""
-    format = format_of(output[0])
+def test_a_client_that_never_reads_blocks_nothing(sink_case: tuple[str, Any], open_sink: Open) -> None:
+    """120 pictures exceed the socket buffers: a sink that waits for the client would block forever."""
+    format = sink_format(sink_case[0])
     sink = open_sink(LiveFormat(640, 360, format.rate, format.alpha))
     port = getattr(getattr(sink, "_way", None), "port", None)
     with socket.socket() as deaf:
@@ -201,21 +201,21 @@ def test_one_who_connects_and_never_reads_holds_nobody_up(output: tuple[str, Any
         sink.close()
 
 
-def test_its_own_options_are_known_by_name(output: tuple[str, Any]) -> None:
-    """So that one that there is not is refused, and a profile's [sink-option.NAME] can be checked."""
-    taken = list(signature(factory_of(output[0])).parameters.values())
+def test_its_own_options_are_known_by_name(sink_case: tuple[str, Any]) -> None:
+    """Unknown options can then be refused, also those of a profile ([sink-option.NAME])."""
+    taken = list(signature(sink_factory(sink_case[0])).parameters.values())
     assert taken[0].kind is Parameter.POSITIONAL_OR_KEYWORD
     assert all(each.kind is Parameter.KEYWORD_ONLY for each in taken[1:])
     assert all(each.default is not Parameter.empty for each in taken[1:])
 
 
-def test_an_impossible_option_is_one_line(output: tuple[str, Any], open_sink: Open) -> None:
-    wrong = {"virtualcam": {"pixel_format": "RGBA"}, "obs": {"layout": "red"}}.get(output[0])
+def test_an_invalid_option_gives_one_line(sink_case: tuple[str, Any], open_sink: Open) -> None:
+    wrong = {"virtualcam": {"pixel_format": "RGBA"}, "obs": {"layout": "red"}}.get(sink_case[0])
     if wrong is None:
-        assert len(signature(factory_of(output[0])).parameters) == 1, "there is none to get wrong"
+        assert len(signature(sink_factory(sink_case[0])).parameters) == 1, "there is none to get wrong"
         return
-    open_sink(format_of(output[0])).close()
+    open_sink(sink_format(sink_case[0])).close()
     with pytest.raises(LivematteError) as caught:
-        factory_of(output[0])(format_of(output[0]), **wrong)
+        sink_factory(sink_case[0])(sink_format(sink_case[0]), **wrong)
     (value,) = wrong.values()
-    assert value in str(caught.value) and "allowed are" in str(caught.value) and "\n" not in str(caught.value)
+    assert value in str(caught.value) and ": use " in str(caught.value) and "\n" not in str(caught.value)

@@ -20,10 +20,10 @@ import pytest
 from livematte.errors import InputError
 from livematte.frame import PIXEL_FORMATS
 from livematte.protocols import LiveFormat, Source
-from livematte.streaming.conform import Conformer
+from livematte.streaming.frame_normalizer import FrameNormalizer
 from livematte.video import camera as cameras
-from livematte.video.camera import open_camera, open_stand_in
-from livematte.video.modes import CameraInfo, CameraMode
+from livematte.video.camera import open_camera, open_file_camera
+from livematte.video.camera_modes import CameraInfo, CameraMode
 from tests import clips
 from tests.clocks import FakeClock
 
@@ -84,9 +84,9 @@ def source(
         monkeypatch.setattr(cameras, "list_cameras", lambda: [info])
         opened: Source = open_camera("webcam", clock=FakeClock())
     elif request.param == "address":
-        opened = open_stand_in(request.getfixturevalue("served"), FakeClock())
+        opened = open_file_camera(request.getfixturevalue("served"), FakeClock())
     else:
-        opened = open_stand_in(STAND_INS[request.param](tmp_path), FakeClock())
+        opened = open_file_camera(STAND_INS[request.param](tmp_path), FakeClock())
     yield opened
     opened.close()
 
@@ -110,7 +110,7 @@ def test_frames_are_as_announced_and_times_rise_for_as_long_as_one_looks(source:
 
 
 def test_whatever_comes_fits_an_output(source: Source) -> None:
-    conform = Conformer(LiveFormat(96, 64, Fraction(30)))
+    conform = FrameNormalizer(LiveFormat(96, 64, Fraction(30)))
     for frame in islice(source, 3):
         made = conform(frame)
         assert made.size == (64, 96) and made.format in ("yuv420p", "nv12")

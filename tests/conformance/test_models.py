@@ -5,8 +5,8 @@ import pytest
 
 from livematte import registry
 from livematte.errors import ModelError
+from livematte.inference.weights import find_card, verified_path
 from livematte.protocols import Model
-from livematte.weights import card_of, verified
 
 NAMES = registry.names("models")
 _FRAMES = [(720, 1280), (1920, 1080), (480, 640), (33, 57), (1, 1), (2160, 3840), (64, 4000)]
@@ -14,7 +14,7 @@ _FRAMES = [(720, 1280), (1920, 1080), (480, 640), (33, 57), (1, 1), (2160, 3840)
 
 @pytest.fixture(scope="module", params=NAMES)
 def model(request):
-    if not card_of(request.param).files:
+    if not find_card(request.param).files:
         pytest.skip(f"{request.param} is shipped without weights")
     return registry.load("models", request.param)(device="cpu")
 
@@ -29,7 +29,7 @@ def test_there_are_models():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_card_says_what_a_user_must_know(name):
-    facts = card_of(name).facts
+    facts = find_card(name).facts
     for key in ("name", "paper", "parameters", "gflops", "input", "data", "recipe", "licence", "limits"):
         assert facts.get(key), f"{name}: the card lacks {key}"
     assert facts["name"] == name
@@ -37,14 +37,14 @@ def test_card_says_what_a_user_must_know(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_files_are_those_of_the_card_and_small(name):
-    for file in card_of(name).files:
-        assert verified(file).stat().st_size <= 8_000_000
+    for file in find_card(name).files:
+        assert verified_path(file).stat().st_size <= 8_000_000
         assert file.path.suffix in (".safetensors", ".onnx")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_without_shipped_weights_a_model_says_so(name):
-    if card_of(name).files:
+    if find_card(name).files:
         pytest.skip("it is shipped with weights")
     with pytest.raises(ModelError, match="no weights are shipped"):
         registry.load("models", name)(device="cpu")

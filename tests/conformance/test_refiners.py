@@ -10,10 +10,11 @@ import pytest
 from livematte import registry
 from livematte.errors import ModelError
 from livematte.frame import Array, ColorInfo, Frame, Matte
-from livematte.kernels import cpu
+from livematte.inference.weights import find_card, verified_path
+from livematte.kernels.convert import planes_from_rgb
+from livematte.kernels.resize import resize
+from livematte.matting.refiner import TileRefiner
 from livematte.protocols import TrimapModel
-from livematte.refiners import TileRefiner
-from livematte.weights import card_of, verified
 from tests.unit.kernels.pictures import disc
 
 NAMES = registry.names("refiners")
@@ -21,7 +22,7 @@ NAMES = registry.names("refiners")
 
 @pytest.fixture(scope="module", params=NAMES)
 def refiner(request: pytest.FixtureRequest) -> TrimapModel:
-    if not card_of(request.param, "refiners").files:
+    if not find_card(request.param, "refiners").files:
         pytest.skip(f"{request.param} is shipped without weights")
     network: TrimapModel = registry.load("refiners", request.param)(device="cpu")
     return network
@@ -41,21 +42,21 @@ def example(height: int, width: int, softness: float = 0.1) -> tuple[Array, Arra
 
 @pytest.mark.parametrize("name", NAMES)
 def test_card_says_what_a_user_must_know(name: str) -> None:
-    facts = card_of(name, "refiners").facts
+    facts = find_card(name, "refiners").facts
     for key in ("name", "paper", "parameters", "gflops", "input", "data", "recipe", "licence", "limits"):
         assert facts.get(key), f"{name}: the card lacks {key}"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_files_are_those_of_the_card_and_small(name: str) -> None:
-    for file in card_of(name, "refiners").files:
-        assert verified(file).stat().st_size <= 8_000_000
+    for file in find_card(name, "refiners").files:
+        assert verified_path(file).stat().st_size <= 8_000_000
         assert file.path.suffix in (".safetensors", ".onnx")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_without_shipped_weights_a_refiner_says_so_in_one_line(name: str) -> None:
-    if card_of(name, "refiners").files:
+    if find_card(name, "refiners").files:
         pytest.skip("it is shipped with weights")
     with pytest.raises(ModelError, match="no weights are shipped") as caught:
         registry.load("refiners", name)(device="cpu")
@@ -128,8 +129,8 @@ def test_tiles_leave_no_seam(refiner: TrimapModel) -> None:
     height, width = 320, 460
     rgb, _, truth = example(height, width, softness=0.04)
     color = ColorInfo("rgb", full_range=True)
-    frame = Frame(cpu.planes_from_rgb(rgb, "gbrp", color), "gbrp", 0, Fraction(1, 25), color=color)
-    matte = Matte(cpu.resize(truth, height // 4, width // 4))
+    frame = Frame(planes_from_rgb(rgb, "gbrp", color), "gbrp", 0, Fraction(1, 25), color=color)
+    matte = Matte(resize(truth, height // 4, width // 4))
     done = TileRefiner(refiner)(frame, matte, np.rint(truth * 255).astype(np.uint8))
     assert len(done.done) > 1
     alpha = done.plane / 255

@@ -17,7 +17,7 @@ from livematte.video import open_sink, open_video
 TARGETS = ["a.mp4", "a.m4v", "a.mov", "a.mkv", "a.webm", "frames/%03d.png"]
 
 
-def info_of(format: str) -> SourceInfo:
+def debug_view_info(format: str) -> SourceInfo:
     color = ColorInfo("rgb", True) if PIXEL_FORMATS[format].rgb else ColorInfo("bt709", False, 1, 1, 1, 1)
     return SourceInfo("test", 96, 128, format, Fraction(1, 1000), Fraction(25), color=color)
 
@@ -44,7 +44,7 @@ def frames(info: SourceInfo, times: list[int]) -> list[Frame]:
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("format", sorted(PIXEL_FORMATS))
 def test_every_frame_format_is_taken(tmp_path: Path, target: str, format: str) -> None:
-    info = info_of(format)
+    info = debug_view_info(format)
     sink = open_sink(tmp_path / target, info)
     assert isinstance(sink, Sink)
     for frame in frames(info, [0, 40, 80]):
@@ -60,14 +60,14 @@ def test_every_frame_format_is_taken(tmp_path: Path, target: str, format: str) -
 
 @pytest.mark.parametrize("target", TARGETS[:-1])
 def test_times_are_kept_and_must_rise(tmp_path: Path, target: str) -> None:
-    info = info_of("yuv420p")
+    info = debug_view_info("yuv420p")
     times = [0, 10, 13, 400, 401, 2000]
     sink = open_sink(tmp_path / target, info)
     for frame in frames(info, times):
         sink.write(frame)
     with pytest.raises(OutputError, match="must rise"):
         sink.write(frames(info, [2000])[0])
-    with pytest.raises(OutputError, match="counted in 1/90000 s came, 1/1000 s was"):
+    with pytest.raises(OutputError, match="time base is 1/90000 s, expected 1/1000 s"):
         sink.write(frames(replace(info, time_base=Fraction(1, 90000)), [180000])[0])
     sink.close()
     assert [frame.seconds * 1000 for frame in open_video(tmp_path / target)] == times
@@ -75,7 +75,7 @@ def test_times_are_kept_and_must_rise(tmp_path: Path, target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_frames_are_copied_when_written(tmp_path: Path, target: str) -> None:
-    info = info_of("yuv444p")
+    info = debug_view_info("yuv444p")
     (frame,) = frames(info, [0])
     sink = open_sink(tmp_path / target, info)
     sink.write(frame)
@@ -88,7 +88,7 @@ def test_frames_are_copied_when_written(tmp_path: Path, target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_closing_and_aborting_twice_is_free(tmp_path: Path, target: str) -> None:
-    info = info_of("yuv420p")
+    info = debug_view_info("yuv420p")
     for first, second in (("close", "abort"), ("abort", "close")):
         sink = open_sink(tmp_path / target, info)
         sink.write(frames(info, [0])[0])
@@ -99,9 +99,9 @@ def test_closing_and_aborting_twice_is_free(tmp_path: Path, target: str) -> None
 
 @pytest.mark.parametrize("target", TARGETS[:-1])
 def test_a_frame_of_another_size_is_refused(tmp_path: Path, target: str) -> None:
-    info = info_of("yuv420p")
+    info = debug_view_info("yuv420p")
     sink = open_sink(tmp_path / target, info)
-    with pytest.raises(OutputError, match="announced"):
+    with pytest.raises(OutputError, match="expected"):
         sink.write(frames(replace(info, width=130), [0])[0])
     sink.abort()
     assert list(tmp_path.iterdir()) == []

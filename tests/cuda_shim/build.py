@@ -11,8 +11,9 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 
+from tests import caches
+
 HERE = Path(__file__).parent
-CACHE = HERE.parents[1] / "build" / "cuda_shim"
 
 
 @lru_cache(maxsize=1)
@@ -21,6 +22,11 @@ def compiler() -> str | None:
     if os.name != "posix" or not Path("/usr/include/ucontext.h").exists():
         return None
     return next(filter(None, map(shutil.which, ("g++", "clang++", "c++"))), None)
+
+
+@lru_cache(maxsize=1)
+def _folder() -> Path:
+    return caches.shims()
 
 
 @lru_cache(maxsize=64)
@@ -33,12 +39,13 @@ def _built(command: tuple[str, ...]) -> str | None:
 def compiled(code: str) -> tuple[ctypes.CDLL, list[str]]:
     """The library of a source, and the names of its kernels.
 
-    Kept in ``build/`` under the hash of all that goes into it.
+    Kept in :func:`tests.caches.shims` under the hash of all that goes into it.
     """
     program = compiler()
     assert program, "no C++ compiler"
     flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
     flags += ["-Wno-unused-function", "-Wno-unused-parameter"]
+    flags += ["-U_FORTIFY_SOURCE"]  # which takes a jump from stack to stack for a fault
     flags += os.environ.get("LIVEMATTE_SHIM_FLAGS", "").split()
     kernels = re.findall(r'extern "C" __global__ void (\w+)', code)
     shim = (HERE / "shim.h").read_text(encoding="utf-8")
@@ -50,12 +57,14 @@ def compiled(code: str) -> tuple[ctypes.CDLL, list[str]]:
     )
     text = "\n".join([shim, code, launchers])
     key = hashlib.sha256("\n".join([text, program, *flags]).encode()).hexdigest()[:20]
-    library = CACHE / f"{key}.so"
-    if not library.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        path, unfinished = CACHE / f"{key}.cpp", CACHE / f"{key}.{os.getpid()}"
-        path.write_text(text, encoding="utf-8")
-        complaint = _built((program, *flags, "-shared", "-fPIC", "-o", str(unfinished), str(path)))
-        assert complaint is None, complaint
-        unfinished.replace(library)
+    folder = _folder()
+    library = folder / f"{key}.so"
+    with caches.alone(folder / f"{key}.lock"):
+        if not library.exists():
+            path, unfinished = folder / f"{key}.cpp", folder / f"{key}.{os.getpid()}"
+            path.write_text(text, encoding="utf-8")
+            complaint = _built((program, *flags, "-shared", "-fPIC", "-o", str(unfinished), str(path)))
+            assert complaint is None, complaint
+            unfinished.replace(library)
+    library.touch()  # used now
     return ctypes.CDLL(str(library)), kernels

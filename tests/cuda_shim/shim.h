@@ -2,6 +2,7 @@
 // Threads of a block that meet at __syncthreads() are fibres, which take turns from barrier to barrier.
 
 #include <math.h>
+#include <setjmp.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <ucontext.h>
@@ -37,53 +38,71 @@ namespace shim {
 
 enum { STACK = 1 << 16 };
 
+// Every switch of swapcontext() asks the system for the mask of signals; _setjmp() and _longjmp() do not. So each
+// fibre is entered with it once, and stays where it is for all launches that follow.
 struct Fibre {
     ucontext_t context;
-    char *stack = (char *)malloc(STACK);  // kept for the next launch
+    jmp_buf here;
+    char *stack = (char *)malloc(STACK);
     Index thread;
-    bool over;
+    bool begun = false, over = true;
 };
 
-static ucontext_t scheduler;
+static ucontext_t starter;
+static jmp_buf scheduler;
 static Fibre *current;
 static bool met;  // some thread came to a barrier
 static void (*work)(void *);
 static void *payload;
 
+static void leave(Fibre *fibre) {
+    if (!_setjmp(fibre->here)) _longjmp(scheduler, 1);
+}
+
 static void wait_for_others() {
     met = true;
     if (!current) abort();  // after a first block without barriers
-    swapcontext(&current->context, &scheduler);
+    leave(current);
 }
 
 static void enter() {
-    work(payload);
-    current->over = true;
-    swapcontext(&current->context, &scheduler);
+    Fibre *own = current;
+    for (;;) {
+        work(payload);
+        own->over = true;
+        leave(own);
+    }
+}
+
+// Go on with a fibre until it waits or is over.
+static void go_on(Fibre *fibre) {
+    current = fibre;
+    threadIdx = fibre->thread;
+    if (_setjmp(scheduler)) return;
+    if (fibre->begun) _longjmp(fibre->here, 1);
+    fibre->begun = true;
+    getcontext(&fibre->context);
+    fibre->context.uc_stack.ss_sp = fibre->stack;
+    fibre->context.uc_stack.ss_size = STACK;
+    fibre->context.uc_link = nullptr;
+    makecontext(&fibre->context, enter, 0);
+    swapcontext(&starter, &fibre->context);
 }
 
 // One block whose threads may wait for one another; false where only some of them came to a barrier.
 static bool run_together(unsigned threads) {
-    static std::vector<Fibre> fibres;
-    while (fibres.size() < threads) fibres.push_back({});
+    static std::vector<Fibre *> fibres;
+    while (fibres.size() < threads) fibres.push_back(new Fibre());
     for (unsigned i = 0; i < threads; i++) {
-        Fibre &f = fibres[i];
-        f.over = false;
-        f.thread = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
-        getcontext(&f.context);
-        f.context.uc_stack.ss_sp = f.stack;
-        f.context.uc_stack.ss_size = STACK;
-        f.context.uc_link = &scheduler;
-        makecontext(&f.context, enter, 0);
+        if (!fibres[i]->over) fibres[i] = new Fibre();  // waits for ever at a barrier that others did not come to
+        fibres[i]->over = false;
+        fibres[i]->thread = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
     }
     for (;;) {
         unsigned over = 0;
         for (unsigned i = 0; i < threads; i++) {
-            Fibre &f = fibres[i];
-            current = &f;
-            threadIdx = f.thread;
-            swapcontext(&scheduler, &f.context);
-            over += f.over;
+            go_on(fibres[i]);
+            over += fibres[i]->over;
         }
         if (over) return over == threads;
     }

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+import typer
 
 import livematte
-from livematte import cli, demo
+from livematte import cli
+from livematte.cli.app import app
 from livematte.errors import UsageError
+from livematte.tools import demo
 from tests import clips
 
 ROOT = Path(__file__).parents[2]
@@ -173,12 +179,27 @@ def test_bench_gives_tensor_and_end_to_end(capfd: pytest.CaptureFixture[str]) ->
     assert max(report["network_size"]) == 128
 
 
-@pytest.mark.slow
-def test_demo_makes_what_it_names(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def ten_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of the bundled clip: as long, and every tenth of its pictures."""
+    target, interval = tmp_path / "ten.mp4", Fraction(2, 5)
+    with av.open(CLIP) as source, av.open(str(target), "w") as out:
+        stream = out.add_stream("libx264", rate=1 / interval)
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        for number, frame in enumerate(source.decode(video=0)):
+            if number % 10 == 0:
+                frame.pts, frame.time_base = number // 10, interval
+                out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    monkeypatch.setattr(demo, "clip_path", lambda: target)
+
+
+@pytest.mark.usefixtures("ten_frames")
+def test_demo_makes_what_it_names(tmp_path: Path) -> None:
     assert cli.run(["demo", "--folder", str(tmp_path / "demo"), "--quiet"]) == 0
     made = sorted(path.name for path in (tmp_path / "demo").iterdir())
     assert made == ["background.mp4", "before-after.jpg", "blurred.mp4", "transparent.webm"]
-    assert all(frames_in(tmp_path / "demo" / name) == 100 for name in made if not name.endswith("jpg"))
+    assert all(frames_in(tmp_path / "demo" / name) == 10 for name in made if not name.endswith("jpg"))
 
 
 def test_version(capfd: pytest.CaptureFixture[str]) -> None:
@@ -216,13 +237,22 @@ def test_the_command_is_installed_and_python_m_is_the_same() -> None:
     assert failed.stderr.count("\n") == 1
 
 
-def test_the_defaults_of_the_command_are_those_of_the_api() -> None:
-    from livematte import api, defaults
+def test_the_defaults_of_the_command_are_those_of_the_declarations() -> None:
+    from livematte.options import RenderOptions
+    from livematte.options.declaration import declared
 
-    assert (api.DEFAULT_MODEL, api.DEFAULT_BACKGROUND) == (
-        defaults.DEFAULT_MODEL,
-        defaults.DEFAULT_BACKGROUND,
-    )
+    given = inspect.signature(livematte.render).parameters
+    known: Any = typer.main.get_command(app).commands["render"]  # type: ignore[attr-defined]
+    typed = {each.name: each.default for each in known.params}
+    for each in declared(RenderOptions):
+        assert given[each.name].default == typed[each.name] == each.option.default, each.name
+
+
+def test_the_defaults_of_the_command_are_those_of_the_api(tmp_path: Path) -> None:
+    typed, called = tmp_path / "typed.mp4", tmp_path / "called.mp4"
+    assert cli.run(["render", CLIP, str(typed), *SHORT, "--quiet"]) == 0
+    livematte.render(CLIP, called, start=0, end=0.4)
+    assert typed.read_bytes() == called.read_bytes()
 
 
 @pytest.fixture

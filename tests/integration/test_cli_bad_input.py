@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from livematte import cli, demo, device
+from livematte import cli, device
+from livematte.tools import demo
 
 PRECIOUS = b"a file that someone still needs"
 CLIP = str(demo.clip_path())
@@ -252,7 +253,7 @@ def test_weights_of_another_network(refused: Run, out: Path, tmp_path: Path) -> 
 
 
 def test_shipped_weights_with_another_hash(refused: Run, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livematte.weights.sha256", lambda path: "0" * 64)
+    monkeypatch.setattr("livematte.inference.weights.sha256", lambda path: "0" * 64)
     assert "sha256" in refused("render", CLIP, out, code=1)
 
 

@@ -12,13 +12,14 @@ import pytest
 
 from livematte.errors import OutputError
 from livematte.frame import Frame
-from livematte.video.joining import Part, open_joined
+from livematte.video.atomic_file import count_playable_frames
+from livematte.video.concat import EncodedPart, open_concat
 from livematte.video.reader import open_video
-from livematte.video.writer import open_sink, playable_frames
+from livematte.video.writer import open_sink
 from tests import clips
 
 
-def encoded(source: Path, folder: Path, cuts: list[int], suffix: str, **how: Any) -> list[Part]:
+def encoded(source: Path, folder: Path, cuts: list[int], suffix: str, **how: Any) -> list[EncodedPart]:
     """The frames of ``source`` in files of their own, divided before those numbers."""
     with open_video(source) as video:
         frames, info = [(f, f.with_planes(tuple(map(np.array, f.planes)))) for f in video], video.info
@@ -29,13 +30,13 @@ def encoded(source: Path, folder: Path, cuts: list[int], suffix: str, **how: Any
         for frame in kept[begin:end]:
             sink.write(frame)
         sink.close()
-        parts.append(Part(Path(sink.path), tuple((f.pts, f.duration) for f in kept[begin:end])))
+        parts.append(EncodedPart(Path(sink.path), tuple((f.pts, f.duration) for f in kept[begin:end])))
     return parts
 
 
-def joined(source: Path, target: Path, parts: list[Part], **how: Any) -> Any:
+def joined(source: Path, target: Path, parts: list[EncodedPart], **how: Any) -> Any:
     with open_video(source) as video:
-        sink = open_joined(target, video.info, **how)
+        sink = open_concat(target, video.info, **how)
     for part in parts:
         sink.append(part)
     return sink
@@ -107,10 +108,10 @@ def test_what_was_joined_stays_playable(tmp_path: Path) -> None:
     parts = encoded(source, tmp_path, [10], ".mp4", codec="x264")
     sink = joined(source, tmp_path / "out.mp4", parts[:1], copy_streams_from=source)
     sink.abort()
-    assert playable_frames(tmp_path / "out.mp4") == 10
+    assert count_playable_frames(tmp_path / "out.mp4") == 10
     assert any("first 10 frames" in note for note in sink.notes)
     sink = joined(source, tmp_path / "other.mp4", [])
-    with pytest.raises(OutputError, match="10 pictures, 9 were told"):
-        sink.append(Part(parts[0].path, parts[0].times[1:]))
+    with pytest.raises(OutputError, match="10 pictures, expected 9"):
+        sink.append(EncodedPart(parts[0].path, parts[0].times[1:]))
     sink.abort()
     assert not (tmp_path / "other.mp4").exists()

@@ -85,7 +85,7 @@ def test_the_model_may_be_lost_and_come_back(monkeypatch: pytest.MonkeyPatch) ->
     with as_file(files("livematte.assets") / "astronaut.mp4") as clip, begin(Path(clip), kept) as session:
         sink = kept[0]
         assert until(session, lambda: session.stats().showing == "picture")
-        model = session._engine._parts.model
+        model = session._engine.stages._bundle.model
         lost = len(sink.frames)
 
         def gone(*_: object) -> None:

@@ -238,10 +238,10 @@ def pattern() -> Frame:
 
 
 def composed() -> Array:
-    """What the scene must show in each patch: straight alpha over the backdrop in linear light."""
-    from livematte.plugins.obs.pictures import Bgra
+    """Return the expected colour of each patch: straight alpha over the backdrop in linear light."""
+    from livematte.plugins.obs.pictures import BgraConverter
 
-    sent = Bgra()(pattern())[180, 40::80]
+    sent = BgraConverter()(pattern())[180, 40::80]
     a, F = sent[:, 3:] / 255, sent[:, 2::-1]
     return unlinear(linear(F) * a + linear(np.array(BACKDROP)) * (1 - a))
 
@@ -335,11 +335,12 @@ def test_obs_restarts(obs: RealObs) -> None:
         until(lambda: shown(obs), "the patches")
         assert obs.stop(), "OBS quits while pictures flow"
         until(
-            lambda: any("livematte waits for it" in note for note in notes), "livematte sees that OBS is gone"
+            lambda: any("livematte connects when OBS runs" in note for note in notes),
+            "livematte sees that OBS is gone",
         )
         obs.start()
         until(lambda: shown(obs), "the patches are back")
-        until(lambda: notes[-1] == "OBS is there", "livematte sees that OBS is back")
+        until(lambda: notes[-1] == "connected to OBS", "livematte sees that OBS is back")
         assert obs.inputs() == {"backdrop", "livematte"}
     assert obs.inputs() == {"backdrop"}
 
@@ -350,10 +351,10 @@ def test_a_wrong_password_is_told_with_the_code_of_obs(
     monkeypatch.setenv("OBS_PASSWORD", "wrong")
     assert cli.run(["obs", "status", "--obs-port", str(obs.port)]) == 1
     said = capsys.readouterr().err
-    assert "does not take the password (code 4009: Authentication failed" in said and "wrong" not in said
+    assert "rejects the password (code 4009: Authentication failed" in said and "wrong" not in said
     monkeypatch.delenv("OBS_PASSWORD")
     assert cli.run(["obs", "status", "--obs-port", str(obs.port)]) == 1
-    assert "asks for a password" in capsys.readouterr().err
+    assert "requires a password" in capsys.readouterr().err
 
 
 def test_the_commands_and_the_errors_of_obs_itself(obs: RealObs, capsys: pytest.CaptureFixture[str]) -> None:
@@ -397,7 +398,7 @@ def test_the_lua_route_is_as_transparent(obs: RealObs) -> None:
 
 
 def test_the_whole_command_shows_a_person_is_killed_and_tidies_up(obs: RealObs, tmp_path: Path) -> None:
-    from livematte import demo
+    from livematte.tools import demo
 
     words = [sys.executable, "-m", "livematte", "live", "--to", "obs", "--input", str(demo.clip_path())]
     words += ["--resolution", "320x180", "--sink-option", f"obs.port={obs.port}"]
@@ -426,7 +427,7 @@ def test_obs_that_is_absent(obs: RealObs, capsys: pytest.CaptureFixture[str]) ->
     assert cli.run(["obs", "status", "--obs-port", str(obs.port)]) == 1
     assert f"no OBS at 127.0.0.1:{obs.port}" in capsys.readouterr().err
     with livematte(obs) as notes:
-        assert "livematte waits for it" in notes[0]
+        assert "livematte connects when OBS runs" in notes[0]
         obs.start()
         until(lambda: shown(obs), "the patches, OBS having come later")
     assert obs.inputs() == {"backdrop"}

@@ -175,7 +175,7 @@ def test_truncated_files_give_what_is_whole(tmp_path):
     source, *frames = read(cut)
     assert 30 < len(frames) < 90
     assert [clips.number(planes[0]) for _, planes in frames[:20]] == list(range(20))
-    assert [note for note in source.notes if "is missing: its picture stops at" in note and "of 4.0" in note]
+    assert [note for note in source.notes if "is missing: its video ends at" in note and "of 4.0" in note]
     assert read(cut, end=1)[0].notes == []
     assert read(whole)[0].notes == []
 
@@ -214,7 +214,7 @@ def test_damage_is_counted_and_the_rest_is_read(tmp_path):
 
 
 def test_an_address_is_no_file():
-    with pytest.raises(InputError, match="http://127.0.0.1:9/a.mp4 is an address: download it"):
+    with pytest.raises(InputError, match="http://127.0.0.1:9/a.mp4 is a URL: download it"):
         open_video("http://127.0.0.1:9/a.mp4")
 
 
@@ -240,7 +240,7 @@ def test_bad_input_gets_one_line(tmp_path):
         "missing.mp4": "no such file", ".": "is a directory", "empty.mp4": "empty",
         "notes.txt": "not a media file",
         "noise.mp4": "not a media file", "nomoov.mp4": "cut off",
-        "pictures/x%03d.png": "no picture has such a name",
+        "pictures/x%03d.png": "matches this pattern",
     }  # fmt: skip
     for name, words in cases.items():
         with pytest.raises(InputError, match=words) as caught:
@@ -279,7 +279,7 @@ def test_a_cover_picture_is_no_video(tmp_path):
         open_video(path)
 
 
-@pytest.mark.parametrize(("width", "words"), [(20000, "20000x100"), (40000, "larger than FFmpeg decodes")])
+@pytest.mark.parametrize(("width", "words"), [(20000, "20000x100"), (40000, "too large for FFmpeg")])
 def test_huge_pictures_are_refused_by_their_header(tmp_path, width, words):
     import struct
     import zlib
@@ -309,7 +309,7 @@ def test_closing_from_another_thread_ends_the_reading(tmp_path):
         closer.join()
     assert count < 100
     source.close()
-    with pytest.raises(InputError, match="read once only"):
+    with pytest.raises(InputError, match="iterated only once"):
         next(iter(source))
 
 

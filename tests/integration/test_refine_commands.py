@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import av
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 
 import livematte
-from livematte import api, cli, demo, registry
+from livematte import api, cli, registry
 from livematte.errors import UsageError
-from livematte.frame import Array
+from livematte.frame import Array, Matte
+from livematte.tools import demo
 from livematte.video.reader import open_video
 from tests import refiners
 
@@ -91,10 +93,29 @@ def test_the_refiners_colours_are_in_the_picture(tmp_path: Path, trimap: tuple[P
     assert decoded(out, "rgb24")[0].shape == (720, 1280, 3)
 
 
-def test_a_budget_is_kept_to_milliseconds(tmp_path: Path) -> None:
-    out = str(tmp_path / "out.mp4")
-    options = ["--refine", refiners.NAME, "--refine-budget", "1", "--refine-size", "640"]
-    assert cli.run(["render", CLIP, out, *SHORT, *FAST, *options, "--quiet"]) == 0
+def test_a_budget_is_in_milliseconds_and_leaves_tiles_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiles = 0
+    refine = refiners.BrightIsFront.refine
+
+    def slow(self: refiners.BrightIsFront, rgb: Array, trimap: Array) -> Matte:
+        nonlocal tiles
+        tiles += 1
+        time.sleep(0.01)
+        return refine(self, rgb, trimap)
+
+    monkeypatch.setattr(refiners.BrightIsFront, "refine", slow)
+    refined = {}
+    for budget in ("1", "60000", None):
+        options = ["--refine", refiners.NAME, "--refine-size", "640"]
+        options += [] if budget is None else ["--refine-budget", budget]
+        tiles = 0
+        out = str(tmp_path / f"{budget}.mp4")
+        assert cli.run(["render", CLIP, out, *SHORT, *FAST, *options, "--quiet"]) == 0
+        refined[budget] = tiles
+    assert refined["1"] == 3, "one in each frame, however short the time is"
+    assert refined["60000"] == refined[None] > 6
 
 
 def test_trimap_writes_a_picture_that_image_takes(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import livematte
-from livematte import demo
-from livematte.kernels.cpu import to_rgb
+from livematte.kernels.convert import to_rgb
+from livematte.tools import demo
 from livematte.video.reader import open_video
 from tests import clips
 

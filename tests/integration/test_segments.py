@@ -17,10 +17,12 @@ import numpy as np
 import pytest
 
 import livematte
-from livematte import cli, demo, segments, worker
+from livematte import cli
 from livematte.errors import DeviceError, LivematteError, UsageError
-from livematte.video.cutting import Segment, cut
+from livematte.offline import parallel, worker
+from livematte.tools import demo
 from livematte.video.reader import open_video
+from livematte.video.split import Segment, split_video
 from tests import clips
 
 TWO = "cpu,cpu"
@@ -133,13 +135,13 @@ def test_a_worker_that_fails_is_told_and_nothing_is_left(person: Path, tmp_path:
     weights.write_bytes(b"no weights at all")
     with pytest.raises(livematte.LivematteError, match=r"on cpu: .*mine\.safetensors") as told:
         livematte.render(person, tmp_path / "out.mp4", device=TWO, weights=weights)
-    assert any("no file is left" in note for note in told.value.notes)
+    assert any("no file was kept" in note for note in told.value.notes)
     assert [path.name for path in tmp_path.iterdir()] == [weights.name]
 
 
 FORKS = """
 import multiprocessing, time
-from livematte import worker
+from livematte.offline import worker
 load = worker.Worker.__init__
 def forks(self, job):
     time.sleep(0.5)  # until the thread that listens does
@@ -156,13 +158,13 @@ worker.main()
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_a_library_may_fork(person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some do when they are loaded, and the child closes sys.stdin: whoever else reads it hangs it."""
-    monkeypatch.setattr(segments, "ENTRY", FORKS)
+    monkeypatch.setattr(parallel, "ENTRY", FORKS)
     report = livematte.render(person, tmp_path / "out.mp4", device=TWO, size=64, preset="ultrafast")
     assert report.frames == FRAMES
 
 
 def test_a_worker_that_dies_is_told(person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "ENTRY", "import os; os._exit(9)")
+    monkeypatch.setattr(parallel, "ENTRY", "import os; os._exit(9)")
     with pytest.raises(DeviceError, match=r"worker on cpu ended by itself \(exit code 9\)"):
         livematte.render(person, tmp_path / "out.mp4", device=TWO)
     assert list(tmp_path.iterdir()) == []
@@ -172,7 +174,7 @@ def test_what_a_worker_said_is_heard_after_it_was_let_go() -> None:
     """Whoever reads from it closes the pipe: closed by another, the reader would fail in the middle."""
     says = "import pickle, sys; pickle.dump(('frame', 7), sys.stdout.buffer)"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    one = segments._Process("cpu", subprocess.Popen([sys.executable, "-c", says], **pipes))
+    one = parallel._Process("cpu", subprocess.Popen([sys.executable, "-c", says], **pipes))
     one.end()
     inbox: queue.Queue[Any] = queue.Queue()
     one.listen(inbox)
@@ -214,9 +216,9 @@ def test_what_workers_cannot_do_is_refused(
 def test_a_card_that_is_not_there_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from livematte import device
+    from livematte.device import choice
 
-    monkeypatch.setattr(device, "driver_gpus", lambda: 0)
+    monkeypatch.setattr(choice, "driver_gpus", lambda: 0)
     source = clips.make_clip(tmp_path / "in.mp4", frames=3)
     assert cli.run(["render", str(source), str(tmp_path / "out.mp4"), "--device", "cuda:0,cuda:1"]) == 1
     assert "cuda:0: no NVIDIA GPU or driver was found" in capsys.readouterr().err
@@ -259,7 +261,7 @@ def test_segments_hold_every_frame_once(tmp_path: Path, name: str) -> None:
     path = CLIPS[name](tmp_path)
     with open_video(path) as video:
         every = [frame.pts for frame in video]
-    found = cut(path, 3, 8)
+    found = split_video(path, 3, 8)
     assert len(found) == 3
     written = frames_of(path, found)
     assert [pts for part in written for pts in part] == every
@@ -270,15 +272,15 @@ def test_key_frames_are_where_reading_begins(tmp_path: Path) -> None:
     path = CLIPS["key frames"](tmp_path)
     with av.open(str(path)) as container:
         keys = {p.pts * p.time_base for p in container.demux(video=0) if p.size and p.is_keyframe}
-    assert {segment.read for segment in cut(path, 3, 8)[1:]} <= keys
+    assert {segment.read for segment in split_video(path, 3, 8)[1:]} <= keys
 
 
 def test_what_has_no_times_or_length_is_not_cut(tmp_path: Path) -> None:
     raw = clips.make_clip(tmp_path / "a.h264", frames=120, muxer="h264")
-    assert cut(raw, 2, 8) == [Segment()]
-    assert cut(clips.make_pictures(tmp_path / "frames", frames=3), 2, 8) == [Segment()]
+    assert split_video(raw, 2, 8) == [Segment()]
+    assert split_video(clips.make_pictures(tmp_path / "frames", frames=3), 2, 8) == [Segment()]
     short = clips.make_clip(tmp_path / "a.mp4", frames=120)
-    assert cut(short, 2, 8, start=0, end=0.5) == [Segment(Fraction(0), None, Fraction(1, 2))]
+    assert split_video(short, 2, 8, start=0, end=0.5) == [Segment(Fraction(0), None, Fraction(1, 2))]
 
 
 def test_a_worker_sees_its_card_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,9 +294,9 @@ def test_a_worker_sees_its_card_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_errors_of_workers_keep_their_kind() -> None:
-    there: Any = segments._Process("cuda:1", None)  # type: ignore[arg-type] # never asked
-    error = segments._trouble(there, "failed", ("DeviceError", "no memory", ("a note",)))
+    there: Any = parallel._Process("cuda:1", None)  # type: ignore[arg-type] # never asked
+    error = parallel._trouble(there, "failed", ("DeviceError", "no memory", ("a note",)))
     assert (type(error), str(error)) == (DeviceError, "on cuda:1: no memory")
     assert isinstance(error, LivematteError)
     assert error.notes == ("a note",)
-    assert isinstance(segments._trouble(there, "failed", ("MissingExtraError", "x", ())), UsageError)
+    assert isinstance(parallel._trouble(there, "failed", ("MissingExtraError", "x", ())), UsageError)

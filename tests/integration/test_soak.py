@@ -1,4 +1,4 @@
-"""Live for a long time: memory and latency stay. The long one is asked for::
+"""Memory and latency of long live sessions. To run the long test::
 
 LIVEMATTE_SOAK=30 python -m pytest tests/integration/test_soak.py    # minutes; it writes runs/soak.png
 """
@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pyvirtualcam = pytest.importorskip("pyvirtualcam", reason="pip install 'livematte[virtualcam]'")
+pyvirtualcam = pytest.importorskip("pyvirtualcam", reason="pip install '.[virtualcam]'")
 
-from benchmarks import soak, watching  # noqa: E402
-from benchmarks.render import looped  # noqa: E402
-from livematte.demo import clip_path  # noqa: E402
+from benchmarks import sampling, soak, soakengine, soaksamples  # noqa: E402
+from benchmarks.clips import loop_clip  # noqa: E402
+from livematte.tools.demo import clip_path  # noqa: E402
 
 WORKS = "import time\nwhile time.process_time() < 1: pass"
 MINUTES = float(os.environ.get("LIVEMATTE_SOAK", "0"))
@@ -32,11 +32,11 @@ def _no_other_test_finds_the_camera_in_memory(monkeypatch: pytest.MonkeyPatch) -
 def test_hundreds_of_frames_through_everything_but_the_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(soak, "SLOW_EVERY", 300)
-    monkeypatch.setattr(soak, "SLOW_FOR", 100)
-    monkeypatch.setattr(soak, "UNPLUGGED_EVERY", 150)
-    clip = looped(clip_path(), 1, soak.HEIGHT, tmp_path / "small.mp4")
-    soaked = soak.hours(clip, 700)
+    monkeypatch.setattr(soakengine, "SLOW_EVERY", 300)
+    monkeypatch.setattr(soakengine, "SLOW_FOR", 100)
+    monkeypatch.setattr(soakengine, "UNPLUGGED_EVERY", 150)
+    clip = loop_clip(clip_path(), 1, soakengine.HEIGHT, tmp_path / "small.mp4")
+    soaked = soakengine.run_frames(clip, 700)
     assert "700 frames" in soaked.what and len(soaked.times) == len(soaked.memory) >= 500
     assert soaked.lines["reconnects"][-1] == 4
     level = soaked.lines["level"]
@@ -53,7 +53,7 @@ def test_growth_is_seen_and_noise_is_not() -> None:
         used = list(500 - filling + noise + leak * np.array(times))
         p95 = list(50 + noise + slower * np.array(times))
         p95[100:104] = [900.0] * 4  # somebody else used the machine
-        return soak.Soaked("made up", times, used, {"latency p95 ms": p95}).judged()
+        return soaksamples.SoakRun("made up", times, used, {"latency p95 ms": p95}).verdict()
 
     flat = judged(0, 0)
     assert flat["memory is flat"] and flat["latency is flat"]
@@ -69,29 +69,33 @@ def test_what_another_program_slowed_down_is_not_judged() -> None:
     busy = np.array(times) > 15
     lines = {"latency p95 ms": list(np.where(busy, 90.0 + np.array(times), 50.0))}
     used = [500.0] * 360
-    assert not soak.Soaked("made up", times, used, lines).judged()["latency is flat"]
-    lines[soak.OTHERS] = list(np.where(busy, 0.7, 0.01))
-    judged = soak.Soaked("made up", times, used, lines).judged()
+    assert not soaksamples.SoakRun("made up", times, used, lines).verdict()["latency is flat"]
+    lines[soaksamples.OTHERS] = list(np.where(busy, 0.7, 0.01))
+    judged = soaksamples.SoakRun("made up", times, used, lines).verdict()
     assert judged["latency is flat"] and judged["latency p95 ms"] == 50
-    assert judged["share of looks on a quiet machine"] == pytest.approx(0.375, abs=0.01)
-    lines[soak.OTHERS] = [0.01] * 75 + [0.7] * 285
-    assert "latency is flat" not in soak.Soaked("made up", times, used, lines).judged(), "nobody can tell"
+    assert judged["share of samples on a quiet machine"] == pytest.approx(0.375, abs=0.01)
+    lines[soaksamples.OTHERS] = [0.01] * 75 + [0.7] * 285
+    assert "latency is flat" not in soaksamples.SoakRun("made up", times, used, lines).verdict(), (
+        "nobody can tell"
+    )
 
 
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="there is no /proc")
 def test_what_others_take_of_the_processor_is_seen() -> None:
-    began, taken = time.monotonic(), watching.taken_by_others()
+    began, taken = time.monotonic(), sampling.other_cpu_seconds()
     subprocess.run([sys.executable, "-c", WORKS], check=True)
-    other = watching.taken_by_others() - taken
+    other = sampling.other_cpu_seconds() - taken
     assert 0.9 < other < 1.2 * os.cpu_count() * (time.monotonic() - began) + 0.2
 
 
 def test_what_was_measured_is_drawn(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="pip install 'livematte[train]'")
+    pytest.importorskip("matplotlib", reason="pip install '.[train]'")
     import cv2
 
     lines = {"latency p95 ms": [50.0, 60.0, 55.0], "level": [0.0, 1.0, 0.0]}
-    soak.draw(soak.Soaked("three looks", [0.0, 1.0, 2.0], [500.0, 510.0, 505.0], lines), tmp_path / "a.png")
+    soak.draw(
+        soaksamples.SoakRun("three looks", [0.0, 1.0, 2.0], [500.0, 510.0, 505.0], lines), tmp_path / "a.png"
+    )
     drawn = np.asarray(cv2.imread(str(tmp_path / "a.png")))
     assert drawn.shape[1] == 1000 and drawn.std() > 5
 

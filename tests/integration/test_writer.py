@@ -37,7 +37,7 @@ def times(path: Path) -> list[Fraction]:
         return [frame.seconds for frame in source]
 
 
-def info_of(format: str = "yuva420p", size: tuple[int, int] = (120, 160), **more) -> SourceInfo:
+def debug_view_info(format: str = "yuva420p", size: tuple[int, int] = (120, 160), **more) -> SourceInfo:
     color = ColorInfo("rgb", True) if PIXEL_FORMATS[format].rgb else ColorInfo("bt601", False, matrix_tag=6)
     return SourceInfo("test", *size, format, Fraction(1, 25), Fraction(25), color=color, **more)
 
@@ -110,7 +110,7 @@ def test_what_a_container_cannot_hold_is_recoded_and_said(tmp_path):
     webm = render(source, tmp_path / "out.webm", preset="8")
     assert any("re-encoded from aac to opus" in note for note in webm.notes)
     assert any("to webvtt" in note for note in webm.notes)
-    assert any("attachment 'notes.txt' left out" in note for note in webm.notes)
+    assert any("attachment 'notes.txt' dropped" in note for note in webm.notes)
     with av.open(str(webm.path)) as made:
         assert made.streams.audio[0].codec_context.name in ("opus", "libopus")
         sound = [frame.to_ndarray() for frame in made.decode(audio=0)]
@@ -188,7 +188,7 @@ def test_odd_sizes_stay_odd(tmp_path, size, kind, codec):
     ],
 )  # fmt: skip
 def test_pixel_formats_are_kept_or_the_nearest_is_named(tmp_path, source, kind, codec, stored):
-    info = info_of(source)
+    info = debug_view_info(source)
     if source == "nv12":
         frame = Frame((np.full((120, 160), 90, np.uint8), np.full((60, 80, 2), 120, np.uint8)), "nv12", 0,
                       info.time_base, 1, info.color)  # fmt: skip
@@ -219,7 +219,7 @@ def test_pixel_formats_are_kept_or_the_nearest_is_named(tmp_path, source, kind, 
 )  # fmt: skip
 def test_alpha_comes_back_straight(tmp_path, source, kind, exact):
     """``exact`` is the largest error allowed, in steps of 1/255 (VP9 is lossy)."""
-    info = info_of(source)
+    info = debug_view_info(source)
     target = tmp_path / "frames" / "%03d.png" if kind == "png" else tmp_path / f"a.{kind}"
     sink = open_sink(target, info, alpha=True)
     given = [ramp(i, info) for i in range(4)]
@@ -248,17 +248,17 @@ def test_alpha_that_cannot_be_is_refused(tmp_path):
         "a.gif": {},
     }.items():
         with pytest.raises(UsageError, match="ProRes 4444"):
-            open_sink(tmp_path / name, info_of(), alpha=True, **how)
-    sink = open_sink(tmp_path / "a.mov", info_of(), alpha=True)
-    with pytest.raises(OutputError, match="without alpha"):
-        sink.write(ramp(0, info_of("yuv420p")))
+            open_sink(tmp_path / name, debug_view_info(), alpha=True, **how)
+    sink = open_sink(tmp_path / "a.mov", debug_view_info(), alpha=True)
+    with pytest.raises(OutputError, match="has no alpha"):
+        sink.write(ramp(0, debug_view_info("yuv420p")))
     sink.close()
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("format", ["yuva420p", "gbrap", "yuva444p10le", "gray"])
 def test_a_matte_is_a_grey_video_from_black_to_white(tmp_path, format):
-    info = info_of(format)
+    info = debug_view_info(format)
     sink = open_sink(tmp_path / "matte.mp4", info, kind="alpha", crf=1)
     sink.write(ramp(0, info))
     sink.close()
@@ -336,11 +336,11 @@ def test_ctrl_c_while_finishing_leaves_a_file_that_plays(tmp_path, end, monkeypa
 def test_stopping_before_the_first_frame_leaves_nothing(tmp_path):
     old = tmp_path / "out.mp4"
     old.write_bytes(b"precious")
-    sink = open_sink(old, info_of("yuv420p"))
+    sink = open_sink(old, debug_view_info("yuv420p"))
     sink.close()
     assert old.read_bytes() == b"precious"
     assert list(tmp_path.iterdir()) == [old]
-    assert "no file is left" in sink.notes[-1]
+    assert "no file was kept" in sink.notes[-1]
 
 
 KILLED = """
@@ -397,7 +397,7 @@ def test_no_more_room_is_one_line_and_a_file_that_plays(tmp_path, kind):
                           capture_output=True, text=True)  # fmt: skip
     assert done.stderr == ""
     said, kept = done.stdout.splitlines()
-    assert "larger than is allowed here after" in said
+    assert "exceeds the allowed file size after" in said
     frames = len(times(out))
     assert f"{out} holds the first {frames} frames" in kept
     assert frames > 20
@@ -432,7 +432,7 @@ def test_a_full_disk_is_one_line_and_a_file_that_plays(tmp_path):
             write_image(disk / "a.bmp", replace_size(picture))
         assert not (disk / "a.bmp").exists()
         kept.unlink()
-        pictures = open_sink(disk / "pictures" / "%d.png", info_of("gbrp"))
+        pictures = open_sink(disk / "pictures" / "%d.png", debug_view_info("gbrp"))
         with pytest.raises(OutputError, match="disk is full after"):
             for i in range(200):
                 pictures.write(noisy(i))
@@ -446,7 +446,7 @@ def test_a_full_disk_is_one_line_and_a_file_that_plays(tmp_path):
 
 def noisy(i: int) -> Frame:
     """A picture that no encoder makes small."""
-    frame = ramp(i, info_of("gbrp"))
+    frame = ramp(i, debug_view_info("gbrp"))
     noise = np.random.default_rng(i)
     return replace(
         frame, planes=tuple(noise.integers(0, 256, plane.shape, np.uint8) for plane in frame.planes)
@@ -487,7 +487,7 @@ def test_mistakes_get_one_line_before_anything_is_written(tmp_path):
 def test_a_device_is_not_replaced_by_a_file(tmp_path):
     (tmp_path / "null.mp4").symlink_to("/dev/null")
     with pytest.raises(OutputError, match="not a regular file"):
-        open_sink(tmp_path / "null.mp4", info_of("yuv420p"))
+        open_sink(tmp_path / "null.mp4", debug_view_info("yuv420p"))
 
 
 def test_a_link_is_written_through(tmp_path):
@@ -495,15 +495,15 @@ def test_a_link_is_written_through(tmp_path):
     real, link = tmp_path / "real" / "out.mp4", tmp_path / "link.mp4"
     real.write_bytes(b"old")
     link.symlink_to(real)
-    sink = open_sink(link, info_of("yuv420p"))
-    sink.write(ramp(0, info_of("yuv420p")))
+    sink = open_sink(link, debug_view_info("yuv420p"))
+    sink.write(ramp(0, debug_view_info("yuv420p")))
     sink.close()
     assert link.is_symlink()
     assert len(times(real)) == 1
 
 
 def test_pictures_land_together(tmp_path):
-    info = info_of("yuv420p")
+    info = debug_view_info("yuv420p")
     folder = tmp_path / "frames"
     sink = open_sink(f"{folder}/", info)
     sink.write(ramp(0, info))
@@ -511,11 +511,11 @@ def test_pictures_land_together(tmp_path):
     sink.close()
     assert [path.name for path in folder.iterdir()] == ["000001.png"]
     sink = open_sink(folder / "%02d.png", info, kind="alpha")
-    sink.write(ramp(0, info_of("yuva420p")))
+    sink.write(ramp(0, debug_view_info("yuva420p")))
     sink.abort()
     assert [path.name for path in (tmp_path / "frames.partial").iterdir()] == ["01.png"]
     (frame,) = open_video(tmp_path / "frames.partial" / "01.png")
-    np.testing.assert_array_equal(frame.planes[0][7], ramp(0, info_of("yuva420p")).planes[3][7])
+    np.testing.assert_array_equal(frame.planes[0][7], ramp(0, debug_view_info("yuva420p")).planes[3][7])
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tiff"])
@@ -556,7 +556,7 @@ def test_memory_does_not_grow_with_sparse_subtitles(tmp_path):
     sink = open_sink(tmp_path / "out.mkv", video.info, copy_streams_from=source)
     for frame in video:
         sink.write(frame)
-        waiting = sink._copied._next
+        waiting = sink._passthrough._next
         if waiting is not None and waiting.dts is not None:
             assert waiting.dts * waiting.time_base <= frame.seconds + 1
     sink.close()
@@ -565,10 +565,10 @@ def test_memory_does_not_grow_with_sparse_subtitles(tmp_path):
 def test_matroska_again_is_not_later(tmp_path):
     """The lead-in that an MP4 hides moves all times in Matroska; one that Matroska tells of does not."""
     first = render(clips.make_clip(tmp_path / "a.mp4", frames=20, audio=1), tmp_path / "b.mkv")
-    assert [note for note in first.notes if "lead-in" in note]
+    assert [note for note in first.notes if "encoder priming" in note]
     for name in ("c.mkv", "d.webm"):
         again = render(tmp_path / "b.mkv", tmp_path / name)
-        assert not [note for note in again.notes if "lead-in" in note]
+        assert not [note for note in again.notes if "encoder priming" in note]
         assert times(again.path) == times(first.path), name
 
 

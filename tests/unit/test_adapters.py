@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from livematte import adapters, registry
-from livematte.defaults import DEFAULT_MODEL
-from livematte.runtime import Input
-from livematte.runtime.network import OutOfMemory
+from livematte import registry
+from livematte.inference import Input, adapters
+from livematte.inference.model_spec import RGB, ModelSpec
+from livematte.inference.network import OutOfMemory
+from livematte.options import DEFAULT_MODEL
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def test_every_usual_aspect_is_kept_within_tolerance_near_the_budget(aspect):
     height, width = adapters.choose_size(1000, round(1000 * aspect))
     assert height % 32 == width % 32 == 0
     assert abs(np.log(width / height / aspect)) <= np.log(1.085)
-    assert 0.6 <= height * width / adapters.BUDGET <= 1.4
+    assert 0.6 <= height * width / adapters.PIXEL_BUDGET <= 1.4
 
 
 def test_long_side_asked_for_is_given_as_a_multiple_of_32():
@@ -57,9 +58,8 @@ class Rows:
 
 def refiner(room, stride=32):
     guide = Input("guide", "uint8", (1, None, None), (1, 64, 64))
-    kinds = (adapters.RGB, guide)
-    shipped = adapters.Shipped("rows", None, None, MAPS, ("coarse",), kinds, stride)
-    return adapters.NetworkRefiner(shipped, None, Rows(room), lambda trimap: trimap[None], settle=False)
+    spec = ModelSpec("rows", None, "", "", MAPS, ("coarse",), (RGB, guide), stride)
+    return adapters.NetworkRefiner(spec, None, Rows(room), lambda trimap: trimap[None], trust_trimap=False)
 
 
 @pytest.mark.parametrize("size", [(256, 192), (192, 320), (250, 90)])
@@ -118,5 +118,5 @@ def test_warming_runs_as_many_pictures_as_will_be_under_way():
     model = registry.load("models", DEFAULT_MODEL)(device="cpu", runtime="torch", threads=1, batch=2, size=64)
     counts, submit = [], model.network._network.submit
     model.network._network.submit = lambda rgb: counts.append(rgb.shape) or submit(rgb)
-    model.warm(720, 1280)
+    model.warm_up(720, 1280)
     assert counts == [(2, 32, 64, 3)]

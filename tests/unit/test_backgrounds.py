@@ -10,11 +10,20 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from livematte import backgrounds
-from livematte.backgrounds import Blur, Color, Image, Transparent, Video, fit_picture, parse_background
 from livematte.errors import InputError, UsageError
 from livematte.frame import ColorInfo, Frame
-from livematte.kernels import cpu
+from livematte.kernels.convert import planes_from_rgb, to_rgb
+from livematte.kernels.resize import resize
+from livematte.matting import backgrounds
+from livematte.matting.backgrounds import (
+    Blur,
+    Color,
+    Image,
+    Transparent,
+    Video,
+    fit_picture,
+    parse_background,
+)
 from livematte.protocols import SourceInfo
 from tests.unit.kernels.pictures import disc, random_frame
 
@@ -53,7 +62,7 @@ def test_a_colour_is_that_colour_in_the_frames_own_format() -> None:
         made = Color((200, 90, 30))(frame, FLAT)
         assert (made.format, made.size, made.pts, made.color) == (format, frame.size, frame.pts, frame.color)
         assert [p.shape for p in made.planes] == [p.shape for p in frame.planes]
-        assert np.abs(cpu.to_rgb(made).astype(int) - (200, 90, 30)).max() <= 2
+        assert np.abs(to_rgb(made).astype(int) - (200, 90, 30)).max() <= 2
 
 
 def test_a_file_called_like_a_colour_needs_its_folder(
@@ -232,7 +241,7 @@ class LoopSource:
             rgb = np.full((36, 64, 3), n * 10, np.uint8)
             color = ColorInfo(full_range=True)
             duration = self._last if n == len(self._times) - 1 else 0
-            planes = cpu.planes_from_rgb(rgb, self._format, color)
+            planes = planes_from_rgb(rgb, self._format, color)
             yield Frame(planes, self._format, pts, TICK, duration, color)
 
     def close(self) -> None:
@@ -240,7 +249,7 @@ class LoopSource:
 
 
 def shown(video: Video, pts: int) -> int:
-    return round(int(cpu.to_rgb(video(frame_at(pts), FLAT))[18, 32, 0]) / 10)
+    return round(int(to_rgb(video(frame_at(pts), FLAT))[18, 32, 0]) / 10)
 
 
 def test_a_video_plays_at_its_own_speed_and_begins_again() -> None:
@@ -291,28 +300,28 @@ def red_person_in_a_blue_room(size: tuple[int, int] = (180, 320)) -> tuple[Frame
     alpha = disc(*size, softness=0.02, radius=0.25)
     rgb = alpha[..., None] * np.array([230.0, 20, 20]) + (1 - alpha[..., None]) * np.array([20.0, 60, 200])
     color = ColorInfo(full_range=True)
-    planes = cpu.planes_from_rgb(np.rint(rgb).astype(np.uint8), "yuv420p", color)
+    planes = planes_from_rgb(np.rint(rgb).astype(np.uint8), "yuv420p", color)
     return Frame(planes, "yuv420p", 0, TICK, color=color), alpha
 
 
 @pytest.mark.parametrize("strength", [2, 6, 20, 80])
 def test_blur_does_not_bleed(strength: float) -> None:
     frame, alpha = red_person_in_a_blue_room()
-    made = cpu.to_rgb(Blur(strength)(frame, cpu.resize(alpha, 45, 80))).astype(int)
+    made = to_rgb(Blur(strength)(frame, resize(alpha, 45, 80))).astype(int)
     seen = alpha < 1
     assert np.abs(made[seen] - (20, 60, 200)).max() <= 4
 
 
 def test_blur_keeps_no_person_even_behind_them() -> None:
     frame, alpha = red_person_in_a_blue_room()
-    made = cpu.to_rgb(Blur()(frame, cpu.resize(alpha, 45, 80))).astype(int)
+    made = to_rgb(Blur()(frame, resize(alpha, 45, 80))).astype(int)
     assert made[..., 0].max() <= 40
 
 
 def test_blur_blurs() -> None:
     stripes = np.tile(np.repeat(np.array([40, 200], np.uint8), 4), (180, 40))[..., None].repeat(3, 2)
     color = ColorInfo(full_range=True)
-    frame = Frame(cpu.planes_from_rgb(stripes, "yuv420p", color), "yuv420p", 0, TICK, color=color)
+    frame = Frame(planes_from_rgb(stripes, "yuv420p", color), "yuv420p", 0, TICK, color=color)
     made = Blur(40)(frame, np.zeros((45, 80), np.float32)).planes[0][:, 60:-60].astype(int)
     assert np.abs(made - 120).max() <= 6
 

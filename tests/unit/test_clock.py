@@ -60,5 +60,5 @@ def test_the_system_clock_sleeps_until_the_moment() -> None:
 
 
 def test_no_rate_is_no_pace() -> None:
-    with pytest.raises(ValueError, match="0 frames"):
+    with pytest.raises(ValueError, match="rate 0 is invalid"):
         Pacer(Fraction(0), FakeClock())

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from livematte.backgrounds import Color, Transparent
-from livematte.composite import Compositor, alpha_twin, opaque_twin, warm_up
 from livematte.errors import UsageError
 from livematte.frame import PIXEL_FORMATS, ColorInfo, Frame, Matte
-from livematte.kernels import cpu
-from livematte.refine import upsample_alpha
+from livematte.kernels.convert import planes_from_rgb, small_rgb, to_rgb
+from livematte.kernels.resize import resize
+from livematte.matting.backgrounds import Color, Transparent
+from livematte.matting.compositor import Compositor, alpha_twin, opaque_twin, warm_up
+from livematte.matting.upsampling import upsample_alpha
 from tests.unit.kernels.pictures import SOURCE_FORMATS, disc, random_frame
 
 EVERYTHING = frozenset({"picture", "alpha", "foreground"})
@@ -20,7 +21,7 @@ EVERYTHING = frozenset({"picture", "alpha", "foreground"})
 
 def picture_of(rgb: np.ndarray, format: str = "yuv444p") -> Frame:
     color = ColorInfo(full_range=True)
-    return Frame(cpu.planes_from_rgb(rgb, format, color), format, 7, Fraction(1, 25), 1, color)
+    return Frame(planes_from_rgb(rgb, format, color), format, 7, Fraction(1, 25), 1, color)
 
 
 def person_in_a_room(size: int = 96) -> tuple[Frame, np.ndarray]:
@@ -94,20 +95,20 @@ def test_nobody_is_where_alpha_is_zero() -> None:
     made = Compositor()(frame, Matte(np.zeros((24, 24), np.float32)), Color((10, 200, 30)), EVERYTHING)
     assert made.picture is not None
     assert made.foreground is not None
-    assert np.abs(cpu.to_rgb(made.picture).astype(int) - (10, 200, 30)).max() <= 2
-    assert cpu.to_rgb(made.foreground).max() == 0
+    assert np.abs(to_rgb(made.picture).astype(int) - (10, 200, 30)).max() <= 2
+    assert to_rgb(made.foreground).max() == 0
 
 
 def test_the_old_room_does_not_glow_at_the_edge() -> None:
     """On black the blue of the room must go with it; the picture itself, mixed again, keeps it."""
     frame, truth = person_in_a_room()
-    matte = Matte(cpu.resize(truth, 24, 24))
+    matte = Matte(resize(truth, 24, 24))
     ring = (truth > 0.2) & (truth < 0.8)
     glow = {}
     for foreground in (True, False):
         made = Compositor(foreground=foreground)(frame, matte, Color((0, 0, 0))).picture
         assert made is not None
-        rgb = cpu.to_rgb(made).astype(int)
+        rgb = to_rgb(made).astype(int)
         expected = truth * 40  # the person's own blue
         glow[foreground] = float((rgb[..., 2] - expected)[ring].mean())
     assert glow[False] > 25
@@ -116,7 +117,7 @@ def test_the_old_room_does_not_glow_at_the_edge() -> None:
 
 def test_the_composite_uses_the_alpha_that_is_shown() -> None:
     frame, truth = person_in_a_room()
-    matte = Matte(cpu.resize(truth, 24, 24))
+    matte = Matte(resize(truth, 24, 24))
     made = Compositor()(frame, matte, Color((0, 0, 0)), EVERYTHING)
     assert made.alpha is not None
     assert (made.alpha.planes[0] == upsample_alpha(frame, matte.alpha)).all()
@@ -133,7 +134,7 @@ def test_only_what_is_wanted_is_made() -> None:
 
 def test_full_matte_is_the_alpha_and_straight_colour_at_full_size() -> None:
     frame, truth = person_in_a_room()
-    full = Compositor().full_matte(frame, Matte(cpu.resize(truth, 24, 24)))
+    full = Compositor().full_matte(frame, Matte(resize(truth, 24, 24)))
     assert full.alpha.shape == (96, 96)
     assert full.alpha.dtype == np.float32
     assert full.foreground is not None
@@ -143,7 +144,7 @@ def test_full_matte_is_the_alpha_and_straight_colour_at_full_size() -> None:
 
 def test_frames_do_not_share_memory_with_the_next() -> None:
     frame, truth = person_in_a_room()
-    matte, compositor, behind = Matte(cpu.resize(truth, 24, 24)), Compositor(), Color((1, 2, 3))
+    matte, compositor, behind = Matte(resize(truth, 24, 24)), Compositor(), Color((1, 2, 3))
     first, second = (compositor(frame, matte, behind, EVERYTHING) for _ in range(2))
     for name in EVERYTHING:
         for a, b in zip(getattr(first, name).planes, getattr(second, name).planes, strict=True):
@@ -160,14 +161,16 @@ def test_what_cannot_be_composed_is_refused() -> None:
 
 @pytest.mark.parametrize("format", ["yuv420p", "nv12", "gbrap10le"])
 def test_after_warming_up_nothing_is_left_to_compile(format: str) -> None:
-    from livematte.kernels import loops
+    from livematte.kernels.composite.loops import fuse_plane, mix_plane
+    from livematte.kernels.resize.loops import shrink
+    from livematte.kernels.upsample.loops import upsample_alpha
 
-    compiled: list[Any] = [loops.fuse_plane, loops.mix_plane, loops.shrink, loops.alpha_plane]
+    compiled: list[Any] = [fuse_plane, mix_plane, shrink, upsample_alpha]
     warm_up(format)
     before = [len(function.signatures) for function in compiled]
     frame = random_frame(format, 40, 56, padding=3)
     for foreground in (True, False):
         for behind in (Color((0, 0, 0)), Transparent()):
             Compositor(foreground=foreground)(frame, Matte(disc(10, 14)), behind, EVERYTHING)
-    cpu.small_rgb(frame, 10, 14)
+    small_rgb(frame, 10, 14)
     assert [len(function.signatures) for function in compiled] == before

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livematte import contracts
-from livematte.backgrounds import Color
-from livematte.composite import Compositor
-from livematte.engine import Output, mattes, render
 from livematte.errors import InputError, LivematteError, ModelError, OutputError
 from livematte.frame import Frame, Matte
-from livematte.jobs import Machine, background_of, network_of
+from livematte.matting import contracts
+from livematte.matting.backgrounds import Color
+from livematte.matting.compositor import Compositor
+from livematte.matting.refiner import TileRefiner
+from livematte.offline.engine import Output, mattes, render
 from livematte.protocols import LiveFormat, Model, Source
-from livematte.refiners import TileRefiner
-from livematte.streaming.outputs import open_output
+from livematte.resolve import resolve_background, resolve_model
+from livematte.streaming.sinks import open_output
 from tests.unit.test_engine import EverythingIsForeground, GreySource, ListSink
 
 ALPHA = np.ones((32, 32), np.float32)
@@ -37,11 +37,11 @@ class From(EverythingIsForeground):
 
 
 MATTES: dict[str, tuple[Any, str]] = {
-    "none": (None, "gave None, expected are a Matte and a state"),
-    "alone": (Matte(ALPHA), "gave a Matte, expected are a Matte and a state"),
-    "no matte": ((ALPHA, None), r"gave an array \(32, 32\) of float32, expected is a Matte"),
+    "none": (None, "gave None, expected a Matte and a state"),
+    "alone": (Matte(ALPHA), "gave a Matte, expected a Matte and a state"),
+    "no matte": ((ALPHA, None), r"gave an array \(32, 32\) of float32, expected a Matte"),
     "cropped": ((Matte(ALPHA[3:]), None), r"gave an array \(29, 32\) of float32 as alpha"),
-    "type": ((Matte(np.ones((32, 32), np.uint8)), None), r"of uint8 as alpha, expected is .* float32"),
+    "type": ((Matte(np.ones((32, 32), np.uint8)), None), r"of uint8 as alpha, expected .* float32"),
     "list": ((Matte(ALPHA.tolist()), None), r"gave a list as alpha"),
     "foreground": ((Matte(ALPHA, np.zeros((3, 3, 3), np.float32)), None), r"\(3, 3, 3\) .* as foreground"),
     "extras": ((Matte(ALPHA, None, {"trimap": np.ones((2, 32, 32))}), None), r"as its map 'trimap'"),
@@ -73,10 +73,10 @@ def smaller(frame: Frame) -> Frame:
 
 
 BACKGROUNDS: dict[str, tuple[Callable[[Frame], Any], str]] = {
-    "none": (lambda frame: None, "gave None, expected is a Frame"),
-    "small": (smaller, r"gave planes an array \(4, 64\) of uint8, .*, expected is yuv420p of 64x48"),
-    "few": (lambda frame: frame.with_planes(frame.planes[:1]), "expected is yuv420p of 64x48"),
-    "format": (lambda frame: replace(frame, format="nv12"), "as nv12, expected is yuv420p"),
+    "none": (lambda frame: None, "gave None, expected a Frame"),
+    "small": (smaller, r"gave planes an array \(4, 64\) of uint8, .*, expected yuv420p of 64x48"),
+    "few": (lambda frame: frame.with_planes(frame.planes[:1]), "expected yuv420p of 64x48"),
+    "format": (lambda frame: replace(frame, format="nv12"), "as nv12, expected yuv420p"),
     "colour": (lambda frame: replace(frame, color=replace(frame.color, full_range=True)), "the frame's own"),
     "room": (lambda frame: frame, "gave the frame itself"),
 }
@@ -116,7 +116,7 @@ def test_a_source_that_gives_no_frame_ends_a_render(frame: Any) -> None:
 @pytest.mark.parametrize(
     ("matte", "line"),
     [
-        (None, "gave None, expected is a Matte"),
+        (None, "gave None, expected a Matte"),
         (Matte(np.full((256, 256), 255, np.uint8)), "of uint8 as alpha"),
         (Matte(np.full((256, 256), 255, np.float32)), "'s alpha has a value of 255, allowed is 0 to 1"),
         (Matte(np.ones((256, 256), np.float32), np.zeros((3, 3, 3), np.float32)), "as foreground"),
@@ -140,13 +140,13 @@ def test_what_lacks_a_method_is_refused_before_anything_begins() -> None:
     black, sink, model = Color((0, 0, 0)), ListSink(), EverythingIsForeground()
     nothing: Any = object()
     jobs: list[tuple[type[LivematteError], str, Callable[[], Any]]] = [
-        (ModelError, "model object lacks __call__", lambda: network_of(nothing, MACHINE, None, None)),
-        (ModelError, "is a class", lambda: network_of(EverythingIsForeground, MACHINE, None, None)),  # type: ignore[arg-type]
+        (ModelError, "model object lacks __call__", lambda: resolve_model(nothing)),
+        (ModelError, "is a class", lambda: resolve_model(EverythingIsForeground)),  # type: ignore[arg-type]
         (ModelError, "refiner object lacks stride, refine", lambda: TileRefiner(nothing)),
         (InputError, "source object lacks info", lambda: render(nothing, model, black, [Output(sink)])),
         (OutputError, "sink object lacks", lambda: render(GreySource(3), model, black, [Output(nothing)])),
         (OutputError, "output object lacks name", lambda: open_output("x", lambda _: nothing, FORMAT, {})),
-        (LivematteError, "a type is of no use", lambda: background_of(Color, "cover")),  # type: ignore[arg-type]
+        (LivematteError, "a type is of no use", lambda: resolve_background(Color, "cover")),  # type: ignore[arg-type]
     ]  # fmt: skip
     for error, line, job in jobs:
         with pytest.raises(error, match=line) as caught:
@@ -154,7 +154,6 @@ def test_what_lacks_a_method_is_refused_before_anything_begins() -> None:
         assert "\n" not in str(caught.value)
 
 
-MACHINE = Machine("cpu", "auto", "auto", None)
 FORMAT = LiveFormat(64, 64, GreySource(1).info.time_base * 30000)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks import cost
-from livematte.weights import card_of
+from livematte.inference.weights import find_card
 
 LIVE = {paper.name(True): paper for paper in cost.PAPERS}
 
@@ -18,7 +18,7 @@ LIVE = {paper.name(True): paper for paper in cost.PAPERS}
 @pytest.mark.parametrize("name", LIVE)
 def test_parameters_and_gflops_are_those_of_the_card(name: str) -> None:
     paper = LIVE[name]
-    found = card_of(name, "refiners" if len(paper.channels) > 1 else "models")
+    found = find_card(name, "refiners" if len(paper.channels) > 1 else "models")
     card, text = found.facts, found.path.read_text(encoding="utf-8")
     at = re.search(r"^gflops = .*multiply-adds.* (\d+)x(\d+)$", text, re.M)
     assert at, "a card says at which size it counts"

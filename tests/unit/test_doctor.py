@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from livematte import doctor
 from livematte.cli import doctor as command
-from livematte.defaults import DEFAULT_MODEL
-from livematte.findings import Finding
-from livematte.kernels import cuda_launch
-from livematte.video import devices, encoders
-from livematte.video.modes import CameraInfo, CameraMode
+from livematte.device.cuda import cupy
+from livematte.options import DEFAULT_MODEL
+from livematte.protocols import Finding
+from livematte.tools import doctor
+from livematte.video import camera_devices, encoders
+from livematte.video.camera_modes import CameraInfo, CameraMode
 
 
 def test_a_runtime_finds_the_person_in_a_real_picture() -> None:
@@ -26,7 +26,7 @@ def test_a_runtime_finds_the_person_in_a_real_picture() -> None:
     assert finding.good is True, finding
     assert DEFAULT_MODEL in finding.what
     assert "ms a picture of" in finding.what
-    assert not finding.mend
+    assert not finding.fix
 
 
 def test_a_runtime_that_refuses_is_told_in_its_own_words(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,10 +49,10 @@ GOOD = {"size": [160, 288], "share": 0.4, "milliseconds": 12.3, "start": 0.8, "p
     ("run", "good", "told"),
     [
         (ends(json.dumps(GOOD)), True, "12 ms a picture of 288x160, ready after 0.8 s"),
-        (ends(json.dumps({**GOOD, "share": 0.0})), False, "finds 0% person"),
+        (ends(json.dumps({**GOOD, "share": 0.0})), False, "detects 0% person"),
         (ends(json.dumps({"error": "no weights"})), False, "no weights"),
         (ends("", -4, "noise\nIllegal instruction"), False, "exit code -4): Illegal instruction"),
-        (ends("", 1), False, "no word of why"),
+        (ends("", 1), False, "no error message"),
         (hangs, False, "hangs"),
     ],
 )
@@ -60,7 +60,7 @@ def test_what_comes_of_an_inference(run: Any, good: bool, told: str) -> None:
     finding = doctor.inference("onnxruntime", DEFAULT_MODEL, "cpu", "runtimes", run)
     assert finding.good is good
     assert told in finding.what
-    assert bool(finding.mend) is not good
+    assert bool(finding.fix) is not good
 
 
 def test_this_ffmpeg_has_every_codec() -> None:
@@ -76,7 +76,7 @@ def test_a_codec_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     found = {each.name: each for each in doctor.ffmpeg()}
     assert (found["decoders"].good, found["decoders"].what) == (False, "without betamax")
     assert (found["encoders"].good, found["encoders"].what) == (False, "without reel")
-    assert "pip install" in found["encoders"].mend
+    assert "pip install" in found["encoders"].fix
 
 
 def test_without_any_runtime_the_last_one_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_a_card_that_cannot_be_used_says_why(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(doctor, "cuda_trouble", lambda index: "torch is a CPU-only build")
     (found,) = doctor.gpus(DEFAULT_MODEL)
     assert (found.name, found.good, found.what) == ("GPU 0: Card", False, "torch is a CPU-only build")
-    assert "pytorch.org" in found.mend
+    assert "pytorch.org" in found.fix
 
 
 def test_a_card_is_told_apart_from_what_keeps_frames_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,18 +105,18 @@ def test_a_card_is_told_apart_from_what_keeps_frames_on_it(monkeypatch: pytest.M
     monkeypatch.setattr(doctor, "cuda_trouble", lambda index: None)
     monkeypatch.setattr(doctor, "inference", lambda name, *_: Finding(name, True, "runs"))
     monkeypatch.setitem(sys.modules, "cupy", None)
-    cuda_launch.cupy.cache_clear()
+    cupy.cache_clear()
     network, frames = doctor.gpus(DEFAULT_MODEL)
     assert (network.good, frames.good) == (True, None)
     assert "only the network runs there: keeping pictures" in frames.what
-    assert "livematte[cuda12]" in frames.mend
+    assert "livematte[cuda12]" in frames.fix
     monkeypatch.setattr(doctor, "check_kernels", lambda index: None)
-    assert doctor.frames_on(0, "").good is True
+    assert doctor.check_gpu_frames(0, "").good is True
 
 
 def test_cameras_are_told_without_their_serial_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     mode = CameraMode(1280, 720, "mjpeg", (Fraction(30),))
-    monkeypatch.setattr(devices, "list_cameras", lambda: [
+    monkeypatch.setattr(camera_devices, "list_cameras", lambda: [
         CameraInfo("usb-maker_SERIAL123", "Webcam", (mode,), "/dev/video0"),
         CameraInfo("b", "Locked", (), "/dev/video2", trouble="no permission to open it: run 'sudo x'"),
     ])  # fmt: skip
@@ -124,9 +124,9 @@ def test_cameras_are_told_without_their_serial_numbers(monkeypatch: pytest.Monke
     assert good == Finding(
         "Webcam", True, "camera at /dev/video0, 1 modes, the largest 1280x720 mjpeg 30 fps", "", "cameras"
     )
-    assert (locked.what, locked.mend) == ("no permission to open it", "run 'sudo x'")
+    assert (locked.what, locked.fix) == ("no permission to open it", "run 'sudo x'")
     assert "SERIAL" not in repr(good)
-    monkeypatch.setattr(devices, "list_cameras", list)
+    monkeypatch.setattr(camera_devices, "list_cameras", list)
     assert next(doctor.cameras()).good is None
 
 
@@ -154,7 +154,7 @@ def test_a_report_holds_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         f"at {tmp_path}/y and {tmp_path}2, rtsp://me:pw@cam/1, said hunter22 about",
         "hunter22",
     )
-    assert doctor.scrubbed(dirty) == Finding(
+    assert doctor.scrub(dirty) == Finding(
         "~/x", None, f"at ~/y and {tmp_path}2, rtsp://***@cam/1, said *** about", "***"
     )
 
@@ -162,7 +162,7 @@ def test_a_report_holds_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 FOUND = [
     Finding("livematte", None, "1.0", group="this machine"),
     Finding("decoders", True, "[h264]", group="FFmpeg"),
-    Finding("camera", False, "locked", "sudo mend it", "cameras"),
+    Finding("camera", False, "locked", "sudo fix it", "cameras"),
 ]
 
 
@@ -170,26 +170,26 @@ def test_people_see_marks_and_commands_and_the_exit_code_tells(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(doctor, "diagnose", lambda model: iter(FOUND))
-    assert command.doctor(DEFAULT_MODEL, as_json=False) == 1
+    assert command.doctor(model=DEFAULT_MODEL, json=False) == 1
     printed = capsys.readouterr().out
     for line in (
         "✓ decoders: [h264]",
         "✗ camera: locked",
-        "    sudo mend it",
+        "    sudo fix it",
         "· livematte: 1.0",
-        "1 to mend",
+        "problems: 1",
     ):
         assert line in printed
     monkeypatch.setattr(doctor, "diagnose", lambda model: iter(FOUND[:2]))
-    assert command.doctor(DEFAULT_MODEL, as_json=False) == 0
-    assert "all is well" in capsys.readouterr().out
+    assert command.doctor(model=DEFAULT_MODEL, json=False) == 0
+    assert "no problems found" in capsys.readouterr().out
 
 
 def test_programs_see_one_object(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(doctor, "diagnose", lambda model: iter(FOUND))
-    assert command.doctor(DEFAULT_MODEL, as_json=True) == 1
+    assert command.doctor(model=DEFAULT_MODEL, json=True) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["broken"] == 1
     assert told["findings"][2] == {
-        "name": "camera", "good": False, "what": "locked", "mend": "sudo mend it", "group": "cameras",
+        "name": "camera", "good": False, "what": "locked", "fix": "sudo fix it", "group": "cameras",
     }  # fmt: skip

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livematte.backgrounds import parse_background
-from livematte.engine import Output, mattes, render
 from livematte.errors import InputError, ModelError, OutputError
 from livematte.frame import Array, Frame, Matte
-from livematte.pipeline import Channel
+from livematte.matting.backgrounds import parse_background
+from livematte.matting.temporal import TemporalFilter
+from livematte.offline.engine import Output, mattes, render
+from livematte.offline.stage_runner import BoundedQueue
 from livematte.protocols import Background, SourceInfo
-from livematte.temporal import TemporalFilter
 
 HEIGHT, WIDTH = 48, 64
 
@@ -154,7 +154,7 @@ def test_a_matte_out_of_its_range_ends_the_job_before_it_is_seen(what: str, valu
     with pytest.raises(
         ModelError, match=f"{what} at 0.01 s has a value of {told}, allowed is 0 to 1"
     ) as error:
-        render(GreySource(20), Odd(value, what), black(), [Output(sink)], keep_islands=True)
+        render(GreySource(20), Odd(value, what), black(), [Output(sink)], keep_small_components=True)
     assert "\n" not in str(error.value)
     assert (len(sink.frames), sink.ends) == (3, ["abort"])
     with pytest.raises(ModelError, match=what):
@@ -166,9 +166,9 @@ def test_rounding_of_a_matte_is_clipped(value: float) -> None:
     seen: list[Array] = []
 
     class Keeping(TemporalFilter):
-        def __call__(self, matte: Matte, rgb: Array, state: Any) -> tuple[Matte, Any]:
+        def __call__(self, matte: Matte, rgb: Array, state: Any, cut: Any = False) -> tuple[Matte, Any]:
             seen.extend([matte.alpha, matte.foreground])
-            return super().__call__(matte, rgb, state)
+            return super().__call__(matte, rgb, state, cut)
 
     for what in ("alpha", "foreground"):
         render(GreySource(6), Odd(value, what), black(), [Output(ListSink())], temporal=Keeping())
@@ -283,7 +283,7 @@ def test_a_model_keeps_its_state_within_a_shot() -> None:
 def test_a_model_that_works_ahead_keeps_order_and_loses_nothing(
     monkeypatch: pytest.MonkeyPatch, room: int, most: int
 ) -> None:
-    monkeypatch.setattr("livematte.engine.AHEAD_BYTES", room)
+    monkeypatch.setattr("livematte.offline.engine.AHEAD_BYTES", room)
 
     class Later:
         def __init__(self, model: WorksAhead, rgb: Array) -> None:
@@ -304,7 +304,7 @@ def test_a_model_that_works_ahead_keeps_order_and_loses_nothing(
 
     model, alphas = WorksAhead(), ListSink()
     outputs, still = [Output(alphas, "alpha")], TemporalFilter("off")
-    render(GreySource(20), model, black(), outputs, temporal=still, keep_islands=True)
+    render(GreySource(20), model, black(), outputs, temporal=still, keep_small_components=True)
     assert [pts for pts, _ in alphas.frames] == [n * n for n in range(20)]
     values = [alpha for _, alpha in alphas.frames]
     assert values == sorted(values) and len(set(values)) == 20, "each frame has the matte of its own picture"
@@ -320,14 +320,14 @@ def test_mattes_gives_full_size_alpha_with_each_frame() -> None:
 
 
 def test_a_finished_channel_still_gives_what_it_holds() -> None:
-    channel: Channel[int] = Channel(3)
+    channel: BoundedQueue[int] = BoundedQueue(3)
     assert channel.put(1) and channel.put(2)
     channel.finish()
     assert list(channel) == [1, 2]
 
 
 def test_a_cancelled_channel_takes_nothing_and_frees_a_waiting_writer() -> None:
-    channel: Channel[int] = Channel(1)
+    channel: BoundedQueue[int] = BoundedQueue(1)
     channel.put(1)
     answers: list[bool] = []
     writer = threading.Thread(target=lambda: answers.append(channel.put(2)))

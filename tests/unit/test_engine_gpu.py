@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livematte import jobs
-from livematte.adapters import NetworkModel, Shipped
-from livematte.backgrounds import Blur, Color, Image, Transparent
-from livematte.composite import Compositor
+from livematte import resolve
 from livematte.device import Device
-from livematte.engine import Output, RenderStats, mattes, render
+from livematte.device.cuda import cupy, on_gpu
+from livematte.device.execution import CudaContext
+from livematte.device.transfer import TransferStats
 from livematte.errors import DeviceError, MissingExtraError, ModelError
 from livematte.frame import Array, Frame, Matte
-from livematte.kernels import copies, cuda_launch
+from livematte.inference.adapters import NetworkModel
+from livematte.inference.model_spec import ModelSpec
+from livematte.matting.backgrounds import Blur, Color, Image, Transparent
+from livematte.matting.compositor import Compositor
+from livematte.offline.engine import Output, RenderStats, mattes, render
 from livematte.protocols import Background, SourceInfo
 from tests.cuda_shim import build, fakecupy
 from tests.cuda_shim.hazards import nothing_is_given_back_in_use  # noqa: F401 - for every test here
@@ -77,7 +80,7 @@ class GreenIsPerson:
 
     def submit(self, *arrays: Array) -> Result:
         (rgb,) = arrays
-        self.seen.add(cuda_launch.on_gpu(rgb))
+        self.seen.add(on_gpu(rgb))
         alpha = ((rgb[..., 1].astype(np.float32) - np.float32(90)) * np.float32(1 / 70)).clip(0, 1)
         if self.calls == self._odd_at:
             alpha = alpha * np.float32(3)
@@ -89,8 +92,8 @@ class GreenIsPerson:
 
 
 def model(network: GreenIsPerson | None = None) -> NetworkModel:
-    shipped: Any = Shipped("green", Path("card.toml"), deployed=lambda _: None)  # type: ignore[arg-type]
-    return NetworkModel(shipped, None, network or GreenIsPerson(), size=64)  # type: ignore[arg-type]
+    spec = ModelSpec("green", Path("card.toml"), network="", deployed="")
+    return NetworkModel(spec, None, network or GreenIsPerson(), size=64)  # type: ignore[arg-type]
 
 
 class Keeping:
@@ -157,7 +160,7 @@ def test_frames_go_up_once_and_come_down_once_as_the_cpu_would_make_them(
 ) -> None:
     clip = Clip(format)
     expected, still = rendered(clip, BACKGROUNDS[behind](), ("picture",), None)
-    assert still.moved == copies.Moved()
+    assert still.transfers == TransferStats()
     with running(backend):
         fakecupy.moved.update({"to": 0, "from": 0})
         made, stats = rendered(clip, BACKGROUNDS[behind](), ("picture",), CUDA)
@@ -167,13 +170,16 @@ def test_frames_go_up_once_and_come_down_once_as_the_cpu_would_make_them(
         if format == "yuva420p" and behind in ("colour", "image"):
             once += HEIGHT * WIDTH  # a background of that format is opaque
         limits = 2 * 4
-        assert stats.moved == copies.Moved(clip.bytes + once, COUNT * (picture + limits))
+        assert stats.transfers == TransferStats(clip.bytes + once, COUNT * (picture + limits))
         if backend is SOURCE:
-            assert fakecupy.moved == {"to": stats.moved.up, "from": stats.moved.down}, "all is counted"
+            counted = {"to": stats.transfers.uploaded, "from": stats.transfers.downloaded}
+            assert fakecupy.moved == counted, "all is counted"
 
 
 @ON_GPU
-@pytest.mark.parametrize("options", [{}, {"keep_islands": True}, {"compositor": Compositor(refine="none")}])
+@pytest.mark.parametrize(
+    "options", [{}, {"keep_small_components": True}, {"compositor": Compositor(refine="none")}]
+)
 def test_every_output_at_once(backend: Backend, options: dict[str, Any]) -> None:
     kinds = ("picture", "alpha", "foreground", "trimap", "debug")
     expected, _ = rendered(Clip("yuv420p"), Color((9, 9, 90)), kinds, None, **options)
@@ -199,10 +205,10 @@ def test_what_a_decoder_left_on_the_gpu_is_not_uploaded(backend: Backend) -> Non
         clip = Clip("nv12", decoded)
         made, stats = rendered(clip, Transparent(), ("picture",), CUDA, model=model(network))
         assert_alike(made, expected)
-        assert stats.moved.up == 0 and network.seen == {True}
+        assert stats.transfers.uploaded == 0 and network.seen == {True}
         made, stats = rendered(clip, Transparent(), ("picture",), None)
         assert_alike(made, expected)
-        assert stats.moved == copies.Moved(0, clip.bytes), "without a device they come down at once"
+        assert stats.transfers == TransferStats(0, clip.bytes), "without a device they come down at once"
 
 
 class Thresholding:
@@ -227,8 +233,8 @@ def test_a_model_that_knows_no_gpu_gets_and_gives_small_arrays(backend: Backend)
         assert_alike(made, expected)
         rgb, matte, limits = 24 * 32 * 3, 24 * 32 * 4 * 4, 2 * 2 * 4
         frame, alpha = clip.bytes // COUNT, HEIGHT * WIDTH
-        assert stats.moved.up == clip.bytes + frame + COUNT * matte
-        assert stats.moved.down == COUNT * (frame + alpha + rgb + limits)
+        assert stats.transfers.uploaded == clip.bytes + frame + COUNT * matte
+        assert stats.transfers.downloaded == COUNT * (frame + alpha + rgb + limits)
 
 
 @ON_GPU
@@ -267,12 +273,12 @@ def test_frames_stay_on_the_cpu_where_kernels_cannot_be_compiled_and_it_is_said(
         raise RuntimeError("CuPy failed to load libnvrtc.so.13:\nno such file")
 
     target = (fakecupy.RawModule, "compile") if what == "source" else (fakecupy.ndarray, "__array_ufunc__")
-    monkeypatch.setattr(jobs, "choose_device", lambda *_: CUDA)
+    monkeypatch.setattr(resolve, "choose_device", lambda *_: CUDA)
     with running(SOURCE):
-        assert jobs.frames_on(jobs.Machine()) == (CUDA, [])
+        assert resolve.frame_device(resolve.ComputeOptions()) == (CUDA, [])
     monkeypatch.setattr(*target, fails)
     with running(SOURCE):
-        place, (note,) = jobs.frames_on(jobs.Machine())
+        place, (note,) = resolve.frame_device(resolve.ComputeOptions())
     assert place is None and note.startswith("only the network runs on cuda:0: cannot compile")
     assert "failed to load libnvrtc.so.13" in note and "\n" not in note
 
@@ -282,7 +288,7 @@ def test_memory_that_is_used_up_is_said_in_one_line(monkeypatch: pytest.MonkeyPa
         raise MemoryError("Out of memory allocating 22,320 bytes (allocated so far: 1,024 bytes).")
 
     with running(SOURCE):
-        monkeypatch.setattr(cuda_launch.cupy(), "empty", empty)
+        monkeypatch.setattr(cupy(), "empty", empty)
         with pytest.raises(DeviceError, match=r"cuda:0 has no room for the frames \(Out of .* --device cpu"):
             render(Clip("nv12"), model(), Color((0, 0, 0)), [Output(Keeping())], device=CUDA)
 
@@ -291,10 +297,10 @@ def test_renders_share_their_streams_and_threads_the_one_they_work_on() -> None:
     with running(SOURCE):
         used = set()
         for own in (fakecupy.Stream(), fakecupy.Stream()):  # CuPy can give each thread a default of its own
-            place = copies.OnGpu(0)
-            with own, place.working():
+            place = CudaContext(0)
+            with own, place.compute_stream():
                 used.add(fakecupy.get_current_stream())
-            with own, place.coming():
+            with own, place.upload_stream():
                 used.add(fakecupy.get_current_stream())
         assert len(used) == 2
 
@@ -303,8 +309,8 @@ def test_without_cupy_a_render_on_a_gpu_is_refused_and_everything_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "cupy", None)
-    cuda_launch.cupy.cache_clear()
+    cupy.cache_clear()
     sink = Keeping()
-    with pytest.raises(MissingExtraError, match=r"livematte\[cuda\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[cuda\]'"):
         render(Clip("nv12"), model(), Color((0, 0, 0)), [Output(sink)], device=CUDA)
     assert sink.ends == ["abort"]

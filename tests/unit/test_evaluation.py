@@ -10,14 +10,17 @@ import cv2
 import numpy as np
 import pytest
 
-from livematte import api, evaluation, metrics
-from livematte.composite import Compositor
+from livematte import api
 from livematte.errors import InputError, ModelError, OutputError, UsageError
-from livematte.evaluation import Pipeline, evaluate
+from livematte.evaluation import scoring
+from livematte.evaluation.scoring import MattingPipeline, evaluate
+from livematte.evaluation.truth import Case, Truth
 from livematte.frame import Matte
-from livematte.kernels.cpu import resize
-from livematte.refiners import TileRefiner
-from livematte.training.cases import Case, Truth
+from livematte.kernels.resize import resize
+from livematte.matting import metrics
+from livematte.matting.compositor import Compositor
+from livematte.matting.refiner import TileRefiner
+from livematte.resolve import resolve
 
 HEIGHT, WIDTH = 60, 80
 
@@ -133,7 +136,7 @@ def test_an_answer_that_is_none_is_refused() -> None:
 
 def test_report_on_disk(tmp_path: Path) -> None:
     report = evaluate(Errs(0.4, -0.2), [case("a/b", person()), case("c", person())])
-    paths = evaluation.write_report(report, tmp_path / "new" / "out", model="mine")
+    paths = scoring.write_report(report, tmp_path / "new" / "out", model="mine")
     assert [path.name for path in paths] == ["scores.json", "scores.md", "01-a_b-1.png", "02-c-1.png"]
     facts = json.loads(paths[0].read_text(encoding="utf-8"))
     assert facts["model"] == "mine"
@@ -157,17 +160,17 @@ def test_report_on_disk(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file cannot be written"):
-        evaluation.report_folder(tmp_path / "file")
+        scoring.report_folder(tmp_path / "file")
 
 
 def test_an_older_report_is_replaced(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        evaluation.write_report(evaluate(Errs(0.1), [case(name, person())]), tmp_path)
+        scoring.write_report(evaluate(Errs(0.1), [case(name, person())]), tmp_path)
     assert [path.name for path in (tmp_path / "worst").iterdir()] == ["01-b-1.png"]
 
 
 def test_a_table_has_a_dash_where_a_row_has_nothing() -> None:
-    table = evaluation.markdown([("one", {"MAD": 1.0}), ("two", {"MAD": 2.0, "dtSSD": 3.0})], "model")
+    table = scoring.markdown([("one", {"MAD": 1.0}), ("two", {"MAD": 2.0, "dtSSD": 3.0})], "model")
     assert table.splitlines() == [
         "| model | MAD x 1000 | dtSSD x 100 |",
         "|---|---:|---:|",
@@ -189,7 +192,7 @@ def astronaut() -> np.ndarray:
 
 
 def test_the_network_alone_is_its_alpha_enlarged(network: api.Model, astronaut: np.ndarray) -> None:
-    alone = Pipeline(network)(astronaut)
+    alone = MattingPipeline(network)(astronaut)
     rows, columns = network.input_size(256, 256)
     small = np.stack([resize(astronaut[..., c], rows, columns) for c in range(3)], -1)
     expected = cv2.resize(network(small, None)[0].alpha, (256, 256))
@@ -203,13 +206,13 @@ def test_the_whole_way_is_what_an_image_gets(
     cv2.imwrite(str(tmp_path / "in.png"), astronaut[..., ::-1])
     api.image(tmp_path / "in.png", tmp_path / "out.png", model=network, alpha_out=tmp_path / "alpha.png")
     expected = cv2.imread(str(tmp_path / "alpha.png"), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
-    matte = Pipeline(network, Compositor())(astronaut)
+    matte = MattingPipeline(network, Compositor())(astronaut)
     assert np.abs(matte.alpha - expected).mean() < 0.01
-    assert np.abs(matte.alpha - Pipeline(network)(astronaut).alpha).mean() > 0.005  # refined
+    assert np.abs(matte.alpha - MattingPipeline(network)(astronaut).alpha).mean() > 0.005  # refined
     assert matte.foreground is not None and matte.foreground.shape == (256, 256, 3)
 
 
-class Halves:
+class SplitInference:
     """A refiner that is sure of nothing: half wherever it is asked."""
 
     stride = 32
@@ -219,23 +222,23 @@ class Halves:
 
 
 def test_a_refiner_is_judged_by_the_same_door(network: api.Model, astronaut: np.ndarray) -> None:
-    guided = Pipeline(network, Compositor())(astronaut).alpha
+    guided = MattingPipeline(network, Compositor())(astronaut).alpha
     truth = Truth(astronaut, guided)
-    refined = Pipeline(network, Compositor(refiner=TileRefiner(Halves())))
+    refined = MattingPipeline(network, Compositor(refiner=TileRefiner(SplitInference())))
     report = evaluate(refined, [case("astronaut", truth)], band=True)
-    (same,) = evaluate(Pipeline(network, Compositor()), [case("astronaut", truth)], band=True).scores
+    (same,) = evaluate(MattingPipeline(network, Compositor()), [case("astronaut", truth)], band=True).scores
     assert same.values["MAD"] == 0
     assert 100 < report.mean["MAD"] < 500  # at an edge half is wrong by up to a half
 
 
 def test_a_new_case_forgets_the_last(network: api.Model, astronaut: np.ndarray) -> None:
-    judged = Pipeline(network, Compositor())
+    judged = MattingPipeline(network, Compositor())
     first = judged(astronaut).alpha
     judged(np.ascontiguousarray(astronaut[:, ::-1]))
     judged.begin()
     np.testing.assert_array_equal(judged(astronaut).alpha, first)
 
 
-def test_temporal_must_be_known(network: api.Model) -> None:
+def test_temporal_must_be_known() -> None:
     with pytest.raises(UsageError, match="temporal"):
-        Pipeline(network, Compositor(), temporal="perhaps")
+        resolve({"temporal": "perhaps"})

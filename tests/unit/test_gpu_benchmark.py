@@ -1,4 +1,4 @@
-"""The GPU's benchmark as far as no GPU is needed: it refuses, and its cases, bytes and chain are right."""
+"""The parts of the GPU benchmark that need no GPU: the error without one, cases, byte counts and pipeline."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import pytest
 
 from benchmarks import gpukernels, gputime
 from benchmarks.gpuchain import Chain, pinned, through
-from livematte.adapters import choose_size
 from livematte.frame import Matte
-from livematte.kernels import cpu, twins
-from livematte.refine import EPSILON, RADII, SNAP
-from livematte.temporal import TemporalFilter
+from livematte.inference.adapters import choose_size
+from livematte.kernels.composite import composite
+from livematte.kernels.convert import rgb_from_codes, small_planes, small_rgb
+from livematte.kernels.foreground import estimate_colors
+from livematte.kernels.upsample import guided_coefficients, upsample_alpha
+from livematte.matting.temporal import TemporalFilter
+from livematte.matting.upsampling import EPSILON, RADII, SNAP
 from tests.conftest import no_cuda
 from tests.cuda_shim import build, fakecupy
 from tests.unit.kernels.backends import SOURCE, running
@@ -30,7 +33,7 @@ def test_without_a_gpu_it_refuses_in_one_line() -> None:
     command = [sys.executable, "-m", "benchmarks.gpu"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.strip().startswith("benchmarks.gpu measures an NVIDIA GPU and does not guess: ")
+    assert done.stderr.strip().startswith("benchmarks.gpu needs an NVIDIA GPU: ")
     assert "\n" not in done.stderr.strip()
 
 
@@ -83,7 +86,7 @@ def test_what_moved_is_read_out_of_a_trace() -> None:
             {"ph": "M", "name": "process_name"},
         ]
     }
-    assert gputime.moved_in(trace) == (15, 2, 7, 1)
+    assert gputime.transfers_in_trace(trace) == (15, 2, 7, 1)
 
 
 @pytest.mark.slow
@@ -102,18 +105,18 @@ def test_frames_go_up_once_and_come_down_once_as_the_cpu_would_make_them() -> No
         assert fakecupy.moved == {"to": count * frame_bytes, "from": count * frame_bytes}
         alphas = {}
         for n, frame in enumerate(hosts):
-            rgb = cpu.small_rgb(frame, *choose_size(128, 160))
+            rgb = small_rgb(frame, *choose_size(128, 160))
             alphas[n] = chain.alpha(backend.up(rgb)).get()
     smooth, state = TemporalFilter(), None
     assert len(made) == count
     for number, planes in enumerate(made):
         frame = hosts[number % 2]
-        small = cpu.small_planes(frame, *choose_size(128, 160))
-        matte, state = smooth(Matte(alphas[number % 2]), cpu.rgb_from_codes(small, frame), state)
-        maps = cpu.guided_coefficients(matte.alpha, small[0] / np.float32(255), EPSILON, SNAP)
-        alpha, kinds = cpu.upsample_alpha(frame.planes[0], *maps, 255)
-        colors = cpu.estimate_colors(small, matte.alpha, RADII)
-        expected = twins.composite(frame, behind, alpha, kinds, colors)
+        small = small_planes(frame, *choose_size(128, 160))
+        matte, state = smooth(Matte(alphas[number % 2]), rgb_from_codes(small, frame), state)
+        maps = guided_coefficients(matte.alpha, small[0] / np.float32(255), EPSILON, SNAP)
+        alpha, kinds = upsample_alpha(frame.planes[0], *maps, 255)
+        colors = estimate_colors(small, matte.alpha, RADII)
+        expected = composite(frame, behind, alpha, kinds, colors)
         for a, b in zip(planes, expected, strict=True):
             differences = np.abs(a.astype(int) - b.astype(int))
             assert np.percentile(differences, 99) <= 2 and differences.mean() < 0.2

@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 from skimage.measure import label
 
-from livematte import metrics
+from livematte.matting import metrics
 
 
 @pytest.fixture(scope="module")

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
-import livematte
 from livematte.cli.app import app
 from livematte.errors import InputError, UsageError
-from livematte.profile import (
-    OPTIONS,
-    live_options,
-    read_profile,
-    rooted,
-    rooted_background,
-    sink_options_of,
-    size_of,
-)
+from livematte.options import LiveOptions, read_sink_options, read_size
+from livematte.options.commands import PROFILES
+from livematte.options.declaration import complete
+from livematte.profile import known_options, live_options, read_profile, rooted, rooted_background
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "meeting.toml"
 
@@ -141,7 +134,7 @@ def test_a_profile_that_cannot_be_read(tmp_path: Path) -> None:
         read_profile(tmp_path / "latin.toml", "live")
 
 
-@pytest.mark.parametrize("command", sorted(OPTIONS))
+@pytest.mark.parametrize("command", PROFILES)
 def test_a_profile_holds_every_option_of_the_command(command: str) -> None:
     known: Any = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
     there = {
@@ -150,7 +143,7 @@ def test_a_profile_holds_every_option_of_the_command(command: str) -> None:
         for option in parameter.opts
         if option.startswith("--")
     }
-    assert set(OPTIONS[command]) == there - {"profile", "help"}
+    assert set(known_options(command)) == there - {"profile", "help"}
 
 
 def test_python_takes_the_same(tmp_path: Path) -> None:
@@ -173,17 +166,16 @@ def test_python_takes_the_same(tmp_path: Path) -> None:
         "delay": 0.12,
         "sink_options": {"obs": {"password_file": "secret"}},
     }
-    known = set(inspect.signature(livematte.live).parameters) | {"resolution", "sink_option"}
-    only = {"json", "name", "preview", "preview_backgrounds", "quiet", "seconds", "stats"}
-    assert set(OPTIONS["live"]) - known == only
+    assert complete(LiveOptions, options)["delay"] == 0.12
 
 
 def test_options_of_outputs_and_sizes_are_parsed() -> None:
-    assert sink_options_of(["a.b-c=d=e", "a.f=", "g.h=i"]) == {"a": {"b_c": "d=e", "f": ""}, "g": {"h": "i"}}
-    assert size_of("1920X1080") == (1920, 1080)
+    own = {"a": {"b_c": "d=e", "f": ""}, "g": {"h": "i"}}
+    assert read_sink_options(["a.b-c=d=e", "a.f=", "g.h=i"]) == {"sink_options": own}
+    assert read_size("1920X1080") == {"width": 1920, "height": 1080}
     for wrong in ("1280", "x720", "1280x", "-1x5"):
         with pytest.raises(UsageError, match="1280x720"):
-            size_of(wrong)
+            read_size(wrong)
 
 
 def test_the_example_is_one() -> None:

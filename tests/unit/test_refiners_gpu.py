@@ -11,21 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livematte import jobs
-from livematte.adapters import RGB, NetworkRefiner, Shipped
-from livematte.backgrounds import Color
-from livematte.composite import Compositor
+from livematte import networks
 from livematte.device import namespace
-from livematte.engine import Output, render
+from livematte.device.cuda import on_gpu
+from livematte.device.transfer import to_host, to_same_device
 from livematte.errors import ModelError
 from livematte.frame import Array, ColorInfo, Frame, Matte
-from livematte.kernels import copies, cpu
-from livematte.kernels.copies import along
-from livematte.kernels.cuda_launch import on_gpu
+from livematte.inference.adapters import NetworkRefiner
+from livematte.inference.model_spec import RGB, ModelSpec
+from livematte.kernels.convert import planes_from_rgb
+from livematte.kernels.resize import resize
+from livematte.matting.backgrounds import Color
+from livematte.matting.compositor import Compositor
+from livematte.matting.refiner import Refined, TileRefiner
+from livematte.matting.upsampling import enlarged_alpha
 from livematte.models.fba.model import FBARefiner
+from livematte.offline.engine import Output, render
 from livematte.protocols import GpuTrimapModel, SourceInfo
-from livematte.refine import enlarged_alpha
-from livematte.refiners import Refined, TileRefiner
 from tests.cuda_shim import fakecupy
 from tests.cuda_shim.hazards import nothing_is_given_back_in_use  # noqa: F401 - for every test here
 from tests.unit.kernels.backends import ON_GPU, SOURCE, Backend, down, running
@@ -37,7 +39,7 @@ RED, BLUE = (220, 40, 40), (30, 40, 230)
 
 
 def share_of_red(rgb: Array, trimap: Array) -> Array:
-    own, guide = namespace(rgb), along(trimap, rgb)
+    own, guide = namespace(rgb), to_same_device(trimap, rgb)
     alpha = ((rgb[..., 0].astype(np.float32) - np.float32(30)) * np.float32(1 / 190)).clip(0, 1)
     known = guide.astype(np.float32) * np.float32(1 / 255)
     return own.where(guide == 128, alpha, known)
@@ -67,7 +69,7 @@ class TakesBoth(KnowsNumPy):
     def refine(self, rgb: Array, trimap: Array) -> Matte:
         matte = super().refine(rgb, trimap)
         assert on_gpu(matte.alpha) == on_gpu(rgb)
-        return replace(matte, foreground=along(matte.foreground, rgb))
+        return replace(matte, foreground=to_same_device(matte.foreground, rgb))
 
 
 def moment(number: int, format: str = "yuv420p") -> tuple[Frame, Matte]:
@@ -78,8 +80,8 @@ def moment(number: int, format: str = "yuv420p") -> tuple[Frame, Matte]:
     fine = np.maximum(alpha, np.clip(outer - inner, 0, 1) * (np.sin(np.arange(WIDTH) * 1.1) > 0))[..., None]
     rgb = np.rint(fine * np.array(RED) + (1 - fine) * np.array(BLUE)).astype(np.uint8)
     color = ColorInfo("rgb", full_range=True) if format.startswith("gbr") else ColorInfo(full_range=True)
-    planes = cpu.planes_from_rgb(rgb, format, color)
-    return Frame(planes, format, number, Fraction(1, 25), 1, color), Matte(cpu.resize(alpha, 30, 50))
+    planes = planes_from_rgb(rgb, format, color)
+    return Frame(planes, format, number, Fraction(1, 25), 1, color), Matte(resize(alpha, 30, 50))
 
 
 def refined(backend: Backend | None, network: KnowsNumPy, format: str, **options: Any) -> list[Refined]:
@@ -95,18 +97,18 @@ def refined(backend: Backend | None, network: KnowsNumPy, format: str, **options
 
 
 def places(tiles: Any) -> list[Any]:
-    return sorted(tile.place for tile in tiles)
+    return sorted(tile.position for tile in tiles)
 
 
 def assert_same(made: list[Refined], expected: list[Refined], depth: int) -> None:
     for there, here in zip(made, expected, strict=True):
-        assert on_gpu(there.plane) and on_gpu(there.share) and type(there.trimap) is np.ndarray
+        assert on_gpu(there.plane) and on_gpu(there.weight) and type(there.trimap) is np.ndarray
         assert places(there.done) == places(here.done) and places(there.kept) == places(here.kept)
         assert there.waiting == here.waiting
         assert (there.trimap != here.trimap).mean() < 1e-3
         off = np.abs(down(there.plane).astype(int) - here.plane) / (1 << depth - 8)
         assert off.max() <= 3 and off.mean() < 0.02
-        np.testing.assert_allclose(down(there.share), here.share, atol=0.01)
+        np.testing.assert_allclose(down(there.weight), here.weight, atol=0.01)
         assert there.colors is not None and here.colors is not None
         for tile in here.done:
             ours = down(there.colors.values(tile.box))
@@ -186,7 +188,8 @@ def test_a_render_with_a_refiner_keeps_frames_on_the_gpu(
         fakecupy.moved.update({"to": 0, "from": 0})
         found, stats = made(CUDA)
         if backend is SOURCE:
-            assert fakecupy.moved == {"to": stats.moved.up, "from": stats.moved.down}, "all is counted"
+            counted = {"to": stats.transfers.uploaded, "from": stats.transfers.downloaded}
+            assert fakecupy.moved == counted, "all is counted"
     for kind in kinds:
         for there, here in zip(found[kind], expected[kind], strict=True):
             for a, b in zip(there.planes, here.planes, strict=True):
@@ -194,7 +197,7 @@ def test_a_render_with_a_refiner_keeps_frames_on_the_gpu(
                 assert off.mean() < 0.05 and (kind == "debug" or off.max() <= 4)
     if kinds == ("picture",):
         frame = sum(plane.nbytes for plane in found["picture"][0].planes)
-        assert COUNT * frame < stats.moved.down < COUNT * 1.1 * frame, (
+        assert COUNT * frame < stats.transfers.downloaded < COUNT * 1.1 * frame, (
             "small pictures, and 8 bytes a question"
         )
 
@@ -251,16 +254,16 @@ def test_a_network_that_refines_is_given_what_is_on_the_gpu(backend: Backend, au
 @ON_GPU
 @pytest.mark.parametrize("settle", [False, True])
 def test_the_trimap_settles_alpha_on_the_gpu_too(backend: Backend, settle: bool) -> None:
-    class Halves(ByHand):
+    class SplitInference(ByHand):
         def __call__(self, *arrays: Array) -> tuple[Array, ...]:
             return (arrays[0][..., 0].astype(np.float32) * np.float32(1 / 510),)
 
-    shipped = Shipped("halves", Path("card.toml"), deployed=lambda _: None, inputs=(RGB, RGB))  # type: ignore[arg-type,return-value]
-    network: Any = Halves()
+    spec = ModelSpec("halves", Path("card.toml"), network="", deployed="", inputs=(RGB, RGB))
+    network: Any = SplitInference()
     rgb = np.full((32, 32, 3), 255, np.uint8)
     trimap = np.repeat(np.array([0, 128, 255, 128], np.uint8), 8)[None].repeat(32, 0)
     with running(backend):
-        refiner = NetworkRefiner(shipped, None, network, lambda guide: guide[None], settle)  # type: ignore[arg-type]
+        refiner = NetworkRefiner(spec, None, network, lambda guide: guide[None], settle)  # type: ignore[arg-type]
         alpha = refiner.refine(backend.up(rgb), trimap).alpha
         assert on_gpu(alpha)
         np.testing.assert_allclose(down(alpha)[0, ::8], [0, 0.5, 1, 0.5] if settle else [0.5] * 4)
@@ -271,8 +274,8 @@ def test_the_trimap_settles_alpha_on_the_gpu_too(backend: Backend, settle: bool)
 def test_on_a_card_the_shipped_refiners_give_what_the_cpu_gives(name: str) -> None:
     import cupy
 
-    there = jobs.load_refiner(name, device="cuda:0", precision="fp32")
-    here = jobs.load_refiner(name, device="cpu", runtime="torch")
+    there = networks.load_refiner(name, device="cuda:0", precision="fp32")
+    here = networks.load_refiner(name, device="cpu", runtime="torch")
     found = {}
     for refiner, backend in ((here, None), (there, "cuda")):
         tiles = TileRefiner(refiner)
@@ -282,7 +285,7 @@ def test_on_a_card_the_shipped_refiners_give_what_the_cpu_gives(name: str) -> No
                 frame = frame.with_planes(tuple(map(cupy.asarray, frame.planes)))
                 matte = Matte(cupy.asarray(matte.alpha))
             plane, _ = enlarged_alpha(frame, matte.alpha)
-            found[backend, number] = copies.to_host(tiles(frame, matte, plane).plane).astype(int)
+            found[backend, number] = to_host(tiles(frame, matte, plane).plane).astype(int)
     for number in range(2):
         off = np.abs(found["cuda", number] - found[None, number])
         assert off.mean() < 0.1 and np.quantile(off, 0.999) <= 4

@@ -7,7 +7,9 @@ import pytest
 
 from livematte.errors import UsageError
 from livematte.frame import Array, Matte
-from livematte.temporal import RefinedMemory, TemporalFilter, is_cut, motion
+from livematte.matting.cuts import CutDetector, is_cut
+from livematte.matting.refined_memory import RefinedMemory
+from livematte.matting.temporal import TemporalFilter, motion
 from tests.unit.kernels.pictures import disc
 
 H, W = 90, 160
@@ -109,8 +111,16 @@ def test_a_cut_starts_anew() -> None:
     other = np.full_like(picture, 30)
     smooth = TemporalFilter("strong")
     _, state = smooth(Matte(alpha), picture, None)
-    matte, _ = smooth(Matte(np.zeros_like(alpha)), other, state)
+    matte, _ = smooth(Matte(np.zeros_like(alpha)), other, state, cut=True)
     assert matte.alpha.max() == 0
+
+
+def test_a_cut_is_the_first_picture_another_size_and_another_scene() -> None:
+    find = CutDetector()
+    _, picture = scene(60)
+    small = np.ascontiguousarray(picture[::2, ::2])
+    pictures = [picture, scene(64)[1], np.full_like(picture, 30), np.full_like(picture, 31), small, small]
+    assert [find(each) for each in pictures] == [True, False, True, False, True, False]
 
 
 def test_another_size_starts_anew() -> None:
@@ -162,17 +172,17 @@ def remembering(mode: str = "on") -> tuple[RefinedMemory, Array, Array]:
     """A memory that was told everything of a still scene: it, the truth and the half-size picture."""
     alpha, picture = scene(70)
     memory = RefinedMemory((H, W), mode)
-    memory.look(picture[::2, ::2], alpha, REACH, WHOLE)
-    memory.take(alpha, REACH)
+    memory.begin_frame(picture[::2, ::2], alpha, REACH, WHOLE)
+    memory.end_frame(alpha, REACH)
     return memory, alpha, picture[::2, ::2]
 
 
 def test_what_was_refined_holds_while_nothing_changes() -> None:
     memory, alpha, picture = remembering()
     for _ in range(5):
-        holds, moves = memory.look(picture, alpha, REACH, WHOLE)
+        holds, moves = memory.begin_frame(picture, alpha, REACH, WHOLE)
         assert holds.min() == 1 and moves.max() == 0
-        kept, counts = memory.take(np.zeros_like(alpha), np.zeros_like(alpha))
+        kept, counts = memory.end_frame(np.zeros_like(alpha), np.zeros_like(alpha))
         np.testing.assert_allclose(kept, alpha, atol=1e-6)
         assert counts.min() == 1
 
@@ -180,11 +190,11 @@ def test_what_was_refined_holds_while_nothing_changes() -> None:
 def test_what_was_refined_holds_no_more_where_the_picture_or_the_first_network_changes() -> None:
     memory, alpha, picture = remembering()
     moved, other = scene(80)
-    holds, moves = memory.look(other[::2, ::2], alpha, REACH, WHOLE)
+    holds, moves = memory.begin_frame(other[::2, ::2], alpha, REACH, WHOLE)
     assert holds[H // 2, 105:][:3].max() == 0 and moves[H // 2, 97:103].min() == 1
     assert holds[:10, :20].min() == 1
     memory, alpha, picture = remembering()
-    holds, _ = memory.look(picture, np.maximum(alpha, moved), REACH, WHOLE)
+    holds, _ = memory.begin_frame(picture, np.maximum(alpha, moved), REACH, WHOLE)
     assert holds[(moved - alpha) > 0.35].max() == 0 and holds[alpha == 1].min() == 1
 
 
@@ -192,26 +202,26 @@ def test_what_held_no_more_does_not_come_back() -> None:
     memory, alpha, picture = remembering()
     nothing = np.zeros_like(alpha)
     for shown in (scene(80)[1][::2, ::2], picture):
-        memory.look(shown, alpha, REACH, WHOLE)
-        _, counts = memory.take(nothing, nothing)
+        memory.begin_frame(shown, alpha, REACH, WHOLE)
+        _, counts = memory.end_frame(nothing, nothing)
     assert counts[H // 2, 97:103].max() == 0
 
 
 def test_outside_the_box_everything_is_forgotten() -> None:
     memory, alpha, picture = remembering()
     box = 0, H, 0, 60
-    memory.look(picture, alpha[:, :60], REACH[:, :60], box)
-    memory.take(np.zeros((H, 60), np.float32), np.zeros((H, 60), np.float32))
-    holds, _ = memory.look(picture, alpha, REACH, WHOLE)
+    memory.begin_frame(picture, alpha[:, :60], REACH[:, :60], box)
+    memory.end_frame(np.zeros((H, 60), np.float32), np.zeros((H, 60), np.float32))
+    holds, _ = memory.begin_frame(picture, alpha, REACH, WHOLE)
     assert holds[:, :60].min() == 1 and holds[:, 60:].max() == 0
 
 
 @pytest.mark.parametrize(("mode", "share"), [("off", 1.0), ("on", 0.3), ("strong", 0.12)])
 def test_a_small_change_in_a_still_place_is_taken_in_part(mode: str, share: float) -> None:
     memory, alpha, picture = remembering(mode)
-    memory.look(picture, alpha, REACH, WHOLE)
+    memory.begin_frame(picture, alpha, REACH, WHOLE)
     changed = np.where(alpha == 0, np.float32(0.02), alpha)
-    taken, _ = memory.take(changed, REACH)
+    taken, _ = memory.end_frame(changed, REACH)
     assert taken[5, 5] == pytest.approx(0.02 * share, rel=0.1)
 
 
@@ -219,8 +229,8 @@ def test_what_moves_is_heard_only_as_far_as_there_is_time_for_all() -> None:
     truth, picture = scene(80)
     for left_out in (0.0, 0.75, 1.0):
         memory, alpha, _ = remembering()
-        _, moves = memory.look(picture[::2, ::2], alpha, REACH, WHOLE)
-        taken, counts = memory.take(truth, REACH, left_out)
+        _, moves = memory.begin_frame(picture[::2, ::2], alpha, REACH, WHOLE)
+        taken, counts = memory.end_frame(truth, REACH, left_out)
         assert counts[moves == 1] == pytest.approx(1 - left_out) and (counts[moves == 0] == 1).all()
         heard = (moves == 1) & (counts > 0)
         np.testing.assert_allclose(taken[heard], truth[heard], atol=1e-6)

@@ -11,7 +11,7 @@ import pytest
 
 from livematte.errors import InputError
 from livematte.frame import Array, ColorInfo, Frame, Matte
-from livematte.trimap import DrawnTrimap, make_trimap, read_trimap, resize_trimap, trimap_of
+from livematte.matting.trimap import DrawnTrimap, make_trimap, read_trimap, resize_trimap, trimap_from_matte
 from livematte.video.images import write_image
 from tests.unit.kernels.pictures import disc
 
@@ -102,10 +102,10 @@ def test_probabilities_are_a_trimap_too() -> None:
     chances[0, :, :20], chances[1, :, 20:40], chances[2, :, 40:] = 0.6, 0.9, 0.7
     chances[1] += 1 - chances.sum(0)
     matte = Matte(np.ones_like(alpha), None, {"trimap": chances})
-    trimap = trimap_of(matte, (80, 120))
+    trimap = trimap_from_matte(matte, (80, 120))
     assert levels(trimap[:, :38]) == {0} and levels(trimap[:, 42:78]) == {128}
     assert levels(trimap[:, 82:]) == {255}
-    assert (trimap_of(Matte(alpha), (80, 120)) == make_trimap(alpha, (80, 120))).all()
+    assert (trimap_from_matte(Matte(alpha), (80, 120)) == make_trimap(alpha, (80, 120))).all()
 
 
 def test_shrinking_keeps_a_thin_unknown_line() -> None:

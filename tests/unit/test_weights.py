@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from livematte import weights
+from livematte import cache
 from livematte.errors import ModelError, UsageError, WeightsError
+from livematte.inference import weights
 
 CARD = """
 name = "tiny"
@@ -40,13 +41,13 @@ def test_card_names_its_facts_and_files(card):
 
 
 def test_file_with_the_cards_hash_is_accepted(card):
-    assert weights.verified(card.file("fp16")) == card.file("fp16").path
+    assert weights.verified_path(card.file("fp16")) == card.file("fp16").path
 
 
 def test_changed_file_is_refused_with_both_hashes(card):
     card.file("fp16").path.write_bytes(b"abd")
     with pytest.raises(WeightsError) as caught:
-        weights.verified(card.file("fp16"))
+        weights.verified_path(card.file("fp16"))
     for data in (b"abc", b"abd"):
         assert hashlib.sha256(data).hexdigest() in str(caught.value)
 
@@ -54,7 +55,7 @@ def test_changed_file_is_refused_with_both_hashes(card):
 def test_missing_file_is_named(card):
     card.file("fp16").path.unlink()
     with pytest.raises(WeightsError, match=r"tiny\.safetensors cannot be read: No such file"):
-        weights.verified(card.file("fp16"))
+        weights.verified_path(card.file("fp16"))
 
 
 @pytest.mark.parametrize(
@@ -70,28 +71,28 @@ def test_broken_card_is_a_model_error(tmp_path, text, said):
 def test_card_of_a_registered_model_is_found_without_importing_it():
     module = "livematte.models.late_fusion.model"
     before = module in sys.modules
-    assert weights.card_of("late-fusion-live").name == "late-fusion-live"
-    assert weights.card_of("late-fusion").name == "late-fusion"
+    assert weights.find_card("late-fusion-live").name == "late-fusion-live"
+    assert weights.find_card("late-fusion").name == "late-fusion"
     assert (module in sys.modules) == before
 
 
 def test_card_of_an_unknown_model_is_a_usage_error():
     with pytest.raises(UsageError, match="did you mean 'late-fusion-live'"):
-        weights.card_of("late-fusion-life")
+        weights.find_card("late-fusion-life")
 
 
 @pytest.mark.parametrize("name", ["a.pth", "a.PT", "a.ckpt", "a.pkl", "pytorch_model.bin"])
 def test_pickles_are_refused_with_the_reason_and_the_way_out(tmp_path, name):
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(WeightsError, match=r"pickle, which can run any code.*save_file"):
-        weights.user_weights(tmp_path / name)
+        weights.check_user_weights(tmp_path / name)
 
 
 def test_user_file_must_be_there_and_of_a_known_kind(tmp_path):
-    with pytest.raises(WeightsError, match="not there"):
-        weights.user_weights(tmp_path / "no.safetensors")
+    with pytest.raises(WeightsError, match="do not exist"):
+        weights.check_user_weights(tmp_path / "no.safetensors")
     with pytest.raises(WeightsError, match=r"allowed are \.safetensors and \.onnx"):
-        weights.user_weights(tmp_path / "a.h5")
+        weights.check_user_weights(tmp_path / "a.h5")
 
 
 def test_half_precision_fills_a_float_module(tmp_path):
@@ -112,13 +113,13 @@ def test_unfit_tensors_are_counted_by_kind_and_named(tmp_path):
         weights.load_into(tiny(), tmp_path / "w.safetensors")
     said = str(caught.value)
     assert "1 missing (1.bias)" in said and "1 unexpected (head.bias)" in said
-    assert "0.weight (4, 3, 5, 5) where (4, 3, 3, 3) is needed" in said and "\n" not in said
+    assert "0.weight (4, 3, 5, 5) where (4, 3, 3, 3) is expected" in said and "\n" not in said
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\xff" * 64])
 def test_what_is_no_safetensors_is_refused(tmp_path, data):
     (tmp_path / "w.safetensors").write_bytes(data)
-    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+    with pytest.raises(WeightsError, match="not a complete safetensors file"):
         weights.load_into(tiny(), tmp_path / "w.safetensors")
 
 
@@ -126,14 +127,16 @@ def test_truncated_safetensors_is_refused(tmp_path):
     save_file(tiny().state_dict(), tmp_path / "w.safetensors")
     whole = (tmp_path / "w.safetensors").read_bytes()
     (tmp_path / "w.safetensors").write_bytes(whole[:-10])
-    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+    with pytest.raises(WeightsError, match="not a complete safetensors file"):
         weights.load_into(tiny(), tmp_path / "w.safetensors")
 
 
 def test_small_files_keep_the_limit_by_storing_the_largest_tensor_in_8_bits(tmp_path):
     module = nn.Sequential(nn.Conv2d(8, 64, 3), nn.Conv2d(64, 8, 1))
     limit = 64 * 8 * 9 + 64 * 4 + 1024 + 72 * 4 + 4 * 128
-    reduced = weights.save_small(module.state_dict(), tmp_path / "w.safetensors", limit, {"model": "m"})
+    reduced = weights.save_within_limit(
+        module.state_dict(), tmp_path / "w.safetensors", limit, {"model": "m"}
+    )
     assert reduced == ["0.weight"]
     stored = load_file(tmp_path / "w.safetensors")
     assert stored["0.weight"].dtype == torch.int8 and stored["1.weight"].dtype == torch.float16
@@ -146,18 +149,18 @@ def test_small_files_keep_the_limit_by_storing_the_largest_tensor_in_8_bits(tmp_
 
 def test_cache_moves_with_the_environment_and_is_none_where_it_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv("LIVEMATTE_CACHE", str(tmp_path / "here"))
-    assert weights.cache_folder("onnx") == tmp_path / "here" / "onnx"
+    assert cache.cache_folder("onnx") == tmp_path / "here" / "onnx"
     assert list((tmp_path / "here" / "onnx").iterdir()) == []
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LIVEMATTE_CACHE", str(tmp_path / "file"))
-    assert weights.cache_folder("onnx") is None
+    assert cache.cache_folder("onnx") is None
 
 
 def test_cached_file_is_whole_and_leaves_no_part(tmp_path):
-    weights.write_cached(tmp_path / "a", b"12")
-    weights.write_cached(tmp_path / "a", b"345")
+    cache.write_cached(tmp_path / "a", b"12")
+    cache.write_cached(tmp_path / "a", b"345")
     assert (tmp_path / "a").read_bytes() == b"345" and [f.name for f in tmp_path.iterdir()] == ["a"]
-    weights.write_cached(tmp_path / "gone" / "a", b"1")  # no folder: no cache, no error
+    cache.write_cached(tmp_path / "gone" / "a", b"1")  # no folder: no cache, no error
 
 
 def test_sha256_is_that_of_the_whole_file(tmp_path):

@@ -1,7 +1,7 @@
 """Run every command of livematte once: python every_command.py FOLDER RESULTS.
 
-FOLDER holds clip.mp4, people/, home/ and scratch/ for temporary files. RESULTS gets, for each, how it ended
-and what was left in the latter two.
+FOLDER holds clip.mp4, people/, home/ and scratch/ for temporary files. RESULTS gets, for each command, how it
+ended, and what each process left in the latter two.
 """
 
 from __future__ import annotations
@@ -11,42 +11,52 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+HERE = Path(__file__).parent
 CONFIG = """
 [steps.joint]
 iterations = 2
 batch = 2
 sizes = [[64, 64]]
 """
-MATTES = "import livematte; assert sum(1 for _ in livematte.mattes('clip.mp4', size=96)) == 12"
 SMALL = "--size 96 --threads 1"
 LIVE = f"live --input clip.mp4 --to none --resolution 160x96 --seconds 60 --name watched {SMALL}"
-TRAIN = "train late-fusion-live --data people --out run --step joint --config plan.toml --workers"
+TRAIN = "train late-fusion-live --data people --out run --step joint --config plan.toml --workers 2"
+DEMO = "demo --folder demo"
 
-COMMANDS = (
+ALONE = (LIVE, DEMO, TRAIN)
+"""Each in a process of its own: others speak to the first, one is interrupted, the last starts others."""
+
+TOGETHER = (
     "--help", "--version --verbose", "version", "models", "devices", "probe clip.mp4",
     "doctor",  # tries every runtime
     f"render clip.mp4 out.mp4 -b blur {SMALL}",
-    f"image clip.mp4 exact.png --runtime openvino --precision fp32 {SMALL}",  # converted from torch
     f"trimap clip.mp4 trimap.png {SMALL}",
     f"bench clip.mp4 --frames 20 {SMALL}",
     f"eval --data people --count 1 --out scores {SMALL}",
-    "demo --folder demo",
-    f"{TRAIN} 2",
-    LIVE,
+    "obs status", "obs setup", "obs remove", "obs script",
+    "mattes",
+    f"image clip.mp4 exact.png --runtime openvino --precision fp32 {SMALL}",  # converted from torch
+)  # fmt: skip
+"""What is typed after ``livematte``, in one process."""
+
+STEERING = (
     *(f"ctl {what} --session watched"
       for what in ("stats", "pause", "resume", "background green", "blur 20")),
     "ctl model late-fusion-live --session watched", "ctl stop --session watched",
-    "obs status", "obs setup", "obs remove", "obs script",
 )  # fmt: skip
-"""What is typed after ``livematte``."""
+"""Likewise, while the live session runs."""
+
+COMMANDS = (*ALONE, *TOGETHER, *STEERING)
 
 FAILS = ("doctor", "obs status", "obs setup", "obs remove")
 """These may: nobody answers them, something is missing here."""
 
-ENOUGH = {"demo": 4.0}
-"""Seconds after which a command that takes long is interrupted; it ends with 130 then."""
+INTERRUPTED = (DEMO,)
+"""It takes long, so it is interrupted in the first of its files, and ends with 130 unless it was quicker."""
 
 OWN = (".cache", ".config", ".local/state", ".local/share", "Library/Caches", "Library/Application Support")
 """Where in a home a folder called livematte is ours."""
@@ -61,42 +71,58 @@ def strangers(home: Path) -> list[str]:
     )
 
 
-def started(command: str, folder: Path) -> subprocess.Popen[bytes]:
-    arguments = ["-c", MATTES] if command == "mattes" else ["-m", "livematte", *command.split()]
+def left(folder: Path) -> list[str]:
+    """What lies where nothing should."""
+    scratch = sorted(path.name for path in (folder / "scratch").iterdir())
+    return [*strangers(folder / "home"), *(f"TMP/{name}" for name in scratch)]
+
+
+def started(words: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
     with open(folder / "said.txt", "ab") as said:
-        said.write(f"\n$ {command}\n".encode())
+        said.write(f"\n$ {' '.join(words)}\n".encode())
         said.flush()
         return subprocess.Popen(
-            [sys.executable, *arguments], cwd=folder, stdout=said, stderr=said, stdin=subprocess.DEVNULL
+            [sys.executable, *words], cwd=folder, stdout=said, stderr=said, stdin=subprocess.DEVNULL
         )
 
 
+def until(true: Callable[[], Any], process: subprocess.Popen[bytes]) -> None:
+    """Wait until something is true, or the process has ended, or for a minute."""
+    end = time.monotonic() + 60
+    while not true() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def together(commands: Sequence[str], folder: Path) -> list[dict[str, Any]]:
+    """Run them in one process; a command that is not told of was not reached."""
+    told = folder / "told.jsonl"
+    told.unlink(missing_ok=True)
+    code = started([str(HERE / "together.py"), str(told), *commands], folder).wait(400)
+    lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
+    codes = {found["command"]: found["code"] for found in map(json.loads, lines)}
+    results = [{"command": command, "code": codes.get(command, "not reached")} for command in commands]
+    whole = f"all from {commands[0]} to {commands[-1]}"
+    return [*results, {"command": whole, "code": code, "left": left(folder)}]
+
+
 def main() -> None:
-    folder, results = Path(sys.argv[1]), []
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in a shell's job it may be ignored
+    folder = Path(sys.argv[1])
     (folder / "plan.toml").write_text(CONFIG)
-    home, scratch = folder / "home", folder / "scratch"
-    live: subprocess.Popen[bytes] | None = None
-    for command in (*COMMANDS, "mattes"):
-        begin = time.monotonic()
-        process = started(command, folder)
-        if command == LIVE:
-            live = process
-            while not list(home.rglob("control/*")) and live.poll() is None and time.monotonic() < begin + 60:
-                time.sleep(0.1)
-            continue
-        try:
-            code = process.wait(ENOUGH.get(command.split()[0], 200.0))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-            code = process.wait(60)
-        if command.startswith("ctl stop") and live is not None:
-            results.append({"command": LIVE, "code": live.wait(60), "seconds": 0, "left": []})
-        left = [
-            *strangers(home),
-            *(f"TMP/{name}" for name in sorted(path.name for path in scratch.iterdir())),
-        ]
-        seconds = round(time.monotonic() - begin, 2)
-        results.append({"command": command, "code": code, "seconds": seconds, "left": left})
+    results = together(TOGETHER, folder)
+
+    demo = started(["-m", "livematte", *DEMO.split()], folder)
+    until(lambda: list((folder / "demo").glob("*")), demo)
+    demo.send_signal(signal.SIGINT)
+    results.append({"command": DEMO, "code": demo.wait(60), "left": left(folder)})
+
+    train = started(["-m", "livematte", *TRAIN.split()], folder)
+    results.append({"command": TRAIN, "code": train.wait(200), "left": left(folder)})
+
+    live = started(["-m", "livematte", *LIVE.split()], folder)
+    until(lambda: list((folder / "home").rglob("control/*")), live)
+    results += together(STEERING, folder)
+    results.append({"command": LIVE, "code": live.wait(60), "left": left(folder)})
     Path(sys.argv[2]).write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 

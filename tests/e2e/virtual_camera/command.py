@@ -1,7 +1,7 @@
-"""``livematte`` with its arguments, in a process of its own.
+"""Run ``livematte`` commands in separate processes.
 
-Python and numba take a minute to come up on an emulated processor. So a server imports livematte once, and
-each command is a fork of it that calls ``livematte.cli.main()``; ``fresh`` ones are ``python -m livematte``.
+Python and numba take a minute to start on an emulated processor. So a server imports livematte once, and each
+command is a fork of it that calls ``livematte.cli.main()``. ``fresh`` commands are ``python -m livematte``.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-PATIENCE = 600.0
-"""Seconds that one thing may take: an emulated processor on a busy machine is very slow."""
+TIMEOUT = 600.0
+"""Timeout of each step in seconds: an emulated processor on a busy machine is very slow."""
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([
-    "cv2", "pyvirtualcam", "livematte.cli", "livematte.cli.live", "livematte.kernels.loops",
+    "cv2", "pyvirtualcam", "livematte.cli", "livematte.cli.live", "livematte.kernels.composite.loops",
+    "livematte.kernels.convert.loops", "livematte.kernels.foreground.loops", "livematte.kernels.resize.loops",
+    "livematte.kernels.upsample.loops",
     "livematte.streaming.session", "livematte.video.camera", "livematte.plugins.virtualcam.sink",
 ])  # fmt: skip
 
 
-def main(arguments: list[str], said: str, fresh: bool) -> None:
-    """In the new process."""
-    output = os.open(said, os.O_WRONLY | os.O_APPEND)
+def main(arguments: list[str], output_file: str, fresh: bool) -> None:
+    """Run the command; called in the new process."""
+    output = os.open(output_file, os.O_WRONLY | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
     sys.argv = ["livematte", *arguments]
@@ -40,7 +42,7 @@ def main(arguments: list[str], said: str, fresh: bool) -> None:
 
 
 class Command:
-    """One that runs; what it says on either output is in a file."""
+    """A running command; a file collects its stdout and stderr."""
 
     def __init__(self, *arguments: str, fresh: bool = False) -> None:
         number, name = tempfile.mkstemp(suffix=".log")
@@ -51,15 +53,15 @@ class Command:
         self._read = 0
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self._file.read_text(encoding="utf-8")
 
     def lines(self) -> Iterator[str]:
-        """Whole new lines as they come, until it ends or PATIENCE does."""
-        until = time.monotonic() + PATIENCE
+        """Yield complete new lines until the command ends or TIMEOUT passes."""
+        until = time.monotonic() + TIMEOUT
         while time.monotonic() < until:
             alive = self.process.is_alive()
-            new = self.said[self._read :]
+            new = self.output[self._read :]
             new = new[: new.rfind("\n") + 1]
             self._read += len(new)
             yield from new.splitlines()
@@ -68,16 +70,16 @@ class Command:
             time.sleep(0.2)
 
     def wait(self) -> int:
-        """Its exit code; killed where PATIENCE is not enough."""
-        self.process.join(PATIENCE)
+        """Wait for the end and return the exit code; kill the command after TIMEOUT."""
+        self.process.join(TIMEOUT)
         if self.process.exitcode is None:
             self.process.kill()
-            raise AssertionError(f"does not end: {self.said[-2000:]}")
+            raise AssertionError(f"the command does not end: {self.output[-2000:]}")
         return self.process.exitcode
 
 
 class Live(Command):
-    """``livematte live`` from vivid, waited for until viewers see pictures."""
+    """``livematte live`` with the webcam vivid; the constructor waits until viewers see pictures."""
 
     def __init__(
         self, webcam: str, size: tuple[int, int] = (640, 480), rate: int = 5, fresh: bool = False
@@ -90,14 +92,14 @@ class Live(Command):
         self.until(lambda showing: showing == "picture")
 
     def until(self, wanted: Callable[[str], bool]) -> str:
-        """Read events until one says that viewers see what is ``wanted``."""
+        """Read events until ``wanted`` returns True for what viewers see; return that."""
         for line in self.lines():
             if line.startswith("{"):
                 event = json.loads(line)
                 if event["event"] == "showing" and wanted(event["showing"]):
                     return str(event["showing"])
         self.process.kill()
-        raise AssertionError(f"livematte did not show it: {self.said[-2000:]}")
+        raise AssertionError(f"livematte did not show the expected picture: {self.output[-2000:]}")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         if self.process.is_alive() and self.process.pid is not None:

@@ -1,6 +1,7 @@
 #!/bin/bash
-# mkinitrd.sh KROOT KVER OUT: a tiny initramfs: busybox, the modules for virtio, 9p and overlay, and an init that
-# makes the root: the host's files read-only, a layer with what the guest has besides, and memory to write to.
+# mkinitrd.sh KROOT KVER OUT: make a small initramfs with busybox, the modules for virtio, 9p and overlay, and an
+# init script. The script mounts the root: files of the host (read-only), additional files of the guest, and memory
+# for changes.
 set -euo pipefail
 KROOT=$1 KVER=$2 OUT=$3
 MODULES=$KROOT/lib/modules/$KVER
@@ -9,7 +10,7 @@ trap 'rm -rf "$WORK"' EXIT
 mkdir -p "$WORK"/{bin,dev,proc,sys,host,extra,rw,root,lib/modules/"$KVER"}
 cp "$(command -v busybox)" "$WORK/bin/busybox"
 order=()
-add() { # a module after those it needs; modules.dep lists the nearest first
+add() { # add a module after its dependencies; modules.dep lists the direct ones first
   local line each
   line=$(grep -m1 -E "(^|/)$1\.ko:" "$MODULES/modules.dep")
   for each in $(printf '%s\n' ${line#*:} | tac) "${line%%:*}"; do
@@ -26,7 +27,7 @@ cat > "$WORK/init" <<'INIT'
 export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
-# modules.dep need not be in order: again until all are in
+# the order may be wrong: repeat until all modules are loaded
 left=$(cat /lib/modules/order); turn=0
 while [ -n "$left" ] && [ $turn -lt 8 ]; do
   again=; for each in $left; do insmod /lib/modules/$each 2>/dev/null || again="$again $each"; done

@@ -1,4 +1,7 @@
-"""A page that does what a meeting's page does, getUserMedia, and posts what it saw: ``page.py PORT LOG``."""
+"""Serve a web page that opens the camera with getUserMedia, like a meeting, and posts the result.
+
+Usage: ``page.py PORT LOG``
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ const log = o => fetch('/log', {method: 'POST', body: JSON.stringify(o)});
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """The page, and a place to post to."""
+    """Serves the page and writes posted results to the log."""
 
     def do_GET(self) -> None:
         body = PAGE.encode() if self.path == "/" else b""
@@ -50,7 +53,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Do not log requests."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Runs a session for a moment and imports what the guest will: all of it is compiled, then."""
+"""Run a short session and import all modules of the guest, so that everything is compiled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyvirtualcam  # noqa: F401
 import livematte
 import livematte.cli
 import livematte.cli.live
-import livematte.doctor
+import livematte.tools.doctor
 from livematte import registry
 from livematte.frame import Frame
 from livematte.protocols import LiveFormat
@@ -20,8 +20,8 @@ from livematte.protocols import LiveFormat
 CLIP = Path(livematte.__file__).parent / "assets" / "astronaut.mp4"
 
 
-class Nowhere:
-    """A sink that drops what it gets."""
+class NullSink:
+    """A sink that discards frames."""
 
     name, watched = "nowhere", True
 
@@ -29,18 +29,18 @@ class Nowhere:
         self.notes: list[str] = []
 
     def send(self, frame: Frame) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 registry.load("sinks", "virtualcam")
 registry.load("checks", "virtualcam")
-ends = time.monotonic() + 120
+end = time.monotonic() + 120
 options = {"model": "everything", "background": "#ff8000", "width": 640, "height": 480, "rate": 15}
-with livematte.live(input=CLIP, to=Nowhere, **options) as session:
-    while session.stats().showing != "picture" and time.monotonic() < ends:
+with livematte.live(input=CLIP, to=NullSink, **options) as session:
+    while session.stats().showing != "picture" and time.monotonic() < end:
         session.wait(0.5)
     session.wait(2)
     sys.exit(0 if session.stats().showing == "picture" else 1)

@@ -1,4 +1,4 @@
-"""What tests of live commands share: a clip to play, and outputs that are collected by name."""
+"""Fixtures for tests of live commands: a clip to play, and sinks that collect frames."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ import pytest
 from livematte import cli
 from livematte.clock import SystemClock
 from livematte.protocols import LiveFormat
-from livematte.streaming import sessions
+from livematte.streaming import session_registry
 from livematte.streaming.control import Control
 from livematte.streaming.stats import LiveMeter, LiveStats
 from tests.livepeers import CollectingSink
@@ -139,7 +139,7 @@ def test_a_live_session_is_changed_by_another_process(sinks: Sinks, clip: Path, 
     live.start()
     try:
         end = time.monotonic() + 60
-        while not sessions.running() and time.monotonic() < end:
+        while not session_registry.running() and time.monotonic() < end:
             time.sleep(0.1)
         sink = sinks[0][2]
         assert sink.wait_for(lambda frame: int(frame.planes[0][0, 0]) < 30)
@@ -152,7 +152,7 @@ def test_a_live_session_is_changed_by_another_process(sinks: Sinks, clip: Path, 
         done = ctl("stop")
         live.join(60)
     assert done.returncode == 0 and codes == [0] and sink.closed
-    assert sessions.running() == []
+    assert session_registry.running() == []
 
 
 # Profiles

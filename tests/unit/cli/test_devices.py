@@ -1,4 +1,4 @@
-"""What ``livematte devices`` prints, from a list that stands for the system's."""
+"""``livematte devices`` with a fake list of cameras."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from fractions import Fraction
 import pytest
 
 from livematte.cli.devices import devices
-from livematte.video import devices as cameras
-from livematte.video.modes import CameraInfo, CameraMode
+from livematte.video import camera_devices as cameras
+from livematte.video.camera_modes import CameraInfo, CameraMode
 
 FOUND = [
     CameraInfo("loop", "Loop", virtual=True, address="/dev/video9"),
@@ -26,11 +26,11 @@ FOUND = [
 ]
 
 
-def test_people_see_ids_modes_troubles_and_the_default(
+def test_people_see_ids_modes_problems_and_the_default(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cameras, "list_cameras", lambda: FOUND)
-    devices(as_json=False)
+    devices(json=False)
     printed = capsys.readouterr().out
     for wanted in ("HD [Pro] *", "Loop (virtual)", "mjpeg: 1280x720 30 fps", "yuyv422: 640x480 29.97 fps",
                    "no permission: run 'sudo x'", "usb-1"):  # fmt: skip
@@ -39,17 +39,17 @@ def test_people_see_ids_modes_troubles_and_the_default(
 
 def test_programs_see_the_same(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(cameras, "list_cameras", lambda: FOUND)
-    devices(as_json=True)
-    told = json.loads(capsys.readouterr().out)
-    assert [each["id"] for each in told if each["default"]] == ["usb-1"]
-    assert told[1]["modes"][0] == {
+    devices(json=True)
+    rows = json.loads(capsys.readouterr().out)
+    assert [each["id"] for each in rows if each["default"]] == ["usb-1"]
+    assert rows[1]["modes"][0] == {
         "width": 1280, "height": 720, "pixel_format": "mjpeg", "rates": ["30", "15"],
     }  # fmt: skip
 
 
 def test_no_camera_is_no_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(cameras, "list_cameras", list)
-    devices(as_json=False)
+    devices(json=False)
     assert "--input" in capsys.readouterr().out
-    devices(as_json=True)
+    devices(json=True)
     assert json.loads(capsys.readouterr().out) == []

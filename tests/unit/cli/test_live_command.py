@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from livematte import cli, registry
-from livematte.cli.telling import line_of, summary
+from livematte.cli.live_reporter import format_line, summary
 
 SMALL = ["--to", "collecting", "--resolution", "160x96", "--rate", "25", "--background", "black"]
 
@@ -73,7 +73,7 @@ def test_a_line_fits_a_terminal() -> None:
     state = LiveMeter(SystemClock()).stats(
         late=0, skipped=0, level=0, steps=0, size=(160, 288), watched=None, sink_notes=[]
     )
-    assert "network 288x160" in line_of(state) and len(line_of(state)) < 170
+    assert "network 288x160" in format_line(state) and len(format_line(state)) < 170
     assert "no picture" in summary(state)
 
 
@@ -100,12 +100,12 @@ def test_a_session_that_goes_to_and_fro_is_noted_once_in_a_while(
 ) -> None:
     from types import SimpleNamespace
 
-    from livematte.cli import telling as module
+    from livematte.cli import live_reporter as module
 
     now, state = [0.0], SimpleNamespace(notes=[], showing="")
     session: Any = SimpleNamespace(format=SimpleNamespace(width=64, height=36, rate=30), stats=lambda: state)
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    teller = module.Teller(session, stats=False, seconds=None)
+    teller = module.LiveReporter(session, stats=False, seconds=None)
     for step in range(1, 23):  # half a second each
         now[0], state.showing = step / 2, "the matte is late" if step % 2 else "picture"
         teller.look()
@@ -117,12 +117,12 @@ def test_the_reason_that_lasts_is_told(
 ) -> None:
     from types import SimpleNamespace
 
-    from livematte.cli import telling as module
+    from livematte.cli import live_reporter as module
 
     now, state = [0.0], SimpleNamespace(notes=[], showing="")
     session: Any = SimpleNamespace(format=SimpleNamespace(width=64, height=36, rate=30), stats=lambda: state)
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    teller = module.Teller(session, stats=False, seconds=None)
+    teller = module.LiveReporter(session, stats=False, seconds=None)
     for step in range(1, 30):
         now[0] = step / 2
         state.showing = "starting" if step < 3 else "the camera is gone" if step < 5 else "nobody is seen yet"

@@ -1,4 +1,4 @@
-"""Commands that an installed package brings by entry point."""
+"""Commands that an installed package adds by an entry point."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     facts.mkdir()
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: mixer\nVersion: 1\n", encoding="utf-8")
     (facts / "entry_points.txt").write_text(
-        "[livematte.commands]\nmixer = mixer_commands:app\nbroken = not_there_at_all:app\n", encoding="utf-8"
+        "[livematte.commands]\nmixer = mixer_commands:app\nbroken = not_there_at_all:app\n",
+        encoding="utf-8",
     )
     monkeypatch.syspath_prepend(str(tmp_path))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from livematte import cli
-from livematte.cli.previewing import split_backgrounds, with_place
+from livematte.cli.preview_options import split_backgrounds, with_place
 from livematte.errors import OutputError
 from livematte.frame import Array
 from livematte.preview import preview
@@ -31,7 +31,7 @@ class ScriptedView:
         self.closed = False
         self.closes = 0
 
-    def room(self, lines: int) -> tuple[int, int]:
+    def max_picture_size(self, lines: int) -> tuple[int, int]:
         return 48, 80
 
     def keys(self) -> list[str]:
@@ -55,7 +55,7 @@ SMALL = ["--resolution", "160x96", "--rate", "25", "--background", "black"]
 
 
 def drawn_in(view: ScriptedView, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Places that were asked for."""
+    """Replace ``open_view``; return the list of requested places."""
     asked: list[str] = []
 
     def open_view(place: str) -> tuple[Any, str]:
@@ -98,7 +98,7 @@ def test_keys_reach_a_real_session(
         ("viewers see the live picture", "b"),
         ("background red\n", "b"),
         ("no such file", "v"),
-        ("here: matte", "p"),
+        ("preview: matte", "p"),
         ("placeholder: paused", "q"),
     )
     asked = drawn_in(view, monkeypatch)
@@ -173,7 +173,7 @@ def test_a_place_that_is_not_there_is_refused_before_anything_is_opened(
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1 and "no preview: there is no display" in error[0] and not sinks
     assert cli.run(["live", "--input", str(clip), "--preview", "hologram", *SMALL]) == 2
-    assert "allowed are auto, window, terminal" in capsys.readouterr().err
+    assert "use one of auto, window, terminal" in capsys.readouterr().err
 
 
 def test_events_are_not_written_into_a_preview(

@@ -1,4 +1,4 @@
-"""Several processes as one: they find each other, fail together and stop together."""
+"""Cooperating processes: they find each other, fail together and stop together."""
 
 import _thread
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from livematte.cli import processes
-from livematte.cli.processes import run_together
+from livematte.cli import multiprocess
+from livematte.cli.multiprocess import run_together
 from livematte.training import TOGETHER
 
 FACTS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "OWN", TOGETHER)
@@ -36,7 +36,7 @@ def test_each_process_knows_its_rank_and_where_to_find_the_others(folder):
 
 
 def test_where_one_fails_the_others_are_ended(monkeypatch):
-    monkeypatch.setattr(processes, "GRACE", 0.2)
+    monkeypatch.setattr(multiprocess, "GRACE", 0.2)
     text = "import os, sys, time; sys.exit(3) if os.environ['RANK'] == '1' else time.sleep(60)"
     began = time.monotonic()
     assert run_together(python(text), 2, {}, print) == 3

@@ -1,4 +1,4 @@
-"""What the command says, on which stream and in which form."""
+"""Output of the commands: stream and format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from livematte import cli
 from livematte.cli import interrupt, terminal
-from livematte.cli.options import complete_background, complete_models
+from livematte.cli.parameters import complete_background, complete_names
 from livematte.errors import InputError
 from livematte.progress import Progress
 
@@ -114,7 +114,7 @@ def test_the_shell_completes_models_and_backgrounds(tmp_path: Path, monkeypatch:
     words = [word for word, _ in complete_background("b")]
     assert {"blur", "black", "beach.jpg"} <= set(words)
     assert all(word.startswith("b") for word in words)
-    assert "late-fusion-live" in complete_models("late")
+    assert "late-fusion-live" in complete_names("models")("late")
 
 
 def test_a_bug_is_one_line_with_what_to_do(

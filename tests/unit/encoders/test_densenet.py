@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from livematte.encoders import DenseNet201
+from livematte.inference.encoders import DenseNet201
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,9 @@ def test_published_weights_fit(encoder, old):
     assert given[hard].shape == (32, 128, 3, 3)
     own = DenseNet201()
     own.load_imagenet(given)
+    made = own.state_dict()
     for name, tensor in encoder.state_dict().items():
-        torch.testing.assert_close(own.state_dict()[name], tensor, rtol=0, atol=0)
+        torch.testing.assert_close(made[name], tensor, rtol=0, atol=0)
 
 
 def test_weights_that_lack_a_tensor_are_refused(encoder):

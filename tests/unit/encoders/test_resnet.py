@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from livematte.encoders import ResNet50
+from livematte.inference.encoders import ResNet50
 
 
 def with_group_norm(**options):

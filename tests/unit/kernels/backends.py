@@ -1,40 +1,39 @@
-"""Everything that kernels run on, behind one face: the CPU's, the CUDA source run on the CPU, and a GPU."""
+"""Everything that kernels run on: the CPU, the CUDA sources run on the CPU, and a GPU.
+
+Kernels choose by where their arrays are, so a back-end is a way to put arrays somewhere.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from types import ModuleType
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
 
+from livematte.device import cuda, launch
 from livematte.frame import Array, Frame
-from livematte.kernels import cpu, cuda, cuda_blur, cuda_launch, cuda_windows, fusion, transfer, windows
+from livematte.kernels.blur.cuda import _gaussian
+from livematte.kernels.hdr.cuda import _tables
 from tests.cuda_shim import build, fakecupy
 
 
 @dataclass(frozen=True)
 class Backend:
-    """Where arrays live, and the modules with the twins of ``cpu``, of ``windows``, and of the two others."""
+    """A place for arrays."""
 
     name: str
-    cpu: ModuleType
-    windows: ModuleType
-    fusion: ModuleType
-    transfer: ModuleType
     module: Callable[[], Any]
-    """Whatever has ``asarray``."""
+    """Returns a module that has ``asarray``."""
 
     def __str__(self) -> str:
         return self.name
 
     def up(self, x: Any) -> Any:
-        """Arrays, frames, and tuples of them, on this back-end with the strides they have; what else there is
-        stays as it is.
-        """
+        """Arrays, frames, and tuples of them here, with the strides they have; anything else as it is."""
         if isinstance(x, Frame):
             return replace(x, planes=self.up(x.planes))
         if isinstance(x, tuple):
@@ -67,16 +66,19 @@ def down(x: Any) -> Any:
     """Back in the computer's memory."""
     if isinstance(x, tuple):
         return tuple(down(y) for y in x)
-    return x.get() if cuda_launch.on_gpu(x) else x
+    return x.get() if cuda.on_gpu(x) else x
 
 
-def _cupy() -> Any:
-    return cuda_launch.cupy()
+def definition(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """The NumPy definition of an exported kernel."""
+    module = import_module(f"{kernel.__module__.rpartition('.')[0]}.reference")
+    found: Callable[..., Any] = getattr(module, kernel.__name__)
+    return found
 
 
-CPU = Backend("cpu", cpu, windows, fusion, transfer, lambda: np)
-SOURCE = Backend("cuda source", cuda, cuda_windows, cuda_windows, cuda_windows, _cupy)
-GPU = Backend("cuda", cuda, cuda_windows, cuda_windows, cuda_windows, _cupy)
+CPU = Backend("cpu", lambda: np)
+SOURCE = Backend("cuda source", lambda: cuda.cupy())
+GPU = Backend("cuda", lambda: cuda.cupy())
 
 _SOURCE = pytest.param(
     SOURCE, id="cuda-source",
@@ -94,13 +96,7 @@ def running(backend: Backend) -> Iterator[Backend]:
     if backend is not SOURCE:
         yield backend
         return
-    caches = (
-        cuda_launch.cupy,
-        cuda_launch._kernel,
-        cuda_launch._module,
-        cuda_windows._tables,
-        cuda_blur._gaussian,
-    )
+    caches = (cuda.cupy, launch._kernel, launch._module, _tables, _gaussian)
     with fakecupy.in_place():
         for cache in caches:
             cache.cache_clear()

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from livematte.frame import PIXEL_FORMATS, Array, ColorInfo, Frame
-from livematte.kernels import reference
+from livematte.kernels.resize.reference import resize
 
 COLORS = tuple(
     ColorInfo(matrix=matrix, full_range=full)
@@ -25,7 +25,7 @@ def random_frame(format: str, height: int, width: int, *, seed: int = 0, padding
 
     def plane(h: int, w: int) -> Array:
         coarse = rng.uniform(0, layout.maximum, (h // 5 + 2, w // 5 + 2))
-        fine = reference.resize(coarse.astype(np.float32), h, w) + rng.normal(0, layout.maximum / 60, (h, w))
+        fine = resize(coarse.astype(np.float32), h, w) + rng.normal(0, layout.maximum / 60, (h, w))
         memory = np.full((h, w + padding), layout.maximum, dtype)
         memory[:, :w] = np.clip(np.rint(fine), 0, layout.maximum)
         return memory[:, :w]

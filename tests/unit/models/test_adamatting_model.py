@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import save_file
 
 from livematte.errors import ModelError, WeightsError
+from livematte.inference import RUNTIMES
 from livematte.models.adamatting import model as adapter
-from livematte.models.adamatting.export import Deployed
+from livematte.models.adamatting.deployed import DeployedAdaMatting
 from livematte.models.adamatting.network import adamatting_live
 from livematte.protocols import TrimapModel
-from livematte.runtime import RUNTIMES
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_alpha_is_exact_where_both_trimaps_agree_and_only_there():
     classes = np.arange(32 * 32).reshape(32, 32) % 3
     given = np.repeat(np.array([[0], [128], [255], [0]], np.uint8), 8, 0).repeat(32, 1)
     rgb = np.zeros((1, 32, 32, 3), np.uint8)
-    deployed = Deployed(Steered(classes.tolist()))
+    deployed = DeployedAdaMatting(Steered(classes.tolist()))
     with torch.inference_mode():
         alpha, adapted = deployed(torch.from_numpy(rgb), torch.from_numpy(given[None]))
     alpha, adapted = alpha[0].numpy(), adapted[0].numpy()
@@ -92,7 +92,7 @@ def test_alpha_is_exact_where_both_trimaps_agree_and_only_there():
 
 
 def test_settled_it_holds_to_the_trimap_given(weights):
-    held = adapter.adamatting_live(device="cpu", runtime="torch", weights=weights, settle=True)
+    held = adapter.adamatting_live(device="cpu", runtime="torch", weights=weights, trust_trimap=True)
     rgb, trimap = example(64, 64)
     alpha = held.refine(rgb, trimap).alpha
     assert (alpha[trimap == 0] == 0).all() and (alpha[trimap == 255] == 1).all()

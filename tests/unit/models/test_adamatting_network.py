@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from livematte.encoders import EfficientNetLite0
-from livematte.encoders.resnet import ResNet50
+from livematte.inference.encoders import EfficientNetLite0
+from livematte.inference.encoders.resnet import ResNet50
 from livematte.models.adamatting import losses
 from livematte.models.adamatting.network import (
     ConvLSTM,

@@ -9,7 +9,8 @@ import torch
 
 from livematte.models.adamatting.network import adamatting_live
 from livematte.models.adamatting.recipe import adamatting_live_recipe, adamatting_recipe
-from livematte.training.data import PeopleStore, pack
+from livematte.training.data import PeopleStore
+from livematte.training.packing import pack
 from livematte.training.recipe import as_tensors
 from tests.people import noise_rooms, write_people
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from livematte.errors import ModelError, WeightsError
-from livematte.kernels.fusion import fuse_layers_reference
+from livematte.kernels.fusion.reference import fuse_layers as fuse_layers_reference
 from livematte.models.fba import model as adapter
 from livematte.models.fba.augmentation import mean_of_views
 from livematte.models.fba.encoding import SIGMAS, encode_trimap

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from livematte.encoders import EfficientNetLite0
+from livematte.inference.encoders import EfficientNetLite0
 from livematte.models.fba import losses
 from livematte.models.fba.encoding import encode_trimap
 from livematte.models.fba.network import (

@@ -6,11 +6,13 @@ import torch
 from safetensors.torch import save_file
 
 from livematte.models.fba.encoding import encode_trimap
-from livematte.models.fba.export import judge
+from livematte.models.fba.model import LIVE
 from livematte.models.fba.network import fba_live
 from livematte.models.fba.recipe import fba_live_recipe
-from livematte.training.data import PeopleStore, pack
+from livematte.training.data import PeopleStore
+from livematte.training.packing import pack
 from livematte.training.recipe import as_tensors
+from livematte.training.release import judge_refiner
 from tests.people import draw_people
 
 
@@ -81,7 +83,8 @@ def test_prediction_of_a_batch_is_that_of_its_pictures(network, cache):
 
 def test_the_judge_measures_alpha_and_colour_against_what_was_given(network, cache, tmp_path):
     save_file(network.state_dict(), tmp_path / "untrained.safetensors")
-    row, alphas = judge(tmp_path / "untrained.safetensors", PeopleStore(cache, validation=True), 2)
+    file, held_out = tmp_path / "untrained.safetensors", PeopleStore(cache, validation=True)
+    row, alphas = judge_refiner(LIVE, file, held_out, 2)
     assert len(alphas) == 2 and alphas[0].shape == (256, 256)
     assert set(row) == {"mad", "mse", "color_mse", "given_mad", "given_mse", "given_color_mse"}
     assert 0 < row["mse"] < row["mad"] < 500 and row["given_color_mse"] > 0

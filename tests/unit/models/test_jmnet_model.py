@@ -10,7 +10,6 @@ from safetensors.torch import save_file
 
 from livematte.errors import ModelError, WeightsError
 from livematte.models.jmnet import model as adapter
-from livematte.models.jmnet.export import keeps_float
 from livematte.models.jmnet.network import jmnet_live
 
 
@@ -114,4 +113,4 @@ def test_importing_the_adapter_imports_neither_torch_nor_a_runtime():
     ],
 )
 def test_which_layers_stay_in_float(node, floats):
-    assert keeps_float(node) == floats
+    assert adapter.LIVE.int8.keeps_float(node) == floats

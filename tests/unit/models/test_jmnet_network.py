@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from livematte.encoders import EfficientNetLite0, ResNet50
+from livematte.inference.encoders import EfficientNetLite0, ResNet50
 from livematte.models.jmnet.network import (
     FOREGROUND,
     UNKNOWN,

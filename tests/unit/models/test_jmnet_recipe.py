@@ -7,7 +7,8 @@ from torch import nn
 
 from livematte.models.jmnet import guides, losses, recipe
 from livematte.models.jmnet.network import BACKGROUND, FOREGROUND, UNKNOWN, jmnet_live
-from livematte.training.data import PeopleStore, pack
+from livematte.training.data import PeopleStore
+from livematte.training.packing import pack
 from livematte.training.recipe import as_tensors
 from tests.people import noise_rooms, write_people
 
@@ -93,7 +94,10 @@ def test_a_batch_has_what_the_losses_take(people):
 
 def test_two_stages_first_the_true_guides_then_its_own():
     stages = ["guided", "own"]
-    for one, name, more in ((recipe.jmnet_recipe, "jmnet", []), (live, "jmnet-live", ["own-fine"])):
+    for one, name, more in (
+        (recipe.jmnet_recipe, "jmnet", []),
+        (live, "jmnet-live", ["own-fine", "every-size"]),
+    ):
         plan = one.plan(1, 5)
         assert (plan.model, plan.seed) == (name, 5)
         assert [step.name for step in plan.steps] == stages + more
@@ -109,6 +113,14 @@ def test_scale_multiplies_iterations():
     whole, half = (live.plan(scale, 1).steps for scale in (1.0, 0.5))
     assert [b.iterations for b in half] == [a.iterations // 2 for a in whole]
     assert all(s.iterations == 1 for s in live.plan(1e-6, 1).steps)
+
+
+def test_the_last_step_learns_from_scenes_and_changes_the_whole_encoder(people):
+    step = STEPS["every-size"]
+    assert step.scenes and live.picture(np.random.default_rng(0), people, step, 64, 64)["rgb"].shape[0] == 64
+    network = jmnet_live()
+    live.enter(step, network)
+    assert all(p.requires_grad for p in network.parameters())
 
 
 def test_only_the_guided_stage_sees_the_true_guides(people):

@@ -10,7 +10,6 @@ from safetensors.torch import save_file
 
 from livematte.errors import ModelError, UsageError, WeightsError
 from livematte.models.late_fusion import model as adapter
-from livematte.models.late_fusion.export import is_head, keeps_float
 from livematte.models.late_fusion.network import late_fusion_live
 
 
@@ -33,7 +32,7 @@ def picture(height, width):
 
 @pytest.mark.parametrize("size", [-1, 5, 100_000])
 def test_impossible_size_is_a_usage_error(size, weights):
-    with pytest.raises(UsageError, match="long side is 32 to 4096"):
+    with pytest.raises(UsageError, match="long side of 32 to 4096"):
         adapter.late_fusion_live(device="cpu", runtime="torch", weights=weights, size=size)
 
 
@@ -84,7 +83,7 @@ def test_weights_of_the_other_size_are_refused_when_the_model_is_opened(weights)
 
 
 def test_weights_that_are_not_there_are_named(tmp_path):
-    with pytest.raises(WeightsError, match=r"none\.safetensors are not there"):
+    with pytest.raises(WeightsError, match=r"none\.safetensors do not exist"):
         adapter.late_fusion_live(device="cpu", weights=tmp_path / "none.safetensors")
 
 
@@ -119,13 +118,13 @@ def test_importing_the_adapter_imports_neither_torch_nor_a_runtime():
     ],
 )
 def test_which_layers_stay_in_float(node, floats):
-    assert keeps_float(node) == floats
+    assert adapter.LIVE.int8.keeps_float(node) == floats
 
 
 def test_sums_of_the_heads_are_not_rounded_in_what_is_shipped():
     import onnx
 
     nodes = onnx.load(str(adapter.LIVE.card.parent / "weights" / "late-fusion-live.int8.onnx")).graph.node
-    heads = {node.output[0] for node in nodes if is_head(node.name)}
+    heads = {node.output[0] for node in nodes if adapter.LIVE.int8.is_head(node.name)}
     assert len(heads) == 3
     assert {node.op_type for node in nodes if set(node.input) & heads} == {"Sigmoid"}

@@ -7,7 +7,7 @@ from torch import nn
 from livematte.models.late_fusion import losses
 from livematte.models.late_fusion.network import late_fusion, late_fusion_live
 from livematte.models.late_fusion.recipe import late_fusion_live_recipe
-from livematte.training.recipe import LARGE, Step
+from livematte.training.steps import LARGE, Step
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +158,11 @@ def test_joint_step_freezes_all_batch_normalisation():
     network = late_fusion_live()
     late_fusion_live_recipe.enter(Step("joint", 1, LARGE, 2, 1e-3, 1e-3), network)
     assert not any(m.training for m in network.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+def test_the_last_step_changes_the_whole_encoder():
+    network = late_fusion_live()
+    (last,) = late_fusion_live_recipe.plan(1, 1).only(["every-size"]).steps
+    late_fusion_live_recipe.enter(last, network)
+    assert all(p.requires_grad for p in network.parameters())
+    assert network.encoder.training

@@ -8,10 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from livematte.encoders import EfficientNetLite0
 from livematte.errors import ModelError, WeightsError
+from livematte.inference.encoders import EfficientNetLite0
 from livematte.models.pomagan import model as adapter
-from livematte.models.pomagan.export import keeps_float
 from livematte.models.pomagan.network import pomagan_live
 from livematte.models.pomagan.training import TrainedPOMAGAN
 
@@ -113,4 +112,4 @@ def test_importing_the_adapter_imports_neither_torch_nor_a_runtime():
     ],
 )
 def test_which_layers_stay_in_float(node, floats):
-    assert keeps_float(node) == floats
+    assert adapter.LIVE.int8.keeps_float(node) == floats

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from livematte.encoders import EfficientNetLite0
+from livematte.inference.encoders import EfficientNetLite0
 from livematte.models.pomagan.network import ConvEncoder, folded, pomagan, pomagan_live
 from livematte.models.pomagan.training import MultiScaleDiscriminator
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from livematte.models.pomagan import losses
 from livematte.models.pomagan.recipe import OPTIONS, POMAGANRecipe
-from livematte.training.recipe import SMALL, Step
+from livematte.training.steps import SMALL, Step
 
 GENERATORS = ("segmentation", "alpha")
 
@@ -66,9 +66,9 @@ def test_a_run_with_other_options_leaves_the_next_plan_as_printed():
 def test_live_plan_trains_segmentation_before_alpha_with_the_printed_coefficients(recipe):
     plan = recipe.plan(1, 0)
     segmentation = ["segmentation-small", "segmentation", "segmentation-fine"]
-    assert [s.name for s in plan.steps] == [*segmentation, "alpha", "alpha-fine"]
+    assert [s.name for s in plan.steps] == [*segmentation, "alpha", "alpha-fine", "every-size"]
     assert {k for k in OPTIONS if plan.options[k] != OPTIONS[k]} == {"perceptual_scale"}
-    assert [s.iterations for s in recipe.plan(1e-9, 0).steps] == [1] * 5
+    assert [s.iterations for s in recipe.plan(1e-9, 0).steps] == [1] * 6
 
 
 @pytest.mark.parametrize("name", ["segmentation-small", "segmentation", "alpha", "alpha-fine"])
@@ -86,6 +86,23 @@ def test_only_one_generator_and_its_discriminators_learn_in_a_step(recipe, netwo
     frozen = [*other.modules(), *network.features.modules()]
     assert not any(m.training for m in frozen if isinstance(m, nn.BatchNorm2d))
     assert getattr(network.deployable, own).decoder.training
+
+
+def test_both_generators_learn_together_in_the_last_step(recipe, network, batch):
+    (last,) = recipe.plan(1, 0).only(["every-size"]).steps
+    recipe.enter(last, network)
+    own = recipe.parameters(last, network, "generator")
+    both = network.deployable
+    assert {id(p) for p in own} == {id(p) for p in both.parameters()}
+    terms = recipe.losses(last, network, batch, "generator")
+    assert "segmentation" in terms
+    sum(terms.values()).backward()
+    silent = [n for n, p in both.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+    told = recipe.losses(last, network, batch, "discriminator")
+    sum(told.values()).backward()
+    assert all(p.grad is not None for p in network.alpha_discriminator.parameters())
+    assert all(p.grad is None for p in network.segmentation_discriminator.parameters())
 
 
 def test_live_encoders_early_layers_stay_as_imagenet_left_them(recipe, network):
@@ -201,7 +218,7 @@ def test_prediction_is_the_segmentation_until_alpha_is_trained(recipe, network, 
 
 
 def test_live_encoder_has_efficientnets_own_names_under_one_prefix(recipe, network):
-    from livematte.encoders import EfficientNetLite0
+    from livematte.inference.encoders import EfficientNetLite0
 
     prefix = "deployable.segmentation.encoder."
     names = {n[len(prefix) :] for n in network.state_dict() if n.startswith(prefix)}

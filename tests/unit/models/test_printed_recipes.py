@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from livematte.encoders import DenseNet201, ResNet50
 from livematte.errors import UsageError, WeightsError
+from livematte.inference.encoders import DenseNet201, ResNet50
 from livematte.models.adamatting.recipe import adamatting_live_recipe, adamatting_recipe
 from livematte.models.fba.network import StandardisedConv2d, group_norm
 from livematte.models.fba.recipe import fba_live_recipe, fba_recipe
@@ -15,8 +15,9 @@ from livematte.models.jmnet.network import SMALL
 from livematte.models.jmnet.recipe import jmnet_live_recipe, jmnet_recipe
 from livematte.models.late_fusion.recipe import late_fusion_live_recipe, late_fusion_recipe
 from livematte.models.pomagan.recipe import pomagan_live_recipe, pomagan_recipe
-from livematte.training.classic import Classic, classic_portrait
-from livematte.training.data import PeopleStore, pack
+from livematte.training.data import PeopleStore
+from livematte.training.packing import pack
+from livematte.training.paper_augmentation import PaperAugmentation, paper_portrait
 from tests.people import noise_rooms, write_people
 
 ENCODERS = {
@@ -66,7 +67,7 @@ def test_printed_encoders_start_from_the_weights_that_the_option_names(name, tmp
 
 def test_a_file_that_is_not_the_encoders_is_refused(tmp_path, monkeypatch):
     save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "some.safetensors")
-    for file, says in (("some", "does not fit ResNet50: ImageNet weights lack"), ("none", "not a whole")):
+    for file, says in (("some", "does not fit ResNet50: ImageNet weights lack"), ("none", "not a complete")):
         options = {"imagenet": str(tmp_path / f"{file}.safetensors")}
         monkeypatch.setattr(jmnet_recipe, "options", options)
         with pytest.raises(WeightsError, match=says):
@@ -123,7 +124,7 @@ def test_fbas_examples_fulfil_the_compositing_equation_and_have_two_objects_at_t
 def test_jmnets_joints_go_where_the_crop_takes_the_person(people):
     mirrored = set()
     for seed in range(12):
-        example = classic_portrait(np.random.default_rng(seed), people, Classic((320, 480), 160))
+        example = paper_portrait(np.random.default_rng(seed), people, PaperAugmentation((320, 480), 160))
         (person,) = example.people
         y, x = np.mgrid[:160, :160]
         weight = person.alpha / person.alpha.sum(dtype=float)

@@ -13,33 +13,33 @@ import pytest
 from rich.console import Console
 
 from livematte.errors import OutputError
-from livematte.preview.keys import TerminalKeys, keys_in
-from livematte.preview.terminal import COLUMNS, ROWS, TerminalView, cells_of, painted
+from livematte.preview.keys import TerminalKeys, parse_keys
+from livematte.preview.terminal import COLUMNS, ROWS, TerminalView, half_block_cells, render_cells
 
 RED, BLUE, BLACK = (255, 0, 0), (0, 0, 255), (0, 0, 0)
 
 
 def test_two_rows_of_pixels_are_one_of_cells() -> None:
     picture = np.array([[RED, BLUE], [BLUE, BLUE], [RED, RED]], np.uint8)
-    assert cells_of(picture).tolist() == [
+    assert half_block_cells(picture).tolist() == [
         [[*RED, *BLUE], [*BLUE, *BLUE]],
         [[*RED, *BLACK], [*RED, *BLACK]],
     ]
 
 
 def test_upper_pixels_are_the_foreground_and_a_colour_is_sent_once() -> None:
-    cells = cells_of(np.array([[RED, RED, BLUE], [BLUE, BLUE, BLUE]], np.uint8))
-    assert painted(cells, None, true_color=True) == (
+    cells = half_block_cells(np.array([[RED, RED, BLUE], [BLUE, BLUE, BLUE]], np.uint8))
+    assert render_cells(cells, None, true_color=True) == (
         "\x1b[1;1H\x1b[38;2;255;0;0;48;2;0;0;255m▀▀\x1b[38;2;0;0;255;48;2;0;0;255m▀\x1b[0m"
     )
 
 
 def test_only_what_changed_is_sent() -> None:
-    before = cells_of(np.zeros((6, 5, 3), np.uint8))
+    before = half_block_cells(np.zeros((6, 5, 3), np.uint8))
     after = before.copy()
     after[1, 2, :3] = RED
-    assert painted(before, before, true_color=True) == ""
-    assert painted(after, before, true_color=True) == "\x1b[2;3H\x1b[38;2;255;0;0;48;2;0;0;0m▀\x1b[0m"
+    assert render_cells(before, before, true_color=True) == ""
+    assert render_cells(after, before, true_color=True) == "\x1b[2;3H\x1b[38;2;255;0;0;48;2;0;0;0m▀\x1b[0m"
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,15 @@ def test_only_what_changed_is_sent() -> None:
     ],
 )
 def test_256_colours_are_the_nearest(rgb: tuple[int, int, int], number: int) -> None:
-    cells = cells_of(np.array([[rgb], [rgb]], np.uint8))
-    assert painted(cells, None, true_color=False) == f"\x1b[1;1H\x1b[38;5;{number};48;5;{number}m▀\x1b[0m"
+    cells = half_block_cells(np.array([[rgb], [rgb]], np.uint8))
+    assert (
+        render_cells(cells, None, true_color=False) == f"\x1b[1;1H\x1b[38;5;{number};48;5;{number}m▀\x1b[0m"
+    )
 
 
 def test_arrows_and_function_keys_are_no_keys() -> None:
-    assert keys_in("b\x1b[Av\x1bOP\x1b[15~Q\x1bx+\n\x7f") == ["b", "v", "q", "+"]
-    assert keys_in("\x1b") == [] and keys_in("") == []
+    assert parse_keys("b\x1b[Av\x1bOP\x1b[15~Q\x1bx+\n\x7f") == ["b", "v", "q", "+"]
+    assert parse_keys("\x1b") == [] and parse_keys("") == []
 
 
 class KeysOf:
@@ -119,9 +121,9 @@ def test_it_draws_picture_and_lines_and_then_only_changes() -> None:
 
 
 def test_the_picture_leaves_room_for_the_lines_and_never_costs_too_much() -> None:
-    assert TerminalView(console(), KeysOf()).room(5) == (14, 40)
-    assert TerminalView(console(width=300, height=100), KeysOf()).room(5) == (2 * ROWS, COLUMNS)
-    assert TerminalView(console(width=20, height=3), KeysOf()).room(5) == (2, 20)
+    assert TerminalView(console(), KeysOf()).max_picture_size(5) == (14, 40)
+    assert TerminalView(console(width=300, height=100), KeysOf()).max_picture_size(5) == (2 * ROWS, COLUMNS)
+    assert TerminalView(console(width=20, height=3), KeysOf()).max_picture_size(5) == (2, 20)
 
 
 def test_the_end_gives_the_terminal_back_once() -> None:
@@ -139,7 +141,7 @@ def test_a_terminal_that_cannot_is_refused_in_one_line(monkeypatch: pytest.Monke
     with pytest.raises(OutputError, match="fewer than 256 colours"):
         TerminalView(console("standard"), KeysOf())
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    with pytest.raises(OutputError, match="standard error is no terminal"):
+    with pytest.raises(OutputError, match="standard error is not a terminal"):
         TerminalView()
 
 

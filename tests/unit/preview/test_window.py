@@ -102,4 +102,4 @@ def test_another_thread_than_the_main_one_is_refused() -> None:
     thread = threading.Thread(target=body)
     thread.start()
     thread.join()
-    assert said == ["a window can be opened by the main thread only"]
+    assert said == ["only the main thread can open a window"]

@@ -15,7 +15,7 @@ Point = tuple[str, int]
 
 
 class LazyCard:
-    """A :class:`livematte.runtime.torch_card.Card`.
+    """A :class:`livematte.inference.torch_device.TorchDevice`.
 
     Args:
         room: pictures a captured graph may take; more are out of memory.
@@ -45,30 +45,30 @@ class LazyCard:
     def enqueue(self, queue, work):
         self.queues[queue].append(work)
         if queue in self.quick:
-            self.finish(self.mark(queue))
+            self.synchronize(self.record_event(queue))
 
-    def mark(self, queue):
+    def record_event(self, queue):
         return queue, len(self.queues[queue])
 
-    def wait(self, queue, point):
-        self.queues[queue].append(lambda: self.finish(point))
+    def wait_event(self, queue, point):
+        self.queues[queue].append(lambda: self.synchronize(point))
 
-    def finish(self, point):
+    def synchronize(self, point):
         queue, end = point
         while self.at[queue] < end:
             work = self.queues[queue][self.at[queue]]
             self.at[queue] += 1
             work()
 
-    def done(self, point):
+    def is_done(self, point):
         return self.at[point[0]] >= point[1]
 
-    def adopt(self, array):
+    def import_array(self, array):
         return array
 
-    def hand(self, tensors, point, like):
+    def export_arrays(self, tensors, point, like):
         assert isinstance(like, torch.Tensor)
-        self.finish(point)
+        self.synchronize(point)
         return tensors
 
     def _run(self, run):
@@ -77,7 +77,7 @@ class LazyCard:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB")
         return outputs
 
-    def warm(self, run):
+    def warm_up(self, run):
         return self._run(run)
 
     def capture(self, run):
@@ -92,8 +92,8 @@ class LazyCard:
 
         return replay, outputs
 
-    def free(self):
+    def free_bytes(self):
         return self.bytes
 
-    def release(self):
+    def release_cached(self):
         self.released += 1

@@ -8,7 +8,7 @@ import pytest
 
 from livematte.device import Device
 from livematte.errors import DeviceError, ModelError, UsageError
-from livematte.runtime import Input, Program, choose, open_network
+from livematte.inference import Input, Program, open_network, runtime_choice
 
 CPU, GPU = Device("cpu", 0, ""), Device("cuda", 0, "")
 RGB = Input("rgb", "uint8", (1, None, None, 3), (1, 32, 32, 3))
@@ -30,8 +30,8 @@ def program(int8=True, module=True):
         ({"threads": -1}, "threads=-1"),
         ({"streams": 0}, "streams=0"),
         ({"batch": -1}, "batch=-1"),
-        ({"batch": 2, "runtime": "openvino"}, "batch=2 is not possible: runtime openvino takes one picture"),
-        ({"batch": 2, "runtime": "torch"}, "batch=2 is not possible: toy takes one picture"),
+        ({"batch": 2, "runtime": "openvino"}, "batch=2 is invalid: runtime openvino supports one picture"),
+        ({"batch": 2, "runtime": "torch"}, "batch=2 is invalid: toy supports one picture"),
         ({"runtime": "torch", "precision": "int8"}, "runtime torch runs fp32 only"),
         ({"runtime": "torch", "precision": "fp16"}, "runtime torch runs fp32 only"),
         ({"runtime": "openvino", "precision": "bf16"}, "bf16 is for GPUs: use --precision int8 or fp32"),
@@ -84,34 +84,34 @@ def test_torch_does_not_run_on_directml_or_core_ml(kind):
     ],
 )
 def test_precision_on_a_gpu(runtime, wanted, got):
-    assert choose._precision(program(), GPU, runtime, wanted)[0] == got
+    assert runtime_choice._choose_precision(program(), GPU, runtime, wanted)[0] == got
 
 
 def test_int8_is_refused_on_a_gpu():
     with pytest.raises(UsageError, match="torch does not run int8 on cuda:0: use --precision fp16 or fp32"):
-        choose._precision(program(), GPU, "torch", "int8")
+        runtime_choice._choose_precision(program(), GPU, "torch", "int8")
 
 
 def test_runtime_that_is_not_installed_is_refused(monkeypatch):
-    monkeypatch.setattr(choose, "available_runtimes", lambda: ["torch"])
+    monkeypatch.setattr(runtime_choice, "available_runtimes", lambda: ["torch"])
     with pytest.raises(DeviceError, match="openvino is not installed: pip install openvino"):
         open_network(program(), CPU, "openvino")
 
 
 def test_auto_takes_the_fastest_that_is_installed_and_says_so(monkeypatch):
-    assert choose._runtime(program(), CPU, "auto")[0] == "openvino"
-    monkeypatch.setattr(choose, "available_runtimes", lambda: ["onnxruntime", "torch"])
-    name, why = choose._runtime(program(), CPU, "auto")
+    assert runtime_choice._choose_runtime(program(), CPU, "auto")[0] == "openvino"
+    monkeypatch.setattr(runtime_choice, "available_runtimes", lambda: ["onnxruntime", "torch"])
+    name, why = runtime_choice._choose_runtime(program(), CPU, "auto")
     assert name == "onnxruntime" and "openvino" in why and "not installed" in why
 
 
 def test_auto_is_torch_on_a_gpu():
-    assert choose._runtime(program(), GPU, "auto")[0] == "torch"
+    assert runtime_choice._choose_runtime(program(), GPU, "auto")[0] == "torch"
 
 
 def test_choosing_imports_no_runtime():
     code = (
-        "import sys; from livematte.runtime import available_runtimes; available_runtimes();"
+        "import sys; from livematte.inference import available_runtimes; available_runtimes();"
         "assert not {'torch', 'openvino', 'onnxruntime'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from livematte.cache import cache_folder
 from livematte.device import choose_device
 from livematte.errors import ModelError, WeightsError
-from livematte.runtime import RUNTIMES, open_network
-from livematte.runtime.onnx_network import export
-from livematte.runtime.quantize import quantize
-from livematte.weights import cache_folder, sha256
+from livematte.inference import RUNTIMES, open_network
+from livematte.inference.onnx_network import export_onnx
+from livematte.inference.quantize import quantize
+from livematte.inference.weights import sha256
 from tests.unit.runtime.toys import GREY, RGB, Toy, expected, toy
 
 CPU = choose_device("cpu")
@@ -80,9 +81,9 @@ def test_a_picture_that_may_not_be_written_is_taken(network):
     ("arrays", "said"),
     [
         ((), "takes 1 arrays, not 0"),
-        ((np.zeros((1, 64, 96, 3), np.float32),), r"rgb is float32 \(1, 64, 96, 3\), needed is uint8"),
-        ((np.zeros((64, 96, 3), np.uint8),), r"needed is uint8 \(1, any, any, 3\)"),
-        ((np.zeros((1, 64, 96, 4), np.uint8),), "needed is"),
+        ((np.zeros((1, 64, 96, 3), np.float32),), r"rgb is float32 \(1, 64, 96, 3\), expected uint8"),
+        ((np.zeros((64, 96, 3), np.uint8),), r"expected uint8 \(1, any, any, 3\)"),
+        ((np.zeros((1, 64, 96, 4), np.uint8),), "expected uint8"),
     ],
 )
 def test_arrays_it_does_not_take_are_refused(network, arrays, said):
@@ -154,7 +155,10 @@ def test_damaged_compiled_network_is_made_anew(cache):
 def int8(tmp_path_factory):
     out = tmp_path_factory.mktemp("int8") / "toy.int8.onnx"
     quantize(
-        export(toy()), out, [picture(n) for n in range(8)], lambda node: not node.endswith(("Conv", "Relu"))
+        export_onnx(toy()),
+        out,
+        [picture(n) for n in range(8)],
+        lambda node: not node.endswith(("Conv", "Relu")),
     )
     return out
 
@@ -191,7 +195,7 @@ def test_a_sum_left_unrounded_takes_more_than_256_values(runtime, cache, tmp_pat
         out = tmp_path / f"{exact}.int8.onnx"
         floats = lambda node: not node.endswith(("Conv", "Relu"))  # noqa: E731
         head = lambda node, exact=exact: exact and "head" in node  # noqa: E731
-        quantize(export(headed), out, pictures, floats, unrounded=head)
+        quantize(export_onnx(headed), out, pictures, floats, unrounded=head)
         found = open_network(replace(headed, onnx=out, key=sha256(out)), CPU, runtime)(picture(20))[0]
         levels[exact], off[exact] = len(np.unique(found)), np.abs(found - whole).mean()
     assert levels[False] <= 256 < levels[True]
@@ -229,5 +233,5 @@ def test_two_inputs_are_not_mistaken_for_each_other_at_any_size(runtime, cache):
         np.testing.assert_allclose(got[1], rgb[..., 0] / 255, atol=1e-6)
     with pytest.raises(ModelError, match="pair takes 2 arrays, not 1"):
         network(picture(12))
-    with pytest.raises(ModelError, match=r"grey is uint8 \(1, 64, 96, 3\), needed is uint8 \(1, any, any\)"):
+    with pytest.raises(ModelError, match=r"grey is uint8 \(1, 64, 96, 3\), expected uint8 \(1, any, any\)"):
         network(picture(12), picture(13))

@@ -8,11 +8,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from livematte import device
-from livematte.device import PROVIDERS, Device, choose_device
+from livematte.device import PROVIDERS, Device, choice, choose_device
 from livematte.errors import DeviceError, ModelError, UsageError
-from livematte.runtime import open_network
-from livematte.runtime.network import OutOfMemory
+from livematte.inference import open_network
+from livematte.inference.network import OutOfMemory
 from tests.unit.runtime.test_torch_cuda import expected, picture, toy
 
 REAL = onnxruntime.InferenceSession
@@ -57,7 +56,7 @@ class Machine:
 def machine(monkeypatch, tmp_path):
     made = Machine()
     monkeypatch.setenv("LIVEMATTE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(device, "driver_gpus", lambda: 2)
+    monkeypatch.setattr(choice, "driver_gpus", lambda: 2)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*PROVIDERS.values(), "CPU"])
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
     monkeypatch.setattr(onnxruntime, "InferenceSession", made.session)
@@ -102,7 +101,7 @@ def test_a_provider_that_does_not_start_is_an_error_not_the_cpu(machine):
 
 def test_what_a_provider_says_is_told_in_one_line(machine):
     machine.says = "at start"
-    with pytest.raises(DeviceError, match="on directml:0 says: provider says no at line 3"):
+    with pytest.raises(DeviceError, match="on directml:0 failed: provider says no at line 3"):
         open_network(toy(), choose_device("directml", "auto"))
 
 
@@ -124,7 +123,7 @@ def test_a_provider_without_memory_says_so_as_torch_does(machine, said):
     ],
 )
 def test_a_provider_that_is_not_there_names_the_package(monkeypatch, spec, runtime, package):
-    monkeypatch.setattr(device, "driver_gpus", lambda: 1)
+    monkeypatch.setattr(choice, "driver_gpus", lambda: 1)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(DeviceError, match=package) as refused:
         choose_device(spec, runtime)
@@ -146,7 +145,7 @@ def test_int8_weights_alone_are_for_the_cpu(machine, tmp_path):
 
 
 def test_auto_takes_onnxruntime_where_torch_cannot_use_the_gpu_and_says_why(machine, monkeypatch):
-    monkeypatch.setattr(device, "version", lambda name: "2.99.0+cpu")
+    monkeypatch.setattr(choice, "version", lambda name: "2.99.0+cpu")
     chosen = choose_device("auto", "auto")
     assert str(chosen) == "cuda:0"
     network = open_network(toy(), chosen)
@@ -157,7 +156,7 @@ def test_auto_takes_onnxruntime_where_torch_cannot_use_the_gpu_and_says_why(mach
 @pytest.mark.gpu
 @pytest.mark.parametrize("runtime", ["onnxruntime", "tensorrt"])
 def test_nvidia_gives_what_the_cpu_gives(runtime):
-    trouble = device.provider_trouble("cuda" if runtime == "onnxruntime" else runtime)
+    trouble = choice.provider_trouble("cuda" if runtime == "onnxruntime" else runtime)
     if trouble:
         pytest.skip(trouble)
     network = open_network(toy(), choose_device("cuda", runtime), runtime, "fp32")

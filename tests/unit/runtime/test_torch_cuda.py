@@ -13,10 +13,10 @@ from torch import nn
 
 from livematte.device import choose_device
 from livematte.errors import DeviceError, ModelError
-from livematte.runtime import open_network
-from livematte.runtime.batches import BatchedNetwork
-from livematte.runtime.network import OutOfMemory
-from livematte.runtime.torch_cuda import ROOM, GraphNetwork, _narrow
+from livematte.inference import open_network
+from livematte.inference.batching import BatchedNetwork
+from livematte.inference.network import OutOfMemory
+from livematte.inference.torch_cuda import BYTES_PER_PICTURE, GraphNetwork, _cast_weights
 from tests.unit.runtime import toys
 from tests.unit.runtime.cards import LazyCard
 from tests.unit.runtime.toys import GREY, RGB, Toy, expected
@@ -103,11 +103,11 @@ def test_an_input_on_the_card_is_kept_until_it_was_read():
     network = on(card)
     rgb = torch.from_numpy(picture(1))
     first, second = network.submit(rgb), network.submit(torch.from_numpy(picture(2)))
-    assert any(each is rgb for _, arrays in network._read for each in arrays)
+    assert any(each is rgb for _, arrays in network._inputs_in_use for each in arrays)
     first.result()
     second.result()
     network.submit(torch.from_numpy(picture(3)))
-    assert not any(each is rgb for _, arrays in network._read for each in arrays)
+    assert not any(each is rgb for _, arrays in network._inputs_in_use for each in arrays)
 
 
 def test_what_a_graph_cannot_hold_runs_without_one_and_says_so_once():
@@ -151,7 +151,7 @@ def test_weights_that_others_are_computed_from_stay_exact():
         """Computes its kernel from its weights."""
 
     both = nn.Sequential(nn.Conv2d(1, 1, 1), Own(1, 1, 1), nn.BatchNorm2d(1))
-    _narrow(both, torch.float16)
+    _cast_weights(both, torch.float16)
     assert [layer.weight.dtype for layer in both] == [torch.float16, torch.float32, torch.float32]
 
 
@@ -165,12 +165,18 @@ def test_arrays_it_does_not_take_are_refused():
 def test_one_picture_at_a_time_where_the_program_says_so():
     network = on(LazyCard(), batch=4, batches=False)
     assert network.batch == 1
-    with pytest.raises(ModelError, match=r"needed is uint8 \(1, any, any, 3\)"):
+    with pytest.raises(ModelError, match=r"expected uint8 \(1, any, any, 3\)"):
         network.submit(np.concatenate([picture(1)] * 2))
 
 
 @pytest.mark.parametrize(
-    ("free", "streams", "batch"), [(64 * ROOM, 2, 8), (3.5 * ROOM, 2, 3), (ROOM / 2, 2, 1), (64 * ROOM, 1, 1)]
+    ("free", "streams", "batch"),
+    [
+        (64 * BYTES_PER_PICTURE, 2, 8),
+        (3.5 * BYTES_PER_PICTURE, 2, 3),
+        (BYTES_PER_PICTURE / 2, 2, 1),
+        (64 * BYTES_PER_PICTURE, 1, 1),
+    ],
 )
 def test_the_batch_is_what_free_memory_allows_and_one_for_a_camera(free, streams, batch):
     card = LazyCard()
@@ -227,7 +233,9 @@ def test_out_of_memory_halves_the_batch_and_goes_on_saying_so_once():
     pending = [network.submit(picture(n)) for n in range(19)]
     for n, later in enumerate(pending):
         np.testing.assert_allclose(later.result()[0], expected(picture(n))[0], atol=1e-6)
-    assert network.notes == ["out of memory with 4 pictures at once: the network goes on with 2, more slowly"]
+    assert network.notes == [
+        "out of memory with 4 pictures at once: the batch size is now 2, which is slower"
+    ]
     assert network.in_flight == 6
 
 

@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from livematte.device import choose_device
+from livematte.device.cuda import cupy, empty, gpu_scope, on_gpu
+from livematte.device.execution import CudaContext
 from livematte.errors import DeviceError
-from livematte.kernels import cuda, cuda_launch
-from livematte.kernels.copies import OnGpu
-from livematte.runtime.torch_card import open_card
-from livematte.runtime.torch_memory import Lent, release_memory, share_memory
+from livematte.inference.torch_device import open_torch_device
+from livematte.inference.torch_memory import TensorLender, release_memory, share_memory
+from livematte.kernels.resize import resize
 from tests.cuda_shim import build, fakecupy
 from tests.unit.kernels.backends import SOURCE, running
 
@@ -57,18 +58,18 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cache]:
 
 @pytest.mark.skipif(build.compiler() is None, reason="no C++ compiler with fibres in its library")
 def test_kernels_work_on_memory_of_torchs_cache_and_give_it_back(cache: Cache) -> None:
-    before = cuda_launch.cupy().asarray(np.arange(12, dtype=np.float32).reshape(3, 4))
+    before = cupy().asarray(np.arange(12, dtype=np.float32).reshape(3, 4))
     share_memory()
     share_memory()  # by a second network
     own = fakecupy.ExternalStream(77)
-    with cuda_launch.on(own):
-        there = cuda_launch.cupy().asarray(np.arange(12, dtype=np.float32).reshape(3, 4))
+    with gpu_scope(own):
+        there = cupy().asarray(np.arange(12, dtype=np.float32).reshape(3, 4))
         assert len(cache.out) == 1 and cache.asked[-1][1:] == (0, 77), "its home is the stream it is used on"
-        made = cuda.resize(there, 6, 8)
+        made = resize(there, 6, 8)
         assert len(cache.out) == 2
-    np.testing.assert_array_equal(made.get(stream=own), cuda.resize(before, 6, 8).get())
-    with cuda_launch.on(fakecupy.Stream.null):
-        assert cuda_launch.empty((5,), np.uint8).shape == (5,)
+    np.testing.assert_array_equal(made.get(stream=own), resize(before, 6, 8).get())
+    with gpu_scope(fakecupy.Stream.null):
+        assert empty((5,), np.uint8).shape == (5,)
     assert cache.asked[-1][1:] == (0, 0), "CUDA's default stream is torch's, too"
     part = there[1:]
     del there, made
@@ -82,7 +83,7 @@ def test_kernels_work_on_memory_of_torchs_cache_and_give_it_back(cache: Cache) -
 def test_what_is_garbage_in_a_circle_goes_back_as_well(cache: Cache) -> None:
     """As frames are that an error's traceback holds. CuPy's PythonFunctionAllocator would lose them."""
     share_memory()
-    frame: dict[str, Any] = {"plane": cuda_launch.empty((9, 9), np.uint8)}
+    frame: dict[str, Any] = {"plane": empty((9, 9), np.uint8)}
     frame["itself"] = frame
     assert len(cache.out) == 1
     del frame
@@ -112,20 +113,20 @@ def test_what_cupy_works_on_is_torchs_again_when_that_is_done(monkeypatch: pytes
     monkeypatch.setattr(torch.cuda, "Event", Recorded)
     taker: Any = Taker()
     with running(SOURCE):
-        lent, tensor = Lent(), torch.arange(6, dtype=torch.float32).reshape(2, 3)
-        array = lent.array(tensor, taker)
-        assert array.tolist() == [[0, 1, 2], [3, 4, 5]] and cuda_launch.on_gpu(array)
+        lent, tensor = TensorLender(), torch.arange(6, dtype=torch.float32).reshape(2, 3)
+        array = lent.as_cupy(tensor, taker)
+        assert array.tolist() == [[0, 1, 2], [3, 4, 5]] and on_gpu(array)
         assert array.__array_interface__["data"][0] == tensor.data_ptr()
         ours, part = weakref.ref(tensor), array[1:]
         del tensor, array
         other = torch.zeros(3)
-        lent.array(other, None)
+        lent.as_cupy(other, None)
         assert part.tolist() == [[3, 4, 5]] and ours() is not None, "a view keeps it"
         del part
-        lent.array(other, None)
+        lent.as_cupy(other, None)
         assert ours() is not None, "CuPy's stream has not come so far"
         taker.reached = True
-        lent.array(other, None)
+        lent.as_cupy(other, None)
         assert ours() is None
 
 
@@ -136,8 +137,8 @@ def test_a_gpu_that_has_failed_takes_nothing_else_down_with_it(monkeypatch: pyte
     monkeypatch.setattr(sys, "unraisablehook", unraised.append)
     taker: Any = Taker()
     with running(SOURCE):
-        lent, tensor = Lent(), torch.zeros(3)
-        array, ours = lent.array(tensor, taker), weakref.ref(tensor)
+        lent, tensor = TensorLender(), torch.zeros(3)
+        array, ours = lent.as_cupy(tensor, taker), weakref.ref(tensor)
         taker.failed = True
         del tensor, array
         assert ours() is None and unraised == []
@@ -145,15 +146,15 @@ def test_a_gpu_that_has_failed_takes_nothing_else_down_with_it(monkeypatch: pyte
 
 def test_memory_that_torch_has_not_is_told_as_cupys_own_is(cache: Cache) -> None:
     share_memory()
-    place = OnGpu(0)
+    place = CudaContext(0)
     cache.full = True
     told = pytest.raises(DeviceError, match=r"cuda:0 has no room for the frames \(CUDA out of memory")
-    with told, place.working():
-        cuda_launch.empty((9, 9), np.uint8)
+    with told, place.compute_stream():
+        empty((9, 9), np.uint8)
 
 
 def test_giving_back_what_is_kept_covers_both(cache: Cache) -> None:
-    pool: Any = cuda_launch.cupy().get_default_memory_pool()
+    pool: Any = cupy().get_default_memory_pool()
     release_memory(0)
     assert (cache.emptied, pool.given_back) == (1, 1)
 
@@ -162,7 +163,7 @@ def test_without_cupy_torch_keeps_its_memory_for_itself(monkeypatch: pytest.Monk
     monkeypatch.setitem(__import__("sys").modules, "cupy", None)
     emptied: list[int] = []
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(1))
-    cuda_launch.cupy.cache_clear()
+    cupy.cache_clear()
     share_memory()
     release_memory(0)
     assert emptied == [1]
@@ -172,10 +173,10 @@ def test_without_cupy_torch_keeps_its_memory_for_itself(monkeypatch: pytest.Monk
 def test_on_a_card_both_take_from_one_cache() -> None:
     import cupy
 
-    card = open_card(choose_device("cuda:0"), torch.float16)
-    card.release()
+    card = open_torch_device(choose_device("cuda:0"), torch.float16)
+    card.release_cached()
     before, own = torch.cuda.memory_allocated(0), cupy.get_default_memory_pool().used_bytes()
-    with cuda_launch.on(device=0):
+    with gpu_scope(device=0):
         array = cupy.zeros((1 << 26,), np.uint8)
         assert torch.cuda.memory_allocated(0) - before == 1 << 26
         assert cupy.get_default_memory_pool().used_bytes() == own
@@ -186,5 +187,5 @@ def test_on_a_card_both_take_from_one_cache() -> None:
         assert again.data_ptr() == address, "torch takes what CuPy has let go of"
     kept = torch.cuda.memory_reserved(0)
     del again
-    card.release()
+    card.release_cached()
     assert torch.cuda.memory_reserved(0) <= kept - (1 << 26)

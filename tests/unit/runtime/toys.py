@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from livematte.runtime import Input, Program
+from livematte.inference import Input, Program
 
 RGB = Input("rgb", "uint8", (1, None, None, 3), (1, 64, 96, 3))
 GREY = Input("grey", "uint8", (1, None, None), (1, 64, 96))

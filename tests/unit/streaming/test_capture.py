@@ -10,7 +10,7 @@ import pytest
 from livematte.errors import CameraLost, InputError
 from livematte.frame import Frame
 from livematte.protocols import Source
-from livematte.streaming.capture import Capture
+from livematte.streaming.capture import Camera, Capture
 from livematte.streaming.gate import Gate
 from livematte.streaming.stats import LiveMeter
 from tests.clocks import FakeClock
@@ -31,7 +31,7 @@ class Rig:
             return opens(self)
 
         self.capture = Capture(
-            open_source,
+            Camera(open_source),
             lambda frame, opened: self.frames.append((frame, opened)),
             self.gate,
             self.meter,
@@ -59,7 +59,7 @@ def test_a_camera_that_is_gone_is_tried_twice_a_second_until_it_is_back() -> Non
     rig.capture.run()
     assert rig.tries == pytest.approx([0, 0.5, 1.0, 1.5, 2.0])
     assert len(rig.frames) == 1 and camera.closed == 1
-    assert rig.gate.choose().why == "the camera is gone"
+    assert rig.gate.choose().reason == "the camera is gone"
 
 
 def test_a_camera_that_breaks_at_once_is_not_opened_in_a_frenzy() -> None:

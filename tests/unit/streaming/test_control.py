@@ -19,9 +19,9 @@ import pytest
 
 from livematte.clock import SystemClock
 from livematte.errors import LivematteError, OutputError, SessionError, UsageError
-from livematte.streaming import control, sessions
+from livematte.streaming import control, session_registry
 from livematte.streaming.control import Control
-from livematte.streaming.sessions import Running, ask, find, line_of, running
+from livematte.streaming.session_registry import RegisteredSession, ask, encode_line, find, running
 from livematte.streaming.stats import LiveMeter, LiveStats
 
 
@@ -65,7 +65,7 @@ class Remembers:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the sessions of these tests are found."""
     own = tmp_path / "run"
-    monkeypatch.setattr(sessions, "folders", lambda: [own])
+    monkeypatch.setattr(session_registry, "folders", lambda: [own])
     return own
 
 
@@ -195,7 +195,7 @@ def test_a_folder_that_was_open_to_others_is_closed(
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
     link = tmp_path / "link"
     link.symlink_to(place)
-    monkeypatch.setattr(sessions, "folders", lambda: [link])
+    monkeypatch.setattr(session_registry, "folders", lambda: [link])
     with pytest.raises(SessionError, match="own"):
         Control(steered, lambda: None)
 
@@ -203,19 +203,19 @@ def test_a_folder_that_was_open_to_others_is_closed(
 def test_the_folder_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.undo()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert sessions.folder() == tmp_path / "livematte" / "control"
+    assert session_registry.folder() == tmp_path / "livematte" / "control"
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "gone"))
-    assert tmp_path not in sessions.folder().parents
+    assert tmp_path not in session_registry.folder().parents
 
 
 def test_a_session_that_registered_as_a_service_is_found_from_the_desktop(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, steered: Remembers
 ) -> None:
     desktop, cache = tmp_path / "desktop", tmp_path / "cache"
-    monkeypatch.setattr(sessions, "folders", lambda: [cache])
+    monkeypatch.setattr(session_registry, "folders", lambda: [cache])
     with Control(steered, lambda: None, name="service"):
-        monkeypatch.setattr(sessions, "folders", lambda: [desktop, cache])
-        assert [found.name for found in sessions.running()] == ["service"]
+        monkeypatch.setattr(session_registry, "folders", lambda: [desktop, cache])
+        assert [found.name for found in session_registry.running()] == ["service"]
         assert ask("stats")["session"] == "service"
 
 
@@ -240,7 +240,7 @@ def leave(place: Path, **changes: Any) -> Path:
     path = place / "0123456789abcdef.json"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
         dead.bind(str(path.with_suffix(".sock")))
-    gone = Running(4711, "old", platform.node(), str(path.with_suffix(".sock")), "k", "a")
+    gone = RegisteredSession(4711, "old", platform.node(), str(path.with_suffix(".sock")), "k", "a")
     path.write_text(json.dumps(asdict(replace(gone, **changes))), encoding="utf-8")
     return path
 
@@ -285,14 +285,14 @@ def test_a_port_does_where_there_are_no_such_sockets(
         assert isinstance(ear.reached.address, int)
         assert ask("background", "white")["background"] == "white"
         with socket.create_connection(("127.0.0.1", ear.reached.address), timeout=20) as stranger:
-            stranger.sendall(line_of({"key": "guess", "command": "stop"}))
+            stranger.sendall(encode_line({"key": "guess", "command": "stop"}))
             assert said(stranger) == b"" and not stopped.is_set()
 
 
 def test_a_port_does_where_the_path_is_too_long(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, steered: Remembers
 ) -> None:
-    monkeypatch.setattr(sessions, "folders", lambda: [tmp_path / ("x" * 100) / "run"])
+    monkeypatch.setattr(session_registry, "folders", lambda: [tmp_path / ("x" * 100) / "run"])
     with Control(steered, lambda: None) as ear:
         assert isinstance(ear.reached.address, int)
         assert ask("pause")["paused"]
@@ -321,7 +321,7 @@ def test_a_stranger_at_the_port_of_a_killed_session_is_not_believed(
         b'{"key": "\\ud800", "command": "stop"}\n',
         b"\xff\xfe\x00\n",
         b"[" * 60000 + b"\n",
-        b"x" * (sessions.REQUEST_BYTES + 2),
+        b"x" * (session_registry.REQUEST_BYTES + 2),
         b"",
     ],
     ids=["empty", "http", "list", "no key", "odd key", "half a character", "bytes", "deep", "long", "silent"],
@@ -392,6 +392,6 @@ def test_a_silent_session_is_not_waited_for_for_ever(ear: Control, steered: Reme
 def test_a_session_that_may_not_write_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
-    monkeypatch.setattr(sessions, "folders", lambda: [blocked / "run"])
+    monkeypatch.setattr(session_registry, "folders", lambda: [blocked / "run"])
     with pytest.raises(SessionError, match="cannot be used"):
         Control(Remembers(), lambda: None)

@@ -9,20 +9,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from livematte.backgrounds import Color, Image, Transparent
-from livematte.composite import Compositor
+from livematte.device.execution import CpuContext, ExecutionContext
 from livematte.errors import DeviceError, InputError, ModelError, OutputError, UsageError
 from livematte.frame import Frame
-from livematte.kernels.copies import OnCpu, Place
+from livematte.matting.backgrounds import Color, Image, Transparent
+from livematte.matting.compositor import Compositor
 from livematte.protocols import LiveSink, Source
+from livematte.streaming.behaviour import LONGEST_LAG, Behaviour, Scene
+from livematte.streaming.capture import Camera
 from livematte.streaming.engine import LiveEngine
-from livematte.streaming.matting import Parts
-from livematte.streaming.stages import LONGEST_LAG, LiveOptions
+from livematte.streaming.live_matting import ModelBundle
+from livematte.streaming.model_loader import PreparedModels
 from tests.clocks import FakeClock
 from tests.livepeers import (
     FORMAT,
@@ -30,9 +33,9 @@ from tests.livepeers import (
     LEVELS,
     ROOM,
     WIDTH,
+    BundleMaker,
     CollectingSink,
     FindsThePerson,
-    Maker,
     SteeredCamera,
     camera_frame,
     shows_person,
@@ -44,35 +47,36 @@ TICK = 1 / 30
 
 def model_and_composite(engine: LiveEngine) -> None:
     """What the model's and the compositor's threads would do with what they were handed."""
-    if (shot := engine.to_model._item) is not None:
-        engine.to_model._item = None
-        engine.model_step(shot)
-    if (matted := engine.to_composite._item) is not None:
-        engine.to_composite._item = None
-        engine.composite_step(matted)
+    if (shot := engine.stages.to_model._item) is not None:
+        engine.stages.to_model._item = None
+        engine.stages.model_step(shot)
+    if (matted := engine.stages.to_composite._item) is not None:
+        engine.stages.to_composite._item = None
+        engine.stages.composite_step(matted)
 
 
 class Bench:
     """An engine without threads: one call of :meth:`tick` is one frame time."""
 
-    place: Callable[[], Place] = OnCpu
+    place: Callable[[], ExecutionContext] = CpuContext
     """Where the first parts work, and those that are made."""
 
     def __init__(self, *, background: Any = None, placeholder: Any = None, **options: Any) -> None:
         where = type(self).place
-        self.clock, self.sink, self.maker = FakeClock(), CollectingSink(), Maker(where)
+        self.clock, self.sink, self.maker = FakeClock(), CollectingSink(), BundleMaker(where)
         self.model = FindsThePerson((128, 192))
         self.spawned: list[Callable[[], None]] = []
         self.engine = LiveEngine(
-            self.open,
-            self.maker,
-            LEVELS,
-            Parts(self.model, Compositor(refine="none", foreground=False), where()),
-            background or Color((0, 0, 0)),
+            Camera(self.open),
+            PreparedModels(
+                self.maker,
+                LEVELS,
+                ModelBundle(self.model, Compositor(refine="none", foreground=False), where()),
+            ),
+            Scene(background or Color((0, 0, 0)), placeholder),
             [self.sink],
             FORMAT,
-            LiveOptions(**options),
-            placeholder=placeholder,
+            Behaviour(**options),
             clock=self.clock,
             spawn=self.spawned.append,
         )
@@ -86,10 +90,10 @@ class Bench:
 
     def capture(self, frame: Frame | None = None) -> None:
         self.number += 1
-        self.engine.capture_step(frame or camera_frame(self.number), self.opened)
+        self.engine.stages.capture_step(frame or camera_frame(self.number), self.opened)
 
     def send(self) -> Frame:
-        self.engine.send_step()
+        self.engine.stages.send_step()
         self.engine.check_step()
         return self.sink.frames[-1]
 
@@ -113,24 +117,24 @@ def test_the_person_stands_before_the_background() -> None:
     bench = Bench()
     frame = bench.tick()
     assert shows_person(frame) and not shows_room(frame)
-    stats = bench.engine.stats()
+    stats = bench.engine.stages.stats()
     assert (stats.sent, stats.placeholders, stats.showing) == (1, 0, "picture")
 
 
 def test_a_preview_gets_what_the_sinks_get_and_no_matte_with_the_placeholder() -> None:
     bench = Bench()
-    assert bench.engine.shown is None
+    assert bench.engine.stages.shown is None
     bench.send()
-    shown = bench.engine.shown
+    shown = bench.engine.stages.shown
     assert shown is not None and shown.alpha is None and shown.frame is bench.sink.frames[-1]
     bench.tick()
-    shown = bench.engine.shown
+    shown = bench.engine.stages.shown
     assert shown is not None and shown.frame is bench.sink.frames[-1] and shows_person(shown.frame)
     assert shown.alpha is not None and shown.alpha.shape == bench.model.size
     assert shown.alpha[:, 96].min() > 0.9 and shown.alpha[:, :40].max() < 0.1
-    bench.engine.pause(True)
+    bench.engine.stages.pause(True)
     bench.tick()
-    shown = bench.engine.shown
+    shown = bench.engine.stages.shown
     assert shown is not None and shown.alpha is None and not shows_person(shown.frame)
 
 
@@ -141,8 +145,8 @@ def test_the_placeholder_is_sent_until_the_first_good_matte() -> None:
         bench.capture()
         assert not shows_person(bench.send())
     assert shows_person(bench.tick()) and bench.safe()
-    assert bench.engine.stats().placeholders == 3
-    assert bench.engine.stats().first_good == pytest.approx(4 * TICK)
+    assert bench.engine.stages.stats().placeholders == 3
+    assert bench.engine.stages.stats().first_good == pytest.approx(4 * TICK)
 
 
 def test_a_picture_of_ones_own_is_the_placeholder() -> None:
@@ -158,7 +162,7 @@ def test_the_sender_repeats_when_nothing_new_is_there() -> None:
     bench.clock.advance(TICK)
     again = bench.send()
     assert again.planes[0] is first.planes[0]
-    assert bench.engine.stats().repeats == 1
+    assert bench.engine.stages.stats().repeats == 1
 
 
 def test_a_newer_frame_overtakes_one_that_waits() -> None:
@@ -167,7 +171,7 @@ def test_a_newer_frame_overtakes_one_that_waits() -> None:
     for _ in range(3):
         bench.capture()
     bench.model_and_composite()
-    stats = bench.engine.stats()
+    stats = bench.engine.stages.stats()
     assert stats.dropped == 2 and stats.matted == 2
 
 
@@ -180,14 +184,14 @@ def test_latency_is_from_capture_to_sent() -> None:
         bench.model_and_composite()
         bench.clock.advance(0.005)
         bench.send()
-    stats = bench.engine.stats()
+    stats = bench.engine.stages.stats()
     assert stats.latency_p50 == pytest.approx(25, abs=0.1) == stats.latency_p95
 
 
 def test_frame_times_of_the_output_count_on() -> None:
     bench = Bench()
     for _ in range(3):
-        bench.engine.pacer.wait()
+        bench.engine.stages.pacer.wait()
         bench.tick()
     assert [frame.pts for frame in bench.sink.frames] == sorted({frame.pts for frame in bench.sink.frames})
     assert bench.sink.frames[0].time_base == 1 / FORMAT.rate
@@ -213,7 +217,7 @@ def test_a_model_that_raises_shows_the_placeholder_and_recovers() -> None:
     bench.model.wrong = lambda: None
     shown = [shows_person(bench.tick()) for _ in range(4)]
     assert shown == [False, False, True, True] and bench.safe()
-    assert any("weights are broken" in note for note in bench.engine.stats().notes)
+    assert any("weights are broken" in note for note in bench.engine.stages.stats().notes)
 
 
 def test_a_model_that_keeps_raising_is_made_anew() -> None:
@@ -241,7 +245,7 @@ def test_a_model_that_hangs_twice_in_a_row_makes_way_for_a_smaller_one() -> None
         bench.maker.asked.clear()
         for _ in range(2):
             bench.model.wrong = hangs
-            while bench.engine.broken is None:
+            while bench.engine.stages.broken is None:
                 bench.tick()
             while not bench.spawned:
                 bench.tick()
@@ -340,7 +344,7 @@ def test_damaged_planes_are_refused_before_they_get_anywhere() -> None:
     good = camera_frame()
     with pytest.raises(InputError, match="damaged"):
         bench.capture(good.with_planes(good.planes[:1]))
-    assert bench.engine.to_model._item is None
+    assert bench.engine.stages.to_model._item is None
 
 
 def test_a_late_matte_is_thrown_away() -> None:
@@ -373,11 +377,11 @@ def test_the_background_that_fails_shows_the_placeholder() -> None:
 def test_paused_is_the_placeholder_and_the_model_rests() -> None:
     bench = Bench()
     bench.tick()
-    bench.engine.pause(True)
+    bench.engine.stages.pause(True)
     calls = bench.model.calls
     assert not shows_person(bench.send()) and not shows_person(bench.tick())
-    assert bench.model.calls == calls and bench.engine.stats().showing == "paused"
-    bench.engine.pause(False)
+    assert bench.model.calls == calls and bench.engine.stages.stats().showing == "paused"
+    bench.engine.stages.pause(False)
     bench.tick(), bench.tick()
     assert shows_person(bench.tick())
 
@@ -397,8 +401,8 @@ def test_a_new_size_a_new_camera_and_a_pause_start_a_new_shot() -> None:
     bench.opened += 1
     bench.tick(camera_frame(size=(2 * HEIGHT, 2 * WIDTH)))
     assert bench.model.states[-1] is None
-    bench.engine.pause(True)
-    bench.engine.pause(False)
+    bench.engine.stages.pause(True)
+    bench.engine.stages.pause(False)
     bench.tick(camera_frame(size=(2 * HEIGHT, 2 * WIDTH)))
     assert bench.model.states[-1] is None
 
@@ -413,6 +417,34 @@ def test_a_cut_starts_a_new_shot() -> None:
     assert bench.model.states[-1] is not None
 
 
+def test_the_compositor_learns_of_a_cut_whose_frame_was_dropped() -> None:
+    bench = Bench()
+    stages, shots = bench.engine.stages, []
+    for room in (ROOM, ROOM, 20, 20):
+        bench.clock.advance(TICK)
+        bench.capture(camera_frame(room=room))
+        captured = stages.to_model.take(0)
+        assert captured is not None
+        stages.model_step(captured)
+        matted = stages.to_composite.take(0)
+        assert matted is not None
+        shots.append(matted.shot)
+        assert not matted.captured.frame.keyframe_hint
+    # The third frame began the shot; a compositor that is given the fourth only sees another number too.
+    assert shots[0] == shots[1] != shots[2] == shots[3]
+    hints = []
+
+    def composited(frame: Frame, *_: Any, **__: Any) -> Any:
+        hints.append(frame.keyframe_hint)
+        raise InputError("only the frame matters here")
+
+    bundle = replace(matted.bundle, compositor=composited)  # type: ignore[arg-type]
+    for shot in (1, 1, 2, 2):
+        stages.gate._barrier = -1  # the failure of the frame before does not matter
+        stages.composite_step(replace(matted, bundle=bundle, shot=shot))
+    assert hints == [True, False, True, False]
+
+
 # Options
 
 
@@ -422,18 +454,18 @@ def test_with_lag_ok_a_frame_goes_out_with_the_newest_matte() -> None:
     bench.clock.advance(TICK)
     bench.capture()
     engine = bench.engine
-    matted = engine.to_composite.take()
-    assert matted is not None and matted.shot.serial == 1
-    engine.composite_step(matted)
+    matted = engine.stages.to_composite.take()
+    assert matted is not None and matted.captured.serial == 1
+    engine.stages.composite_step(matted)
     assert shows_person(bench.send()) and bench.model.calls == 1 and bench.safe()
 
 
 def test_with_lag_ok_a_matte_from_before_a_failure_is_not_used() -> None:
     bench = Bench(lag_ok=True)
     bench.tick()
-    bench.engine.gate.fail("the model failed")
+    bench.engine.stages.gate.fail("the model failed")
     bench.capture()
-    assert bench.engine.to_composite._item is None
+    assert bench.engine.stages.to_composite._item is None
 
 
 def test_with_lag_ok_a_matte_lags_no_longer_than_it_may() -> None:
@@ -442,7 +474,7 @@ def test_with_lag_ok_a_matte_lags_no_longer_than_it_may() -> None:
     shown = bench.tick()
     bench.clock.advance(LONGEST_LAG + 0.01)
     bench.capture()
-    assert bench.engine.to_composite._item is None
+    assert bench.engine.stages.to_composite._item is None
     assert bench.send().planes[0] is shown.planes[0]
     bench.model_and_composite()
     assert bench.send().planes[0] is not shown.planes[0], "a slow model's mattes go out with their own frames"
@@ -453,7 +485,7 @@ def test_with_lag_ok_a_matte_is_not_used_across_a_cut() -> None:
     bench.tick()
     bench.clock.advance(TICK)
     bench.capture(camera_frame(room=20))
-    assert bench.engine.to_composite._item is None
+    assert bench.engine.stages.to_composite._item is None
 
 
 def test_mirrored_swaps_the_person_but_not_the_background() -> None:
@@ -472,35 +504,33 @@ def test_an_output_with_alpha_is_straight_and_its_placeholder_transparent() -> N
 
     sink, model = CollectingSink(), FindsThePerson()
     engine = LiveEngine(
-        Bench().open,
-        Maker(),
-        LEVELS,
-        Parts(model, Compositor(refine="none")),
-        Transparent(),
+        Camera(Bench().open),
+        PreparedModels(BundleMaker(), LEVELS, ModelBundle(model, Compositor(refine="none"))),
+        Scene(Transparent()),
         [sink],
         replace(FORMAT, alpha=True),
         clock=FakeClock(),
     )
-    engine.send_step()
+    engine.stages.send_step()
     assert sink.frames[-1].planes[3].max() == 0
-    engine.capture_step(camera_frame(), 1)
-    engine.model_step(engine.to_model.take())  # type: ignore[arg-type]
-    engine.composite_step(engine.to_composite.take())  # type: ignore[arg-type]
-    engine.send_step()
+    engine.stages.capture_step(camera_frame(), 1)
+    engine.stages.model_step(engine.stages.to_model.take())  # type: ignore[arg-type]
+    engine.stages.composite_step(engine.stages.to_composite.take())  # type: ignore[arg-type]
+    engine.stages.send_step()
     frame = sink.frames[-1]
     assert frame.format == "yuva420p" and frame.planes[3][32, 48] == 255 and frame.planes[3][32, 5] == 0
     assert not shows_room(frame), "the room is not in the colour either"
-    engine.set_background(Color((0, 0, 0)))
-    engine.send_step()
-    engine.gate.fail("x")
-    engine.send_step()
+    engine.stages.set_background(Color((0, 0, 0)))
+    engine.stages.send_step()
+    engine.stages.gate.fail("x")
+    engine.stages.send_step()
     assert sink.frames[-1].planes[3].min() == 255
 
 
 def test_a_transparent_background_needs_an_output_with_alpha() -> None:
     bench = Bench()
     with pytest.raises(UsageError, match="transparen"):
-        bench.engine.set_background(Transparent())
+        bench.engine.stages.set_background(Transparent())
     assert shows_person(bench.tick())
 
 
@@ -514,7 +544,7 @@ def test_another_background_comes_with_the_next_frame_and_the_old_one_is_closed(
     old = Closes((0, 0, 0))
     bench = Bench(background=old)
     bench.tick()
-    bench.engine.set_background(Color((90, 90, 90)))
+    bench.engine.stages.set_background(Color((90, 90, 90)))
     frame = bench.tick()
     assert 80 < int(frame.planes[0][5, 5]) < 110 and old.closed == 1
 
@@ -525,20 +555,20 @@ def test_another_background_comes_with_the_next_frame_and_the_old_one_is_closed(
 def test_a_sink_that_is_gone_does_not_stop_the_others() -> None:
     bench = Bench()
     other = CollectingSink()
-    bench.engine.sinks.append(other)
+    bench.engine.stages.sinks.append(other)
     bench.tick()
     bench.sink.fails = OutputError("the device was removed")
-    bench.engine.send_step()
+    bench.engine.stages.send_step()
     bench.aside()
-    bench.engine.send_step()
-    assert len(other.frames) == 3 and bench.sink.closed == 1 and not bench.engine.stop.is_set()
+    bench.engine.stages.send_step()
+    assert len(other.frames) == 3 and bench.sink.closed == 1 and not bench.engine.stages.stop.is_set()
 
 
 def test_without_any_sink_the_session_ends_with_its_error() -> None:
     bench = Bench()
     bench.sink.fails = OutputError("the device was removed")
-    bench.engine.send_step()
-    assert bench.engine.stop.is_set() and bench.engine.failure is bench.sink.fails
+    bench.engine.stages.send_step()
+    assert bench.engine.stages.stop.is_set() and bench.engine.stages.failure is bench.sink.fails
 
 
 def test_the_camera_is_wanted_only_while_somebody_watches() -> None:
@@ -558,7 +588,7 @@ def test_the_camera_is_wanted_only_while_somebody_watches() -> None:
     assert wanted.is_set(), "a program that opens it again at once keeps it"
     bench.clock.advance(3)
     bench.send()
-    assert not wanted.is_set() and bench.engine.stats().watched is False
+    assert not wanted.is_set() and bench.engine.stages.stats().watched is False
 
 
 def test_who_cannot_tell_counts_as_a_watcher() -> None:
@@ -584,14 +614,15 @@ def test_a_slow_model_is_replaced_by_a_smaller_one_that_was_warmed() -> None:
     slow(bench, 0.045)
     for _ in range(60):
         bench.tick()
-    assert bench.engine.governor.level == 0 and len(bench.spawned) == 1, "asked once, while it works on"
+    assert bench.engine.stages.governor.level == 0
+    assert len(bench.spawned) == 1, "asked once, while it works on"
     assert bench.maker.asked == [], "and not by the thread that works"
     shown = bench.sink.frames[-1]
     bench.aside()
     made = bench.maker.made[0]
     assert made.calls == 2, "warmed before the first real frame"
     assert bench.tick().planes[0].shape == shown.planes[0].shape
-    stats = bench.engine.stats()
+    stats = bench.engine.stages.stats()
     assert stats.level > 0 and stats.steps == 1 and stats.size == made.size and made.calls == 3
     assert bench.safe() and all(shows_person(frame) for frame in bench.sink.frames)
 
@@ -603,7 +634,7 @@ def test_a_model_whose_mattes_all_come_too_late_to_be_shown_is_replaced_too(lag_
     for _ in range(12):
         bench.tick()
         bench.aside()
-    assert bench.engine.stats().level > 0
+    assert bench.engine.stages.stats().level > 0
     for _ in range(5):
         bench.tick()
     assert shows_person(bench.sink.frames[-1]) and bench.safe()
@@ -619,7 +650,7 @@ def test_the_change_of_level_fades_instead_of_jumping() -> None:
     parts.model.wrong = lambda: _wider(parts.model.size)  # type: ignore[attr-defined]
     x = WIDTH // 3 - 6
     before = int(bench.sink.frames[-1].planes[0][32, x])
-    bench.engine.making._made = parts, 1
+    bench.engine.stages.loader._loaded = parts, 1
     values = [int(bench.tick().planes[0][32, x]) for _ in range(12)]
     assert before == 16 and values[0] < 60, "no jump"
     assert values == sorted(values) and values[-1] > 150, "and yet it gets there"
@@ -637,11 +668,11 @@ def test_lower_levels_are_made_ready_while_there_is_time() -> None:
         bench.tick()
         bench.aside()
     assert [level for level, _ in bench.maker.asked] == LEVELS[1:]
-    assert bench.engine.governor.level == 0 and bench.engine._matting._model is bench.model
+    assert bench.engine.stages.governor.level == 0 and bench.engine.stages._bundle.model is bench.model
 
 
 def test_an_ungoverned_session_keeps_its_level() -> None:
-    bench = Bench(governed=False)
+    bench = Bench(govern=False)
     slow(bench, 0.045)
     for _ in range(90):
         bench.tick()
@@ -663,16 +694,18 @@ def running(engine: LiveEngine) -> Iterator[LiveEngine]:
 def threaded(
     open_source: Callable[[], Source], model: FindsThePerson, sink: LiveSink, **options: Any
 ) -> LiveEngine:
-    maker = Maker()
+    maker = BundleMaker()
     return LiveEngine(
-        open_source,
-        maker,
-        LEVELS[:1],
-        Parts(model, Compositor(refine="none", foreground=False), Bench.place()),
-        Color((0, 0, 0)),
+        Camera(open_source),
+        PreparedModels(
+            maker,
+            LEVELS[:1],
+            ModelBundle(model, Compositor(refine="none", foreground=False), Bench.place()),
+        ),
+        Scene(Color((0, 0, 0))),
         [sink],
         FORMAT,
-        LiveOptions(**{"max_age": 30.0, "silence": 30.0, "retry": 0.01, **options}),
+        Behaviour(**{"max_age": 30.0, "silence": 30.0, "retry": 0.01, **options}),
     )
 
 
@@ -710,16 +743,16 @@ def test_a_model_that_hangs_for_ever_neither_stops_the_sender_nor_the_end() -> N
         assert sink.wait_for(lambda _: bool(cameras))
         cameras[-1].give(camera_frame())
         assert sink.wait_for(lambda _: model.calls == 1)
-        assert sink.wait_for(lambda _: any("no answer" in note for note in engine.stats().notes))
+        assert sink.wait_for(lambda _: any("no answer" in note for note in engine.stages.stats().notes))
         assert not any(map(shows_person, sink.frames)), "and yet frames were sent"
         deadline = time.monotonic() + 20  # another model takes over; the first one is still stuck
         while time.monotonic() < deadline and not sink.wait_for(shows_person, 0.05):
             cameras[-1].give(camera_frame())
-        assert shows_person(sink.frames[-1]), engine.stats()
-        errors = engine.stats().errors
+        assert shows_person(sink.frames[-1]), engine.stages.stats()
+        errors = engine.stages.stats().errors
         release.set()  # now the late matte comes, and is thrown away
         assert sink.wait_for(lambda _: len(alive("livematte-model")) == 1)
-        assert engine.stats().errors == errors
+        assert engine.stages.stats().errors == errors
     assert model.calls == 1 and not any(map(shows_room, sink.frames))
 
 
@@ -760,7 +793,7 @@ def test_an_unplugged_camera_is_opened_again_and_the_placeholder_shown_meanwhile
         assert sink.wait_for(shows_person)
         cameras[0].give(None)
         assert sink.wait_for(lambda frame: not shows_person(frame))
-        assert "gone" in engine.stats().showing
+        assert "gone" in engine.stages.stats().showing
         plugged.set()
         for _ in range(3):
             cameras[1].give(camera_frame())
@@ -768,7 +801,7 @@ def test_an_unplugged_camera_is_opened_again_and_the_placeholder_shown_meanwhile
         deadline = time.monotonic() + 20
         while not sink.wait_for(shows_person, 0.1) and time.monotonic() < deadline:
             cameras[1].give(camera_frame())
-        assert shows_person(sink.frames[-1]) and engine.stats().reconnects == 1
+        assert shows_person(sink.frames[-1]) and engine.stages.stats().reconnects == 1
     assert cameras[0].closed >= 1 and not any(map(shows_room, sink.frames))
 
 
@@ -783,7 +816,7 @@ def test_a_camera_that_is_damaged_now_and_then_goes_on() -> None:
         assert sink.wait_for(lambda frame: not shows_person(frame))
         camera.give(camera_frame())
         assert sink.wait_for(shows_person)
-    assert camera.closed >= 1 and engine.stats().reconnects == 0 and engine.stats().errors == 1
+    assert camera.closed >= 1 and engine.stages.stats().reconnects == 0 and engine.stages.stats().errors == 1
 
 
 def test_nobody_watches_lets_go_of_the_camera() -> None:
@@ -804,7 +837,7 @@ def test_nobody_watches_lets_go_of_the_camera() -> None:
         while not cameras[0].closed and time.monotonic() < deadline:
             cameras[0].give(camera_frame())
             sink.wait_for(lambda _: True)
-        assert cameras[0].closed and "nobody watches" in engine.stats().showing
+        assert cameras[0].closed and "nobody watches" in engine.stages.stats().showing
         sink.watched = True
         while len(cameras) < 2 and time.monotonic() < deadline:
             sink.wait_for(lambda _: True)

@@ -17,22 +17,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from livematte.backgrounds import Color
-from livematte.composite import Compositor
 from livematte.errors import DeviceError, InputError, LivematteError, ModelError
 from livematte.frame import Array, Frame, Matte
+from livematte.matting.backgrounds import Color
+from livematte.matting.compositor import Compositor
+from livematte.matting.temporal import TemporalFilter
 from livematte.protocols import LiveSink, Source
+from livematte.streaming.behaviour import Behaviour, Scene
+from livematte.streaming.capture import Camera
 from livematte.streaming.engine import LiveEngine
-from livematte.streaming.handed import Outgoing
-from livematte.streaming.matting import Parts
-from livematte.streaming.slots import Worker
-from livematte.streaming.stages import LiveOptions
+from livematte.streaming.frames import OutputFrame
+from livematte.streaming.latest_value import StageThread
+from livematte.streaming.live_matting import LiveMatting, ModelBundle
+from livematte.streaming.model_loader import PreparedModels
 from tests.clocks import FakeClock
 from tests.livepeers import FORMAT, HEIGHT, LEVELS, PERSON, WIDTH, CollectingSink
 
@@ -98,18 +102,6 @@ class Recorder(CollectingSink):
         self.people += abs(int(frame.planes[0][HEIGHT // 2, (left + right) // 2]) - PERSON) < 10
         if seen > MOST:
             self.leaks.append((self.fault, seen))
-
-
-class Engine(LiveEngine):
-    """Tells the recorder which camera frame a picture is of."""
-
-    def deliver_step(
-        self, sink: LiveSink, outgoing: Outgoing, worker: Worker[Outgoing] | None = None
-    ) -> None:
-        assert isinstance(sink, Recorder)
-        sink.look(outgoing.frame, outgoing.serial)
-        super().deliver_step(sink, outgoing, worker)
-        sink.frames.clear()
 
 
 @dataclass
@@ -266,36 +258,46 @@ def cameras(frame: Frame) -> dict[str, Any]:
     }
 
 
+def live_matting(model: Any, temporal: str = "on", keep_small_components: bool = False) -> LiveMatting:
+    return LiveMatting(model, TemporalFilter(temporal), keep_small_components=keep_small_components)
+
+
 class Chaos:
     """A session without threads, which faults happen to."""
 
-    def __init__(self, seed: int, **options: Any) -> None:
+    def __init__(self, seed: int, filters: dict[str, Any] | None = None, **options: Any) -> None:
+        filters = filters or {}
         self.rng = np.random.default_rng(seed)
         self.clock, self.sink, self.behind = FakeClock(), Recorder(), Behind((0, 0, 0))
         self.told, self.made = Told(), 0
         self.taken: list[str] = []
         self.spawned: list[Callable[[], None]] = []
         self.number = 0
-        self.engine = Engine(
-            self.open,
-            self.make,
-            LEVELS,
-            self.make(),
-            self.behind,
+        self.engine = LiveEngine(
+            Camera(self.open),
+            PreparedModels(self.make, LEVELS, self.make()),
+            Scene(self.behind),
             [self.sink],
             FORMAT,
-            LiveOptions(**options),
+            Behaviour(matting=partial(live_matting, **filters), **options),
             clock=self.clock,
             spawn=self.spawned.append,
         )
+        self.engine.stages.hand_over = self.deliver
+
+    def deliver(self, sink: LiveSink, outgoing: OutputFrame) -> None:
+        """Tell the recorder which camera frame a picture is of, then send it."""
+        self.sink.look(outgoing.frame, outgoing.serial)
+        self.engine.stages.deliver_step(sink, outgoing)
+        self.sink.frames.clear()
 
     def open(self) -> Source:
         raise InputError("no camera here")
 
-    def make(self, *_: Any) -> Parts:
+    def make(self, *_: Any) -> ModelBundle:
         self.made += 1
         model = Steered(self.told, SMALL if self.made % 2 else (48, 80))
-        return Parts(model, Compositor(refine="none", foreground=False))
+        return ModelBundle(model, Compositor(refine="none", foreground=False))
 
     def camera(self, thing: Any) -> None:
         """What the capture's thread does with one thing that the camera gives."""
@@ -309,23 +311,23 @@ class Chaos:
     def capture(self) -> None:
         self.number += 1
         frame = picture(self.number)
-        self.sink.of = {s: of for s, of in self.sink.of.items() if s > self.engine.gate._serial - 60}
-        self.sink.of[self.engine.gate._serial + 1] = frame, self.number
-        self.engine.capture_step(frame, self.engine.capture.opened)
+        self.sink.of = {s: of for s, of in self.sink.of.items() if s > self.engine.stages.gate._serial - 60}
+        self.sink.of[self.engine.stages.gate._serial + 1] = frame, self.number
+        self.engine.stages.capture_step(frame, self.engine.capture.opened)
 
-    def model(self, worker: Worker[Any] | None = None) -> None:
-        shot, self.engine.to_model._item = self.engine.to_model._item, None
+    def model(self, worker: StageThread[Any] | None = None) -> None:
+        shot, self.engine.stages.to_model._item = self.engine.stages.to_model._item, None
         if shot is not None:
             self.told.number = self.sink.of[shot.serial][1]
-            self.engine.model_step(shot, worker)
+            self.engine.stages.model_step(shot, worker)
 
     def composite(self) -> None:
-        matted, self.engine.to_composite._item = self.engine.to_composite._item, None
+        matted, self.engine.stages.to_composite._item = self.engine.stages.to_composite._item, None
         if matted is not None:
-            self.engine.composite_step(matted)
+            self.engine.stages.composite_step(matted)
 
     def send(self) -> None:
-        self.engine.send_step()
+        self.engine.stages.send_step()
         self.engine.check_step()
         while self.spawned:
             self.spawned.pop(0)()
@@ -369,7 +371,7 @@ class Chaos:
         other = Behind((0, 0, 0))
         other.wrong = BACKGROUND[name]
         try:
-            self.engine.set_background(other)
+            self.engine.stages.set_background(other)
             self.taken.append(name)
         except (LivematteError, RuntimeError):
             pass
@@ -377,7 +379,7 @@ class Chaos:
             self.taken.append(f"{name}: {error!r}")
         self.tick()
         if self.taken:
-            self.engine.set_background(self.behind)
+            self.engine.stages.set_background(self.behind)
 
     def camera_fault(self) -> None:
         things = cameras(picture(self.number))
@@ -406,7 +408,7 @@ class Chaos:
             self.clock.advance(TICK)
             self.capture()
             self.send()
-        worker = self.engine._model_worker()
+        worker = self.engine.model_worker()
         worker.given_up = bool(self.rng.integers(2))
         self.model(worker)
         self.composite()
@@ -418,7 +420,7 @@ class Chaos:
         self.clock.advance(TICK)
         self.capture()
         self.model()
-        self.engine.gate.fail("the model failed")
+        self.engine.stages.gate.fail("the model failed")
         self.composite()
         self.send()
 
@@ -433,7 +435,7 @@ class Chaos:
         assert isinstance(model, Steered)
         if self.rng.integers(2):
             model.wrong = MODEL["all ones"]
-        self.engine.set_model(self.make, LEVELS, parts)
+        self.engine.set_model(PreparedModels(self.make, LEVELS, parts))
         self.composite()
         self.send()
         self.tick()
@@ -441,9 +443,9 @@ class Chaos:
 
     def pause(self) -> None:
         self.sink.fault = "a pause"
-        self.engine.pause(True)
+        self.engine.stages.pause(True)
         self.tick()
-        self.engine.pause(False)
+        self.engine.stages.pause(False)
 
     def pick(self, of: Any) -> str:
         return str(self.rng.choice(list(of)))
@@ -462,7 +464,12 @@ class Chaos:
 
 @pytest.mark.parametrize(
     ("seed", "options"),
-    [(0, {}), (1, {"temporal": "strong", "delay": 0.05}), (2, {"keep_islands": True}), (3, {"lag_ok": True})],
+    [
+        (0, {}),
+        (1, {"filters": {"temporal": "strong"}, "delay": 0.05}),
+        (2, {"filters": {"keep_small_components": True}}),
+        (3, {"lag_ok": True}),
+    ],
     ids=["on", "strong, delayed", "islands", "mattes that lag"],
 )
 def test_no_fault_shows_viewers_the_room(seed: int, options: dict[str, Any]) -> None:
@@ -476,17 +483,17 @@ def test_no_fault_shows_viewers_the_room(seed: int, options: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("temporal", ["on", "strong", "off"])
 def test_one_frame_that_is_all_a_person_is_not_averaged_into_the_picture(temporal: str) -> None:
-    chaos = Chaos(0, temporal=temporal)
+    chaos = Chaos(0, {"temporal": temporal})
     for _ in range(10):
         chaos.tick()
     chaos.told.wrong = MODEL["all ones"]
     chaos.tick()
     chaos.told.wrong = None
-    assert chaos.engine.stats().showing == "the matte is not to be trusted"
-    assert chaos.engine._matting._smooth is None, "nor is it remembered"
+    assert chaos.engine.stages.stats().showing == "the matte is not to be trusted"
+    assert not chaos.engine.stages._matting.frame_matting.remembers_alpha, "nor is it remembered"
     for _ in range(3):
         chaos.tick()
-    assert not chaos.sink.leaks and chaos.engine.stats().showing == "picture"
+    assert not chaos.sink.leaks and chaos.engine.stages.stats().showing == "picture"
 
 
 @pytest.mark.parametrize("name", [name for name in MODEL if "Error" not in name][12:])
@@ -494,7 +501,7 @@ def test_what_is_no_matte_is_told_in_one_line_that_names_the_model(name: str) ->
     chaos = Chaos(0)
     chaos.told.wrong = MODEL[name]
     chaos.tick()
-    (note,) = chaos.engine.stats().notes
+    (note,) = chaos.engine.stages.stats().notes
     assert note.startswith("the model failed: ModelError: the model") and "\n" not in note
     assert ("Steered gave" in note and "expected" in note) or "has a value of nan" in note
 
@@ -505,9 +512,9 @@ def test_what_is_no_background_is_told_in_one_line_that_names_it(name: str) -> N
     chaos.tick()
     chaos.behind.wrong = BACKGROUND[name]
     chaos.tick()
-    (note,) = chaos.engine.stats().notes
+    (note,) = chaos.engine.stages.stats().notes
     assert "InputError: the background Behind gave" in note and "expected" in note and "\n" not in note
-    assert chaos.engine.stats().showing == "the compositor failed"
+    assert chaos.engine.stages.stats().showing == "the compositor failed"
 
 
 def test_what_looks_like_a_person_is_believed() -> None:

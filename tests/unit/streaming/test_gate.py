@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livematte.streaming.gate import NOBODY, PERSON, UNSURE, Gate, Picture, judge
+from livematte.streaming.gate import NOBODY, PERSON, UNSURE, ComposedFrame, Gate, judge
 from tests.clocks import FakeClock
 from tests.livepeers import camera_frame
 
@@ -42,10 +42,10 @@ class Feed:
 
     def frame(self, verdict: str = PERSON, takes: float = 0.0, gap: float = 0.033) -> int:
         self.clock.advance(gap)
-        serial, captured = self.gate.arrived()
+        serial, captured = self.gate.register_frame()
         self.clock.advance(takes)
-        if self.gate.judged(serial, verdict):
-            self.gate.publish(Picture(camera_frame(serial), serial, captured))
+        if self.gate.accept_matte(serial, verdict):
+            self.gate.publish(ComposedFrame(camera_frame(serial), serial, captured))
         return serial
 
     def shown(self) -> int | None:
@@ -55,9 +55,9 @@ class Feed:
 
 def test_nothing_is_shown_before_the_first_good_matte() -> None:
     feed = Feed()
-    assert feed.shown() is None and feed.gate.choose().why == "starting"
+    assert feed.shown() is None and feed.gate.choose().reason == "starting"
     feed.frame(NOBODY)
-    assert feed.shown() is None and feed.gate.choose().why == "nobody is seen yet"
+    assert feed.shown() is None and feed.gate.choose().reason == "nobody is seen yet"
 
 
 def test_one_good_matte_opens_it() -> None:
@@ -89,11 +89,11 @@ def test_an_unsure_matte_closes_it_until_three_are_good() -> None:
 def test_what_was_captured_before_a_failure_is_never_shown() -> None:
     feed = Feed()
     feed.frame()
-    serial, captured = feed.gate.arrived()
+    serial, captured = feed.gate.register_frame()
     feed.gate.fail("the model failed")
-    assert not feed.gate.judged(serial, PERSON)
-    assert not feed.gate.publish(Picture(camera_frame(), serial, captured))
-    assert feed.shown() is None and feed.gate.choose().why == "the model failed"
+    assert not feed.gate.accept_matte(serial, PERSON)
+    assert not feed.gate.publish(ComposedFrame(camera_frame(), serial, captured))
+    assert feed.shown() is None and feed.gate.choose().reason == "the model failed"
 
 
 def test_a_late_matte_is_not_shown() -> None:
@@ -109,8 +109,8 @@ def test_a_picture_that_gets_old_is_taken_back_while_the_camera_goes_on() -> Non
     feed.frame()
     for _ in range(20):
         feed.clock.advance(0.033)
-        feed.gate.arrived()
-    assert feed.shown() is None and "hangs" in feed.gate.choose().why
+        feed.gate.register_frame()
+    assert feed.shown() is None and "hangs" in feed.gate.choose().reason
 
 
 def test_what_was_only_late_is_good_again_with_the_next_frame() -> None:
@@ -129,7 +129,7 @@ def test_a_silent_camera_is_gone_within_200_ms() -> None:
     feed.clock.advance(0.19)
     assert feed.shown() is not None
     feed.clock.advance(0.02)
-    assert feed.shown() is None and feed.gate.choose().why == "the camera sends nothing"
+    assert feed.shown() is None and feed.gate.choose().reason == "the camera sends nothing"
 
 
 def test_a_slow_camera_is_not_taken_for_a_silent_one() -> None:
@@ -143,9 +143,9 @@ def test_a_slow_camera_is_not_taken_for_a_silent_one() -> None:
 def test_an_older_picture_never_follows_a_newer_one() -> None:
     feed = Feed()
     feed.frame()
-    first, second = feed.gate.arrived(), feed.gate.arrived()
-    assert feed.gate.publish(Picture(camera_frame(), *second))
-    assert not feed.gate.publish(Picture(camera_frame(), *first))
+    first, second = feed.gate.register_frame(), feed.gate.register_frame()
+    assert feed.gate.publish(ComposedFrame(camera_frame(), *second))
+    assert not feed.gate.publish(ComposedFrame(camera_frame(), *first))
     assert feed.shown() == second[0]
 
 

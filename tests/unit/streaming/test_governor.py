@@ -22,10 +22,10 @@ class Load:
         for number in range(round(seconds / INTERVAL)):
             slow = 10 if outliers and number % outliers == 0 else 1
             self.clock.advance(INTERVAL)
-            self.governor.took(slow * best * self.levels[self.governor.level].cost)
+            self.governor.add_frame(slow * best * self.levels[self.governor.level].cost)
             wanted = self.governor.advise()
             if wanted is not None:
-                self.governor.arrived(wanted)
+                self.governor.set_level(wanted)
                 self.changes.append((self.clock.now(), wanted))
         return self.governor.level
 
@@ -50,14 +50,14 @@ def test_two_frames_a_second_are_enough_to_step_down() -> None:
     load = Load()
     for _ in range(8):
         load.clock.advance(0.5)
-        load.governor.took(0.5)
+        load.governor.add_frame(0.5)
     assert load.governor.advise() == 2
 
 
 def test_a_single_hiccup_changes_nothing() -> None:
     load = Load()
     load.run(5, best=0.5 * INTERVAL)
-    load.governor.took(1.0)
+    load.governor.add_frame(1.0)
     assert load.run(5, best=0.5 * INTERVAL) == 0
 
 

@@ -11,29 +11,31 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livematte.backgrounds import Color, Image, Video
-from livematte.composite import Compositor
 from livematte.device import Device
+from livematte.device.execution import CpuContext, CudaContext, ExecutionContext
+from livematte.device.transfer import TransferStats, transfer_stats
 from livematte.errors import DeviceError
 from livematte.frame import Frame
-from livematte.jobs import Machine, Refining
-from livematte.kernels import copies
-from livematte.kernels.copies import Moved, OnCpu, OnGpu, Place
+from livematte.matting.backgrounds import Color, Image, Video
+from livematte.matting.compositor import Compositor
+from livematte.matting.temporal import TemporalFilter
 from livematte.protocols import Background, SourceInfo
-from livematte.streaming import parts as makers
+from livematte.resolve import ComputeOptions, resolve
+from livematte.streaming.behaviour import Behaviour, Scene
+from livematte.streaming.capture import Camera
 from livematte.streaming.engine import LiveEngine
 from livematte.streaming.gate import judge
 from livematte.streaming.governor import Level
-from livematte.streaming.matting import Parts
-from livematte.streaming.parts import PartsMaker
-from livematte.streaming.session import format_of
-from livematte.streaming.stages import LiveOptions
+from livematte.streaming.live_matting import LiveMatting, ModelBundle
+from livematte.streaming.model_factory import ModelFactory
+from livematte.streaming.model_loader import PreparedModels
+from livematte.streaming.session import live_format
 from tests.clocks import FakeClock
 from tests.cuda_shim import build, fakecupy
 from tests.cuda_shim.hazards import nothing_is_given_back_in_use  # noqa: F401 - for every test here
-from tests.livepeers import FORMAT, LEVELS, CollectingSink, FindsThePerson, Maker, shows_person
+from tests.livepeers import FORMAT, LEVELS, BundleMaker, CollectingSink, FindsThePerson, shows_person
 from tests.unit.kernels.backends import ON_GPU, SOURCE, Backend, down, running
-from tests.unit.kernels.test_cuda_regions import blobs
+from tests.unit.kernels.test_components import blobs
 from tests.unit.streaming import test_engine
 from tests.unit.streaming.test_engine import TICK, Bench, model_and_composite
 from tests.unit.test_engine_gpu import BACKGROUNDS, HEIGHT, PICTURE, WIDTH, GreenIsPerson, frame_of, model
@@ -48,27 +50,27 @@ needs_compiler = pytest.mark.skipif(build.compiler() is None, reason="no C++ com
 class Live:
     """A session whose stages are called one by one; green is a person."""
 
-    def __init__(self, place: Place, background: Background, *, alpha: bool = False, **options: Any) -> None:
+    def __init__(
+        self, place: ExecutionContext, background: Background, *, alpha: bool = False, **options: Any
+    ) -> None:
         self.clock, self.sink, self.network = FakeClock(), CollectingSink(), GreenIsPerson()
-        self.maker = Maker()
+        self.maker = BundleMaker()
         self.engine = LiveEngine(
-            lambda: pytest.fail("no camera here"),
-            self.maker,
-            LEVELS,
-            Parts(model(self.network), Compositor(), place),
-            background,
+            Camera(lambda: pytest.fail("no camera here")),
+            PreparedModels(self.maker, LEVELS, ModelBundle(model(self.network), Compositor(), place)),
+            Scene(background),
             [self.sink],
             replace(OUTPUT, alpha=alpha),
-            LiveOptions(**options),
+            Behaviour(**options),
             clock=self.clock,
             spawn=lambda body: body(),
         )
 
     def tick(self, frame: Frame) -> Frame:
         self.clock.advance(TICK)
-        self.engine.capture_step(frame, 1)
+        self.engine.stages.capture_step(frame, 1)
         model_and_composite(self.engine)
-        self.engine.send_step()
+        self.engine.stages.send_step()
         return self.sink.frames[-1]
 
     def show(self, format: str, count: int = COUNT) -> list[Frame]:
@@ -93,21 +95,23 @@ BYTES = HEIGHT * WIDTH * 3 // 2
 )
 def test_a_camera_frame_goes_up_once_and_comes_down_once(backend: Backend, format: str, behind: str) -> None:
     clear = behind == "transparent"
-    expected = Live(OnCpu(), BACKGROUNDS[behind](), alpha=clear).show(format)
+    expected = Live(CpuContext(), BACKGROUNDS[behind](), alpha=clear).show(format)
     with running(backend):
-        live = Live(OnGpu(), BACKGROUNDS[behind](), alpha=clear)
-        before = copies.moved()
+        live = Live(CudaContext(), BACKGROUNDS[behind](), alpha=clear)
+        before = transfer_stats()
         fakecupy.moved.update({"to": 0, "from": 0})
         made = live.show(format)
-        moved = copies.moved() - before
+        moved = transfer_stats() - before
         assert_alike(made, expected)
-        assert live.engine.stats().showing == "picture" and live.network.seen == {True}
+        assert live.engine.stages.stats().showing == "picture" and live.network.seen == {True}
         once = {"colour": BYTES, "blur": 4 * 21, "transparent": 0}[behind]
         picture = BYTES + clear * HEIGHT * WIDTH
         limits, sure = 2 * 4, 2 * 4  # of the matte; how sure it is as it comes and, but the first, calmed
-        assert moved == Moved(COUNT * BYTES + once, COUNT * (picture + limits + 2 * sure) - sure)
+        cut = 4  # a flag; for the first frame it is known
+        down = COUNT * (picture + limits + 2 * sure + cut) - sure - cut
+        assert moved == TransferStats(COUNT * BYTES + once, down)
         if backend is SOURCE:
-            assert fakecupy.moved == {"to": moved.up, "from": moved.down}, "all is counted"
+            assert fakecupy.moved == {"to": moved.uploaded, "from": moved.downloaded}, "all is counted"
         live.engine.close()
 
 
@@ -115,23 +119,23 @@ def test_a_camera_frame_goes_up_once_and_comes_down_once(backend: Backend, forma
 def test_mirrored_cropped_and_scaled_frames_and_other_backgrounds_on_the_way(backend: Backend) -> None:
     """A session's life: the same on the CPU and on a GPU."""
 
-    def run(place: Place) -> list[Frame]:
+    def run(place: ExecutionContext) -> list[Frame]:
         live = Live(place, Color((9, 9, 90)), mirror=True, alpha=True)
         made = live.show("nv12", 2)
         for behind in ("image", "blur", "transparent", "colour"):
-            live.engine.set_background(BACKGROUNDS[behind]())
+            live.engine.stages.set_background(BACKGROUNDS[behind]())
             made += live.show("yuv420p", 2)
         larger = frame_of("yuv444p", 1)
         made.append(live.tick(larger))
         made.append(live.tick(replace(larger, planes=tuple(p.repeat(2, 0) for p in larger.planes))))
-        live.engine.pause(True)
+        live.engine.stages.pause(True)
         made += live.show("yuv420p", 1)
-        assert live.engine.stats().errors == 0, live.engine.stats().notes
+        assert live.engine.stages.stats().errors == 0, live.engine.stages.stats().notes
         return made
 
-    expected = run(OnCpu())
+    expected = run(CpuContext())
     with running(backend):
-        assert_alike(run(OnGpu()), expected)
+        assert_alike(run(CudaContext()), expected)
 
 
 @ON_GPU
@@ -139,21 +143,23 @@ def test_who_leaves_is_gone(backend: Backend) -> None:
     empty = frame_of("nv12", 0)
     empty = empty.with_planes((empty.planes[0] // 4, np.full_like(empty.planes[1], 128)))
 
-    def run(place: Place) -> list[Frame]:
-        live = Live(place, Image(PICTURE), temporal="off")
+    def run(place: ExecutionContext) -> list[Frame]:
+        live = Live(place, Image(PICTURE), matting=lambda model: LiveMatting(model, TemporalFilter("off")))
         made = live.show("nv12", 2) + [live.tick(empty) for _ in range(2)]
-        assert live.engine.stats().showing == "picture" and live.engine.stats().errors == 0
+        assert live.engine.stages.stats().showing == "picture" and live.engine.stages.stats().errors == 0
         return made
 
-    expected = run(OnCpu())
+    expected = run(CpuContext())
     with running(backend):
-        assert_alike(run(OnGpu()), expected)
+        assert_alike(run(CudaContext()), expected)
 
 
 @ON_GPU
-@pytest.mark.parametrize("way", [(OnGpu, OnCpu), (OnCpu, OnGpu), (OnGpu, OnGpu)])
+@pytest.mark.parametrize(
+    "way", [(CudaContext, CpuContext), (CpuContext, CudaContext), (CudaContext, CudaContext)]
+)
 def test_parts_elsewhere_take_over_while_a_frame_is_under_way(
-    backend: Backend, way: tuple[Callable[[], Place], ...], monkeypatch: pytest.MonkeyPatch
+    backend: Backend, way: tuple[Callable[[], ExecutionContext], ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running(backend):
         monkeypatch.setattr(Bench, "place", way[0])
@@ -164,15 +170,16 @@ def test_parts_elsewhere_take_over_while_a_frame_is_under_way(
         for number in range(2):
             if number:
                 bench.maker.place = way[1]
-                engine.making._made = bench.maker(LEVELS[0], None), 0
+                engine.stages.loader._loaded = bench.maker(LEVELS[0], None), 0
             bench.clock.advance(TICK)
             bench.capture()
-            engine.model_step(engine.to_model.take())  # type: ignore[arg-type]
-            under_way.append(engine.to_composite.take())
+            engine.stages.model_step(engine.stages.to_model.take())  # type: ignore[arg-type]
+            under_way.append(engine.stages.to_composite.take())
         for matted in under_way:
-            engine.composite_step(matted)  # type: ignore[arg-type]
+            engine.stages.composite_step(matted)  # type: ignore[arg-type]
             np.testing.assert_allclose(bench.send().planes[0].astype(int), shown, atol=WITHIN)
-        assert engine.stats().errors == 0 and engine.stats().repeats == 0, engine.stats().notes
+        stats = engine.stages.stats()
+        assert stats.errors == 0 and stats.repeats == 0, stats.notes
 
 
 @ON_GPU
@@ -189,30 +196,30 @@ def test_a_background_video_goes_on(backend: Backend) -> None:
     def video() -> Video:
         return Video("two", "cover", lambda _: Two())
 
-    expected = Live(OnCpu(), video()).show("yuv420p")
+    expected = Live(CpuContext(), video()).show("yuv420p")
     with running(backend):
-        live = Live(OnGpu(), video())
+        live = Live(CudaContext(), video())
         assert_alike(live.show("yuv420p"), expected)
-        assert live.engine.stats().errors == 0
+        assert live.engine.stages.stats().errors == 0
 
 
 @ON_GPU
 def test_with_lag_ok_the_newest_matte_is_used(backend: Backend) -> None:
-    def run(place: Place) -> list[Frame]:
+    def run(place: ExecutionContext) -> list[Frame]:
         live = Live(place, Color((0, 0, 0)), lag_ok=True)
         made = live.show("yuv420p")
-        assert live.engine.stats().errors == 0
+        assert live.engine.stages.stats().errors == 0
         return made[1:]
 
-    expected = run(OnCpu())
+    expected = run(CpuContext())
     with running(backend):
-        assert_alike(run(OnGpu()), expected)
+        assert_alike(run(CudaContext()), expected)
 
 
 @ON_GPU
 @pytest.mark.parametrize("seed", range(4))
 def test_a_matte_is_trusted_on_a_gpu_as_on_the_cpu(backend: Backend, seed: int) -> None:
-    from livematte.kernels import cuda_regions
+    from livematte.kernels.statistics import count_opacity
     from livematte.streaming import gate
 
     alphas = [blobs(37, 61, seed), np.full((9, 200), seed / 3, np.float32), (blobs(80, 50, seed) > 0.4) * 1.0]
@@ -223,7 +230,7 @@ def test_a_matte_is_trusted_on_a_gpu_as_on_the_cpu(backend: Backend, seed: int) 
             there = backend.up(alpha)
             assert judge(there) == judge(alpha) and gate._certainty(there) == gate._certainty(alpha)
         assert judge(backend.up(odd)) == "unsure"
-        counts = down(cuda_regions.certainty(backend.up(alphas[0]), 0.5, 0.1, 0.9))
+        counts = down(count_opacity(backend.up(alphas[0]), 0.5, 0.1, 0.9))
         assert counts.tolist() == list(gate._certainty(alphas[0]))
 
 
@@ -254,7 +261,7 @@ POLICIES = [
 def test_policies_hold_on_a_gpu(
     backend: Backend, policy: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Bench, "place", OnGpu)
+    monkeypatch.setattr(Bench, "place", CudaContext)
     with running(backend):
         policy()
 
@@ -264,7 +271,7 @@ def test_policies_hold_on_a_gpu(
 def test_a_matte_that_cannot_be_trusted_never_shows_the_room(
     backend: Backend, value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Bench, "place", OnGpu)
+    monkeypatch.setattr(Bench, "place", CudaContext)
     with running(backend):
         bench = Bench()
         bench.tick()
@@ -280,7 +287,7 @@ def test_a_matte_that_cannot_be_trusted_never_shows_the_room(
 @ON_GPU
 def test_what_failed_is_not_remembered(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """A matte of NaN or 3 was blended over time before the GPU told of it."""
-    monkeypatch.setattr(Bench, "place", OnGpu)
+    monkeypatch.setattr(Bench, "place", CudaContext)
     with running(backend):
         bench = Bench()
         bench.tick()
@@ -318,15 +325,15 @@ def test_a_gpu_that_is_lost_shows_the_placeholder_and_another_model_is_made(
         raise CUDARuntimeError("cudaErrorIllegalAddress: an illegal memory access\nwas encountered")
 
     with running(SOURCE):
-        monkeypatch.setattr(Bench, "place", OnGpu)
+        monkeypatch.setattr(Bench, "place", CudaContext)
         bench = Bench()
         assert shows_person(bench.tick())
-        bench.maker.place = OnCpu
+        bench.maker.place = CpuContext
         with monkeypatch.context() as broken:
             broken.setattr(*FAULTS[fault], lost)
             assert not shows_person(bench.tick())
-            assert isinstance(bench.engine.broken, DeviceError)
-            notes = "; ".join(bench.engine.stats().notes)
+            assert isinstance(bench.engine.stages.broken, DeviceError)
+            notes = "; ".join(bench.engine.stages.stats().notes)
             assert "cuda:0 has failed (cudaErrorIllegalAddress: an illegal memory access)" in notes
             for _ in range(10):
                 assert not shows_person(bench.tick())
@@ -344,10 +351,10 @@ def test_a_gpu_that_is_lost_shows_the_placeholder_and_another_model_is_made(
 @needs_compiler
 def test_a_preview_shows_no_matte_where_the_gpu_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     with running(SOURCE):
-        monkeypatch.setattr(Bench, "place", OnGpu)
+        monkeypatch.setattr(Bench, "place", CudaContext)
         bench = Bench()
         bench.tick()
-        shown = bench.engine.shown
+        shown = bench.engine.stages.shown
         assert shown is not None and type(shown.alpha) is np.ndarray
         monkeypatch.setattr(fakecupy.ndarray, "get", lambda *_, **__: (_ for _ in ()).throw(RuntimeError()))
         assert shown.alpha is None
@@ -359,23 +366,24 @@ def test_parts_are_made_where_the_network_runs_and_on_the_cpu_after_a_failure(
 ) -> None:
     asked: list[str] = []
 
-    def network_of(model: Any, machine: Machine, weights: Any, size: int | None, **_: Any) -> FindsThePerson:
+    def resolve_model(model: Any, *, size: int | None, **_: Any) -> FindsThePerson:
         return FindsThePerson((64, size or 96))
 
-    def frames_on(machine: Machine) -> tuple[Device | None, list[str]]:
-        asked.append(machine.device)
-        return (Device("cuda", 0, ""), []) if machine.device != "cpu" else (None, [])
+    def frame_device(compute: ComputeOptions) -> tuple[Device | None, list[str]]:
+        asked.append(compute.device)
+        return (Device("cuda", 0, ""), []) if compute.device != "cpu" else (None, [])
 
-    monkeypatch.setattr(makers, "network_of", network_of)
-    monkeypatch.setattr(makers, "frames_on", frames_on)
+    monkeypatch.setattr("livematte.resolve.resolve_model", resolve_model)
+    monkeypatch.setattr("livematte.streaming.model_factory.frame_device", frame_device)
     with running(backend):
-        maker = PartsMaker("some", Machine("auto"), None, None, Refining("guided"), foreground=True)
-        before = copies.moved()
-        _, parts = maker.best(format_of(160, 96, 30))
-        moved = copies.moved() - before
-        assert isinstance(parts.place, OnGpu) and moved.up > 160 * 96 * 3 // 2 < moved.down, "warmed there"
+        maker = ModelFactory(resolve({}))
+        before = transfer_stats()
+        parts = maker.best(live_format(160, 96, 30)).bundle
+        moved = transfer_stats() - before
+        assert isinstance(parts.place, CudaContext), "warmed there"
+        assert moved.uploaded > 160 * 96 * 3 // 2 < moved.downloaded
         again = maker(Level(96, "guided", 1), DeviceError("lost"))
-        assert isinstance(again.place, OnCpu) and asked == ["auto", "cpu"]
+        assert isinstance(again.place, CpuContext) and asked == ["auto", "cpu"]
         assert parts.notes == () and "the CPU works from now on" in again.notes[0]
-        again.warm(format_of(160, 96, 30))
+        again.warm(live_format(160, 96, 30))
         parts.place.close()

@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import ctypes, os, tempfile, threading
-from livematte.streaming.memory import keep_arenas_few
+from livematte.streaming.malloc import keep_arenas_few
 
 print(keep_arenas_few())
 libc = ctypes.CDLL(None)
@@ -55,7 +55,7 @@ def test_threads_share_two_arenas_unless_the_user_says_otherwise() -> None:
 
 
 def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    from livematte.streaming.memory import keep_arenas_few
+    from livematte.streaming.malloc import keep_arenas_few
 
     monkeypatch.setattr(sys, "platform", "win32")
     assert keep_arenas_few() is False

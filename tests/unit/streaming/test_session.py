@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 import livematte
-from livematte.backgrounds import Blur
 from livematte.errors import DeviceError, InputError, ModelError, OutputError, UsageError
-from livematte.jobs import Machine, Refining
+from livematte.matting.backgrounds import Blur
 from livematte.protocols import LiveFormat, LiveSink
+from livematte.resolve import Resolved, resolve
 from livematte.streaming import session as livesession
 from livematte.streaming.governor import Level
-from livematte.streaming.parts import PartsMaker, refining_of
-from livematte.streaming.session import format_of
-from livematte.video.modes import CameraInfo
+from livematte.streaming.model_factory import ModelFactory, with_budget
+from livematte.streaming.session import live_format
+from livematte.video.camera_modes import CameraInfo
 from tests.clips import make_clip
 from tests.livepeers import CollectingSink, FindsThePerson, SteeredCamera
 
@@ -180,8 +180,8 @@ def test_what_cannot_be_is_refused_in_one_line(
 
 
 def test_ntsc_is_kept_exactly() -> None:
-    assert format_of(1280, 720, 29.97002997).rate == Fraction(30000, 1001)
-    assert format_of(1280, 720, 30).rate == 30
+    assert live_format(1280, 720, 29.97002997).rate == Fraction(30000, 1001)
+    assert live_format(1280, 720, 30).rate == 30
 
 
 def test_a_refiner_gets_a_budget() -> None:
@@ -191,29 +191,31 @@ def test_a_refiner_gets_a_budget() -> None:
         def refine(self, rgb: Any, trimap: Any) -> Any:
             raise AssertionError
 
-    format = format_of(1280, 720, 25)
-    assert refining_of(format, Refines(), None, None, None).budget == pytest.approx(16)
-    assert refining_of(format, Refines(), None, None, 9.0).budget == 9
-    assert refining_of(format, "guided", None, None, None).budget is None
+    format = live_format(1280, 720, 25)
+    assert with_budget(resolve({"refine": Refines()}), format).refine.budget == pytest.approx(16)
+    assert with_budget(resolve({"refine": Refines(), "refine_budget": 9.0}), format).refine.budget == 9
+    assert with_budget(resolve({}), format).refine.budget is None
 
 
 def test_after_a_failure_the_processor_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, int | None]] = []
 
-    def network_of(model: Any, machine: Machine, weights: Any, size: int | None, **_: Any) -> FindsThePerson:
-        asked.append((machine.device, size))
+    def resolve_model(model: Any, *, device: str, size: int | None, **_: Any) -> FindsThePerson:
+        asked.append((device, size))
         return FindsThePerson((64, size or 96))
 
-    monkeypatch.setattr("livematte.streaming.parts.network_of", network_of)
-    monkeypatch.setattr("livematte.streaming.parts.frames_on", lambda *_: (None, ["a note"]))
-    maker = PartsMaker("some", Machine("auto"), None, None, Refining("none"), foreground=False)
-    levels, parts = maker.best(format_of(160, 96, 30))
+    monkeypatch.setattr("livematte.resolve.resolve_model", resolve_model)
+    monkeypatch.setattr("livematte.streaming.model_factory.frame_device", lambda *_: (None, ["a note"]))
+    options = {"refine": "none", "foreground": False}
+    maker = ModelFactory(resolve(options))
+    best = maker.best(live_format(160, 96, 30))
+    levels, parts = best.levels, best.bundle
     assert parts.notes == ("a note",)
     assert maker(levels[0], None) is parts, "kept: the way up is short"
     maker(Level(64, "none", 0.5), None)
     again = maker(levels[0], DeviceError("lost"))
     assert again is not parts and asked == [("auto", None), ("auto", 64), ("cpu", 96)]
-    named = PartsMaker("some", Machine("cuda"), None, None, Refining("none"), foreground=False)
+    named = ModelFactory(resolve({**options, "device": "cuda"}))
     named(levels[0], DeviceError("lost"))
     assert asked[-1][0] == "cuda", "who names a device gets that one or the placeholder"
 
@@ -265,7 +267,7 @@ def test_a_camera_that_is_not_there_is_told_before_anybody_watches(
         camera="Brio", to=Unwatched, model=FindsThePerson(), width=160, height=96, on_demand=True
     ) as session:
         (note,) = session.stats().notes
-    assert "there is no camera 'Brio': there are 'HD Webcam' (usb-1)" in note
+    assert "no camera matches 'Brio': available are 'HD Webcam' (usb-1)" in note
 
 
 def test_blur_without_a_number_has_one(session: livesession.Session) -> None:
@@ -304,12 +306,12 @@ def test_own_weights_come_back_with_the_name_of_their_model(
 ) -> None:
     taken: list[tuple[Any, Any]] = []
 
-    class Noted(PartsMaker):
-        def __init__(self, model: Any, machine: Any, weights: Any, *rest: Any, **named: Any) -> None:
-            taken.append((model, weights))
-            super().__init__(FindsThePerson(), machine, None, *rest, **named)
+    class Noted(ModelFactory):
+        def __init__(self, resolved: Resolved) -> None:
+            taken.append((resolved.options["model"], resolved.options["weights"]))
+            super().__init__(resolved.with_model(FindsThePerson()))
 
-    monkeypatch.setattr(livesession, "PartsMaker", Noted)
+    monkeypatch.setattr(livesession, "ModelFactory", Noted)
     with livematte.live(
         input=clip, to=outlet, model="late-fusion-live", weights="mine.safetensors", width=160, height=96
     ) as session:

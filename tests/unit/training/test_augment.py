@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from livematte.training import augment
-from livematte.training.data import PeopleStore, pack
+from livematte.training.data import PeopleStore
+from livematte.training.packing import pack
 from tests.people import noise_rooms, write_people
 
 NOSE, RIGHT, LEFT = 0, 2, 5
@@ -78,15 +79,6 @@ def test_people_without_keypoints_say_so(people):
     names = [p["name"] for p in people.people]
     assert people.keypoints(names.index("unmarked")) is None
     assert people.keypoints(names.index("marked")).shape == (25, 3)
-
-
-def test_a_cache_packed_before_there_were_keypoints_gets_them(data, tmp_path):
-    cache = pack(data, tmp_path)
-    (cache / "pose.json").unlink()
-    assert PeopleStore(cache).keypoints(0) is None
-    before = (cache / "people.bin").stat().st_mtime_ns
-    assert PeopleStore(pack(data, cache)).keypoints(0) is not None
-    assert (cache / "people.bin").stat().st_mtime_ns == before
 
 
 def test_layers_of_a_composite_compose_to_it(people):

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from livematte.errors import InputError
+from livematte.evaluation.cases import CLIP, find_cases, spread
+from livematte.evaluation.truth import Truth
 from livematte.frame import ColorInfo, Frame
-from livematte.kernels.cpu import planes_from_rgb
+from livematte.kernels.convert import planes_from_rgb
 from livematte.protocols import SourceInfo
-from livematte.training.cases import CLIP, Truth, find_cases, spread
-from livematte.training.data import pack
+from livematte.training.packing import pack
 from livematte.video.writer import open_sink
 from tests.people import draw_people
 

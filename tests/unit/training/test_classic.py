@@ -5,23 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livematte.training.classic import (
-    Classic,
-    classic_example,
+from livematte.training.data import PeopleStore
+from livematte.training.packing import pack_folders
+from livematte.training.paper_augmentation import (
+    PaperAugmentation,
     crop_matrix,
     kept_inside,
     merged,
+    paper_example,
     pixel_trimap,
     room_crop,
     soft_pixel,
     toned,
     warped,
 )
-from livematte.training.data import PeopleStore
-from livematte.training.packing import pack_folders
 from tests.unit.training import trees
 
-PLAIN = Classic(mirror=False)
+PLAIN = PaperAugmentation(mirror=False)
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +40,15 @@ def rng(seed: int = 0) -> np.random.Generator:
 @pytest.mark.parametrize(
     "how",
     [
-        Classic(sides=(12, 16, 20), radii=(1, 2), flip=True, tone=0.2, second=0.5),
-        Classic(sides=(12, 16, 20), size=14, radii=(1, 2), turn=45, scale=(0.75, 1.5)),
-        Classic(sides=(16, 24), size=8, radii=(1, 3)),
+        PaperAugmentation(sides=(12, 16, 20), radii=(1, 2), flip=True, tone=0.2, second=0.5),
+        PaperAugmentation(sides=(12, 16, 20), size=14, radii=(1, 2), turn=45, scale=(0.75, 1.5)),
+        PaperAugmentation(sides=(16, 24), size=8, radii=(1, 3)),
     ],
 )
-def test_examples_are_composites_of_their_layers(people: PeopleStore, how: Classic) -> None:
+def test_examples_are_composites_of_their_layers(people: PeopleStore, how: PaperAugmentation) -> None:
     sides = set()
     for seed in range(20):
-        example = classic_example(rng(seed), people, how)
+        example = paper_example(rng(seed), people, how)
         side = example["alpha"].shape[0]
         sides.add(side)
         assert all(v.dtype == np.uint8 and v.shape[:2] == (side, side) for v in example.values())
@@ -61,10 +61,10 @@ def test_examples_are_composites_of_their_layers(people: PeopleStore, how: Class
 
 
 def test_an_example_is_a_function_of_its_seed(people: PeopleStore) -> None:
-    how = Classic(sides=(16, 24), radii=(1, 2), turn=30, tone=0.2, second=0.5)
-    first, again = (classic_example(rng(3), people, how) for _ in range(2))
+    how = PaperAugmentation(sides=(16, 24), radii=(1, 2), turn=30, tone=0.2, second=0.5)
+    first, again = (paper_example(rng(3), people, how) for _ in range(2))
     assert all(np.array_equal(first[k], again[k]) for k in first)
-    other = classic_example(rng(4), people, how)
+    other = paper_example(rng(4), people, how)
     assert first["rgb"].shape != other["rgb"].shape or not np.array_equal(first["rgb"], other["rgb"])
 
 
@@ -104,7 +104,7 @@ def test_mirroring_flips_about_the_middle() -> None:
             np.array_equal(
                 warped(
                     picture,
-                    crop_matrix(rng(seed), (12.0, 20.0), 9, 9, Classic(flip=True)),
+                    crop_matrix(rng(seed), (12.0, 20.0), 9, 9, PaperAugmentation(flip=True)),
                     9,
                 ),
                 cut[:: 1 - 2 * v, :: 1 - 2 * h],
@@ -132,7 +132,7 @@ def test_what_shrinks_is_averaged() -> None:
 
 
 def test_turns_stay_within_their_bounds() -> None:
-    how = Classic(turn=45, scale=(0.75, 1.5), mirror=False)
+    how = PaperAugmentation(turn=45, scale=(0.75, 1.5), mirror=False)
     linear = [crop_matrix(rng(s), (5.0, 5.0), 10, 10, how)[:, :2] for s in range(200)]
     angles = [np.degrees(np.arctan2(m[1, 0], m[0, 0])) for m in linear]
     scales = [np.sqrt(np.linalg.det(m)) for m in linear]

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from livematte.errors import InputError, UsageError
-from livematte.training.datasets import LAYOUTS, Sample, files_of, find_layout, samples
-from livematte.training.packing import load
+from livematte.training.datasets import LAYOUTS, Sample, find_layout, list_files, samples
+from livematte.training.foregrounds import push_pull
+from livematte.training.loading import load
 from tests.unit.training import trees
 
 ADOBE = "Adobe-licensed images"
@@ -129,7 +130,7 @@ def test_all_samples_are_found_and_split(tree: tuple[str, Path]) -> None:
 
 def test_every_sample_loads_with_the_persons_own_colours_everywhere(tree: tuple[str, Path]) -> None:
     for sample in samples(tree[1]):
-        person = load(sample)
+        person = load(sample, estimate=push_pull)
         assert person.name == sample.name
         assert person.image.shape == person.foreground.shape == (trees.HEIGHT, trees.WIDTH, 3)
         assert np.abs(person.alpha.astype(int) - trees.disk()).max() <= 6  # JPEG
@@ -279,6 +280,6 @@ def test_sixteen_bit_alpha_keeps_its_range(tmp_path: Path) -> None:
 def test_only_files_that_training_reads_are_counted(tmp_path: Path) -> None:
     p3m(tmp_path)
     (tmp_path / "read me.txt").write_text("hello")
-    named = [name for name, _ in files_of(tmp_path)]
+    named = [name for name, _ in list_files(tmp_path)]
     assert "train/mask/p_1.png" in named and len(named) == 12
     assert not [name for name in named if "facemask" in name or "read me" in name]

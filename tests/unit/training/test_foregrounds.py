@@ -77,5 +77,5 @@ def test_old_backgrounds_leave_the_soft_edge(estimate: Estimator) -> None:
 @pytest.mark.skipif(find_spec("pymatting") is not None, reason="pymatting is installed")
 def test_a_missing_package_names_the_extra() -> None:
     photograph, alpha, _ = scene()
-    with pytest.raises(MissingExtraError, match=r"livematte\[train\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[train\]'"):
         closed_form(photograph, alpha)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from livematte.frame import Matte
-from livematte.training import found, trimaps
-from livematte.training.data import PeopleStore, pack
+from livematte.training import trimaps, uncertain_crops
+from livematte.training.data import PeopleStore
+from livematte.training.packing import pack
 from livematte.training.trimaps import edge_crop, random_trimap
 from tests.people import draw_people
 
@@ -41,7 +42,7 @@ class Says:
 def test_the_trimap_is_that_of_the_shipped_model(people: PeopleStore) -> None:
     kinds = set()
     for seed in range(4):
-        crop = found.found_crop(np.random.default_rng(seed), people, *SIZE)
+        crop = uncertain_crops.found_crop(np.random.default_rng(seed), people, *SIZE)
         assert crop is not None
         rgb, alpha, foreground, background, trimap = crop
         assert rgb.shape == foreground.shape == background.shape == (*SIZE, 3)
@@ -53,15 +54,15 @@ def test_the_trimap_is_that_of_the_shipped_model(people: PeopleStore) -> None:
 
 
 def test_a_crop_is_a_function_of_its_seed(people: PeopleStore) -> None:
-    first, second = (found.found_crop(np.random.default_rng(5), people, *SIZE) for _ in range(2))
+    first, second = (uncertain_crops.found_crop(np.random.default_rng(5), people, *SIZE) for _ in range(2))
     assert first is not None and second is not None
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
 
 
 def test_the_layers_make_the_picture(people: PeopleStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(found, "_default_model", lambda: Says(0.5))
+    monkeypatch.setattr(uncertain_crops, "_default_model", lambda: Says(0.5))
     monkeypatch.setattr(trimaps, "_sensor", lambda rng, picture: picture)
-    crop = found.found_crop(np.random.default_rng(0), people, *SIZE)
+    crop = uncertain_crops.found_crop(np.random.default_rng(0), people, *SIZE)
     assert crop is not None
     rgb, alpha, foreground, background, trimap = crop
     a = alpha[..., None].astype(np.float32) / 255
@@ -72,15 +73,17 @@ def test_the_layers_make_the_picture(people: PeopleStore, monkeypatch: pytest.Mo
 def test_where_nothing_is_in_doubt_a_trimap_is_drawn(
     people: PeopleStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(found, "_default_model", lambda: Says(0.0))
-    assert found.found_crop(np.random.default_rng(0), people, *SIZE) is None
-    rgb, alpha, _, _, trimap = found.refiner_example(np.random.default_rng(0), people, *SIZE, 1.0, 0.5)
+    monkeypatch.setattr(uncertain_crops, "_default_model", lambda: Says(0.0))
+    assert uncertain_crops.found_crop(np.random.default_rng(0), people, *SIZE) is None
+    rgb, alpha, _, _, trimap = uncertain_crops.refiner_example(
+        np.random.default_rng(0), people, *SIZE, 1.0, 0.5
+    )
     assert rgb.shape == (*SIZE, 3) and alpha.shape == trimap.shape == SIZE
 
 
 def test_without_a_share_nothing_is_drawn_for_it(people: PeopleStore) -> None:
     """A run that was begun before there was one goes on with the same crops."""
-    made = found.refiner_example(np.random.default_rng(2), people, *SIZE, 0.0, 0.5)
+    made = uncertain_crops.refiner_example(np.random.default_rng(2), people, *SIZE, 0.0, 0.5)
     rng = np.random.default_rng(2)
     rgb, alpha, foreground, background = edge_crop(rng, people, *SIZE)
     expected = rgb, alpha, foreground, background, random_trimap(rng, alpha, 0.5)

@@ -8,11 +8,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from livematte.encoders import ResNet50
 from livematte.errors import UsageError, WeightsError
+from livematte.inference.encoders import ResNet50
 from livematte.training import loop
-from livematte.training.data import pack
-from livematte.training.recipe import Plan, Recipe, Step
+from livematte.training.checkpoints import checkpoint_facts
+from livematte.training.packing import pack
+from livematte.training.recipe import Plan, Recipe
+from livematte.training.steps import Step
 from tests.people import draw_people
 
 
@@ -31,7 +33,8 @@ class Small(nn.Module):
 
 
 class SmallRecipe(Recipe):
-    name = "small"
+    def __init__(self):
+        super().__init__("small")
 
     def plan(self, scale, seed):
         steps = (
@@ -120,6 +123,60 @@ def test_a_run_writes_what_reproduces_it_and_what_it_gave(tmp_path, cache):
     assert load_file(tmp_path / "average.safetensors").keys() == Small().state_dict().keys()
 
 
+def test_crops_are_counted_over_stops_and_go_into_the_weights(tmp_path, cache):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "cut", cache, stop_after=("two", 4), crops_seen=1000)
+    for file in ("state", "average"):  # what is stopped can be shipped
+        assert checkpoint_facts(tmp_path / "cut" / f"{file}.safetensors")["crops"] == 1000 + 4 * 3 + 4 * 2
+    rows = train(tmp_path / "cut", cache)
+    assert [r["crops"] for r in rows][-1] == 1000 + 4 * 3 + 6 * 2
+    average = tmp_path / "cut" / "average.safetensors"
+    assert checkpoint_facts(average)["crops"] == loop.weights_crops(average) == 1024
+
+
+def test_the_count_goes_on_from_the_weights_that_a_run_starts_from(tmp_path, cache):
+    given = tmp_path / "given.safetensors"
+    save_file(Small().state_dict(), given, metadata={"model": "small", "step": json.dumps({"crops": 500})})
+    for name, told, seen in (("file", None, 500), ("told", 7, 7)):
+        rows = train(tmp_path / name, cache, start_from=given, crops_seen=told)
+        assert rows[0]["crops"] == seen and rows[-1]["crops"] == seen + 4 * 3 + 6 * 2
+    save_file(Small().state_dict(), given)
+    assert loop.weights_crops(given) == 0
+
+
+class Sized(SmallRecipe):
+    def plan(self, scale, seed):
+        step = Step("sized", 6, ((32, 32), (64, 96)), 4, 0, 1e-2, 0, rarity=0.5, area=2048, scenes=True)
+        return Plan("small", seed, 0.5, 0.9, (step,), {"weight": 0.5}, {"photograph": 1.0})
+
+    def players(self, step):
+        return ("network",)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_batches_of_several_sizes_and_a_constant_rate_resume_exactly(tmp_path, cache, precision):
+    def run(out, stop_after=None):
+        stop = threading.Event()
+
+        def say(row):
+            if row.get("iteration") == stop_after and "loss" in row:
+                stop.set()
+
+        recipe = Sized()
+        settings = loop.Settings(precision=precision, judged=1, say=say, stop=stop)
+        loop.train(recipe, recipe.plan(1, 3), out, cache, settings=settings)
+
+    run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", stop_after=4)
+    run(tmp_path / "cut")
+    whole, cut = (load_file(tmp_path / name / "state.safetensors") for name in ("whole", "cut"))
+    for name in whole:
+        torch.testing.assert_close(cut[name], whole[name], rtol=0, atol=0, msg=name)
+    facts = checkpoint_facts(tmp_path / "whole" / "state.safetensors")
+    assert facts["crops"] in range(6 * 3, 6 * 8 + 1) and facts["crops"] % 1 == 0
+
+
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path, cache):
     train(tmp_path, cache)
     with pytest.raises(UsageError, match="holds a run already: give --resume"):
@@ -179,7 +236,7 @@ def test_weights_to_start_from_are_taken_where_they_fit(tmp_path):
     with pytest.raises(UsageError, match="no tensor that fits Small"):
         loop.warm_start(network, tmp_path / "alien.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"x")
-    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+    with pytest.raises(WeightsError, match="not a complete safetensors file"):
         loop.warm_start(network, tmp_path / "broken.safetensors")
 
 

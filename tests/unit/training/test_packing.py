@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from livematte.errors import InputError, OutputError, UsageError
-from livematte.training.augment import training_picture, validation_picture
-from livematte.training.data import PeopleStore, data_hash, pack
+from livematte.training.augment import training_example, training_picture, validation_picture
+from livematte.training.data import PeopleStore
 from livematte.training.datasets import samples
-from livematte.training.packing import load, pack_folders
+from livematte.training.loading import load
+from livematte.training.packing import data_hash, pack, pack_folders
 from tests.people import draw_people
 from tests.unit.training import trees
 
@@ -175,6 +176,39 @@ def test_a_cache_that_was_broken_off_is_made_anew(portraits: Path, rooms: Path, 
     assert len(json.loads((cache / "index.json").read_text())["people"]) == 3
 
 
+def test_a_cache_of_another_format_is_refused_and_packed_anew(
+    portraits: Path, rooms: Path, tmp_path: Path
+) -> None:
+    cache = pack_folders([portraits], tmp_path / "cache", rooms)
+    fresh = {f.name: f.read_bytes() for f in cache.iterdir()}
+    index = json.loads((cache / "index.json").read_text())
+    del index["format"]  # as the first version had it
+    index["people"] = index["people"][:1]
+    (cache / "index.json").write_text(json.dumps(index))
+    (cache / "pose.json").write_text("{}")
+    with pytest.raises(UsageError, match="packed by another version"):
+        PeopleStore(cache)
+    pack_folders([portraits], cache, rooms)
+    assert {f.name: f.read_bytes() for f in cache.iterdir()} == fresh
+
+
+def test_an_index_that_is_damaged_is_named(tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_text("{")
+    with pytest.raises(InputError, match=r"index\.json cannot be read"):
+        PeopleStore(tmp_path)
+
+
+def test_own_people_are_packed_alone_as_among_others(portraits: Path, tmp_path: Path) -> None:
+    drawn = draw_people(tmp_path / "drawn", people=4)
+    alone = people_of(pack(drawn, tmp_path / "alone"))
+    among = people_of(pack_folders([drawn, portraits], tmp_path / "among"))
+    assert len(alone) == 4 and len(among) == 7
+    for name, (store, number) in alone.items():
+        one, other = store.person(number), among[name][0].person(among[name][1])
+        for plane in ("image", "foreground", "alpha"):
+            assert np.array_equal(getattr(one, plane), getattr(other, plane))
+
+
 def test_a_cache_that_cannot_be_written_is_named(portraits: Path, rooms: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="file"):
@@ -243,3 +277,64 @@ def test_the_hash_of_data_follows_names_and_sizes_only(portraits: Path) -> None:
     second = data_hash(portraits)
     mask.rename(mask.with_name("p_9.png"))
     assert len({first, second, data_hash(portraits)}) == 3
+
+
+@pytest.fixture
+def with_true_alpha(tmp_path: Path) -> Path:
+    """Four photographs, three cut-outs and two clips; a fourth of them and a clip held out."""
+    drawn = draw_people(tmp_path / "drawn", people=4, held_out=1)
+    return trees.true_alpha(drawn, {"train": ["a_1", "a_2"], "val": ["b_1"]}, ["brad", "wix"])
+
+
+def test_cutouts_and_clips_are_packed_as_what_they_are(with_true_alpha: Path, tmp_path: Path) -> None:
+    cache = pack_folders([with_true_alpha], tmp_path / "cache", clip_frames=3)
+    found = {
+        validation: [
+            (p["name"].split("/")[0][:8], p["kind"], p["teacher"])
+            for p in PeopleStore(cache, validation).people
+        ]
+        for validation in (False, True)
+    }
+    still, clip = ("cutouts", "cutout", False), ("cutclips", "clip", False)
+    assert found[False] == [("drawn_00", "photograph", True)] * 3 + [still] * 2 + [clip] * 3
+    assert found[True] == [("drawn_00", "photograph", True), still, *[clip] * 3]
+
+
+def test_a_clips_colours_go_on_beyond_its_alpha_and_its_alpha_is_its_luma(
+    with_true_alpha: Path, tmp_path: Path
+) -> None:
+    people = people_of(pack_folders([with_true_alpha], tmp_path / "cache", clip_frames=2))
+    store, number = people["cutclips/brad/00004"]
+    person = store.person(number)
+    assert np.array_equal(person.alpha, trees.clip_alpha(4))
+    assert np.abs(person.foreground.astype(int) - trees.colours("brad")[0]).max() <= 4
+
+
+def test_kinds_are_drawn_by_their_shares(with_true_alpha: Path, tmp_path: Path) -> None:
+    store = PeopleStore(pack(with_true_alpha, tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    drawn = [store.people[store.draw(rng)]["kind"] for _ in range(2000)]
+    assert abs(drawn.count("photograph") / 2000 - 0.45) < 0.05
+    assert abs(drawn.count("clip") / 2000 - 0.10) < 0.03
+    assert {store.people[store.draw(rng, whole=True)]["kind"] for _ in range(50)} == {"photograph"}
+    stills = store.only("cutout")
+    assert [p["name"] for p in stills.people] == ["cutouts/a_1", "cutouts/a_2"]
+    assert sorted({stills.draw(rng, whole=True) for _ in range(50)}) == [0, 1]
+    store.shares = {"clip": 1.0}
+    assert {store.people[store.draw(rng)]["kind"] for _ in range(50)} == {"clip"}
+
+
+def test_a_cut_out_is_never_shown_with_the_background_it_was_packed_on(
+    with_true_alpha: Path, tmp_path: Path
+) -> None:
+    """Photographs alone are shown whole: of them there are none here."""
+    store = PeopleStore(pack(with_true_alpha, tmp_path / "cache")).only("cutout")
+    for seed in range(20):
+        example = training_example(np.random.default_rng(seed), store, 32, 32, composited=0.0)
+        assert example.background is not None
+
+
+def test_the_hash_of_data_follows_true_alphas(with_true_alpha: Path) -> None:
+    before = data_hash(with_true_alpha)
+    (with_true_alpha / "cutclips" / "brad_alpha.mp4").unlink()
+    assert data_hash(with_true_alpha) != before

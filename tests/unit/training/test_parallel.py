@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from livematte.training.parallel import Workers, join_workers
+from livematte.training.distributed import ProcessGroup, join_process_group
 
 SCRIPT_SECONDS = 120
 
@@ -15,7 +15,7 @@ SCRIPT_SECONDS = 120
 def two(rank, port, results):
     """One of two processes; puts what it found into ``results``."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    workers = join_workers()
+    workers = join_process_group()
     weight = nn.Parameter(torch.zeros(2))
     weight.grad = torch.full(
         (2,), float(rank + 1)
@@ -49,7 +49,7 @@ def test_two_processes_weigh_pictures_alike_hold_the_same_and_stop_together():
 
 
 def test_one_process_alone_changes_nothing():
-    workers = Workers()
+    workers = ProcessGroup()
     weight = nn.Parameter(torch.zeros(1))
     weight.grad = torch.ones(1)
     workers.mean_gradients([weight], 3)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from livematte.training import trimaps
-from livematte.training.data import PeopleStore, pack
+from livematte.training.data import PeopleStore
+from livematte.training.packing import pack
 from tests.people import draw_people, noise_rooms, write_people
 
 

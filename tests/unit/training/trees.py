@@ -6,9 +6,12 @@ are drawn from its name.
 
 from __future__ import annotations
 
+import json
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -70,8 +73,46 @@ def cut_outs(folder: Path, foreground: str, alpha: str, names: list[str]) -> Non
         write(folder / alpha / f"{name}.png", disk())
 
 
-def rooms(folder: Path, count: int = 12) -> Path:
+def rooms(folder: Path, count: int = 12, suffix: str = ".png") -> Path:
     """Plain blue pictures, each a little brighter than the last."""
     for n in range(count):
-        write(folder / f"room_{n}.png", np.full((40, 60, 3), (0, 0, 100 + 10 * n), np.uint8))
+        write(folder / f"room_{n}{suffix}", np.full((40, 60, 3), (0, 0, 100 + 10 * n), np.uint8))
     return folder
+
+
+CLIP_FRAMES = 8
+
+
+def clip_alpha(number: int) -> NDArray[np.uint8]:
+    """(64, 96) alpha of a clip's frame: a disk that moves two pixels a frame."""
+    return np.roll(disk(64, 96), 2 * number - 16, 1)
+
+
+def true_alpha(folder: Path, cutouts: Mapping[str, Sequence[str]], clips: Sequence[str]) -> Path:
+    """Cut-outs and keyed clips as :mod:`livematte.training.cutouts` reads them; no rooms."""
+    for name in (name for names in cutouts.values() for name in names):
+        write(folder / "cutouts" / f"{name}.webp", np.dstack((cut_out(name), disk())))
+    (folder / "cutouts.json").write_text(json.dumps(cutouts), encoding="utf-8")
+    for name in clips:
+        colour = np.full((64, 96, 3), colours(name)[0], np.uint8)
+        video(folder / "cutclips" / f"{name}.mp4", [colour] * CLIP_FRAMES)
+        video(folder / "cutclips" / f"{name}_alpha.mp4", [clip_alpha(n) for n in range(CLIP_FRAMES)])
+    return folder
+
+
+def video(file: Path, pictures: Sequence[NDArray[np.uint8]]) -> Path:
+    """H.264 at 30 frames a second; grey pictures (H, W) become the luma as they are, without loss."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"qp": "0"})
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for picture in pictures:
+            if picture.ndim == 3:
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+            else:
+                chroma = np.full((picture.shape[0] // 2, picture.shape[1]), 128, np.uint8)
+                frame = av.VideoFrame.from_ndarray(np.vstack((picture, chroma)), format="yuv420p")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return file

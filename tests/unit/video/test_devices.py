@@ -11,15 +11,15 @@ import pytest
 
 from livematte.errors import InputError
 from livematte.video import v4l2
-from livematte.video.devices import (
+from livematte.video.camera_devices import (
     find_camera,
-    from_avfoundation,
-    from_dshow,
     list_cameras,
+    parse_avfoundation_camera,
+    parse_dshow_camera,
     parse_dshow_modes,
-    unique,
+    with_unique_ids,
 )
-from livematte.video.modes import CameraInfo, CameraMode, choose_mode, format_named
+from livematte.video.camera_modes import CameraInfo, CameraMode, choose_mode, normalize_pixel_format
 
 
 def request(letters: str, number: int, size: int, *, writes: bool) -> int:
@@ -159,9 +159,9 @@ def test_a_camera_without_permission_is_shown_with_the_command(
 @linux
 def test_the_real_call_reaches_the_kernel(tmp_path: Path) -> None:
     with (tmp_path / "plain").open("wb") as file:
-        assert not v4l2.control(file.fileno(), v4l2.QUERYCAP, bytearray(104))  # ENOTTY
+        assert not v4l2.system_ioctl(file.fileno(), v4l2.QUERYCAP, bytearray(104))  # ENOTTY
     with open("/dev/zero", "rb") as zero:
-        assert not v4l2.control(zero.fileno(), v4l2.QUERYCAP, bytearray(104))
+        assert not v4l2.system_ioctl(zero.fileno(), v4l2.QUERYCAP, bytearray(104))
     assert isinstance(list_cameras(), list)
 
 
@@ -176,12 +176,14 @@ def test_dshow_lists_and_options() -> None:
         CameraMode(640, 480, "yuyv422", (Fraction(30),)),
         CameraMode(1280, 720, "mjpeg", (Fraction(60),)),
     )
-    camera = from_dshow(r"@device_pnp_\\?\usb#vid_046d", "HD Pro Webcam")
+    camera = parse_dshow_camera(r"@device_pnp_\\?\usb#vid_046d", "HD Pro Webcam")
     assert camera.address == r"video=@device_pnp_\\?\usb#vid_046d"
 
 
 def test_two_of_one_name_have_two_ids_on_macos() -> None:
-    cameras = unique([from_avfoundation("0", "FaceTime HD"), from_avfoundation("2", "FaceTime HD")])
+    cameras = with_unique_ids(
+        [parse_avfoundation_camera("0", "FaceTime HD"), parse_avfoundation_camera("2", "FaceTime HD")]
+    )
     assert [(each.id, each.address) for each in cameras] == [
         ("FaceTime HD", "0:none"),
         ("FaceTime HD#2", "2:none"),
@@ -215,11 +217,11 @@ def test_what_is_not_granted_is_said() -> None:
     modes = [CameraMode(640, 480, "mjpeg", (Fraction(25),))]
     chosen = choose_mode(modes, (1080, 1920), Fraction(60))
     assert chosen.notes == (
-        "the camera has no 1920x1080: taken at 640x480",
+        "the camera does not support 1920x1080: using 640x480",
         "the camera gives 25 fps at 640x480, not 60",
     )
     with pytest.raises(InputError, match="no pixel format 'yuyv422': it offers mjpeg"):
-        choose_mode(modes, pixel_format=format_named("YUYV"))
+        choose_mode(modes, pixel_format=normalize_pixel_format("YUYV"))
 
 
 CAMERAS = [
@@ -242,7 +244,7 @@ def test_a_camera_is_meant_by_id_address_name_or_number(spec: str, id: str) -> N
 def test_what_cannot_be_meant_says_what_there_is() -> None:
     with pytest.raises(InputError, match="more than one .* usb-a, usb-b"):
         find_camera("hd webcam", CAMERAS)
-    with pytest.raises(InputError, match="no camera 'x9': there are 'Virtual Camera'"):
+    with pytest.raises(InputError, match="no camera matches 'x9': available are 'Virtual Camera'"):
         find_camera("x9", CAMERAS)
     with pytest.raises(InputError, match="no camera was found"):
         find_camera("auto", [])

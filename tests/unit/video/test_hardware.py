@@ -14,14 +14,13 @@ import av
 import numpy as np
 import pytest
 
-from livematte import engine
-from livematte.backgrounds import Color
 from livematte.device import Device
+from livematte.device.cuda import cupy, on_gpu
 from livematte.errors import DeviceError, UsageError
 from livematte.frame import Frame, Matte
-from livematte.kernels import cuda_launch
-from livematte.kernels.cuda_launch import on_gpu
-from livematte.video import hardware, sides
+from livematte.matting.backgrounds import Color
+from livematte.offline import engine
+from livematte.video import hardware, side_data
 from livematte.video.reader import open_video
 from tests import clips
 from tests.cuda_shim import build, fakecupy
@@ -102,12 +101,14 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
         return Context(inside, held, able=told["able"], keeps=shared), container
 
     monkeypatch.setattr(hardware, "driver_gpus", lambda: 1)
-    monkeypatch.setattr(hardware, "_context", context)
-    monkeypatch.setattr(sides, "SideDataContainer", lambda frame: frame.side_data)  # PyAV's takes no Surface
-    cuda_launch.cupy.cache_clear()
+    monkeypatch.setattr(hardware, "_open_decoder", context)
+    monkeypatch.setattr(
+        side_data, "SideDataContainer", lambda frame: frame.side_data
+    )  # PyAV's takes no Surface
+    cupy.cache_clear()
     with fakecupy.in_place():
         yield told
-    cuda_launch.cupy.cache_clear()
+    cupy.cache_clear()
 
 
 def frames(path: Path, **how: Any) -> tuple[list[Frame], list[str]]:
@@ -214,7 +215,7 @@ class Bright:
         return Matte((rgb.mean(axis=2) / 255).clip(0, 1).astype(np.float32)), None
 
 
-class Kept:
+class LRUCache:
     """A sink."""
 
     def __init__(self) -> None:
@@ -238,7 +239,7 @@ def test_from_surface_to_composite_nothing_goes_up(tmp_path: Path, card: dict[st
     path = clips.make_clip(tmp_path / "a.mp4", frames=5, format=format, codec=codec)
     made = []
     for how, device in (({}, None), ({"hwaccel": "cuda", "gpu": 0}, Device("cuda", 0, "a fake"))):
-        sink = Kept()
+        sink = LRUCache()
         source: Any = open_video(path, **how)  # type: ignore[arg-type]
         stats = engine.render(source, Bright(), Color((0, 177, 64)), [engine.Output(sink)], device=device)
         made.append(sink.frames)
@@ -246,7 +247,9 @@ def test_from_surface_to_composite_nothing_goes_up(tmp_path: Path, card: dict[st
     assert len(found) == 5
     one = sum(plane.nbytes for plane in found[0].planes)
     small = 60 * 80 * (4 + 3)
-    assert stats.moved.up <= one + 5 * small, "the background, and mattes of a model that knows no GPU"
+    assert stats.transfers.uploaded <= one + 5 * small, (
+        "the background, and mattes of a model that knows no GPU"
+    )
     for a, b in zip(plain, found, strict=True):
         for left, right in zip(planar(a), planar(b), strict=True):
             assert np.abs(left.astype(int) - right).max() <= 2 * 4**deep
@@ -288,13 +291,13 @@ def test_turned_and_interlaced_frames_come_down(
     tmp_path: Path, card: dict[str, Any], what: str, keeps: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Real surfaces are downloaded by FFmpeg; the fake's are what it would give."""
-    real = hardware.HardwareDecoder.downloaded
+    real = hardware.HardwareDecoder.download
 
-    def downloaded(self: Any, frame: Any) -> Any:
+    def download(self: Any, frame: Any) -> Any:
         bare = getattr(frame, "_frame", frame)
         return real(hardware.HardwareDecoder(self.context, "cuda", "cuda"), bare)
 
-    monkeypatch.setattr(hardware.HardwareDecoder, "downloaded", downloaded)
+    monkeypatch.setattr(hardware.HardwareDecoder, "download", download)
     how: Any = {"rotation": 90} if what == "turned" else {"interlaced": True}
     path = clips.make_clip(tmp_path / "a.mp4", frames=5, size=(128, 160), **how)
     found, notes = frames(path, hwaccel="cuda", gpu=0 if keeps else None)
@@ -317,10 +320,10 @@ def test_av1_goes_to_the_decoder_that_hardware_helps(tmp_path: Path) -> None:
     path = clips.make_clip(tmp_path / "a.mkv", codec="libsvtav1", frames=3)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        found = hardware._decoder(stream.codec_context.codec.canonical_name, "cuda")
+        found = hardware._find_decoder(stream.codec_context.codec.canonical_name, "cuda")
         assert found is not None and found[0].name == "av1" != stream.codec_context.codec.name
         try:
-            context, own = hardware._context(path, stream, found[0], "cuda", None)
+            context, own = hardware._open_decoder(path, stream, found[0], "cuda", None)
         except av.error.FFmpegError:
             assert hardware.driver_gpus() == 0, "it asked for the card, and there is none"
         else:
@@ -340,5 +343,5 @@ def test_odd_sizes_and_transparency_do_not_stay(tmp_path: Path, card: dict[str, 
         for i in range(3):
             out.mux(stream.encode(clips.video_frame(i, 3, (120, 160), "yuva420p")))
         out.mux(stream.encode(None))
-    with pytest.raises(DeviceError, match="no transparency"):
+    with pytest.raises(DeviceError, match="do not support transparency"):
         open_video(tmp_path / "b.webm", hwaccel="cuda", gpu=0)

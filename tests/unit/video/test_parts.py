@@ -12,12 +12,12 @@ from av.video.format import VideoFormat
 from livematte.errors import InputError, OutputError, UsageError
 from livematte.frame import PIXEL_FORMATS, ColorInfo, Frame
 from livematte.video import encoders
+from livematte.video.alpha_video import to_grey_frame
 from livematte.video.color import as_yuv, names
 from livematte.video.encoders import ENCODERS, choose_encoder, choose_format, encoder_options
-from livematte.video.grey import grey_of
-from livematte.video.orientation import Orientation, orientation_of
-from livematte.video.pixels import Converter, nearest_format, planes_of, to_video_frame
-from livematte.video.streams import lasting
+from livematte.video.orientation import Orientation, read_orientation
+from livematte.video.passthrough import content_tags
+from livematte.video.pixels import Converter, nearest_format, to_video_frame, view_planes
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_planes_survive_the_way_to_ffmpeg_and_back(format: str, size: tuple[int,
     planes = tuple(noise.integers(0, layout.maximum + 1, shape).astype(dtype) for shape in shapes)
     frame = to_video_frame(Frame(planes, format, 7, Fraction(1, 30), 2))
     assert (frame.pts, frame.time_base, frame.duration, frame.format.name) == (7, Fraction(1, 30), 2, format)
-    for back, plane in zip(planes_of(frame, format), planes, strict=True):
+    for back, plane in zip(view_planes(frame, format), planes, strict=True):
         np.testing.assert_array_equal(back, plane)
 
 
@@ -73,7 +73,7 @@ def test_turning_by_hand(turn: Orientation, shown: list[list[int]]) -> None:
 
 
 def test_a_frame_without_a_matrix_is_upright(tmp_path) -> None:
-    assert orientation_of(av.VideoFrame(16, 16, "yuv420p"), tmp_path / "none").upright
+    assert read_orientation(av.VideoFrame(16, 16, "yuv420p"), tmp_path / "none").is_identity
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_conversion_uses_matrix_and_range(matrix: str, full: bool, y: float, u: 
     planes = tuple(np.full((32, 32), value, np.uint8) for value in (255, 0, 0))
     green = to_video_frame(Frame(planes, "gbrp", 0, Fraction(1), color=rgb))
     made = Converter()(green, "yuv444p", rgb, ColorInfo(matrix, full))
-    assert [float(plane[9, 9]) for plane in planes_of(made, "yuv444p")] == pytest.approx([y, u, v], abs=1)
+    assert [float(plane[9, 9]) for plane in view_planes(made, "yuv444p")] == pytest.approx([y, u, v], abs=1)
 
 
 @pytest.mark.parametrize("format", ["yuv420p", "yuv420p10le"])
@@ -100,7 +100,7 @@ def test_conversion_between_rgb_and_bt2020_and_back(format: str) -> None:
     planes = tuple(np.full((32, 32), value, np.uint8) for value in (200, 90, 40))
     stored = Converter()(to_video_frame(Frame(planes, "gbrp", 0, Fraction(1), color=rgb)), format, rgb, hdr)
     back = Converter()(stored, "gbrp", hdr, rgb)
-    assert [int(plane[9, 9]) for plane in planes_of(back, "gbrp")] == pytest.approx([200, 90, 40], abs=2)
+    assert [int(plane[9, 9]) for plane in view_planes(back, "gbrp")] == pytest.approx([200, 90, 40], abs=2)
 
 
 def test_tags_pass_conversion_untouched_even_reserved_ones() -> None:
@@ -114,9 +114,9 @@ def test_tags_pass_conversion_untouched_even_reserved_ones() -> None:
 def test_grey_of_alpha_by_hand() -> None:
     alpha = np.array([[0, 51], [128, 255]], np.uint8)
     planes = (alpha, np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8), alpha)
-    made = grey_of(Frame(planes, "yuva420p", 0, Fraction(1)))
-    np.testing.assert_array_equal(planes_of(made, "yuv420p")[0], [[16, 60], [126, 235]])
-    np.testing.assert_array_equal(planes_of(made, "yuv420p")[1], [[128]])
+    made = to_grey_frame(Frame(planes, "yuva420p", 0, Fraction(1)))
+    np.testing.assert_array_equal(view_planes(made, "yuv420p")[0], [[16, 60], [126, 235]])
+    np.testing.assert_array_equal(view_planes(made, "yuv420p")[1], [[128]])
 
 
 def test_untagged_rgb_is_stored_by_size() -> None:
@@ -155,7 +155,7 @@ def test_nvenc_takes_crf_as_its_constant_quality() -> None:
 def test_hevc_is_called_what_apples_players_take_whoever_encodes_it() -> None:
     for name, encoder in ENCODERS.items():
         hevc = av.codec.Codec(encoder.library, "w").canonical_name == "hevc"
-        assert encoder.tag == ("hvc1" if hevc else ""), name
+        assert encoder.codec_tag == ("hvc1" if hevc else ""), name
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_an_encoder_of_a_gpu_that_is_not_there_is_told_in_one_line(monkeypatch: 
             choose_encoder(asked, "mp4", alpha=False)
     monkeypatch.setattr(encoders, "driver_gpus", lambda: 1)
     assert choose_encoder("nvenc", "matroska", alpha=False) == "h264_nvenc"
-    with pytest.raises(UsageError, match="does not go into webm"):
+    with pytest.raises(UsageError, match="invalid in webm"):
         choose_encoder("nvenc", "webm", alpha=False)
 
 
@@ -210,4 +210,4 @@ def test_an_encoder_format_loses_no_chroma_it_could_keep(name: str, format: str)
 
 def test_stale_tags_are_left_behind() -> None:
     tags = {"title": "a", "encoder": "x", "BPS-eng": "1", "major_brand": "isom", "_STATISTICS_TAGS": "y"}
-    assert lasting(tags) == {"title": "a"}
+    assert content_tags(tags) == {"title": "a"}

@@ -14,9 +14,9 @@ import pytest
 from av.sidedata.sidedata import Type
 from PIL import Image, ImageCms
 
-from livematte.demo import clip_path
+from livematte.tools.demo import clip_path
 from livematte.video.reader import open_video
-from livematte.video.sides import side_data_of
+from livematte.video.side_data import read_side_data
 
 
 @pytest.fixture
@@ -43,16 +43,16 @@ def picture(path: Path, **beside: Any) -> Path:
 def test_side_data_is_told_each_time_it_is_asked_for() -> None:
     with av.open(str(clip_path())) as container:
         frame = next(container.decode(video=0))
-        told = side_data_of(frame, Type.SEI_UNREGISTERED)
+        told = read_side_data(frame, Type.SEI_UNREGISTERED)
         assert told[Type.SEI_UNREGISTERED], "x264 writes its options there"
-        assert side_data_of(frame, Type.SEI_UNREGISTERED) == told
-        assert side_data_of(frame, Type.DISPLAYMATRIX) == {}
+        assert read_side_data(frame, Type.SEI_UNREGISTERED) == told
+        assert read_side_data(frame, Type.DISPLAYMATRIX) == {}
 
 
 def test_a_frame_whose_side_data_was_read_is_given_back_at_once(circles: list[object]) -> None:
     with av.open(str(clip_path())) as container:
         for frame in container.decode(video=0):
-            side_data_of(frame, Type.SEI_UNREGISTERED)
+            read_side_data(frame, Type.SEI_UNREGISTERED)
             break
     del frame
     gc.collect()
@@ -84,7 +84,7 @@ def test_a_picture_with_a_colour_profile_is_read_without_a_crash(
 ) -> None:
     office = picture(tmp_path / name, icc_profile=profile)
     code = (
-        "import gc, sys; from livematte.backgrounds import read_image\n"
+        "import gc, sys; from livematte.matting.backgrounds import read_image\n"
         "from pathlib import Path\n"
         "for _ in range(3): print(read_image(Path(sys.argv[1])).shape); gc.collect()"
     )

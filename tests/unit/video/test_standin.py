@@ -11,8 +11,8 @@ import pytest
 
 from livematte.errors import CameraLost, InputError
 from livematte.protocols import Source
-from livematte.video import standin
-from livematte.video.standin import open_stand_in, without_password
+from livematte.video import file_camera
+from livematte.video.file_camera import open_file_camera, redact_credentials
 from tests import clips
 
 
@@ -36,7 +36,7 @@ class FakeClock:
 def test_frames_come_when_their_own_times_say(tmp_path: Path) -> None:
     clip = clips.make_clip(tmp_path / "a.mkv", frames=4, pts=[0, 20, 100, 130], time_base=Fraction(1, 1000))
     clock, shown = FakeClock(), []
-    with open_stand_in(clip, clock) as source:
+    with open_file_camera(clip, clock) as source:
         assert isinstance(source, Source)
         for frame in islice(source, 4):
             shown.append(round(clock.now() - 100, 3))
@@ -48,7 +48,7 @@ def test_frames_come_when_their_own_times_say(tmp_path: Path) -> None:
 def test_it_begins_again_with_rising_times_and_a_new_shot(tmp_path: Path) -> None:
     clip = clips.make_clip(tmp_path / "a.mp4", frames=5)
     clock = FakeClock()
-    with open_stand_in(clip, clock) as source:
+    with open_file_camera(clip, clock) as source:
         frames = list(islice(source, 12))
         numbers = [clips.number(frame.planes[0]) for frame in frames]
     assert numbers == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
@@ -62,7 +62,7 @@ def test_it_begins_again_with_rising_times_and_a_new_shot(tmp_path: Path) -> Non
 def test_who_is_far_behind_does_not_hurry(tmp_path: Path) -> None:
     clip = clips.make_clip(tmp_path / "a.mp4", frames=6)
     clock, gaps = FakeClock(), []
-    with open_stand_in(clip, clock) as source:
+    with open_file_camera(clip, clock) as source:
         step = 1 / float(source.info.average_rate or 1)
         last = None
         for index, _ in enumerate(islice(source, 6)):
@@ -75,7 +75,7 @@ def test_who_is_far_behind_does_not_hurry(tmp_path: Path) -> None:
 
 def test_a_picture_is_shown_thirty_times_a_second(tmp_path: Path) -> None:
     clock = FakeClock()
-    with open_stand_in(clips.make_jpeg(tmp_path / "a.jpg"), clock) as source:
+    with open_file_camera(clips.make_jpeg(tmp_path / "a.jpg"), clock) as source:
         frames = list(islice(source, 61))
     assert source.info.average_rate == 30
     assert clock.now() - 100 == pytest.approx(2.0)
@@ -84,7 +84,7 @@ def test_a_picture_is_shown_thirty_times_a_second(tmp_path: Path) -> None:
 
 
 def test_closing_ends_it(tmp_path: Path) -> None:
-    source = open_stand_in(clips.make_clip(tmp_path / "a.mp4", frames=3), FakeClock())
+    source = open_file_camera(clips.make_clip(tmp_path / "a.mp4", frames=3), FakeClock())
     frames = iter(source)
     next(frames)
     source.close()
@@ -95,9 +95,9 @@ def test_closing_ends_it(tmp_path: Path) -> None:
 
 
 def test_a_password_in_an_address_is_never_told() -> None:
-    assert without_password("rtsp://me:secret@cam.example/1?x=1") == "rtsp://cam.example/1?x=1"
+    assert redact_credentials("rtsp://me:secret@cam.example/1?x=1") == "rtsp://cam.example/1?x=1"
     with pytest.raises(InputError) as caught:
-        open_stand_in("tcp://me:secret@127.0.0.1:9/x", FakeClock())
+        open_file_camera("tcp://me:secret@127.0.0.1:9/x", FakeClock())
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert "127.0.0.1" in str(caught.value)
@@ -111,14 +111,14 @@ def test_an_address_that_breaks_off_is_a_camera_lost(tmp_path: Path, monkeypatch
         opened.append(what)
         if len(opened) > 1:
             raise InputError("nobody answers")
-        return standin.open_video(clip)
+        return file_camera.open_video(clip)
 
-    monkeypatch.setattr(standin, "_open", served)
-    source = open_stand_in("rtsp://me:secret@cam.example/1", FakeClock())
-    with pytest.raises(CameraLost, match="rtsp://cam.example/1 broke off: nobody answers"):
+    monkeypatch.setattr(file_camera, "_open", served)
+    source = open_file_camera("rtsp://me:secret@cam.example/1", FakeClock())
+    with pytest.raises(CameraLost, match="rtsp://cam.example/1 failed: nobody answers"):
         list(source)
 
 
 def test_what_is_missing_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
-        open_stand_in(tmp_path / "none.mp4", FakeClock())
+        open_file_camera(tmp_path / "none.mp4", FakeClock())

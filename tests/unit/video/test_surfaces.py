@@ -18,14 +18,17 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from livematte import api, engine, jobs
-from livematte.backgrounds import Color
+from livematte import api, resolve
+from livematte.device.cuda import on_gpu
+from livematte.device.execution import CpuContext
+from livematte.device.transfer import TransferStats
 from livematte.errors import DeviceError, ModelError, OutputError
 from livematte.frame import Frame
-from livematte.kernels import copies
+from livematte.matting.backgrounds import Color
+from livematte.offline import engine
 from livematte.protocols import SourceInfo
-from livematte.video import encoders, surfaces, writer
-from livematte.video.surfaces import Surfaces, surfaces_for
+from livematte.video import cuda_surfaces, encoders, writer
+from livematte.video.cuda_surfaces import SurfacePool, open_surface_pool
 from livematte.video.writer import FileSink, open_sink
 from tests.cuda_shim import fakecupy
 from tests.unit.kernels.backends import ON_GPU, SOURCE, Backend, running
@@ -78,11 +81,11 @@ class Imported:
 def nvenc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine whose ``h264_nvenc`` is there, and reads a picture when :data:`HELD` others have come."""
     known = encoders.ENCODERS["h264_nvenc"]
-    other = replace(known, library="libx264", options={}, quality="crf", preset="veryfast")
+    other = replace(known, library="libx264", options={}, quality_option="crf", preset="veryfast")
     monkeypatch.setitem(encoders.ENCODERS, "h264_nvenc", other)  # type: ignore[arg-type]
     monkeypatch.setattr(encoders, "driver_gpus", lambda: 1)
-    monkeypatch.setattr(surfaces.of_frames, "CudaContext", Context)
-    monkeypatch.setattr(surfaces, "VideoFrame", Imported)
+    monkeypatch.setattr(cuda_surfaces.av_frame, "CudaContext", Context)
+    monkeypatch.setattr(cuda_surfaces, "VideoFrame", Imported)
     monkeypatch.setattr(writer, "CONTEXT_FORMAT", "nv12")
     reads, given = FileSink._encode, deque[VideoFrame]()
 
@@ -122,14 +125,14 @@ def test_nothing_of_a_frame_comes_down_and_the_file_is_the_cpus(
     if backend is not SOURCE:
         pytest.skip("the card's own encoder is tried below")
     plain, here = rendered(Clip(format), tmp_path / "cpu.mkv", gpu=None)
-    assert not plain.takes_gpu_frames and here.moved == copies.Moved()
+    assert not plain.takes_gpu_frames and here.transfers == TransferStats()
     with running(backend):
         sink, stats = rendered(Clip(format), tmp_path / "gpu.mkv", gpu=0)
         assert sink.takes_gpu_frames and sink.frames == COUNT
-        assert stats.moved.down == COUNT * 8, "the lowest and highest alpha, and no more"
+        assert stats.transfers.downloaded == COUNT * 8, "the lowest and highest alpha, and no more"
         assert sink._surfaces is not None
         gc.collect()
-        used = sink._surfaces._all
+        used = sink._surfaces._surfaces
         assert len(used) == len(sink._surfaces._idle) == HELD + 1, "each again and again, and all let go of"
         assert sink._stream.codec_context.options["gpu"] == "0"
     for (time, made), (pts, wanted) in zip(decoded(sink.path), decoded(plain.path), strict=True):
@@ -145,15 +148,15 @@ def test_a_surface_holds_each_sample_and_is_free_when_ffmpeg_lets_go(
 ) -> None:
     frame = replace(random_frame(format, 90, width, padding=5), pts=7, time_base=Fraction(1, 50), duration=2)
     if backend is SOURCE:
-        monkeypatch.setattr(surfaces.of_frames, "CudaContext", Context)
-        monkeypatch.setattr(surfaces, "VideoFrame", Imported)
+        monkeypatch.setattr(cuda_surfaces.av_frame, "CudaContext", Context)
+        monkeypatch.setattr(cuda_surfaces, "VideoFrame", Imported)
     with running(backend):
         inside = "p010le" if format == "yuv420p10le" else "nv12"
-        put = Surfaces(0, inside, 90, width)
+        put = SurfacePool(0, inside, 90, width)
         made: Any = put(backend.up(frame))
         assert (made.pts, made.time_base, made.duration) == (7, Fraction(1, 50), 2)
         again = put(backend.up(frame))
-        assert len(put._all) == 2 and not put._idle, "the first is not let go of"
+        assert len(put._surfaces) == 2 and not put._idle, "the first is not let go of"
         plane = "yuv420p10le" if inside == "p010le" else "yuv420p"
         planes = made.reformat(format=inside).reformat(format=plane).to_ndarray()
         luma, *chroma = frame.planes
@@ -173,8 +176,8 @@ def test_where_no_surface_carries_all_of_a_frame_it_comes_down() -> None:
     def info(format: str, height: int = 90, width: int = 124) -> SourceInfo:
         return SourceInfo("clip", height, width, format, Fraction(1, 25))
 
-    assert surfaces_for(info("nv12"), "nv12", 0) is not None
-    assert surfaces_for(info("yuv420p10le"), "p010le", 1) is not None
+    assert open_surface_pool(info("nv12"), "nv12", 0) is not None
+    assert open_surface_pool(info("yuv420p10le"), "p010le", 1) is not None
     for told, stored in (
         (info("yuv420p10le"), "yuv420p"),
         (info("yuv420p12le"), "p010le"),
@@ -183,7 +186,7 @@ def test_where_no_surface_carries_all_of_a_frame_it_comes_down() -> None:
         (info("nv12", height=91), "nv12"),
         (info("nv12", width=123), "nv12"),
     ):
-        assert surfaces_for(told, stored, 0) is None
+        assert open_surface_pool(told, stored, 0) is None
 
 
 @pytest.mark.parametrize("why", ["older PyAV", "grey", "x264", "frames on the CPU"])
@@ -211,7 +214,7 @@ def test_an_encoder_that_is_refused_at_the_first_picture_is_told_in_one_line(
     monkeypatch.setattr(FileSink, "_encode", lambda self, picture: self._stream.encode(picture))
     with running(SOURCE):
         sink = open_sink(tmp_path / "a.mp4", Clip("nv12").info, codec="h264_nvenc", gpu=0)
-        with pytest.raises(OutputError, match=r"h264_nvenc does not take 124x90 nv12: .* --codec x264 runs"):
+        with pytest.raises(OutputError, match=r"h264_nvenc does not support 124x90 nv12: .* x264 instead"):
             sink.write(frame_of("nv12", 0))
         sink.abort()
     assert list(tmp_path.iterdir()) == []
@@ -222,8 +225,8 @@ def test_memory_that_is_used_up_is_said_in_one_line(monkeypatch: pytest.MonkeyPa
         raise MemoryError("Out of memory allocating 22,320 bytes (allocated so far: 1,024 bytes).")
 
     with running(SOURCE):
-        put = Surfaces(0, "nv12", 90, 124)
-        monkeypatch.setattr(surfaces, "empty", empty)
+        put = SurfacePool(0, "nv12", 90, 124)
+        monkeypatch.setattr(cuda_surfaces, "empty", empty)
         with pytest.raises(DeviceError, match=r"cuda:0 has no room for the frames \(Out of .* --device cpu"):
             put(frame_of("nv12", 0))
 
@@ -234,8 +237,8 @@ class Takes(Keeping):
     takes_gpu_frames = True
 
     def write(self, frame: Frame) -> None:
-        assert all(copies.on_gpu(plane) for plane in frame.planes)
-        self.frames.append(copies.OnCpu().up(frame))
+        assert all(on_gpu(plane) for plane in frame.planes)
+        self.frames.append(CpuContext().upload(frame))
 
 
 @ON_GPU
@@ -254,14 +257,14 @@ def test_a_frame_stays_where_every_sink_of_its_kind_takes_it(backend: Backend) -
             if others:
                 sinks = [engine.Output(Keeping())]
             stats = engine.render(Clip("nv12"), model(), Color((0, 0, 0)), [*sinks, *rest], device=CUDA)
-            assert stats.frames == COUNT and stats.moved.down == COUNT * (down + 8)
+            assert stats.frames == COUNT and stats.transfers.downloaded == COUNT * (down + 8)
 
 
 class _Counting(Takes):
     """Looks at nothing: what it fetched would be counted."""
 
     def write(self, frame: Frame) -> None:
-        assert all(copies.on_gpu(plane) for plane in frame.planes)
+        assert all(on_gpu(plane) for plane in frame.planes)
 
 
 @ON_GPU
@@ -308,7 +311,7 @@ def test_the_cards_own_encoder_gets_frames_from_its_memory(codec: str, format: s
         assert isinstance(sink, FileSink) and sink.takes_gpu_frames == (gpu == 0)
         stats = engine.render(clip, model(), Color((0, 177, 64)), [engine.Output(sink)], device=CUDA)
         made.append(decoded(sink.path))
-    assert stats.moved.down == 9 * 8
+    assert stats.transfers.downloaded == 9 * 8
     for (time, there), (pts, here) in zip(*made, strict=True):
         assert time == pts and np.abs(there.astype(int) - here).mean() < 1
 
@@ -326,9 +329,9 @@ def test_the_card_asked_for_decodes_and_encodes_whoever_works_on_frames(
         asked.update(options)
         raise StopError
 
-    monkeypatch.setattr(jobs, "choose_device", lambda *_: replace(CUDA, index=1))
-    monkeypatch.setattr(jobs, "frames_on", lambda *_: (None, []))
-    monkeypatch.setattr(api, "frames_on", lambda *_: (None, []))
+    monkeypatch.setattr(resolve, "choose_device", lambda *_: replace(CUDA, index=1))
+    monkeypatch.setattr(resolve, "frame_device", lambda *_: (None, []))
+    monkeypatch.setattr(api, "frame_device", lambda *_: (None, []))
     monkeypatch.setattr(api, "open_video", opened)
     with pytest.raises(StopError):
         api.render("in.mp4", tmp_path / "out.mp4", background="#00b140", device="cuda:1", hwaccel="cuda")

@@ -1,5 +1,7 @@
-"""A model that finds people everywhere but in a pattern that counts: no network, which an emulated processor
-would take seconds for. Joins livematte as any third party's model does, by an entry point.
+"""A model without a network, because an emulated processor needs seconds for one.
+
+It finds a person everywhere except in a pattern that shows the number of the picture. Like any model of a
+third party it is registered by an entry point.
 
 Ground truth: rows from 0.2 to 0.8 are person. Below them everything is background. Above them are 8 blocks
 side by side, the lowest bit first: background where the bit of the picture's number (mod 256) is set.
@@ -19,17 +21,17 @@ TOP, BOTTOM = 0.2, 0.8
 
 
 class Everything:
-    """See the module."""
+    """The model; see the module."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
-        """A quarter."""
+        """Return a quarter of the size of the frame."""
         return height // 4, width // 4
 
     def __call__(self, rgb: Array, state: State | None) -> tuple[Matte, State]:
-        """The pattern at the size of ``rgb``."""
+        """Return the pattern at the size of ``rgb``."""
         height, width = rgb.shape[:2]
         alpha = np.ones((height, width), np.float32)
         alpha[round(BOTTOM * height) :] = 0
@@ -42,5 +44,5 @@ class Everything:
 
 
 def everything(**_: Any) -> Everything:
-    """As every model's factory; there is nothing to choose."""
+    """Create the model; ignores all options."""
     return Everything()

@@ -1,4 +1,4 @@
-"""An OBS of the websocket's side only: obs-websocket 5 over real TCP, from the protocol's text, stdlib only.
+"""A fake OBS: an obs-websocket 5 server over TCP, written from the protocol document with the stdlib only.
 
 It keeps scenes, inputs and items as OBS does, removes inputs late as OBS does, and answers what is wrong with
 the codes and words of OBS.
@@ -37,8 +37,8 @@ class FakeObs:
         self.transforms: dict[int, dict[str, Any]] = {}
         self.kinds = ["image_source", "color_source_v3", "ffmpeg_source"]
         self.requests: list[tuple[str, dict[str, Any]]] = []
-        self.heard: list[str] = []
-        """Every message of the client as it came."""
+        self.received: list[str] = []
+        """All messages of the client, unchanged."""
         self.showing = True
         self.not_ready = 0
         self.fail: dict[str, tuple[int, str]] = {}
@@ -60,7 +60,7 @@ class FakeObs:
         threading.Thread(target=self._accept, args=(self._server,), daemon=True).start()
 
     def stop(self, *, rude: bool = False) -> None:
-        """Quit; what is in the scenes is saved. Rude: the connections are reset, as when it is killed."""
+        """Quit and save the scenes. If ``rude``, reset the connections, as when OBS is killed."""
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
@@ -131,7 +131,7 @@ class FakeObs:
 
     def _hear(self, connection: socket.socket) -> dict[str, Any]:
         text = _receive(connection)
-        self.heard.append(text)
+        self.received.append(text)
         found: dict[str, Any] = json.loads(text)
         return found
 

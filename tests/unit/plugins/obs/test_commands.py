@@ -1,4 +1,4 @@
-"""``livematte obs`` and what the doctor says, against a server that speaks the real protocol."""
+"""``livematte obs`` and checks of ``livematte doctor``, against a server that speaks the real protocol."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def run(fake: FakeObs, *words: str) -> int:
 def test_setup_status_and_remove(fake: FakeObs, capsys: pytest.CaptureFixture[str]) -> None:
     fake.add("logo", "image_source")
     assert run(fake, "status") == 0
-    assert "livematte: not there" in capsys.readouterr().out
+    assert "livematte: not found" in capsys.readouterr().out
     assert run(fake, "setup", "--obs-scene", "Break", "--obs-position", "10,20") == 0
-    assert "livematte: made in Break" in capsys.readouterr().out
+    assert "livematte: created in Break" in capsys.readouterr().out
     assert fake.inputs["livematte"]["settings"]["livematte"] == "kept"
     assert run(fake, "setup") == 0
     assert "unchanged in Break" in capsys.readouterr().out
     assert run(fake, "status") == 0
     out = capsys.readouterr().out
-    assert "OBS 29.0.2, websocket 5.1.0, on air: Scene" in out
-    assert "livematte: in Break, route media, stays, can be seen" in out
+    assert "OBS 29.0.2, websocket 5.1.0, scene on air: Scene" in out
+    assert "livematte: in Break, route media, permanent, visible" in out
     assert run(fake, "remove") == 0
     assert run(fake, "remove") == 0
-    assert capsys.readouterr().out.splitlines() == ["livematte: removed", "livematte: was not there"]
+    assert capsys.readouterr().out.splitlines() == ["livematte: removed", "livematte: not found"]
     assert set(fake.inputs) == {"logo"}
 
 
@@ -61,7 +61,11 @@ def test_status_as_json(fake: FakeObs, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_setup_remove_and_errors_as_json(fake: FakeObs, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(fake, "setup", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"name": "livematte", "done": "made", "scenes": ["Scene"]}
+    assert json.loads(capsys.readouterr().out) == {
+        "name": "livematte",
+        "done": "created",
+        "scenes": ["Scene"],
+    }
     assert run(fake, "remove", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"name": "livematte", "done": "removed"}
     for words in (
@@ -70,8 +74,8 @@ def test_setup_remove_and_errors_as_json(fake: FakeObs, capsys: pytest.CaptureFi
         ["remove", "--obs-port", "70000"],
     ):
         cli.run(["obs", *words, "--json"])
-        told = json.loads(capsys.readouterr().out)
-        assert told["event"] == "error" and "allowed" in told["message"]
+        event = json.loads(capsys.readouterr().out)
+        assert event["event"] == "error" and ": use " in event["message"]
 
 
 def test_the_password_file_is_read_and_shown_nowhere(
@@ -101,7 +105,7 @@ def test_errors_of_obs_reach_the_user_with_their_code(
     assert "OBS refused CreateInput (code 605: The specified source kind" in capsys.readouterr().err
 
 
-def test_obs_that_is_absent_is_one_line_with_what_to_do(
+def test_an_unreachable_obs_gives_one_line_with_the_fix(
     fake: FakeObs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake.stop()
@@ -111,19 +115,19 @@ def test_obs_that_is_absent_is_one_line_with_what_to_do(
 
 
 @pytest.mark.parametrize("words", [["--obs-route", "ndi"], ["--obs-size", "big"]])
-def test_options_that_cannot_be_meant(fake: FakeObs, words: list[str]) -> None:
+def test_invalid_options_are_refused(fake: FakeObs, words: list[str]) -> None:
     assert run(fake, "setup", *words) == 2
     assert fake.requests == []
 
 
-def test_ports_that_cannot_be_are_refused_before_anything_is_asked(
+def test_invalid_ports_are_refused_before_any_request(
     fake: FakeObs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(fake, "setup", "--obs-stream-port", "70000") == 2
     assert cli.run(["obs", "status", "--obs-port", "70000"]) == 2
     first, second = capsys.readouterr().err.splitlines()
-    assert "obs-stream-port 70000: allowed is a number" in first
-    assert "obs-port 70000: allowed is a number" in second and fake.requests == []
+    assert "obs-stream-port 70000 is invalid: use a number" in first
+    assert "obs-port 70000 is invalid: use a number" in second and fake.requests == []
 
 
 def test_the_script_is_where_the_command_says(capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,8 +142,9 @@ def test_the_doctor_finds_everything_in_order(fake: FakeObs, monkeypatch: pytest
     assert found == {
         "reachable": (True, "OBS answers"), "version": (True, "OBS 29.0.2"),
         "websocket": (True, "obs-websocket 5.1.0"), "password": (True, "accepted"),
-        "media source": (True, "there"), "lua source": (None, "not loaded; only the route lua needs it"),
-        "item": (None, "not there"),
+        "media source": (True, "available"),
+        "lua source": (None, "not loaded; needed only for the route lua"),
+        "item": (None, "not found"),
     }  # fmt: skip
 
 
@@ -148,22 +153,22 @@ def kwdefaults(port: int) -> dict[str, object]:
     return {**usual, "port": port, "timeout": 3.0}
 
 
-def test_the_doctor_says_how_to_mend(fake: FakeObs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_names_the_fix(fake: FakeObs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client.ObsClient.__init__, "__kwdefaults__", kwdefaults(fake.port))
     fake.kinds.remove("ffmpeg_source")
     (media,) = [finding for finding in check() if finding.name == "media source"]
-    assert media.good is False and "obs-plugins" in media.mend
+    assert media.good is False and "obs-plugins" in media.fix
     monkeypatch.setenv("OBS_PASSWORD", "wrong")
     reachable, password = check()
     assert reachable.good and not password.good
-    assert "code 4009" in password.what and "Show Connect Info" in password.mend
+    assert "code 4009" in password.what and "Show Connect Info" in password.fix
     fake.stop()
     (absent,) = check()
-    assert absent.good is None and absent.mend.startswith("start OBS 28")
+    assert absent.good is None and absent.fix.startswith("start OBS 28")
 
 
 def test_without_the_extra_the_doctor_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "livematte.plugins.obs.client")
     monkeypatch.setitem(sys.modules, "obswebsocket", None)
     (package,) = check()
-    assert package.good is None and package.mend == "pip install 'livematte[obs]'"
+    assert package.good is None and package.fix == "pip install '.[obs]'"

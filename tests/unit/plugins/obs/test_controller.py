@@ -1,4 +1,4 @@
-"""The client and the item against a server that speaks the real protocol over real TCP."""
+"""The client and the controller, tested with a server that uses the real protocol over TCP."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import pytest
 
 from livematte.errors import InputError, UsageError
 from livematte.plugins.obs.client import (
-    ObsAbsentError,
     ObsClient,
     ObsError,
+    ObsUnreachableError,
     WrongPasswordError,
     read_password,
 )
 from livematte.plugins.obs.controller import (
-    KEPT,
     LUA_KIND,
     MARK,
     MEDIA_KIND,
+    PERMANENT,
     SESSION,
     ObsController,
-    Place,
+    ScenePlacement,
     media_settings,
-    parse_place,
+    parse_placement,
 )
 from tests.unit.plugins.obs.fake_obs import FakeObs
 
@@ -61,7 +61,7 @@ def test_a_good_password_opens_and_is_never_sent_or_logged(
         client = ObsClient(port=fake.port, password="secret")
         assert client.call("GetVersion")["obsVersion"] == "29.0.2"
         client.close()
-    assert not [text for text in fake.heard if "secret" in text]
+    assert not [text for text in fake.received if "secret" in text]
     assert "secret" not in caplog.text and fake._answer() not in caplog.text
 
 
@@ -75,7 +75,7 @@ def test_no_password_is_needed_where_obs_asks_for_none(fake: FakeObs) -> None:
 
 def test_a_wrong_password_is_said_with_the_code_of_obs(fake: FakeObs) -> None:
     with pytest.raises(
-        WrongPasswordError, match=r"does not take the password \(code 4009: Authentication"
+        WrongPasswordError, match=r"rejects the password \(code 4009: Authentication"
     ) as raised:
         ObsClient(port=fake.port, password="wrong-one")
     assert raised.value.code == 4009
@@ -83,31 +83,31 @@ def test_a_wrong_password_is_said_with_the_code_of_obs(fake: FakeObs) -> None:
 
 
 def test_a_missing_password_is_asked_for(fake: FakeObs) -> None:
-    with pytest.raises(WrongPasswordError, match="asks for a password.*OBS_PASSWORD or .*password-file=FILE"):
+    with pytest.raises(WrongPasswordError, match="requires a password.*OBS_PASSWORD or .*password-file=FILE"):
         ObsClient(port=fake.port)
 
 
-def test_obs_that_is_absent_is_said_with_what_to_do(fake: FakeObs) -> None:
+def test_an_unreachable_obs_is_reported_with_the_fix(fake: FakeObs) -> None:
     fake.stop()
     words = rf"no OBS at 127.0.0.1:{fake.port} \([^\[]*\): .*Enable WebSocket server; .*obs.port=N"
-    with pytest.raises(ObsAbsentError, match=words):
+    with pytest.raises(ObsUnreachableError, match=words):
         ObsClient(port=fake.port)
 
 
-def test_a_host_that_is_not_known_is_told_from_another_program() -> None:
-    with pytest.raises(ObsError, match=r"no machine is known as 'nowhere\.invalid': give the host"):
+def test_an_unknown_host_is_reported() -> None:
+    with pytest.raises(ObsError, match=r"unknown host 'nowhere\.invalid': give the name"):
         ObsClient(host="nowhere.invalid")
 
 
 def test_a_server_that_never_greets_is_not_waited_for(fake: FakeObs) -> None:
     fake.mute = True
     start = time.monotonic()
-    with pytest.raises(ObsError, match="does not answer: is that OBS's WebSocket port"):
+    with pytest.raises(ObsError, match="does not answer: use the port of"):
         ObsClient(port=fake.port, timeout=0.3)
     assert time.monotonic() - start < 5
 
 
-def test_another_program_on_the_port_is_told_from_obs() -> None:
+def test_another_program_on_the_port_is_reported() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
@@ -119,9 +119,9 @@ def test_another_program_on_the_port_is_told_from_obs() -> None:
             connection.close()
 
         threading.Thread(target=answer, daemon=True).start()
-        with pytest.raises(ObsError, match="no obs-websocket 5 server") as raised:
+        with pytest.raises(ObsError, match="not an obs-websocket 5 server") as raised:
             ObsClient(port=server.getsockname()[1], timeout=2)
-    assert not isinstance(raised.value, ObsAbsentError)
+    assert not isinstance(raised.value, ObsUnreachableError)
 
 
 def test_a_refused_request_carries_the_code_and_words_of_obs(client: ObsClient) -> None:
@@ -165,7 +165,7 @@ def test_obs_that_goes_away_is_noticed_without_a_traceback(
     fake: FakeObs, client: ObsClient, rude: bool
 ) -> None:
     fake.stop(rude=rude)
-    with pytest.raises(ObsAbsentError, match="went away"):
+    with pytest.raises(ObsUnreachableError, match="closed the connection"):
         for _ in range(100):
             client.call("GetVersion")
             time.sleep(0.02)
@@ -177,7 +177,7 @@ def test_obs_that_goes_away_is_noticed_without_a_traceback(
 def test_a_new_item_fills_the_canvas_with_the_settings_that_obs_needs(
     fake: FakeObs, controller: ObsController
 ) -> None:
-    assert controller.ensure(MEDIA_KIND, SETTINGS) == "made"
+    assert controller.ensure(MEDIA_KIND, SETTINGS) == "created"
     made = fake.inputs["livematte"]
     assert made["inputKind"] == "ffmpeg_source"
     assert made["settings"] == {
@@ -195,7 +195,7 @@ def test_a_new_item_fills_the_canvas_with_the_settings_that_obs_needs(
 
 
 def test_scene_position_and_size_are_as_asked(fake: FakeObs, controller: ObsController) -> None:
-    controller.ensure(MEDIA_KIND, SETTINGS, scene="Break", place=parse_place("960,540", "640x360"))
+    controller.ensure(MEDIA_KIND, SETTINGS, scene="Break", placement=parse_placement("960,540", "640x360"))
     (item,) = fake.items["Break"]
     place = fake.transforms[item["sceneItemId"]]
     assert (place["positionX"], place["positionY"], place["boundsWidth"], place["boundsHeight"]) == (
@@ -227,7 +227,7 @@ def test_an_item_can_be_moved_and_shown_in_another_scene_too(
 ) -> None:
     controller.ensure(MEDIA_KIND, SETTINGS)
     (item,) = fake.items["Scene"]
-    assert controller.ensure(MEDIA_KIND, SETTINGS, place=Place((1, 2))) == "changed"
+    assert controller.ensure(MEDIA_KIND, SETTINGS, placement=ScenePlacement((1, 2))) == "changed"
     moved = fake.transforms[item["sceneItemId"]]
     assert (moved["positionX"], moved["positionY"], moved["boundsWidth"]) == (1, 2, 1920)
     assert controller.ensure(MEDIA_KIND, SETTINGS, scene="Break") == "changed"
@@ -239,7 +239,7 @@ def test_what_somebody_else_made_is_never_touched(fake: FakeObs, controller: Obs
     fake.add("livematte", "image_source", file="holiday.png")
     before = dict(fake.inputs["livematte"])
     for attempt in (lambda: controller.ensure(MEDIA_KIND, SETTINGS), controller.remove):
-        with pytest.raises(ObsError, match="source 'livematte' that livematte did not make"):
+        with pytest.raises(ObsError, match="source 'livematte' that livematte did not create"):
             attempt()
     assert fake.inputs["livematte"] == before
 
@@ -259,17 +259,17 @@ def test_a_removal_is_waited_for_before_the_name_is_used_again(
     fake.kinds.append(LUA_KIND)
     fake.removal = 0.3
     controller.ensure(MEDIA_KIND, SETTINGS)
-    assert controller.ensure(LUA_KIND, {"path": "/x"}) == "made"
+    assert controller.ensure(LUA_KIND, {"path": "/x"}) == "created"
     assert fake.inputs["livematte"]["inputKind"] == LUA_KIND
 
 
-def test_a_kept_item_stays_kept(fake: FakeObs, controller: ObsController) -> None:
+def test_a_permanent_item_stays_permanent(fake: FakeObs, controller: ObsController) -> None:
     controller.ensure(MEDIA_KIND, SETTINGS)
     assert fake.inputs["livematte"]["settings"][MARK] == SESSION
-    controller.ensure(MEDIA_KIND, SETTINGS, keep=True)
-    assert fake.inputs["livematte"]["settings"][MARK] == KEPT
+    controller.ensure(MEDIA_KIND, SETTINGS, permanent=True)
+    assert fake.inputs["livematte"]["settings"][MARK] == PERMANENT
     controller.ensure(MEDIA_KIND, SETTINGS)
-    assert fake.inputs["livematte"]["settings"][MARK] == KEPT
+    assert fake.inputs["livematte"]["settings"][MARK] == PERMANENT
 
 
 def test_nothing_is_left_behind_when_the_item_cannot_be_placed(
@@ -283,11 +283,11 @@ def test_nothing_is_left_behind_when_the_item_cannot_be_placed(
 
 def test_obs_that_is_still_starting_is_waited_for(fake: FakeObs, controller: ObsController) -> None:
     fake.not_ready = 2
-    assert controller.ensure(MEDIA_KIND, SETTINGS) == "made"
+    assert controller.ensure(MEDIA_KIND, SETTINGS) == "created"
 
 
 def test_an_unknown_scene_is_said_with_those_that_are(controller: ObsController) -> None:
-    with pytest.raises(ObsError, match="no scene 'Pause': it has 'Scene', 'Break'"):
+    with pytest.raises(ObsError, match="no scene 'Pause': use one of 'Scene', 'Break'"):
         controller.ensure(MEDIA_KIND, SETTINGS, scene="Pause")
 
 
@@ -299,14 +299,14 @@ def test_the_lua_source_must_have_been_added(controller: ObsController) -> None:
 @pytest.mark.parametrize(
     ("position", "size", "message"),
     [
-        ("left", None, "allowed is x,y"),
-        (None, "640", "allowed is WIDTHxHEIGHT"),
+        ("left", None, "use x,y"),
+        (None, "640", "use WIDTHxHEIGHT"),
         (None, "0x360", "WIDTHxHEIGHT"),
     ],
 )
-def test_a_place_that_is_none_is_refused(position: str | None, size: str | None, message: str) -> None:
+def test_an_invalid_placement_is_refused(position: str | None, size: str | None, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        parse_place(position, size)
+        parse_placement(position, size)
 
 
 def test_the_password_comes_from_a_file_or_the_variable(
@@ -327,11 +327,11 @@ def test_the_password_comes_from_a_file_or_the_variable(
 
 
 def test_the_fake_checks_passwords_as_the_protocol_says() -> None:
-    """Otherwise the tests of passwords prove nothing: the figures of obs-websocket's own documentation."""
+    """Check the fake server with the example in the documentation of obs-websocket."""
     fake = FakeObs(password="supersecretpassword")
     fake.stop()
     assert fake._answer() == "1Ct943GAT+6YQUUX47Ia/ncufilbe6+oD6lY+5kaCu4="
 
 
-def test_the_library_is_told_to_keep_quiet() -> None:
+def test_the_library_logs_nothing() -> None:
     assert not logging.getLogger("obswebsocket.core").isEnabledFor(logging.ERROR)

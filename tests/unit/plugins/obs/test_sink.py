@@ -1,4 +1,4 @@
-"""The output as the live engine uses it: real pictures out, the item in a fake OBS over the real protocol."""
+"""The sink ``obs``: real pictures, and a fake OBS that uses the real protocol."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from livematte.frame import Array, Frame
 from livematte.plugins.obs import sink as module
 from livematte.plugins.obs.client import ObsClient, WrongPasswordError
 from livematte.plugins.obs.controller import ObsController, media_settings
+from livematte.plugins.obs.monitor import ItemMonitor
 from livematte.plugins.obs.shared import HEADER, MAGIC, SLOTS, SharedPictures
-from livematte.plugins.obs.sink import Keeper, ObsSink, obs
+from livematte.plugins.obs.sink import ObsSink, obs
 from livematte.protocols import LiveFormat, LiveSink
 from tests.unit.plugins.obs.fake_obs import FakeObs
 
@@ -54,9 +55,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeObs]:
 
 @pytest.fixture
 def open_sink(fake: FakeObs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ObsSink]]:
-    """Makes sinks whose keeper looks often."""
-    keeper = Keeper.__init__
-    monkeypatch.setattr(Keeper, "__init__", lambda *a, **k: keeper(*a, **{**k, "again": 0.05}))
+    """Open sinks whose monitor checks OBS every 0.05 s."""
+    original = ItemMonitor.__init__
+    monkeypatch.setattr(ItemMonitor, "__init__", lambda *a, **k: original(*a, **{**k, "interval": 0.05}))
     made: list[ObsSink] = []
 
     def open(format: LiveFormat = FORMAT, **options: Any) -> ObsSink:
@@ -115,7 +116,7 @@ def test_closing_takes_the_item_out_and_leaves_the_rest(
 
 def test_an_item_that_was_set_up_for_good_stays(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:
     client = ObsClient(port=fake.port, password="secret")
-    ObsController(client).ensure("ffmpeg_source", media_settings("tcp://127.0.0.1:1"), keep=True)
+    ObsController(client).ensure("ffmpeg_source", media_settings("tcp://127.0.0.1:1"), permanent=True)
     client.close()
     sink = open_sink()
     assert fake.inputs["livematte"]["settings"]["input"] != "tcp://127.0.0.1:1"
@@ -139,11 +140,11 @@ def test_what_a_killed_livematte_left_is_taken_over_and_removed(
 def test_obs_may_start_later(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:
     fake.stop()
     sink = open_sink()
-    assert "livematte waits for it" in sink.notes[0]
+    assert "livematte connects when OBS runs" in sink.notes[0]
     sink.send(frame())
     fake.start()
     assert until(lambda: "livematte" in fake.inputs)
-    assert until(lambda: sink.notes[-1:] == ["OBS is there"])
+    assert until(lambda: sink.notes[-1:] == ["connected to OBS"])
 
 
 @pytest.mark.parametrize("rude", [False, True], ids=["quits", "is killed"])
@@ -156,7 +157,7 @@ def test_obs_may_restart_and_forget_the_item(
     fake.stop(rude=rude)
     fake.inputs.clear()
     fake.items["Scene"].clear()
-    assert until(lambda: any("went away" in note or "no OBS" in note for note in sink.notes))
+    assert until(lambda: any("closed the connection" in note or "no OBS" in note for note in sink.notes))
     sink.send(frame())
     fake.start()
     assert until(lambda: "livematte" in fake.inputs)
@@ -171,13 +172,13 @@ def test_readers_are_let_go_at_the_first_sign_that_obs_ends_them(
     sink = open_sink()
     url = fake.inputs["livematte"]["settings"]["input"]
     with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), 5) as reader:
-        assert until(lambda: sink._way.clients == 1)
+        assert until(lambda: sink._transport.clients == 1)
         fake.event("InputRemoved", inputName="another")
         fake.event(event, **data)
         reader.settimeout(5)
         while reader.recv(1 << 16):
             pass
-    assert until(lambda: sink._way.clients == 0)
+    assert until(lambda: sink._transport.clients == 0)
 
 
 def test_an_item_removed_by_hand_is_not_forced_back(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:
@@ -210,8 +211,8 @@ def test_a_wrong_password_is_an_error_and_leaves_no_port_open(
     fake: FakeObs, open_sink: Callable[..., ObsSink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = []
-    close = module.Overlay.close
-    monkeypatch.setattr(module.Overlay, "close", lambda self: (closed.append(self), close(self)))
+    close = module.StreamServer.close
+    monkeypatch.setattr(module.StreamServer, "close", lambda self: (closed.append(self), close(self)))
     monkeypatch.setenv("OBS_PASSWORD", "wrong")
     with pytest.raises(WrongPasswordError, match="code 4009"):
         open_sink()
@@ -251,7 +252,7 @@ def test_other_mixers_read_the_stream_without_obs(fake: FakeObs, layout: str, wi
 def test_the_lua_route_writes_to_the_memory_that_the_source_is_told(
     fake: FakeObs, open_sink: Callable[..., ObsSink], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livematte.plugins.obs.shared.folder", lambda: tmp_path)
+    monkeypatch.setattr("livematte.plugins.obs.shared.shared_memory_folder", lambda: tmp_path)
     fake.kinds.append("livematte_overlay")
     sink = open_sink(route="lua")
     path = Path(fake.inputs["livematte"]["settings"]["path"])
@@ -265,11 +266,11 @@ def test_the_lua_route_writes_to_the_memory_that_the_source_is_told(
 
 
 def test_memory_left_by_a_killed_writer_is_given_up_not_shrunk(tmp_path: Path) -> None:
-    """A reader may still have it mapped: shrinking it would kill OBS."""
-    left = SharedPictures(width=64, height=36, where=tmp_path)
+    """A reader may still map the memory: shrinking it would crash OBS."""
+    left = SharedPictures(width=64, height=36, folder=tmp_path)
     size = left.path.stat().st_size
     with left.path.open("rb") as mapped:
-        now = SharedPictures(width=16, height=8, where=tmp_path)
+        now = SharedPictures(width=16, height=8, folder=tmp_path)
         assert struct.unpack("<I", mapped.read(4)) == (0,)
         assert len(mapped.read()) == size - 4
     assert struct.unpack("<II", now.path.read_bytes()[:8]) == (MAGIC, 16)
@@ -278,7 +279,7 @@ def test_memory_left_by_a_killed_writer_is_given_up_not_shrunk(tmp_path: Path) -
 
 
 def test_memory_is_for_this_user_and_knows_its_reader(tmp_path: Path) -> None:
-    shared = SharedPictures(width=16, height=8, where=tmp_path)
+    shared = SharedPictures(width=16, height=8, folder=tmp_path)
     assert shared.path.stat().st_mode & 0o077 == 0 or shared.path.drive
     assert shared.clients == 0
     with shared.path.open("r+b") as reader:
@@ -294,11 +295,11 @@ def test_memory_is_for_this_user_and_knows_its_reader(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"route": "ndi"}, UsageError, "unknown route 'ndi': allowed are media, lua, stream"),
+        ({"route": "ndi"}, UsageError, "unknown route 'ndi': use one of media, lua, stream"),
         ({"layout": "red"}, UsageError, "unknown layout 'red'"),
-        ({"port": "http"}, UsageError, "port 'http': allowed is a number"),
-        ({"stream_port": 70000}, UsageError, "stream-port 70000: allowed is a number"),
-        ({"size": "big"}, UsageError, "allowed is WIDTHxHEIGHT"),
+        ({"port": "http"}, UsageError, "port 'http' is invalid: use a number"),
+        ({"stream_port": 70000}, UsageError, "stream-port 70000 is invalid: use a number"),
+        ({"size": "big"}, UsageError, "use WIDTHxHEIGHT"),
         (
             {"password_file": "/nowhere/at/all"},
             InputError,
@@ -306,7 +307,7 @@ def test_memory_is_for_this_user_and_knows_its_reader(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_options_that_cannot_be_meant(
+def test_invalid_options_are_refused(
     options: dict[str, Any], error: type[LivematteError], message: str
 ) -> None:
     with pytest.raises(error, match=message):

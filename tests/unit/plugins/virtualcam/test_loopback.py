@@ -1,4 +1,4 @@
-"""v4l2loopback as a made-up /sys, /proc and /dev show it; the real module is tried in tests/e2e."""
+"""v4l2loopback with a fake /sys, /proc and /dev; tests/e2e tests the real module."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 
 from livematte.plugins.virtualcam import checks, loopback
-from livematte.plugins.virtualcam.checks import of_linux
-from livematte.plugins.virtualcam.loopback import Device, Loopback, Openers, look, secure_boot
+from livematte.plugins.virtualcam.checks import linux_findings
+from livematte.plugins.virtualcam.loopback import (
+    LoopbackDevice,
+    LoopbackStatus,
+    ViewerDetector,
+    read_status,
+    secure_boot,
+)
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="v4l2loopback is Linux's")
 
@@ -53,16 +59,16 @@ def machine(root: Path, *nodes: str, version: str = "0.12.7", refs: int = 0, dep
 )
 def test_a_cameras_state_is_read_from_its_capabilities(tmp_path: Path, capabilities: int, state: str) -> None:
     root = machine(tmp_path, "video10", dep="updates/dkms/v4l2loopback.ko:\n")
-    there = look(root, "6.1", Driver(capabilities))
-    device = Device(str(root / "dev/video10"), "livematte", state)
-    assert there == Loopback(True, True, "0.12.7", (device,))
+    status = read_status(root, "6.1", Driver(capabilities))
+    device = LoopbackDevice(str(root / "dev/video10"), "livematte", state)
+    assert status == LoopbackStatus(True, True, "0.12.7", (device,))
 
 
-def test_other_virtual_devices_are_left_out_and_no_module_is_told(tmp_path: Path) -> None:
+def test_other_virtual_devices_and_a_missing_module(tmp_path: Path) -> None:
     root = machine(tmp_path / "a", "video10", dep="kernel/fs/ext4.ko:\n")
-    assert look(root, "6.1", Driver(OUTPUT, b"vim2m")).devices == ()
-    assert look(root, "6.1", Driver(OUTPUT)).installed is False
-    assert look(tmp_path / "b", "6.1") == Loopback(False, None, "", ())
+    assert read_status(root, "6.1", Driver(OUTPUT, b"vim2m")).devices == ()
+    assert read_status(root, "6.1", Driver(OUTPUT)).installed is False
+    assert read_status(tmp_path / "b", "6.1") == LoopbackStatus(False, None, "", ())
 
 
 def opens(root: Path, process: str, number: str, device: Path) -> None:
@@ -73,12 +79,12 @@ def opens(root: Path, process: str, number: str, device: Path) -> None:
 
 def test_with_one_camera_the_count_of_open_files_is_the_answer(tmp_path: Path) -> None:
     root = machine(tmp_path, "video10", refs=1)
-    openers = Openers(str(root / "dev/video10"), root)
-    assert openers.any() is False
+    detector = ViewerDetector(str(root / "dev/video10"), root)
+    assert detector.is_open() is False
     (root / "sys/module/v4l2loopback/refcnt").write_text("2\n", encoding="ascii")
-    assert openers.any() is True
+    assert detector.is_open() is True
     (root / "sys/module/v4l2loopback/refcnt").unlink()
-    assert openers.any() is None
+    assert detector.is_open() is None
 
 
 def test_with_two_cameras_it_is_the_programs_that_have_this_one_open(tmp_path: Path) -> None:
@@ -87,15 +93,15 @@ def test_with_two_cameras_it_is_the_programs_that_have_this_one_open(tmp_path: P
     opens(root, "self", "7", root / "dev/video10")
     opens(root, str(os.getpid()), "7", root / "dev/video10")
     opens(root, "4000", "3", root / "dev/video11")
-    openers = Openers(str(root / "dev/video10"), root, lambda: now[0])
-    assert openers.any() is False, "the other program looks at the other camera"
+    detector = ViewerDetector(str(root / "dev/video10"), root, lambda: now[0])
+    assert detector.is_open() is False, "the other program looks at the other camera"
     opens(root, "4001", "9", root / "dev/video10")
-    assert openers.any() is False, "asked again at once: the last answer"
+    assert detector.is_open() is False, "asked again at once: the last answer"
     now[0] = 1.5
-    assert openers.any() is True
+    assert detector.is_open() is True
 
 
-def test_streaming_is_begun_on_our_own_descriptor(tmp_path: Path) -> None:
+def test_streaming_is_started_on_the_own_descriptor(tmp_path: Path) -> None:
     asked = []
 
     def ask(fd: int, request: int, reply: bytearray) -> bool:
@@ -105,10 +111,10 @@ def test_streaming_is_begun_on_our_own_descriptor(tmp_path: Path) -> None:
     device = tmp_path / "video10"
     with device.open("wb") as file:
         assert loopback.own_descriptors(str(device)) == [file.fileno()]
-        assert loopback.begin_stream(str(device), ask)
+        assert loopback.start_streaming(str(device), ask)
         assert asked == [(file.fileno(), 0x40045612, b"\x02\0\0\0")]
     assert loopback.own_descriptors(str(device)) == []
-    assert not loopback.begin_stream(str(device), ask)
+    assert not loopback.start_streaming(str(device), ask)
 
 
 def test_secure_boot_is_the_last_byte_of_the_variable(tmp_path: Path) -> None:
@@ -121,32 +127,44 @@ def test_secure_boot_is_the_last_byte_of_the_variable(tmp_path: Path) -> None:
     assert secure_boot(tmp_path) is False
 
 
-READY = Loopback(True, True, "0.15.0", (Device("/dev/video10", "livematte", "idle"),))
+READY = LoopbackStatus(True, True, "0.15.0", (LoopbackDevice("/dev/video10", "livematte", "idle"),))
 
 
-def test_a_good_machine_has_nothing_to_mend() -> None:
-    found = of_linux(READY, False)
-    assert all(each.good is not False and not each.mend for each in found)
+def test_a_working_machine_has_no_fixes() -> None:
+    found = linux_findings(READY, False)
+    assert all(each.good is not False and not each.fix for each in found)
     assert {each.name for each in found} >= {"v4l2loopback", "Secure Boot", "/dev/video10 (livematte)"}
 
 
 @pytest.mark.parametrize(
-    ("there", "secure", "command"),
+    ("status", "secure", "command"),
     [
-        (Loopback(False, False, "", ()), None, "apt install v4l2loopback-dkms"),
-        (Loopback(False, True, "", ()), False, "modprobe v4l2loopback exclusive_caps=1"),
-        (Loopback(False, True, "", ()), True, "mokutil --import"),
-        (Loopback(True, True, "0.15.0", ()), None, "modprobe -r v4l2loopback"),
-        (Loopback(True, True, "0.15.0", (Device("/dev/video10", "x", "shared"),)), None, "exclusive_caps=1"),
-        (Loopback(True, True, "0.12.7", (Device("/dev/video10", "x", "stuck"),)), None, "modprobe -r"),
-        (Loopback(True, True, "0.15.0", (Device("/dev/video10", "x", "locked"),)), None, "usermod -aG video"),
+        (LoopbackStatus(False, False, "", ()), None, "apt install v4l2loopback-dkms"),
+        (LoopbackStatus(False, True, "", ()), False, "modprobe v4l2loopback exclusive_caps=1"),
+        (LoopbackStatus(False, True, "", ()), True, "mokutil --import"),
+        (LoopbackStatus(True, True, "0.15.0", ()), None, "modprobe -r v4l2loopback"),
+        (
+            LoopbackStatus(True, True, "0.15.0", (LoopbackDevice("/dev/video10", "x", "shared"),)),
+            None,
+            "exclusive_caps=1",
+        ),
+        (
+            LoopbackStatus(True, True, "0.12.7", (LoopbackDevice("/dev/video10", "x", "stuck"),)),
+            None,
+            "modprobe -r",
+        ),
+        (
+            LoopbackStatus(True, True, "0.15.0", (LoopbackDevice("/dev/video10", "x", "locked"),)),
+            None,
+            "usermod -aG video",
+        ),
     ],
 )
-def test_every_fault_has_its_command(there: Loopback, secure: bool | None, command: str) -> None:
-    found = of_linux(there, secure)
+def test_every_fault_has_its_command(status: LoopbackStatus, secure: bool | None, command: str) -> None:
+    found = linux_findings(status, secure)
     assert any(each.good is False for each in found)
-    assert any(command in each.mend for each in found)
-    assert all(each.mend for each in found if each.good is False)
+    assert any(command in each.fix for each in found)
+    assert all(each.fix for each in found if each.good is False)
 
 
 def test_without_the_package_nothing_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,4 +174,4 @@ def test_without_the_package_nothing_is_broken(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(checks, "version", missing)
     (found,) = checks.checks()
     assert found.good is None
-    assert "livematte[virtualcam]" in found.mend
+    assert "pip install '.[virtualcam]'" in found.fix

@@ -1,4 +1,4 @@
-"""The virtual camera over a back-end of ours, registered with pyvirtualcam as its real ones are."""
+"""The virtual camera with a fake back-end that is registered with pyvirtualcam."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pyvirtualcam = pytest.importorskip("pyvirtualcam", reason="pip install 'livematte[virtualcam]'")
+pyvirtualcam = pytest.importorskip("pyvirtualcam", reason="pip install '.[virtualcam]'")
 
 from livematte.errors import OutputError, UsageError  # noqa: E402
 from livematte.frame import ColorInfo, Frame  # noqa: E402
@@ -22,7 +22,7 @@ LIMITED_601 = ColorInfo("bt601", False)
 
 
 class Backend:
-    """Keeps what it is sent."""
+    """A fake back-end that stores the frames."""
 
     made: list[Backend] = []
     trouble: Exception | None = None
@@ -116,7 +116,7 @@ WHITE, RED = (1.0, 1.0, 1.0), (1.0, 0.0, 0.0)
 
 
 def coded(rgb: tuple[float, float, float], matrix: str, *, full: bool) -> tuple[float, float, float]:
-    """Y, Cb, Cr by the definition, in 8-bit levels."""
+    """Return Y, Cb, Cr by the definition, in 8-bit levels."""
     kr, kb = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}[matrix]
     r, g, b = rgb
     y = kr * r + (1 - kr - kb) * g + kb * b
@@ -163,18 +163,18 @@ def test_another_size_or_depth_is_converted_and_said_once() -> None:
 def test_what_cannot_be_meant_is_refused() -> None:
     with pytest.raises(UsageError, match="--background"):
         virtualcam(LiveFormat(64, 48, Fraction(30), alpha=True))
-    with pytest.raises(UsageError, match="even in size, not 63x48"):
+    with pytest.raises(UsageError, match="size 63x48 is invalid"):
         virtualcam(LiveFormat(63, 48, Fraction(30)))
-    with pytest.raises(UsageError, match=r"back-end 'obs'.*there are ours"):
+    with pytest.raises(UsageError, match=r"back-end 'obs'.*has ours"):
         virtualcam(FORMAT, backend="obs")
-    with pytest.raises(UsageError, match="I420 and NV12"):
+    with pytest.raises(UsageError, match="use I420 or NV12"):
         virtualcam(FORMAT, pixel_format="RGBA")
     assert not Backend.made
 
 
 def test_a_back_end_that_cannot_start_is_one_line_without_its_jargon() -> None:
     Backend.trouble = RuntimeError("virtual camera output could not be started")
-    with pytest.raises(OutputError, match="press Stop Virtual Camera") as caught:
+    with pytest.raises(OutputError, match="click Stop Virtual Camera") as caught:
         virtualcam(FORMAT)
     assert "\n" not in str(caught.value)
 
@@ -191,6 +191,6 @@ def test_closing_is_free_and_sending_after_it_is_not() -> None:
 def test_a_back_end_that_breaks_is_an_output_error() -> None:
     camera = virtualcam(FORMAT)
     Backend.made[0].breaks = RuntimeError("gone")
-    with pytest.raises(OutputError, match="takes no pictures any more: gone"):
+    with pytest.raises(OutputError, match="no longer accepts pictures: gone"):
         camera.send(frame())
     camera.close()

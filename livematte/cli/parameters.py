@@ -1,0 +1,99 @@
+"""Typer's parameters and the shell's suggestions, made of the declarations in :mod:`livematte.options`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from livematte import registry
+from livematte.cli import terminal
+from livematte.options.declaration import REQUIRED, Declared, Option, declared, keywords
+
+COLOURS = ("green", "white", "black", "gray", "blue", "red")
+"""Suggestions for the shell; any colour is allowed."""
+
+
+def complete_names(*groups: str) -> Callable[[str], list[str]]:
+    """Suggestions of registered names of ``livematte.<group>``."""
+    return lambda incomplete: [
+        name for group in groups for name in registry.names(group) if name.startswith(incomplete)
+    ]
+
+
+def complete_background(incomplete: str) -> list[tuple[str, str]]:
+    """Suggestions for a background, each with what it is."""
+    words = [("transparent", "alpha in the output"), ("blur", "the room, out of focus"), ("blur:40", "more")]
+    words += [(colour, "a colour") for colour in COLOURS]
+    folder = Path(incomplete).parent if Path(incomplete).name != incomplete else Path()
+    with suppress(OSError):
+        words += [(str(path), "a file") for path in sorted(folder.iterdir())[:200]]
+    return [(word, what) for word, what in words if word.startswith(incomplete)]
+
+
+def completion(option: Option) -> Callable[[str], Any] | None:
+    """The shell's suggestions for an option's value; None leaves them to the shell."""
+    words = [*option.choices, *option.examples]
+    if option.path == "background":
+        return complete_background
+    if not (words or option.names):
+        return None
+    registered = complete_names(*option.names)
+    return lambda incomplete: [
+        *(word for word in words if word.startswith(incomplete)),
+        *registered(incomplete),
+    ]
+
+
+def parameter(each: Declared) -> Parameter:
+    """An option as a parameter that Typer reads."""
+    option, kind = each.option, each.command_type
+    spelled = option.flags if option.flags and option.flags[0].startswith("--") else None
+    no = f"/--no-{each.flag.removeprefix('--')}" if kind is bool else ""
+    said = typer.Option(
+        *(spelled or (f"{each.flag}{no}", *option.flags)),
+        metavar="" if option.metavar is None and kind is bool else option.metavar,
+        help=option.help,
+        min=option.least,
+        autocompletion=completion(option),
+        rich_help_panel=option.panel,
+    )
+    default = each.command_default
+    return Parameter(
+        each.command_name,
+        Parameter.KEYWORD_ONLY,
+        default=Parameter.empty if default is REQUIRED else default,
+        annotation=Annotated[kind, said],
+    )
+
+
+def takes(group: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of ``group`` as parameters besides its own.
+
+    The command gets them as Python's keywords, checked. ``json`` and ``quiet`` set :mod:`terminal` instead.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        shared = {each.name: parameter(each) for each in declared(group) if each.option.command}
+        every = signature(command, eval_str=True).parameters.values()
+        own = [each for each in every if each.kind is not Parameter.VAR_KEYWORD and each.name not in shared]
+
+        @wraps(command)
+        def run(**given: Any) -> Any:
+            terminal.configure(as_json=given.pop("json", False), quiet=given.pop("quiet", False))
+            mine = {each.name: given.pop(each.name) for each in own}
+            return command(**mine, **keywords(group, given))
+
+        both = [*own, *shared.values()]
+        made: Any = run
+        made.__signature__ = Signature([each.replace(kind=Parameter.KEYWORD_ONLY) for each in both])
+        made.__annotations__ = {each.name: each.annotation for each in both}
+        del made.__wrapped__
+        return run
+
+    return decorate

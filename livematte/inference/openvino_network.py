@@ -1,0 +1,186 @@
+"""OpenVINO on the CPU: compiled for each input size; compiled models are cached on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import warnings
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from livematte.cache import cache_folder, write_cached
+from livematte.errors import WeightsError
+from livematte.frame import Array
+from livematte.inference.lru_cache import LRUCache, Shapes
+from livematte.inference.network import Program
+from livematte.inference.shape_checks import check_inputs, check_outputs
+from livematte.quiet import import_quietly
+
+openvino = import_quietly("openvino")
+
+_MAX_SIZES = 4
+"""Number of compiled sizes kept in memory; each takes about 50 MB."""
+
+
+class _OpenVinoPending:
+    """A running inference request and the list of idle requests to which it returns."""
+
+    def __init__(
+        self, request: Any, arrays: tuple[Array, ...], idle: list[Any], outputs: tuple[str, ...]
+    ) -> None:
+        self._request, self._arrays, self._idle, self._outputs = request, arrays, idle, outputs
+
+    def result(self) -> tuple[Array, ...]:
+        self._request.wait()
+        out = tuple(self._request.get_tensor(name).data.copy() for name in self._outputs)
+        self._idle.append(self._request)
+        return out
+
+
+class OpenVinoNetwork:
+    """A program's ONNX file, or its converted torch module, compiled by OpenVINO."""
+
+    runtime = "openvino"
+
+    def __init__(self, program: Program, precision: str, threads: int, streams: int, why: str) -> None:
+        self.precision, self.why = precision, why
+        self.in_flight = streams + 1 if streams > 1 else 1  # one more is queued, so that no stream is idle
+        self._program, self._streams = program, streams
+        self._core = openvino.Core()
+        self._options: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": "f32",  # CPUs that default to bf16 would give another alpha
+        }
+        if streams == 1:
+            self._options["PERFORMANCE_HINT"] = "LATENCY"
+        else:
+            self._options["NUM_STREAMS"] = streams
+            threads = threads or os.cpu_count() or streams
+        if threads:
+            self._options["INFERENCE_NUM_THREADS"] = threads
+        self._folder = cache_folder("openvino")
+        self._compiled: LRUCache[tuple[Any, list[Any]]] = LRUCache(_MAX_SIZES)
+        self._model = None if self._is_validated() else self._read()
+
+    def _is_validated(self) -> bool:
+        """Return True if the weights were loaded before. If not, they are read now to report errors early."""
+        if self._program.module is None:
+            return False
+        return self.precision == self._program.onnx_precision or bool(
+            _find_converted(self._program, self._folder)
+        )
+
+    def _read(self) -> Any:
+        """Return the model with dynamic sizes."""
+        program = self._program
+        if program.onnx is not None and program.onnx_precision == self.precision:
+            try:
+                model = self._core.read_model(str(program.onnx))
+            except RuntimeError as error:
+                raise WeightsError(f"{program.name}: OpenVINO cannot read {program.onnx}: {error}") from error
+            check_outputs(program, (name for out in model.outputs for name in out.get_names()))
+            return model
+        return load_converted(self._core, program, self._folder)
+
+    def _compile(self, shapes: Shapes) -> Any:
+        """Return the model compiled for input shapes, from the cache if it was compiled before.
+
+        OpenVINO's own CACHE_DIR must read the whole model to find its cache entry, which takes twice as long.
+        """
+        file = self._blob_path(shapes)
+        if file is not None and file.is_file():
+            with suppress(RuntimeError):  # incomplete or incompatible: compiled again below
+                return self._core.import_model(file.read_bytes(), "CPU", self._options)
+        model = self._read() if self._model is None else self._model.clone()
+        ports = zip(model.inputs, shapes, strict=True)
+        model.reshape({port.get_any_name(): list(shape) for port, shape in ports})
+        compiled = self._core.compile_model(model, "CPU", self._options)
+        if file is not None:
+            blob = io.BytesIO()
+            compiled.export_model(blob)
+            write_cached(file, blob.getvalue())
+        return compiled
+
+    def _blob_path(self, shapes: Shapes) -> Path | None:
+        """Return the cache path of a compiled model; it depends on weights, OpenVINO, CPU and shapes."""
+        if self._folder is None:
+            return None
+        cpu = self._core.get_property("CPU", "FULL_DEVICE_NAME")
+        facts = f"{self._program.key} {self.precision} {version('openvino')} {cpu} {shapes} {self._streams}"
+        return self._folder / f"{self._program.name}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.blob"
+
+    def _take_request(self, shapes: Shapes) -> tuple[Any, list[Any]]:
+        """Return an idle request for input shapes, and the list to return it to."""
+        compiled, idle = self._compiled.get(shapes, lambda new: (self._compile(new), []))
+        return (idle.pop() if idle else compiled.create_infer_request()), idle
+
+    def submit(self, *arrays: Array) -> _OpenVinoPending:
+        """Start a run. Up to :attr:`in_flight` runs are concurrent, each with a share of the threads."""
+        check_inputs(self._program, arrays)
+        request, idle = self._take_request(tuple(tuple(a.shape) for a in arrays))
+        for wanted, array in zip(self._program.inputs, arrays, strict=True):
+            shared = array.flags.c_contiguous and array.flags.writeable  # OpenVINO must copy other arrays
+            request.set_tensor(wanted.name, openvino.Tensor(array, shared_memory=shared))
+        request.start_async()
+        return _OpenVinoPending(request, arrays, idle, self._program.outputs)
+
+    def __call__(self, *arrays: Array) -> tuple[Array, ...]:
+        """Run once."""
+        return self.submit(*arrays).result()
+
+
+def load_converted(core: Any, program: Program, folder: Path | None) -> Any:
+    """Return the torch module of ``program`` as an OpenVINO model, cached if possible."""
+    cached = _find_converted(program, folder)
+    if cached is not None:
+        return core.read_model(str(cached))
+    model = convert(program)
+    file = _converted_path(program, folder)
+    if file is not None:
+        try:
+            with TemporaryDirectory(dir=file.parent, prefix=".part-") as scratch:
+                part = Path(scratch) / file.name
+                openvino.save_model(model, str(part), compress_to_fp16=False)
+                os.replace(part.with_suffix(".bin"), file.with_suffix(".bin"))
+                os.replace(part, file)  # last: the pair counts only when this is there
+        except (OSError, RuntimeError):
+            return model  # a full disk disables the cache, not the run
+    return model
+
+
+def _converted_path(program: Program, folder: Path | None) -> Path | None:
+    return folder / f"{program.name}-{program.key[:16]}-{version('openvino')}.xml" if folder else None
+
+
+def _find_converted(program: Program, folder: Path | None) -> Path | None:
+    """Return the path of a cached converted model; None if there is none."""
+    file = _converted_path(program, folder)
+    return file if file and file.is_file() and file.with_suffix(".bin").is_file() else None
+
+
+def convert(program: Program) -> Any:
+    """Convert the torch module of ``program`` to an OpenVINO model with dynamic sizes."""
+    import torch
+
+    ts_decoder = import_quietly("openvino.frontend.pytorch.ts_decoder")
+    assert program.module is not None
+    module = program.module().eval().requires_grad_(False)
+    examples = tuple(torch.zeros(i.example, dtype=getattr(torch, i.dtype)) for i in program.inputs)
+    front_end = openvino.frontend.FrontEndManager().load_by_framework("pytorch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the front end uses tracing, which is deprecated
+        # must live until the conversion is done
+        decoder = ts_decoder.TorchScriptPythonDecoder(module, example_input=examples)
+        model = front_end.convert(front_end.load(decoder))
+    for port, wanted in zip(model.inputs, program.inputs, strict=True):
+        port.get_tensor().set_names({wanted.name})
+        port.get_node().set_element_type(openvino.Type(wanted.dtype))
+        free = openvino.PartialShape([-1 if n is None else n for n in wanted.shape])
+        port.get_node().set_partial_shape(free)
+    for out, name in zip(model.outputs, program.outputs, strict=True):
+        out.get_tensor().set_names({name})
+    model.validate_nodes_and_infer_types()
+    return model

@@ -1,0 +1,251 @@
+"""Model cards and verified weight files.
+
+A card is a ``card*.toml`` next to the model's ``model.py``. Its files are in ``weights/`` next to it and are
+verified by sha256. Only formats that contain no code are read: safetensors and ONNX.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from livematte import registry
+from livematte.errors import ModelError, WeightsError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_PICKLES = (".pth", ".pt", ".ckpt", ".bin", ".pkl", ".pickle", ".pth.tar")
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A shipped weight file of a card."""
+
+    path: Path
+    precision: str
+    """'fp16' for safetensors, 'int8' for a quantized ONNX."""
+    sha256: str
+    """Lower-case hexadecimal."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Metadata of a model."""
+
+    name: str
+    path: Path
+    facts: Mapping[str, Any]
+    """The whole TOML: paper, parameters, gflops, data, recipe, metrics, licence, limits ..."""
+    files: tuple[WeightFile, ...]
+
+    def file(self, precision: str) -> WeightFile | None:
+        """Return the shipped file of that precision; None if there is none."""
+        return next((f for f in self.files if f.precision == precision), None)
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read the card at ``path``.
+
+    Raises:
+        ModelError: it cannot be read, is not TOML, or lacks ``name`` or a file's ``sha256`` or ``precision``.
+    """
+    try:
+        facts = tomllib.loads(path.read_text(encoding="utf-8"))
+        files = tuple(
+            WeightFile(path.parent / "weights" / entry["name"], entry["precision"], entry["sha256"].lower())
+            for entry in facts.get("files", [])
+        )
+        return ModelCard(facts["name"], path, facts, files)
+    except OSError as error:
+        raise ModelError(f"model card {path} cannot be read: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ModelError(f"model card {path} is not TOML: {error}") from error
+    except KeyError as error:
+        raise ModelError(f"model card {path} lacks {error}") from error
+
+
+def find_card(name: str, group: str = "models") -> ModelCard:
+    """Return the card of a registered model, or in group ``refiners`` of a model that takes a trimap.
+
+    The card is found next to the model's module, which is not imported.
+
+    Raises:
+        UsageError: no model has that name.
+        ModelError: the model has no card.
+    """
+    entry = registry.entry(group, name)
+    try:
+        spec = find_spec(entry.module)
+    except ImportError as error:
+        raise ModelError(f"model {name!r} is registered but not installed: {error}") from error
+    if spec is None or spec.origin is None:
+        raise ModelError(f"model {name!r} is registered but its module {entry.module} does not exist")
+    for path in sorted(Path(spec.origin).parent.glob("card*.toml")):
+        card = read_card(path)
+        if card.name == name:
+            return card
+    raise ModelError(f"model {name!r} has no card*.toml next to {spec.origin}")
+
+
+def sha256(path: Path) -> str:
+    """Return the lower-case hexadecimal sha256 of a file.
+
+    Raises:
+        WeightsError: the file does not exist or cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise WeightsError(f"weight file {path} cannot be read: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def verified_path(file: WeightFile) -> Path:
+    """Return the path of a shipped file after verifying its sha256.
+
+    Raises:
+        WeightsError: it is missing or has another hash; the message contains both hashes.
+    """
+    actual = sha256(file.path)
+    if actual != file.sha256:
+        raise WeightsError(
+            f"weight file {file.path} is damaged or changed: its sha256 is {actual}, "
+            f"the card says {file.sha256}; reinstall livematte, or pass your own file with --weights"
+        )
+    return file.path
+
+
+def check_user_weights(path: str | Path) -> Path:
+    """Return the path of a user's weight file, accepted by its suffix: ``.safetensors`` or ``.onnx``.
+
+    Raises:
+        WeightsError: the file does not exist, is a pickle (which can run code), or has another suffix.
+    """
+    file = Path(path)
+    if file.name.lower().endswith(_PICKLES):
+        raise WeightsError(
+            f"weights {file} are a pickle, which can run any code when it is loaded: livematte reads only "
+            "safetensors and ONNX; convert a file that you trust with "
+            "safetensors.torch.save_file(torch.load(path, weights_only=True), 'weights.safetensors')"
+        )
+    if file.suffix.lower() not in (".safetensors", ".onnx"):
+        raise WeightsError(f"weights {file} have an unknown format: allowed are .safetensors and .onnx")
+    if not file.is_file():
+        raise WeightsError(f"weights {file} do not exist: use the path of a .safetensors or .onnx file")
+    return file
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file.
+
+    Tensors stored in 8 bits (``x`` and ``x.scale``) become float32.
+
+    Raises:
+        WeightsError: it is not a complete safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        given = load_file(str(path))
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"weight file {path} is not a complete safetensors file: {error}") from error
+    for name in [k for k in given if k.endswith(".scale") and k[:-6] in given]:
+        scale, whole = given.pop(name), name[:-6]
+        given[whole] = given[whole].float() * scale.reshape(-1, *(1,) * (given[whole].dim() - 1))
+    return given
+
+
+def load_into(module: nn.Module, path: Path, part: str = "") -> None:
+    """Load the tensors of a safetensors file into ``module``, converted to the module's dtype.
+
+    If the file has names that start with ``part`` (``deployable.``), it is a training checkpoint with more
+    than the network: only these tensors are loaded, without the prefix.
+
+    A tensor may be stored in 8 bits: ``x`` int8 and ``x.scale`` float32, one scale for each index of the
+    first dimension. Counters of batch normalization (``num_batches_tracked``) may be missing: inference does
+    not use them.
+
+    Raises:
+        WeightsError: it is not a safetensors file, or tensors are missing, unexpected or of another shape;
+            the message counts each kind and names the first ones.
+    """
+    given = read_tensors(path)
+    if part and any(name.startswith(part) for name in given):
+        given = {name[len(part) :]: tensor for name, tensor in given.items() if name.startswith(part)}
+    own = module.state_dict()
+    needed = {k for k in own if not k.endswith("num_batches_tracked")}
+    shapes = [
+        f"{k} {tuple(given[k].shape)} where {tuple(own[k].shape)} is expected"
+        for k in sorted(given.keys() & own.keys())
+        if given[k].shape != own[k].shape
+    ]
+    lists = {
+        "missing": sorted(needed - given.keys()),
+        "unexpected": sorted(given.keys() - own.keys()),
+        "of another shape": shapes,
+    }
+    wrong = [
+        f"{len(found)} {what} ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})"
+        for what, found in lists.items()
+        if found
+    ]
+    if wrong:
+        raise WeightsError(
+            f"weight file {path} does not fit this model: {'; '.join(wrong)}. It is for another "
+            "model or size: choose that with --model"
+        )
+    module.load_state_dict(given, strict=False)
+
+
+def save_within_limit(
+    tensors: Mapping[str, Tensor], path: Path, limit: int, facts: Mapping[str, str]
+) -> list[str]:
+    """Save tensors for shipping in at most ``limit`` bytes. Return the names of those stored in 8 bits.
+
+    Matrices and kernels are fp16, vectors float32 (variances under 6e-8 would vanish in fp16). As many of the
+    largest tensors as necessary are stored in 8 bits. Counters are omitted.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    out = {
+        k: (v.half() if v.dim() > 1 else v.float()).contiguous()
+        for k, v in tensors.items()
+        if not k.endswith("num_batches_tracked")
+    }
+    header = 128 * len(out)
+    reduced: list[str] = []
+    for name in sorted(out, key=lambda k: out[k].numel(), reverse=True):
+        if sum(v.numel() * v.element_size() for v in out.values()) + header <= limit:
+            break
+        value = tensors[name].float()
+        scale = (value.flatten(1).abs().amax(1) / 127).clamp(min=1e-12)
+        eight = value / scale.reshape(-1, *(1,) * (value.dim() - 1))
+        out[name], out[f"{name}.scale"] = eight.round().to(torch.int8), scale
+        reduced.append(name)
+    save_file(out, str(path), metadata=dict(facts))
+    return reduced
+
+
+def read_safetensors_metadata(path: Path) -> dict[str, str]:
+    """Return the text metadata in the header of a safetensors file; empty if there is none."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    return dict(header.get("__metadata__", {}))

@@ -1,0 +1,1 @@
+"""Code that several kernels share: dispatch, compilation, resampling weights, memory views."""

@@ -1,0 +1,172 @@
+"""Frames in order in, mattes out: the model, removal of small components and the temporal filter, with their
+state. Offline renders, live sessions and evaluation use the same class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from livematte.device import Device
+from livematte.device.cuda import on_gpu
+from livematte.device.execution import CpuContext, CudaContext, ExecutionContext
+from livematte.device.transfer import matte_to_same_device, to_host, to_same_device
+from livematte.frame import Array, Frame, Matte
+from livematte.kernels.convert import small_both
+from livematte.matting import contracts
+from livematte.matting.components import remove_small_components
+from livematte.matting.contracts import Limits
+from livematte.matting.cuts import Cut, CutDetector, resized_map, wait_for_cut
+from livematte.matting.temporal import TemporalFilter, TemporalState
+from livematte.protocols import AsyncModel, GpuModel, Model, PendingMatte
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """A frame at the size that the model sees.
+
+    Attributes:
+        planes: (3, h, w) float32, the frame's own codes.
+        rgb: (h, w, 3) uint8.
+        cut: true where the frame begins a new shot; see :data:`livematte.matting.cuts.Cut`.
+    """
+
+    planes: Array
+    rgb: Array
+    cut: Cut = False
+
+
+class FrameMatting:
+    """Model, removal of small components and temporal filter, with their state.
+
+    Mattes are on a GPU where frames are. Cuts are found here, once for each frame, and handed on with
+    :attr:`ModelInput.cut`: the model's state and the temporal filter restart at a cut.
+    """
+
+    def __init__(
+        self, model: Model, temporal: TemporalFilter | None = None, *, keep_small_components: bool = False
+    ) -> None:
+        self._model, self._temporal, self._keep_small_components = (
+            model,
+            temporal or TemporalFilter(),
+            keep_small_components,
+        )
+        self._cuts = CutDetector()
+        self._frame_size: tuple[int, int] | None = None
+        self._model_state: Any = None
+        self._temporal_state: TemporalState | None = None
+
+    @classmethod
+    def unfiltered(cls, model: Model) -> FrameMatting:
+        """A matting that returns the model's own mattes: nothing is removed or smoothed."""
+        return cls(model, TemporalFilter("off"), keep_small_components=True)
+
+    def shrink(self, frame: Frame) -> ModelInput:
+        """The small picture that the model sees. Frames come in order: each is compared with the one before.
+
+        Raises:
+            ModelError: the model gives no valid input size.
+        """
+        planes, rgb = small_both(frame, *contracts.input_size(self._model, *frame.size))
+        cut = self._cuts(rgb)
+        if frame.keyframe_hint or frame.size != self._frame_size:
+            cut = True
+        self._frame_size = frame.size
+        return ModelInput(planes, rgb, cut)
+
+    @property
+    def in_flight(self) -> int:
+        """Number of frames to :meth:`begin` before the first is finished."""
+        return self._model.in_flight if isinstance(self._model, AsyncModel) else 1
+
+    def begin(self, small: ModelInput) -> PendingMatte | None:
+        """Let the model start on a picture, if it can work ahead; otherwise None."""
+        return self._model.submit(self._model_rgb(small)) if isinstance(self._model, AsyncModel) else None
+
+    def _model_rgb(self, small: ModelInput) -> Array:
+        on_device = isinstance(self._model, GpuModel) and self._model.takes_gpu_arrays
+        return small.rgb if on_device else to_host(small.rgb)
+
+    def __call__(self, frame: Frame, small: ModelInput, begun: PendingMatte | None = None) -> Matte:
+        """The temporally filtered matte of ``frame``, at the size of ``small``. Frames come in order.
+
+        Raises:
+            ModelError: the model gives no valid matte: wrong type, shape or values.
+        """
+        matte, limits = self.unchecked(frame, small, begun)
+        contracts.check_all_limits(limits, frame)
+        return matte
+
+    def unchecked(
+        self, frame: Frame, small: ModelInput, begun: PendingMatte | None = None
+    ) -> tuple[Matte, Limits]:
+        """As a call, without waiting for a GPU: check the limits before the matte is used outside."""
+        matte, limits = self.raw(frame, small, begun)
+        return self.smooth(matte, small), limits
+
+    def raw(self, frame: Frame, small: ModelInput, begun: PendingMatte | None = None) -> tuple[Matte, Limits]:
+        """The matte before the temporal filter, small components removed; limits as of :meth:`unchecked`."""
+        if (self._model_state is not None or not on_gpu(small.cut)) and wait_for_cut(small.cut):
+            self.restart()
+        if begun is not None:
+            matte = begun.result()
+        else:
+            given = self._model(self._model_rgb(small), self._model_state)
+            matte, self._model_state = contracts.check_answer(self._model, given)
+        contracts.check_matte(self._model, "model", matte, *small.rgb.shape[:2])
+        matte, limits = contracts.clip_matte(matte_to_same_device(matte, small.rgb), frame)
+        if not self._keep_small_components:
+            matte = replace(matte, alpha=remove_small_components(matte.alpha))
+        return matte, limits
+
+    def smooth(self, matte: Matte, small: ModelInput) -> Matte:
+        """The matte after the temporal filter; ``matte`` itself where nothing came before."""
+        before = self._temporal_state
+        if before is not None:  # the model before may have worked on another device
+            before = TemporalState(*(to_same_device(x, small.rgb) for x in vars(before).values()))
+        filtered, self._temporal_state = self._temporal(matte, small.rgb, before, small.cut)
+        return filtered
+
+    @property
+    def remembers_alpha(self) -> bool:
+        """True while the temporal filter has a frame to compare the next one with."""
+        return self._temporal_state is not None
+
+    def restart(self) -> None:
+        """Forget all state: the next frame is processed as the first of a shot."""
+        self._model_state = self._temporal_state = None
+
+    def restart_temporal(self) -> None:
+        """Forget the state of the temporal filter only."""
+        self._temporal_state = None
+
+    def take_over(self, old: FrameMatting) -> None:
+        """Continue with the temporal filter's memory of ``old``, resized to this model's input.
+
+        A still edge then fades from the old model's alpha to the new one's. The state of another model does
+        not fit. Called in the context in which ``old`` worked.
+        """
+        self._frame_size = old._frame_size
+        if self._frame_size is None:
+            return
+        height, width = contracts.input_size(self._model, *self._frame_size)
+        self._cuts.take_over(old._cuts, height, width)
+        if old._temporal_state is not None:
+            self._temporal_state = resized(old._temporal_state, height, width)
+
+
+def resized(state: TemporalState, height: int, width: int) -> TemporalState:
+    """The memory of the temporal filter for pictures of another size, in the computer's memory."""
+    half = -(-height // 2), -(-width // 2)
+    return TemporalState(
+        resized_map(state.alpha, height, width),
+        resized_map(state.raw, height, width),
+        resized_map(state.picture, *half),
+    )
+
+
+def execution_context(device: Device | None) -> ExecutionContext:
+    """The place where frames are worked on: the CPU for None, or a GPU. Raises as :class:`OnGpu`."""
+    if device is None or device.kind != "cuda":
+        return CpuContext()
+    return CudaContext(device.index)

@@ -1,0 +1,103 @@
+"""Networks by name: models and refiners checked and loaded."""
+
+from __future__ import annotations
+
+import inspect
+from difflib import get_close_matches
+from pathlib import Path
+
+from typing_extensions import Unpack
+
+from livematte import registry
+from livematte.errors import ModelError, UsageError
+from livematte.matting.contracts import check_part
+from livematte.matting.upsampling import METHODS
+from livematte.options import DEFAULT_MODEL, LoadOptions, PathLike, RefinerLoadOptions
+from livematte.options.declaration import complete, documented
+from livematte.protocols import Model, TrimapModel
+
+
+@documented(LoadOptions)
+def load_model(
+    name: str = DEFAULT_MODEL, *, streams: int = 1, extras: bool = False, **options: Unpack[LoadOptions]
+) -> Model:
+    """A model ready to run.
+
+    Args:
+        name: one of ``livematte models``.
+        streams: pictures worked on side by side, each on its share of the threads, where it can: more
+            frames a second, but each comes later. For files.
+        extras: mattes carry what else the network gives, e.g. heat maps, a trimap.
+
+    Raises:
+        UsageError: unknown name or impossible option.
+        ModelError: weights missing, damaged or of another architecture; or the entry point gives no model.
+        DeviceError: the device or runtime asked for is not there.
+    """
+    chosen = complete(LoadOptions, options)
+    check_model(name)
+    given = {**chosen, "weights": _file(chosen["weights"]), "streams": streams}
+    model: Model = registry.load("models", name)(**given, **({"extras": True} if extras else {}))
+    check_part(model, Model, "model", ModelError)
+    return model
+
+
+@documented(RefinerLoadOptions)
+def load_refiner(name: str, *, augment: bool = False, **options: Unpack[RefinerLoadOptions]) -> TrimapModel:
+    """A network that takes a trimap, ready to run. Errors as for :func:`load_model`.
+
+    Args:
+        name: one of the refiners of ``livematte models``.
+        augment: its test-time augmentation: slower, and finer.
+
+    Raises:
+        UsageError: also where ``augment`` is asked of a refiner that has none.
+    """
+    if augment:
+        check_augment(name)
+    chosen = complete(RefinerLoadOptions, options)
+    given = {**chosen, "weights": _file(chosen["weights"])}
+    refiner: TrimapModel = registry.load("refiners", name)(**given, **({"augment": True} if augment else {}))
+    check_part(refiner, TrimapModel, "refiner", ModelError)
+    return refiner
+
+
+def _file(path: PathLike | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def check_augment(name: str) -> None:
+    """Raise UsageError unless the refiner ``name`` has test-time augmentation."""
+    if _augments(name):
+        return
+    able = ", ".join(other for other in registry.names("refiners") if _augments(other)) or "none"
+    raise UsageError(f"{name} has no test-time augmentation (those that have: {able}): drop --refine-tta")
+
+
+def _augments(name: str) -> bool:
+    try:
+        return "augment" in inspect.signature(registry.load("refiners", name)).parameters
+    except ModelError:  # another one that is broken
+        return False
+
+
+def check_model(name: str) -> None:
+    """Raise UsageError unless a model has that name."""
+    if name not in registry.names("models") and name in registry.names("refiners"):
+        raise UsageError(
+            f"{name} takes a trimap: use --refine {name}, or for a drawn one livematte image IN OUT "
+            f"--trimap FILE --model {name}"
+        )
+    registry.entry("models", name)
+
+
+def check_refine(name: str) -> None:
+    """Raise UsageError unless ``name`` is a method of refining or a refiner."""
+    known = [*METHODS, *registry.names("refiners")]
+    if name in known:
+        return
+    if name in registry.names("models"):
+        raise UsageError(f"{name} is a model without a trimap: --refine takes {', '.join(known)}")
+    close = get_close_matches(name, known, 1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise UsageError(f"unknown refine method {name!r}: {hint}allowed are {', '.join(known)}")

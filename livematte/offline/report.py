@@ -1,0 +1,95 @@
+"""Runs a render to its end, successful or not, and reports on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from livematte.errors import InputError, LivematteError, UsageError
+from livematte.matting.compositor import Composed
+from livematte.offline import engine
+from livematte.options import PathLike
+from livematte.progress import Meter, Progress
+from livematte.protocols import Background
+from livematte.video.reader import FileSource
+from livematte.video.writer import write_image
+
+
+@dataclass(frozen=True)
+class RenderReport:
+    """The result of a render."""
+
+    frames: int
+    damaged: int
+    """Packets or frames of the input that could not be decoded."""
+    seconds: float
+    """Wall time, start-up included."""
+    fps: float
+    """Frames a second from the first to the last frame written."""
+    outputs: list[Path]
+    notes: list[str]
+    """Lines for the user: streams re-encoded or dropped, frames damaged, files cut short."""
+    interrupted: bool = False
+    stages: dict[str, float] = field(default_factory=dict)
+    """Busy seconds of each stage of the engine."""
+
+
+def require_moving(source: FileSource, path: PathLike) -> None:
+    """Raise UsageError if the source is a single picture."""
+    if source.info.details.get("image"):
+        raise UsageError(f"{path} is a single picture, not a video: use `livematte image {path} OUT`")
+
+
+def abort_outputs(source: FileSource, behind: Background | None, outputs: list[engine.Output]) -> None:
+    """Close all that was opened for a render that cannot begin."""
+    source.close()
+    if behind is not None:
+        behind.close()
+    for opened in outputs:
+        opened.sink.abort()
+
+
+def run_and_report(
+    work: Callable[..., engine.RenderStats],
+    input: PathLike,
+    source: FileSource,
+    outputs: list[engine.Output],
+    began: float,
+    progress: Callable[[Progress], None] | None,
+) -> RenderReport:
+    """Run ``work`` and report on it."""
+    meter = Meter(source.info.frames, progress)
+    sinks: list[Any] = [opened.sink for opened in outputs]
+    try:
+        stats = work(progress=meter)
+    except LivematteError as error:
+        error.notes = tuple(note for part in (source, *sinks) for note in part.notes)
+        raise
+    if stats.frames == 0 and not stats.interrupted:
+        raise InputError(f"{input} has no picture that decodes")
+    if progress is not None:
+        progress(meter.progress() if stats.interrupted else meter.finished())
+    return RenderReport(
+        frames=stats.frames,
+        damaged=source.damaged,
+        seconds=time.monotonic() - began,
+        fps=meter.fps,
+        outputs=[sink.path for sink in sinks],
+        notes=[*source.notes, *(note for sink in sinks for note in sink.notes)],
+        interrupted=stats.interrupted,
+        stages={name: clock.wall for name, clock in stats.stages.items()},
+    )
+
+
+def write_stills(
+    composed: Composed, targets: Mapping[str, str], source: FileSource, began: float
+) -> RenderReport:
+    """Write the pictures of one frame and report on it."""
+    for kind, path in targets.items():
+        write_image(path, getattr(composed, kind))
+    seconds = time.monotonic() - began
+    outputs = [Path(path) for path in targets.values()]
+    return RenderReport(1, source.damaged, seconds, 1 / seconds, outputs, list(source.notes))

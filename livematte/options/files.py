@@ -1,0 +1,123 @@
+"""The options of each call for files: ``livematte.render``, ``image``, ``trimap``, ``mattes``, ``bench``."""
+
+from typing import Annotated, TypedDict
+
+from livematte.options.declaration import Option
+from livematte.options.groups import (
+    BACKGROUND_OPTION,
+    AugmentOption,
+    BackgroundOption,
+    BudgetOption,
+    DecoderOption,
+    DeviceOption,
+    DevicesOption,
+    EncodingOptions,
+    FitOption,
+    ForegroundOption,
+    ImageBackgroundOption,
+    IslandsOption,
+    ModelOption,
+    ModelOrRefinerOption,
+    OutputOptions,
+    OverwriteOption,
+    PathLike,
+    RefinerOptions,
+    RuntimeOptions,
+    SectionOptions,
+    SizeOption,
+    TemporalOption,
+    TrimapOption,
+    WeightsOption,
+)
+
+
+class DeviceOptions(DeviceOption, RuntimeOptions, total=False):
+    """Device, runtime, precision and threads of a network."""
+
+
+class RefinerLoadOptions(WeightsOption, DeviceOptions, total=False):
+    """``livematte.networks.load_refiner``."""
+
+
+class LoadOptions(WeightsOption, SizeOption, DeviceOptions, total=False):
+    """``livematte.load_model``."""
+
+
+class MatteOptions(
+    ModelOption,
+    WeightsOption,
+    SizeOption,
+    TemporalOption,
+    IslandsOption,
+    RefinerOptions,
+    BudgetOption,
+    AugmentOption,
+    total=False,
+):
+    """The matte of a video."""
+
+
+class MattesOptions(MatteOptions, SectionOptions, DeviceOptions, total=False):
+    """``livematte.mattes``."""
+
+
+class RenderOptions(
+    BackgroundOption,
+    FitOption,
+    MatteOptions,
+    ForegroundOption,
+    OutputOptions,
+    OverwriteOption,
+    EncodingOptions,
+    SectionOptions,
+    DevicesOption,
+    DecoderOption,
+    RuntimeOptions,
+    total=False,
+):
+    """``livematte.render``."""
+
+
+class ImageOptions(
+    ImageBackgroundOption,
+    FitOption,
+    ModelOrRefinerOption,
+    WeightsOption,
+    SizeOption,
+    TrimapOption,
+    IslandsOption,
+    RefinerOptions,
+    AugmentOption,
+    ForegroundOption,
+    OutputOptions,
+    OverwriteOption,
+    DeviceOptions,
+    total=False,
+):
+    """``livematte.image``."""
+
+
+class TrimapOptions(
+    ModelOption,
+    WeightsOption,
+    SizeOption,
+    TemporalOption,
+    IslandsOption,
+    OverwriteOption,
+    SectionOptions,
+    DeviceOptions,
+    total=False,
+):
+    """``livematte.api.trimap``."""
+
+
+class BenchBackgroundOption(TypedDict, total=False):
+    background: Annotated[
+        PathLike | None,
+        BACKGROUND_OPTION.but(default=None, help="As for render; bundled otherwise.", panel=None),
+    ]
+    frames: Annotated[int, Option(200, "Frames to measure.", "N", least=20)]
+
+
+class BenchOptions(BenchBackgroundOption, ModelOption, SizeOption, DeviceOptions, total=False):
+    """``livematte bench``."""

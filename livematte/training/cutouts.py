@@ -1,0 +1,103 @@
+"""People with true alpha beside a ``livematte`` folder's photographs: keyed or cut out, no network's work.
+
+- ``cutouts/*.webp``: RGBA stills, straight colour; ``cutouts.json`` lists stems for ``train`` and ``val``.
+- ``cutclips/NAME.mp4`` with ``NAME_alpha.mp4``: keyed clips of a person each, of the same size and length.
+  Colour is straight and valid where alpha is above 0; the alpha is the luma plane, 0 to 255.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from livematte.errors import InputError
+from livematte.training.data import Picture
+
+if TYPE_CHECKING:
+    import av
+
+CUTOUTS, CUTCLIPS = "cutouts", "cutclips"
+"""Names of the folders."""
+
+HELD_OUT_CLIPS = frozenset({"juliap", "keep4", "shona", "wix"})
+"""Clips of ``cutclips`` that are for validation: persons, never frames. All others of these sixteen are for
+training; a clip of another name is held out by hash of its name, one in four."""
+
+_TRAINING_CLIPS = frozenset(
+    ["brad", "chantel", "demo", "jed", "jen", "joey", "keep1", "postal", "regist", "renny", "spanish", "walk"]
+)
+
+
+def split_cutouts(data: Path) -> dict[str, list[str]]:
+    """Stems of the cut-outs for ``train`` and for ``val``; none where ``data`` has no cut-outs.
+
+    Raises:
+        InputError: ``cutouts.json`` is not such lists.
+    """
+    file = data / f"{CUTOUTS}.json"
+    if not file.is_file():
+        return {"train": [], "val": []}
+    try:
+        lists = json.loads(file.read_text(encoding="utf-8"))
+        return {split: [str(stem) for stem in lists[split]] for split in ("train", "val")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} is not a list of train and val names: {error}") from error
+
+
+def is_validation_clip(name: str) -> bool:
+    """Whether the clip ``name`` is kept out of training."""
+    if name in HELD_OUT_CLIPS | _TRAINING_CLIPS:
+        return name in HELD_OUT_CLIPS
+    return zlib.crc32(name.encode()) % 4 == 0
+
+
+def find_clips(data: Path) -> dict[str, tuple[Path, Path]]:
+    """Colour and alpha file of every clip, by name."""
+    alphas = sorted((data / CUTCLIPS).glob("*_alpha.mp4"))
+    pairs = {file.stem.removesuffix("_alpha"): file for file in alphas}
+    colours = {name: file.with_name(f"{name}.mp4") for name, file in pairs.items()}
+    return {name: (colours[name], file) for name, file in pairs.items() if colours[name].is_file()}
+
+
+def read_clip(colour: Path, alpha: Path) -> Iterator[tuple[Picture, Picture]]:
+    """Straight colour (H, W, 3) RGB and alpha (H, W) of each frame, both uint8.
+
+    Raises:
+        InputError: a file cannot be read, or they differ in size.
+    """
+    import av
+
+    try:
+        with av.open(str(colour)) as front, av.open(str(alpha)) as key:
+            pairs = zip(front.decode(video=0), key.decode(video=0), strict=False)
+            for rgb, matte in pairs:
+                alpha8 = luma(matte)
+                if alpha8.shape != (rgb.height, rgb.width):
+                    raise InputError(f"{alpha} is not of the size of {colour}")
+                yield np.asarray(rgb.to_ndarray(format="rgb24"), np.uint8), without_bars(alpha8)
+    except (av.FFmpegError, IndexError) as error:
+        raise InputError(f"{colour} or its alpha cannot be read: {error}") from error
+
+
+def luma(frame: av.VideoFrame) -> Picture:
+    """(H, W) uint8, the first plane of PyAV's ``frame`` as it is: no range is expanded."""
+    plane, height, width = frame.planes[0], frame.height, frame.width
+    rows = np.frombuffer(bytes(plane), np.uint8).reshape(-1, plane.line_size)
+    return np.ascontiguousarray(rows[:height, :width])
+
+
+def without_bars(alpha: Picture) -> Picture:
+    """(H, W) alpha, 0 in rows at the top that are solid from side to side: what a keyer left, nobody."""
+    rows = 0
+    while rows < 4 and alpha[rows].min() >= 128:
+        rows += 1
+    if not rows:
+        return alpha
+    out = alpha.copy()
+    out[: rows + 1] = 0  # the next one is blended with it
+    return out

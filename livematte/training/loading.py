@@ -1,0 +1,147 @@
+"""One sample of a data set as arrays: photograph, straight foreground and alpha."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from livematte.errors import InputError
+from livematte.training.cutouts import luma, without_bars
+from livematte.training.data import Person, Picture
+from livematte.training.datasets import VIDEOS, Sample
+from livematte.training.foregrounds import Estimator, blur_fusion, extended, push_pull
+
+if TYPE_CHECKING:
+    import av
+
+GREY = 128
+"""What foregrounds are on where there is no background."""
+
+
+def load(
+    sample: Sample,
+    *,
+    long_side: int | None = None,
+    estimate: Estimator | None = None,
+    background: Picture | None = None,
+) -> Person:
+    """A sample's arrays: photograph, straight foreground everywhere, alpha; uint8, all of one size.
+
+    Args:
+        long_side: pictures that are longer are shrunk to this many pixels.
+        estimate: the foreground's colours from a photograph; None is :func:`blur_fusion` for ``livematte``
+            folders and :func:`push_pull` for others. Foregrounds that are given are carried on beyond the
+            alpha (FBA sec. 3.5).
+        background: (h, w, 3) RGB that a given foreground is put on, from its top left corner, enlarged
+            where it is smaller (as Composition-1k's own script does); otherwise it is put on grey.
+
+    Raises:
+        InputError: a file is missing or cannot be read, or sizes differ; names the sample.
+    """
+    if sample.alpha is None:
+        raise InputError(f"{sample.layout} {sample.name}: there is no alpha for {sample.picture}")
+    picture = to_rgb(read(sample.picture, sample.frame))
+    if sample.layout == "livematte" and sample.frame is not None:
+        alpha = without_bars(luma(_frame(sample.alpha, sample.frame)))
+    else:
+        alpha = _alpha(read(sample.alpha, sample.frame))
+    if picture.shape[:2] != alpha.shape:
+        sizes = [f"{a.shape[1]}x{a.shape[0]}" for a in (picture, alpha)]
+        raise InputError(
+            f"{sample.layout} {sample.name}: the picture is {sizes[0]} but {sample.alpha} is {sizes[1]}"
+        )
+    scale = min(1.0, (long_side or max(alpha.shape)) / max(alpha.shape))
+    size = max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale))
+    if sample.image is not None:
+        estimate = estimate or (blur_fusion if sample.layout == "livematte" else push_pull)
+        image, alpha = shrunk(picture, size), shrunk(alpha, size)
+        return Person(sample.name, image, estimate(image, alpha), alpha, scale)
+    foreground, alpha = _shrunk_together(picture, alpha, size)
+    foreground = extended(foreground, alpha)
+    behind = np.full_like(foreground, GREY) if background is None else covering(background, size)
+    a = alpha[..., None].astype(np.float32) / 255
+    image = (behind + a * (foreground.astype(np.float32) - behind) + 0.5).astype(np.uint8)
+    return Person(sample.name, image, foreground, alpha, scale)
+
+
+def read(file: Path, frame: int | None = None) -> NDArray[Any]:
+    """(H, W) or (H, W, 3 or 4) BGR as the file has it; a video's frame as BGR. Raises InputError."""
+    if file.suffix.lower() in VIDEOS:
+        return np.asarray(_frame(file, frame or 0).to_ndarray(format="bgr24"))
+    try:
+        data = np.fromfile(file, np.uint8)  # imread cannot open every name on Windows
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+    array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if array is None:
+        raise InputError(f"{file} is not a picture that can be read")
+    return np.asarray(array // 257 if array.dtype == np.uint16 else array)
+
+
+def _frame(video: Path, number: int) -> av.VideoFrame:
+    """Frame ``number`` of a video, found from the key frame before it."""
+    import av
+
+    try:
+        with av.open(str(video)) as container:
+            stream = container.streams.video[0]
+            rate, base = stream.average_rate, stream.time_base
+            start = stream.start_time or 0
+            wanted = start + round(number / (rate * base)) if rate and base else 0
+            container.seek(wanted, stream=stream)
+            last = None
+            for last in container.decode(stream):
+                if last.pts is None or last.pts >= wanted:
+                    break
+            if last is None:
+                raise InputError(f"{video} has no frame {number}")
+            return last
+    except (av.FFmpegError, IndexError) as error:
+        raise InputError(f"{video} is not a video that can be read: {error}") from error
+
+
+def to_rgb(array: NDArray[Any]) -> Picture:
+    """(H, W, 3) RGB of what :func:`read` gave."""
+    if array.ndim == 2:
+        return np.asarray(cv2.cvtColor(array, cv2.COLOR_GRAY2RGB), np.uint8)
+    return np.ascontiguousarray(array[..., 2::-1], np.uint8)
+
+
+def _alpha(array: NDArray[Any]) -> Picture:
+    """The fourth channel where it says something, else the grey value."""
+    if array.ndim == 3 and array.shape[2] == 4 and array[..., 3].min() < 255:
+        array = array[..., 3]
+    return np.ascontiguousarray(array if array.ndim == 2 else array[..., 1], np.uint8)
+
+
+def shrunk(picture: Picture, size: tuple[int, int]) -> Picture:
+    """To (width, height) ``size``."""
+    if (picture.shape[1], picture.shape[0]) == size:
+        return picture
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _shrunk_together(foreground: Picture, alpha: Picture, size: tuple[int, int]) -> tuple[Picture, Picture]:
+    """Straight foreground and alpha, without colours from where alpha is zero."""
+    if (alpha.shape[1], alpha.shape[0]) == size:
+        return foreground, alpha
+    weight = alpha.astype(np.float32)[..., None]
+    sums = cv2.resize(foreground * weight, size, interpolation=cv2.INTER_AREA)
+    weights = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
+    colours = sums / np.maximum(weights, 1e-3)[..., None]
+    return np.clip(colours + 0.5, 0, 255).astype(np.uint8), (weights + 0.5).astype(np.uint8)
+
+
+def covering(background: Picture, size: tuple[int, int]) -> Picture:
+    """The top left of a background, enlarged where it does not cover (width, height) ``size``."""
+    width, height = size
+    scale = max(1.0, height / background.shape[0], width / background.shape[1])
+    if scale > 1:
+        whole = math.ceil(background.shape[1] * scale), math.ceil(background.shape[0] * scale)
+        background = np.asarray(cv2.resize(background, whole, interpolation=cv2.INTER_CUBIC), np.uint8)
+    return background[:height, :width]

@@ -1,0 +1,51 @@
+"""Arithmetic of a training: full or mixed precision, and what this machine is fast at."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+
+def choose_precision(wanted: str, device: str) -> str:
+    """``fp32``, ``bf16`` or ``fp16``: ``wanted``, or what suits ``device`` where that is ``auto``.
+
+    ``auto`` is bf16 on a CPU that multiplies bf16 in hardware, otherwise fp32.
+    """
+    if wanted != "auto":
+        return wanted
+    return "bf16" if device == "cpu" and cpu_has_bf16() else "fp32"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bf16 in hardware (AVX512-BF16 or AMX); False where that is not known."""
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        check = getattr(torch.cpu, name, None)
+        if check is not None and check():
+            return True
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return any(f" {name}" in flags for name in ("avx512_bf16", "amx_bf16"))
+
+
+@contextlib.contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
+    """Mixed precision where it was asked for."""
+    if precision == "fp32":
+        yield
+        return
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    with torch.autocast(device.type, dtype):
+        yield
+
+
+def loss_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
+    """Keeps gradients in the range of fp16 (Micikevicius et al. 2018, sec. 3.2); idle for other precisions.
+
+    An iteration whose gradients overflow changes no weight.
+    """
+    return torch.amp.GradScaler(device.type, enabled=precision == "fp16")

@@ -1,0 +1,168 @@
+"""Training pictures of every kind at once: people of any size and number, lit for the room they stand in.
+
+Drawn like :mod:`livematte.training.augment`'s, whose parts they use; what is different is where people stand
+and how large they are. Nobody (3 %), one (82 %), two or three people; a tenth of the picture's height to
+nearly twice as high; at the bottom edge, or cut by any other. A photograph now and then is shown whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from livematte.training.augment import (
+    Box,
+    Example,
+    Placed,
+    Rng,
+    _background,
+    _camera,
+    _camouflage,
+    _moved,
+    _patterned,
+    _photograph,
+    _resize,
+    _tone,
+)
+from livematte.training.data import PeopleStore, Person, Picture
+
+WHOLE = 0.12
+"""Share of photographs that are shown as they are."""
+
+PLAIN = 0.08
+"""Share of plain and shaded walls behind composited people."""
+
+
+def scene_example(rng: Rng, store: PeopleStore, height: int, width: int) -> Example:
+    """One picture (H, W) with all that is known of it."""
+    if rng.random() < WHOLE and "photograph" in store.places():
+        example = _photograph(rng, store, height, width)
+    else:
+        example = composite_scene(rng, store, height, width)
+    return replace(example, rgb=_camera(rng, example.rgb))
+
+
+def composite_scene(rng: Rng, store: PeopleStore, height: int, width: int) -> Example:
+    """Nobody to three people in front of a room; before the camera."""
+    background = _tone(rng, room(rng, store, height, width), 1.0)
+    draw = rng.random()
+    count = 0 if draw < 0.03 else 1 if draw < 0.85 else 2 if draw < 0.95 else 3
+    placed = []
+    for _ in range(count):
+        person = stand(rng, store, height, width)
+        if rng.random() < 0.12:
+            person = _patterned(rng, person)
+        if rng.random() < 0.7:
+            person = replace(person, foreground=_tone(rng, person.foreground, 0.7))
+        if rng.random() < 0.5:
+            person = replace(person, foreground=relit(rng, person.foreground, person.alpha))
+        placed.append(person)
+    if placed and rng.random() < 0.15:
+        background = _camouflage(rng, background, placed[-1])
+    picture = background.astype(np.float32)
+    total = np.zeros((height, width), np.float32)
+    for person in placed:
+        alpha = person.alpha.astype(np.float32) / 255
+        picture += alpha[..., None] * (person.foreground - picture)
+        total += alpha * (1 - total)
+    alpha8 = (total * 255 + 0.5).astype(np.uint8)
+    return Example(picture.astype(np.uint8), alpha8, tuple(placed), background)
+
+
+def room(rng: Rng, store: PeopleStore, height: int, width: int) -> Picture:
+    """(H, W, 3): a part of a room, enlarged up to 1.8 times over what covers the picture, or a plain wall."""
+    if rng.random() < PLAIN:
+        return _background(rng, store, height, width)
+    whole = store.room(int(rng.integers(len(store.rooms))))
+    rows, columns = whole.shape[:2]
+    scale = max(height / rows, width / columns) * rng.uniform(1, 1.8)
+    h, w = min(rows, max(1, round(height / scale))), min(columns, max(1, round(width / scale)))
+    top, left = int(rng.integers(rows - h + 1)), int(rng.integers(columns - w + 1))
+    out = _resize(whole[top : top + h, left : left + w], height, width)
+    if rng.random() < 0.5:
+        out = np.ascontiguousarray(out[:, ::-1])
+    if rng.random() < 0.35:
+        sigma = float(rng.uniform(0.5, 4)) * height / 250
+        out = np.asarray(cv2.GaussianBlur(out, (0, 0), sigma), np.uint8)
+    return out
+
+
+def shown_part(rng: Rng, box: Box, kind: str, shape: tuple[int, int]) -> Box:
+    """Left, top, width and height of what is shown of somebody: of bodies often the upper part alone.
+
+    A quarter of the photographs are taken whole, so that people are cut where the photograph cut them.
+    """
+    if kind == "photograph" and rng.random() < 0.25:
+        return 0, 0, shape[1], shape[0]
+    x, y, w, h = box
+    if rng.random() < (0.55 if kind == "photograph" else 0.2):
+        h = max(min(h, 40), round(h * rng.uniform(0.25 if kind == "photograph" else 0.5, 1)))
+    return x, y, max(w, 1), max(h, 1)
+
+
+def stand(rng: Rng, store: PeopleStore, height: int, width: int) -> Placed:
+    """Somebody on an empty canvas (H, W)."""
+    number = store.draw(rng)
+    entry, person = store.people[number], store.person(number)
+    shape = (person.alpha.shape[0], person.alpha.shape[1])
+    x, y, w, h = shown_part(rng, tuple(entry["box"]), entry["kind"], shape)
+    draw = rng.random()
+    low, high = (0.1, 0.4) if draw < 0.12 else (1.0, 1.8) if draw > 0.85 else (0.4, 1.1)
+    scale = min(rng.uniform(low, high) * height / h, 1.5 * width / w)
+    tall = scale * h
+    if tall > height and rng.random() < 0.7:  # the head is in the picture, the rest below it
+        bottom = rng.uniform(-0.1, 0.12) * height + tall
+    elif rng.random() < 0.75:
+        bottom = height * rng.uniform(1.0, 1.12)
+    else:  # anywhere, also cut by the top
+        bottom = rng.uniform(min(0, height - tall) - 0.3 * tall, max(1, height - 0.5 * tall)) + tall
+    middle = width * (0.5 + rng.normal(0, 0.2))
+    if rng.random() < 0.08:
+        middle = width * float(rng.integers(2))
+    angle = float(rng.normal(0, 6)) if rng.random() < 0.3 else 0.0
+    cut = Person(
+        person.name, person.image, person.foreground[: y + h], person.alpha[: y + h]
+    )  # what is below the part does not come along
+    flip = -1.0 if rng.random() < 0.5 else 1.0
+    cos, sin = np.cos(np.radians(angle)) * scale, np.sin(np.radians(angle)) * scale
+    linear = np.array([[cos * flip, -sin], [sin * flip, cos]])
+    shift = np.array([middle, bottom]) - linear @ np.array([x + w / 2, y + h])
+    matrix = np.hstack((linear, shift[:, None]))
+    joints = store.keypoints(number)
+    foreground, alpha = warped_person(cut, matrix, height, width)
+    return Placed(foreground, alpha, _moved(joints, matrix))
+
+
+def warped_person(
+    person: Person, matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]], height: int, width: int
+) -> tuple[Picture, Picture]:
+    """Foreground (H, W, 3) and alpha (H, W) under the affine (2, 3) ``matrix``, averaged where it shrinks."""
+    foreground, alpha = person.foreground, person.alpha
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    if scale < 0.75:  # warpAffine does not average: shrink first so that hair does not alias
+        rows, columns = alpha.shape
+        h, w = max(1, round(rows * scale)), max(1, round(columns * scale))
+        foreground, alpha = _resize(foreground, h, w), _resize(alpha, h, w)
+        matrix = np.hstack((matrix[:, :2] * [columns / w, rows / h], matrix[:, 2:]))
+    size = (width, height)
+    front = cv2.warpAffine(foreground, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(front, np.uint8), np.asarray(cv2.warpAffine(alpha, matrix, size), np.uint8)
+
+
+def relit(rng: Rng, foreground: Picture, alpha: Picture) -> Picture:
+    """Studio light made a room's: a smooth tinted gain across the person, brighter on one side."""
+    x, y, w, h = cv2.boundingRect((alpha > 25).astype(np.uint8))
+    if w == 0 or h == 0:
+        return foreground
+    angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.9)
+    tint = 1 + rng.normal(0, 0.12, 3)
+    side = np.array([-0.5, 0.5])
+    corners = side[None, :] * np.cos(angle) + side[:, None] * np.sin(angle)
+    slope = np.asarray(cv2.resize(corners, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
+    gain = np.exp(slope[..., None] * (strength * tint).astype(np.float32))
+    out = foreground.copy()
+    window = np.s_[y : y + h, x : x + w]
+    out[window] = np.clip(foreground[window] * gain, 0, 255).astype(np.uint8)
+    return out

@@ -1,0 +1,154 @@
+"""Output files that are written next to their target and renamed when they are complete."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from pathlib import Path
+
+import av
+import av.error
+
+from livematte.errors import OutputError, UsageError
+
+
+def check_target(path: Path, source: str | Path | None = None) -> Path:
+    """Resolve symbolic links in ``path`` and check that the file can be written, before any work is done.
+
+    Raises:
+        UsageError: it is the file that is being read.
+        OutputError: its folder is missing or not writable, or it is a directory or a device.
+    """
+    target = path.resolve()
+    if source is not None and target.exists() and Path(source).exists() and os.path.samefile(source, target):
+        raise UsageError(f"{path} is the input file: choose another output file")
+    if target.is_dir():
+        raise OutputError(f"{path} is a directory: add a file name, such as {path / 'out.mp4'}")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"{path} is not a regular file: write to a file")
+    if not target.parent.exists():
+        raise OutputError(f"folder {target.parent} does not exist: create it first")
+    if not target.parent.is_dir():
+        raise OutputError(f"{target.parent} is not a folder")
+    if not os.access(target.parent, os.W_OK):
+        raise OutputError(f"folder {target.parent} is not writable")
+    return target
+
+
+def describe_write_error(error: BaseException, path: Path, frames: int | None = None) -> str:
+    """Return a one-line message for a failed write."""
+    # FFmpeg errors reuse errno values for other meanings; only an OSError of the file is about the disk.
+    number = None if isinstance(error, av.error.FFmpegError) else getattr(error, "errno", None)
+    so_far = f" after {frames} frames" if frames is not None else ""
+    if number == errno.ENOSPC or (hasattr(errno, "EDQUOT") and number == errno.EDQUOT):
+        return f"{path}: the disk is full{so_far}: free some space or write to another disk"
+    if number == errno.EFBIG:
+        return f"{path}: the file exceeds the allowed file size{so_far}"
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{path}: no permission to write this file"
+    if number == errno.EIO:
+        return f"{path}: the disk reports an I/O error{so_far}"
+    return f"{path}: cannot be written{so_far}: {getattr(error, 'strerror', None) or error}"
+
+
+class AtomicFile:
+    """An output file that is written as ``<stem>.rendering-xxxx<ext>`` next to its target."""
+
+    def __init__(self, path: Path, source: str | Path | None = None) -> None:
+        self.path = path
+        self._target = check_target(path, source)
+        self.temporary = sibling_path(self._target, f"rendering-{secrets.token_hex(2)}")
+        try:
+            self.file = UnbufferedFile(self.temporary)
+        except OSError as error:
+            raise OutputError(describe_write_error(error, path)) from error
+
+    def commit(self) -> None:
+        """Close the file and rename it to the target in one step. Call this when the file is complete."""
+        self.file.close()
+        try:
+            os.replace(self.temporary, self._target)
+        except OSError as error:
+            raise OutputError(
+                f"{describe_write_error(error, self.path)} (the finished file is {self.temporary})"
+            ) from error
+
+    def keep_partial(self) -> Path:
+        """Keep an incomplete file. Use the name of the target if it is free, else ``<stem>.partial<ext>``."""
+        self.file.close()
+        final = self._target
+        if final.exists():
+            final = sibling_path(self._target, "partial")
+        os.replace(self.temporary, final)
+        return final
+
+    def discard(self) -> None:
+        """Close and delete the file."""
+        self.file.close()
+        self.temporary.unlink(missing_ok=True)
+
+
+def sibling_path(path: Path, word: str) -> Path:
+    """Return ``clip.<word>.mp4`` for ``clip.mp4``, or ``clip.<word>-2.mp4`` if that exists."""
+    found = path.with_name(f"{path.stem}.{word}{path.suffix}")
+    number = 1
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.stem}.{word}-{number}{path.suffix}")
+    return found
+
+
+def count_playable_frames(path: Path) -> int:
+    """Return the number of frames that can be read back from a file that may be incomplete."""
+    try:
+        with av.open(str(path)) as container:
+            count = 0
+            try:
+                for packet in container.demux(video=0):
+                    count += packet.size > 0 and not packet.is_corrupt
+            except av.error.FFmpegError:
+                pass  # the end of an incomplete file
+            return count
+    except (av.error.FFmpegError, IndexError, OSError):
+        return 0
+
+
+class UnbufferedFile:
+    """An unbuffered file for a muxer. Each write reaches the system completely or raises an error.
+
+    Because there is no buffer, a killed process leaves all packets that were muxed. Closing the file keeps
+    FFmpeg from writing a trailer after a failed write (a full disk).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self.error: OSError | None = None
+        self._file = open(path, "w+b", buffering=0)  # noqa: SIM115 - closed by the muxer's owner
+        self.seek, self.tell, self.close = self._file.seek, self._file.tell, self._file.close
+
+    @property
+    def closed(self) -> bool:
+        """True if the file is closed."""
+        return self._file.closed
+
+    def seekable(self) -> bool:
+        """Return True: the muxer may rewrite headers at the end."""
+        return True
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: bytes) -> int:
+        """Write all of ``data`` or raise OSError. After an error every further write raises it again."""
+        if self.error is not None:
+            raise self.error
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
+        except OSError as error:
+            self.error = error
+            raise
+        return len(data)

@@ -1,0 +1,171 @@
+"""Open a file for reading and select its video stream."""
+
+from __future__ import annotations
+
+import errno
+import re
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+from av.codec.context import CodecContext
+from av.codec.hwaccel import HWAccel
+from av.container.input import InputContainer
+from av.stream import Disposition, Stream
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from livematte.errors import InputError
+
+MAX_SIDE = 16384
+MAX_PIXELS = 1 << 27
+"""Larger pictures are rejected: a header can declare any size, and several copies of each frame are held."""
+
+PATTERN = re.compile(r"%0?\d*d")
+"""Pattern of a numbered image sequence, e.g. ``frames/%04d.png``."""
+
+_PYAV = int(av.__version__.split(".")[0])
+
+_THREADS = "AUTO" if _PYAV >= 18 else "SLICE"
+"""With frame threading, PyAV 17 drops good frames that are returned together with a broken one."""
+
+_NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf", "lrc", "srt", "webvtt", "ass", "ffmetadata", "concat"}
+"""Demuxers for text and text art. FFmpeg would decode notes.txt as a video."""
+
+
+_TOLERANT: dict[str, Any] = {} if _PYAV >= 19 else {"metadata_errors": "replace"}
+"""Text that is not UTF-8 is no reason to refuse a file; PyAV 19 never does, and lacks the argument."""
+
+
+def is_sequence(path: str | Path) -> bool:
+    """Return True if ``path`` is a pattern of numbered pictures and no file has that exact name."""
+    return bool(PATTERN.search(Path(path).name)) and not Path(path).exists()
+
+
+def open_container(path: str | Path, hwaccel: HWAccel | None = None) -> InputContainer:
+    """Open a file, with hardware decoders if ``hwaccel`` is given and supports the codec.
+
+    Raises:
+        InputError: it is missing, a directory, empty, not readable or not a media file.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(path)):
+        raise InputError(f"{path} is a URL: download it first, livematte reads files")
+    path = Path(path)
+    options: dict[str, str] = {}
+    format = None
+    if is_sequence(path):
+        format = "image2"
+        options = {"start_number": str(_first_number(path))}
+    elif not path.exists():
+        raise InputError(f"{path}: no such file")
+    elif path.is_dir():
+        raise InputError(
+            f"{path} is a directory: name a video file, or numbered pictures as {path / '%04d.png'}"
+        )
+    elif path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes)")
+    try:
+        container: InputContainer = av.open(
+            str(path), "r", format=format, options=options, hwaccel=hwaccel, **_TOLERANT
+        )
+    except (av.error.FFmpegError, ValueError, OSError) as error:
+        raise InputError(_why_not_opened(path, error)) from error
+    if container.format.name in _NOT_VIDEO:
+        container.close()
+        raise InputError(f"{path} is not a media file (FFmpeg detects {container.format.name})")
+    return container
+
+
+def _first_number(pattern: Path) -> int:
+    name = PATTERN.sub("\0", pattern.name, count=1)
+    before, after = (re.escape(part.replace("%%", "%")) for part in name.split("\0"))
+    numbered = re.compile(before + r"(\d+)" + after + "$")
+    if not pattern.parent.is_dir():
+        raise InputError(f"{pattern.parent}: no such folder")
+    numbers = [int(hit[1]) for entry in pattern.parent.iterdir() if (hit := numbered.match(entry.name))]
+    # The number must have the width of the pattern: %04d.png does not match 1.png.
+    fitting = [number for number in numbers if (pattern.parent / (pattern.name % number)).exists()]
+    if not fitting:
+        raise InputError(f"{pattern}: no file in {pattern.parent} matches this pattern")
+    return min(fitting)
+
+
+def _why_not_opened(path: Path, error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    if number in (errno.EACCES, errno.EPERM):
+        return f"{path}: no permission to read it"
+    if isinstance(error, av.error.InvalidDataError) and path.is_file():
+        with path.open("rb") as file:
+            head = file.read(64)
+        if head[4:8] in (b"ftyp", b"mdat", b"wide"):
+            return f"{path} is cut off: an MP4/MOV without its index ('moov') cannot be played; copy it again"
+    if isinstance(error, av.error.InvalidDataError):
+        return f"{path} is not a media file, or its beginning is damaged"
+    return f"{path} cannot be opened: {getattr(error, 'strerror', None) or error}"
+
+
+def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
+    """Return the stream that a player would show: the default or best one, never a cover picture.
+
+    Raises:
+        InputError: there is none, FFmpeg cannot decode it, or it is larger than MAX_SIDE or MAX_PIXELS.
+    """
+    videos = [
+        stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
+    ]
+    if not videos:
+        kinds = sorted({str(stream.type) for stream in container.streams})
+        if container.streams.video:
+            raise InputError(f"{path} has no video, only audio with a cover picture")
+        if not kinds:
+            raise InputError(f"{path} is not a media file, or its content is not recognised")
+        raise InputError(f"{path} has no video stream, only {' and '.join(kinds)}")
+    best: Stream | None = container.streams.best("video")
+    chosen = next((stream for stream in videos if best is not None and stream.index == best.index), videos[0])
+    defaults = [stream for stream in videos if stream.disposition & Disposition.default]
+    if len(defaults) == 1:
+        chosen = defaults[0]
+    if chosen.codec_context is None:
+        raise InputError(f"{path}: FFmpeg has no decoder for its video codec")
+    check_size(chosen.codec_context.width, chosen.codec_context.height, path)
+    return chosen
+
+
+def check_size(width: int, height: int, path: str | Path) -> None:
+    """Raise InputError if a picture is too large."""
+    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path} is {width}x{height}: the limit is {MAX_SIDE} pixels per side and"
+            f" {MAX_PIXELS // 1_000_000} megapixels; scale it down first"
+        )
+
+
+def decoder_for(stream: VideoStream) -> VideoCodecContext:
+    """Return a multi-threaded decoder; libvpx if the stream has alpha, which FFmpeg's own decoders drop."""
+    context = stream.codec_context
+    library = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(context.codec.canonical_name)
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    if library and tags.get("alpha_mode") == "1":
+        with_alpha = CodecContext.create(library, "r")
+        assert isinstance(with_alpha, VideoCodecContext)
+        with_alpha.extradata = context.extradata
+        return with_alpha
+    context.thread_type = _THREADS
+    return context
+
+
+def first_frame(path: str | Path, index: int) -> VideoFrame:
+    """Return the first frame of stream ``index``, decoded on the CPU.
+
+    Raises:
+        InputError: the file cannot be read or has no decodable frame.
+    """
+    with open_container(path) as container:
+        stream = container.streams[index]
+        assert isinstance(stream, VideoStream)
+        try:
+            return next(container.decode(stream))
+        except (av.error.FFmpegError, StopIteration):
+            raise InputError(f"{path}: no frame of its video could be decoded") from None

@@ -1,0 +1,37 @@
+"""Options of FFmpeg's muxers."""
+
+from __future__ import annotations
+
+import math
+
+from av.audio.stream import AudioStream
+from av.container.output import OutputContainer
+
+FRAGMENTED = {"movflags": "hybrid_fragmented+delay_moov+frag_keyframe"}
+"""Write MP4 and MOV in fragments, playable even if the file is cut short; a finished file is a regular one.
+
+Fragments start at key frames. Fragments cut by time (frag_duration) gave wrong times to some audio packets of
+a stream that starts late, and min_frag_duration crashed (FFmpeg 8.1.2).
+"""
+
+INTERLEAVING = {"max_interleave_delta": "2000000"}
+"""Microseconds for which a sparse stream (subtitles) may delay the others; FFmpeg's default is 10 s."""
+
+COMMON_TAGS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre",
+                "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id",
+                "network", "keywords", "creation_time", "make", "model", "location", "track", "encoder",
+                "timecode"}  # fmt: skip
+"""Tags that MP4 stores without ``use_metadata_tags``."""
+
+
+def movie_timescale(container: OutputContainer) -> int:
+    """Return a movie timescale (ticks per second) for MP4 that represents the start of every stream exactly.
+
+    FFmpeg's default of 1000 would move audio that starts at 2.67 ms to 2 ms.
+    """
+    ticks = 1000
+    for stream in container.streams:
+        rate = stream.rate if isinstance(stream, AudioStream) else None
+        both = math.lcm(ticks, rate or (stream.time_base.denominator if stream.time_base else 1))
+        ticks = both if both <= 10_000_000 else ticks
+    return ticks

@@ -1,0 +1,236 @@
+"""Copy all other streams of a file: audio, subtitles, chapters, attachments and tags."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av.error
+from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
+from av.container.output import OutputContainer
+from av.packet import Packet
+from av.stream import AttachmentStream, DataStream, Discard, Disposition, Stream
+from av.subtitles.stream import SubtitleStream
+
+from livematte.video.container import open_container, video_stream
+from livematte.video.timestamps import container_start_time
+from livematte.video.transcode import AudioTranscoder, StreamCopier, StreamWriter, SubtitleTranscoder
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
+
+_FILE_TAGS = ("encoder", "major_brand", "minor_version", "compatible_brands", "rotate", "vendor_id",
+              "duration", "bps", "number_of_frames", "number_of_bytes", "alpha_mode")  # fmt: skip
+"""Tags that describe the encoding of the source file, not its content."""
+
+
+_QUICKTIME = {"deu": "ger", "fre": "fra", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice",
+              "zho": "chi", "sqi": "alb", "rum": "ron", "cze": "ces", "slo": "slk"}  # fmt: skip
+"""Language codes that FFmpeg's QuickTime table uses instead of the ISO 639-2 ones."""
+
+
+_EMPTY_SUBTITLE = b"\0\0"
+"""The empty subtitle that MP4 stores between two subtitles. The muxer writes its own."""
+
+
+def content_tags(metadata: dict[str, str]) -> dict[str, str]:
+    """Return the tags that remain valid in the new file."""
+    return {
+        key: value for key, value in metadata.items()
+        if key.lower().split("-")[0] not in _FILE_TAGS and not key.startswith("_")
+    }  # fmt: skip
+
+
+class PassthroughStreams:
+    """Reads the source a second time and muxes its packets in step with the video.
+
+    Audio is copied bit-exactly with shifted times. Streams that the container cannot hold are transcoded
+    (audio to AAC or Opus, text to the container's subtitle format) or dropped, with a line in ``notes``.
+
+    Args:
+        source: the file to read; the video stream that the reader selects is skipped.
+        output: the output container before its header is written; streams are added to it.
+        muxer: name of its muxer.
+        end: seconds from the start of the source at which copying stops; None copies everything.
+    """
+
+    def __init__(self, source: str | Path, output: OutputContainer, muxer: str, end: float | None) -> None:
+        self.notes: list[str] = []
+        self._input = open_container(source)
+        self._output, self._muxer = output, muxer
+        self._begin: Fraction | None = None
+        self._end = (
+            None
+            if end is None
+            else container_start_time(self._input) + Fraction(end).limit_denominator(10**6)
+        )
+        self._shift = Fraction(0)
+        video = video_stream(self._input, source)
+        self.video_metadata = content_tags(video.metadata)
+        self.metadata = content_tags(self._input.metadata)
+        self._writers: dict[int, StreamWriter] = {}
+        for stream in self._input.streams:
+            writer = None if stream.index == video.index else self._add_stream(stream)
+            if writer is None:
+                stream.discard = Discard.all
+            else:
+                self._writers[stream.index] = writer
+        self._packets: Iterator[Packet[Stream]] = iter(())
+        self._next: Packet[Stream] | None = None
+        self._subtitles: list[Packet[Stream]] = []
+
+    def start(self, shift: Fraction, *, trimmed: bool) -> None:
+        """Start copying, with ``shift`` seconds subtracted from all times.
+
+        ``trimmed`` drops everything earlier. Called before the first packet is muxed.
+        """
+        self._shift = shift
+        self._begin = shift if trimmed else None
+        self._output.set_chapters(self._chapters())
+        if not self._writers:
+            return
+        if self._begin is not None:
+            # If seeking fails, read from the start; earlier packets are skipped anyway.
+            with contextlib.suppress(av.error.FFmpegError):
+                self._input.seek(max(0, int((self._begin - 1) * 1_000_000)))
+        self._packets = self._input.demux(*[self._input.streams[index] for index in self._writers])
+        self._advance()
+        first = self._next
+        if self._muxer in ("matroska", "webm") and first is not None and first.pts is not None:
+            lead = shift - first.pts * first.time_base
+            # Opus and Matroska signal encoder priming themselves.
+            keeps_priming = (
+                "matroska" in self._input.format.name
+                or (isinstance(self._writers[first.stream.index], AudioTranscoder) and self._muxer == "webm")
+                or (first.stream.type == "audio" and first.stream.codec_context.name in ("opus", "libopus"))
+            )
+            if lead > 0 and self._begin is None and not keeps_priming:
+                # MP4 hides encoder priming with an edit list; Matroska has none and no negative times.
+                note = f"all times are {round(lead * 1000)} ms later: Matroska plays the encoder priming"
+                self.notes.append(note)
+
+    def mux_until(self, seconds: Fraction | None) -> None:
+        """Mux all packets that are due up to ``seconds`` on the output clock; None muxes all the rest."""
+        while self._next is not None:
+            packet = self._next
+            stamp = packet.dts if packet.dts is not None else packet.pts
+            if seconds is not None and stamp is not None and stamp * packet.time_base - self._shift > seconds:
+                return
+            if self._is_in_range(packet):
+                if self._muxer in ("mp4", "mov") and packet.stream.type == "subtitle":
+                    if bytes(packet) != _EMPTY_SUBTITLE:
+                        self._subtitles.append(packet)
+                else:
+                    self._writers[packet.stream_index].write(packet, self._shift)
+            self._advance()
+        if seconds is None:
+            self.mux_subtitles()
+            for writer in self._writers.values():
+                writer.flush()
+
+    def mux_subtitles(self) -> None:
+        """Mux the subtitles that were held back. Only subtitles may follow.
+
+        FFmpeg 8 writes wrong times for subtitles, or crashes, if an MP4 fragment boundary separates them.
+        Subtitles are small, so all of them go to the last fragment.
+        """
+        for packet in self._subtitles:
+            self._writers[packet.stream_index].write(packet, self._shift)
+        self._subtitles.clear()
+
+    def close(self) -> None:
+        """Release the source."""
+        self._packets, self._next = iter(()), None
+        self._input.close()
+
+    def _advance(self) -> None:
+        try:
+            self._next = next((packet for packet in self._packets if packet.size), None)
+        except (av.error.FFmpegError, OSError) as error:
+            self.notes.append(f"audio and subtitles end early: {getattr(error, 'strerror', None) or error}")
+            self._next = None
+
+    def _is_in_range(self, packet: Packet[Stream]) -> bool:
+        if packet.pts is None or packet.stream.disposition & Disposition.attached_pic:
+            return True
+        begins = packet.pts * packet.time_base
+        ends = begins + (packet.duration or 0) * packet.time_base
+        if self._end is not None and begins >= self._end:
+            return False
+        # A subtitle that is visible at the cut is kept; audio starts with its first complete packet.
+        if isinstance(packet.stream, SubtitleStream):
+            return self._begin is None or ends > self._begin
+        return self._begin is None or begins >= self._begin
+
+    def _add_stream(self, stream: Stream) -> StreamWriter | None:
+        label = f"{stream.type} stream {stream.index}"
+        if isinstance(stream, AttachmentStream):
+            if self._muxer == "matroska":
+                self._output.add_stream_from_template(stream)
+            else:
+                self.notes.append(f"attachment {stream.name!r} dropped: {self._muxer} has no attachments")
+            return None
+        if isinstance(stream, DataStream):
+            if stream.name not in ("bin_data", None):  # a chapter track; chapters are written separately
+                self.notes.append(
+                    f"{label} ({stream.name}) dropped: only audio, subtitles and cover pictures are copied"
+                )
+            return None
+        if getattr(stream, "codec_context", None) is None:
+            self.notes.append(f"{label} dropped: FFmpeg does not support its codec")
+            return None
+        cover = bool(stream.disposition & Disposition.attached_pic)
+        if stream.type == "video" and not cover:
+            self.notes.append(f"{label} dropped: only the main video stream is rendered")
+            return None
+        codec = stream.codec_context.codec.canonical_name
+        try:
+            copied = self._output.add_stream_from_template(stream, opaque=True)
+        except ValueError:
+            return self._add_transcoded(stream, label, codec)
+        self._copy_tags(copied, stream)
+        # Broadcast AAC repeats its configuration in every packet (ADTS); other containers store it once.
+        strip = codec == "aac" and not stream.codec_context.extradata
+        return StreamCopier(
+            self._output, copied, BitStreamFilterContext("aac_adtstoasc", stream) if strip else None
+        )
+
+    def _add_transcoded(self, stream: Stream, label: str, codec: str) -> StreamWriter | None:
+        writer: AudioTranscoder | SubtitleTranscoder | None = None
+        if isinstance(stream, AudioStream):
+            writer = AudioTranscoder(self._output, stream, self._muxer)
+        elif isinstance(stream, SubtitleStream):
+            writer = SubtitleTranscoder.create(self._output, stream, self._muxer)
+        if writer is None:
+            self.notes.append(f"{label} ({codec}) dropped: {self._muxer} cannot store it")
+            return None
+        self.notes.append(
+            f"{label} re-encoded from {codec} to {writer.codec}: {self._muxer} cannot store {codec}"
+        )
+        self._copy_tags(writer.stream, stream)
+        return writer
+
+    def _copy_tags(self, copied: Stream, stream: Stream) -> None:
+        copied.metadata.update(content_tags(stream.metadata))
+        if self._muxer == "mov" and (language := copied.metadata.get("language")) in _QUICKTIME:
+            copied.metadata["language"] = _QUICKTIME[language]
+        copied.disposition = stream.disposition
+
+    def _chapters(self) -> list[Chapter]:
+        chapters = []
+        for chapter in self._input.chapters():
+            base = chapter["time_base"] or Fraction(1, 1000)
+            begin, end = chapter["start"] * base, chapter["end"] * base
+            if (self._begin is not None and end <= self._begin) or (
+                self._end is not None and begin >= self._end
+            ):
+                continue
+            begin = max(begin, self._begin if self._begin is not None else begin)
+            end = min(end, self._end if self._end is not None else end)
+            moved = (round((begin - self._shift) / base), round((end - self._shift) / base))
+            chapters.append(chapter | {"start": moved[0], "end": moved[1], "time_base": base})
+        return chapters

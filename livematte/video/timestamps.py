@@ -1,0 +1,80 @@
+"""Timestamps of frames: taken from the stream, repaired only if they are missing or not rising."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+
+from av.container.input import InputContainer
+from av.stream import Stream
+from av.video.frame import VideoFrame
+
+_TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT: MPEG transport and program streams
+
+
+def as_fraction(number: Fraction | None) -> Fraction | None:
+    """Return a rational number of PyAV as a Fraction; None if it is not set.
+
+    PyAV 19 returns its own type instead of :class:`~fractions.Fraction`, and 0 instead of None.
+    """
+    return Fraction(number.numerator, number.denominator) if number else None
+
+
+def container_start_time(container: InputContainer, stream: Stream | None = None) -> Fraction:
+    """Return the start time of the file in seconds on its own clock, which players show as 0:00."""
+    begins: int | None = container.start_time
+    if begins is not None:
+        return Fraction(begins, 1_000_000)
+    if stream is not None and stream.start_time is not None and stream.time_base:
+        return stream.start_time * stream.time_base
+    return Fraction(0)
+
+
+def exact_seconds(seconds: float | Fraction) -> Fraction:
+    """Return a Fraction unchanged, and a float rounded to the microsecond."""
+    return seconds if isinstance(seconds, Fraction) else Fraction(seconds).limit_denominator(10**6)
+
+
+def declared_end(container: InputContainer, stream: Stream) -> Fraction | None:
+    """Return the declared end of the stream in seconds on the file's clock; None if it is not declared.
+
+    Uses only the duration of the stream itself: the duration of the file may be that of longer audio.
+    """
+    if stream.duration and stream.time_base:
+        return ((stream.start_time or 0) + stream.duration) * stream.time_base
+    if "matroska" in container.format.name:
+        declared = next((value for key, value in stream.metadata.items() if key.upper() == "DURATION"), "")
+        if match := re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", declared.strip()):
+            return int(match[1]) * 3600 + int(match[2]) * 60 + Fraction(match[3])
+    return None
+
+
+def has_arbitrary_start(container: InputContainer) -> bool:
+    """Return True if the format's clock starts anywhere, e.g. a recording at 26 hours."""
+    return bool(container.format.flags & _TS_DISCONT)
+
+
+class PtsNormalizer:
+    """Provides strictly rising pts: the pts of the frame, else its dts, else the previous pts plus a step."""
+
+    def __init__(self, time_base: Fraction, rate: Fraction | None, note: Callable[[str], None]) -> None:
+        self._step = max(1, round(1 / (rate * time_base))) if rate else 1
+        self._note = note
+        self._last: int | None = None
+
+    def normalized_pts(self, frame: VideoFrame) -> int:
+        """Return the pts of ``frame`` in ticks."""
+        step = frame.duration or self._step
+        pts = frame.pts
+        if pts is None:
+            if frame.dts is not None and (self._last is None or frame.dts > self._last):
+                pts = frame.dts
+            else:
+                pts = 0 if self._last is None else self._last + step
+            self._note("some frames have no timestamp: it was derived from their order")
+        if self._last is not None and pts <= self._last:
+            pts = self._last + step
+            self._note("some timestamps were not rising: they were moved after the previous frame")
+        self._last = pts
+        return pts

@@ -1,0 +1,145 @@
+"""Copy or transcode one stream of a container to another container."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Protocol
+
+import av.error
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
+from av.container.output import OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.subtitles.codeccontext import SubtitleCodecContext
+from av.subtitles.stream import SubtitleStream
+
+TEXT_SUBTITLE_CODECS = {"subrip", "ass", "ssa", "mov_text", "webvtt", "text", "microdvd", "mpl2", "sami",
+               "realtext", "stl"}  # fmt: skip
+SUBTITLE_CODEC_BY_MUXER = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+
+
+class StreamWriter(Protocol):
+    """Accepts packets of a source stream and muxes the result."""
+
+    def write(self, packet: Packet[Stream], shift: Fraction) -> None:
+        """Write the next packet, in source times; ``shift`` seconds are subtracted."""
+
+    def flush(self) -> None:
+        """Finish the stream after the last packet."""
+
+
+def shift_packet(packet: Packet[Stream], shift: Fraction) -> Packet[Stream]:
+    """Subtract ``shift`` seconds from the times of ``packet``, rounded to ticks. Return the packet."""
+    ticks = round(shift / packet.time_base)
+    if ticks:
+        packet.pts = None if packet.pts is None else packet.pts - ticks
+        packet.dts = None if packet.dts is None else packet.dts - ticks
+    return packet
+
+
+class StreamCopier:
+    """Copies packets bit-exactly."""
+
+    def __init__(
+        self, output: OutputContainer, stream: Stream, strip: BitStreamFilterContext | None = None
+    ) -> None:
+        self._output, self._stream, self._strip = output, stream, strip
+
+    def write(self, packet: Packet[Stream], shift: Fraction) -> None:
+        """Mux the packet. A subtitle that starts before the cut is shortened to start at the cut."""
+        for each in self._strip.filter(packet) if self._strip else [packet]:
+            self._mux(shift_packet(each, shift))
+
+    def _mux(self, packet: Packet[Stream]) -> None:
+        if isinstance(self._stream, SubtitleStream) and packet.pts is not None and packet.pts < 0:
+            packet.duration = max(0, (packet.duration or 0) + packet.pts)
+            packet.pts = packet.dts = 0
+        packet.stream = self._stream
+        self._output.mux(packet)
+
+    def flush(self) -> None:
+        """Do nothing: no packets are buffered."""
+
+
+class AudioTranscoder:
+    """Transcodes audio to AAC (MP4, MOV) or Opus (WebM, Matroska) at a transparent bit rate."""
+
+    def __init__(self, output: OutputContainer, source: AudioStream, muxer: str) -> None:
+        self.codec = "aac" if muxer in ("mp4", "mov") else "opus"
+        rate = source.rate if self.codec == "aac" else 48000
+        self._output, self._source = output, source
+        self.stream = output.add_stream("aac" if self.codec == "aac" else "libopus", rate=rate)
+        layout = source.layout.name
+        context = self.stream.codec_context
+        assert isinstance(context, AudioCodecContext)
+        context.layout = layout
+        context.bit_rate = 96_000 * max(1, source.channels)
+        context.time_base = Fraction(1, rate)
+        context.open()
+        self._resampler = AudioResampler(context.format, layout, rate, context.frame_size or None)
+
+    def write(self, packet: Packet[Stream], shift: Fraction) -> None:
+        """Decode, resample if needed, encode and mux. A broken packet becomes a short silence."""
+        try:
+            frames = self._source.codec_context.decode(packet)
+        except av.error.InvalidDataError:
+            return
+        for frame in frames:
+            if frame.pts is not None and frame.time_base:
+                frame.pts -= round(shift / frame.time_base)
+            for ready in self._resampler.resample(frame):
+                self._output.mux(self.stream.encode(ready))
+
+    def flush(self) -> None:
+        """Encode and mux the buffered samples."""
+        for ready in self._resampler.resample(None):
+            self._output.mux(self.stream.encode(ready))
+        self._output.mux(self.stream.encode(None))
+
+
+class SubtitleTranscoder:
+    """Transcodes text subtitles to the container's format. Styles are kept as far as it supports them."""
+
+    def __init__(self, output: OutputContainer, source: SubtitleStream, codec: str) -> None:
+        self.codec = codec
+        self._output, self._source = output, source
+        source.codec_context.open(strict=False)
+        self.stream = output.add_stream(codec)
+        self.stream.time_base = Fraction(1, 1000)
+        context = self.stream.codec_context
+        assert isinstance(context, SubtitleCodecContext)
+        self._context = context
+        context.time_base = Fraction(1, 1000)
+        context.subtitle_header = source.codec_context.subtitle_header
+
+    @classmethod
+    def create(cls, output: OutputContainer, source: SubtitleStream, muxer: str) -> SubtitleTranscoder | None:
+        """Return a transcoder for text subtitles, or None for picture subtitles."""
+        if source.codec_context.codec.canonical_name not in TEXT_SUBTITLE_CODECS:
+            return None
+        return cls(output, source, SUBTITLE_CODEC_BY_MUXER[muxer])
+
+    def write(self, packet: Packet[Stream], shift: Fraction) -> None:
+        """Transcode and mux one subtitle with its time and duration."""
+        pts, length, base = packet.pts, packet.duration or 0, packet.time_base
+        try:
+            text = self._source.codec_context.decode2(packet)
+        except av.error.FFmpegError:
+            return
+        if text is None or not len(text) or pts is None:
+            return
+        encoded = self._context.encode_subtitle(text)
+        begin = pts * base - shift
+        end = begin + length * base
+        begin = max(begin, Fraction(0))
+        encoded.time_base = Fraction(1, 1000)
+        encoded.pts = encoded.dts = round(begin * 1000)
+        encoded.duration = max(0, round((end - begin) * 1000))
+        encoded.stream = self.stream
+        self._output.mux(encoded)
+
+    def flush(self) -> None:
+        """Do nothing: no packets are buffered."""

@@ -7,7 +7,6 @@ verified by sha256. Only formats that contain no code are read: safetensors and 
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -244,8 +243,15 @@ def save_within_limit(
 
 
 def read_safetensors_metadata(path: Path) -> dict[str, str]:
-    """Return the text metadata in the header of a safetensors file; empty if there is none."""
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    return dict(header.get("__metadata__", {}))
+    """Return the text metadata in the header of a safetensors file; empty if there is none.
+
+    Raises:
+        WeightsError: it is not a complete safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"weight file {path} is not a complete safetensors file: {error}") from error

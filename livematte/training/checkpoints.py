@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from livematte.inference.weights import read_safetensors_metadata
+
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write ``tensors`` and JSON-able ``facts`` beside ``path`` and rename, so that it is whole or old."""
@@ -31,10 +33,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def checkpoint_facts(path: Path) -> dict[str, Any]:
     """The facts alone that :func:`save_checkpoint` wrote."""
-    from safetensors import safe_open
-
-    with safe_open(str(path), "pt") as file:
-        facts: dict[str, Any] = json.loads((file.metadata() or {}).get("facts", "{}"))
+    facts: dict[str, Any] = json.loads(read_safetensors_metadata(path).get("facts", "{}"))
     return facts
 
 

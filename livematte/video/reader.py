@@ -128,9 +128,11 @@ class FileSource:
 
         self._decoded, self._first_frame = self._decode_first(origin, hwaccel)
         described = self._first_frame
-        if self._hardware is not None and self._hardware.container is None:
-            described = first_frame(path, stream.index)  # for the side data of the container
-        self._orientation = read_orientation(described, path)
+        hardware = self._hardware
+        if hardware is not None and (hardware.container is None or is_still(container, stream, path)):
+            # For side data: of the container, or of a photo on a GPU, whose EXIF hides the rest from PyAV.
+            described = first_frame(path, stream.index)
+        self._orientation = read_orientation(described)
         format, self._color = self._output_format(self._first_frame)
         if self._orientation.transpose and PIXEL_FORMATS[format].chroma == (0, 1):
             format = format.replace("422", "444")  # transposed 4:2:2 is 4:4:0, which is rarely supported

@@ -123,6 +123,17 @@ def test_what_is_no_safetensors_is_refused(tmp_path, data):
         weights.load_into(tiny(), tmp_path / "w.safetensors")
 
 
+def test_metadata_of_safetensors_is_read_without_the_tensors(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_file(tiny().state_dict(), path, metadata={"model": "m"})
+    assert weights.read_safetensors_metadata(path) == {"model": "m"}
+    save_file(tiny().state_dict(), path)
+    assert weights.read_safetensors_metadata(path) == {}
+    path.write_bytes((2**40).to_bytes(8, "little") + b"{}")  # a header that declares 1 TB
+    with pytest.raises(WeightsError, match="not a complete safetensors file"):
+        weights.read_safetensors_metadata(path)
+
+
 def test_truncated_safetensors_is_refused(tmp_path):
     save_file(tiny().state_dict(), tmp_path / "w.safetensors")
     whole = (tmp_path / "w.safetensors").read_bytes()

@@ -3,6 +3,10 @@
 A segment begins to read some frames before its first one, so that what remembers earlier frames remembers
 nearly what it would after all of them, and the seam does not show. Files are written beside the target and
 go away as they are joined: after an interruption the target holds all from its beginning to the first gap.
+
+``concurrent.futures.ProcessPoolExecutor`` with "spawn" was tried in place of :class:`_Process`: it runs the
+caller's script again, cannot be used inside ``multiprocessing.Pool``, and Ctrl-C kills workers that are still
+importing. Its workers outlive a parent that was killed and keep their GPU, and it does not report exit codes.
 """
 
 from __future__ import annotations
@@ -10,7 +14,6 @@ from __future__ import annotations
 import os
 import pickle
 import queue
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -55,7 +58,6 @@ class _Process:
     device: str
     process: subprocess.Popen[bytes]
     task: Task | None = None
-    gone: bool = False
 
     def say(self, message: Any) -> None:
         """Send it something; one that has ended is told of by :meth:`listen`."""
@@ -190,8 +192,10 @@ def render(
     """
     began = time.monotonic()
     target = Path(sinks[0].path).resolve()
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.stem}.parts-", dir=target.parent))
-    state = _State([Task(number, segment, folder) for number, segment in enumerate(segments)])
+    folder = tempfile.TemporaryDirectory(
+        prefix=f".{target.stem}.parts-", dir=target.parent, ignore_cleanup_errors=True
+    )
+    state = _State([Task(number, segment, Path(folder.name)) for number, segment in enumerate(segments)])
     meter = Meter(frames, progress)
     inbox: queue.Queue[tuple[_Process, str, Any]] = queue.Queue()
     workers: list[_Process] = []
@@ -218,7 +222,7 @@ def render(
         for worker in workers:
             if worker.process.poll() is None:
                 worker.process.kill()
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.cleanup()
     notes = [*state.notes, *(note for sink in sinks for note in sink.notes)]
     if isinstance(state.failure, LivematteError):
         state.failure.notes = (*state.failure.notes, *notes)
@@ -273,20 +277,17 @@ def _work(
         elif what == "done":
             worker.task = None
             state.done[value.number] = value
-            try:
-                _join(state, sinks)
-            except BaseException as error:
-                state.failure = state.failure or error
+            _join(state, sinks)
             if state.failure is None and not told:
                 _hand_out(state, worker)
         else:
-            worker.task, worker.gone = None, True
+            worker.task = None
             state.failure = state.failure or _trouble(worker, what, value)
     return stopped
 
 
 def _hand_out(state: _State, worker: _Process) -> None:
-    if state.waiting and not worker.gone:
+    if state.waiting:
         worker.task = state.waiting.pop(0)
         worker.say(worker.task)
 

@@ -170,6 +170,27 @@ def test_a_worker_that_dies_is_told(person: Path, tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_part_that_cannot_be_joined_ends_the_workers(
+    person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise LivematteError("the disk is full")
+
+    ended: list[int | None] = []
+    end = parallel._Process.end
+
+    def watched_end(worker: parallel._Process) -> None:
+        end(worker)
+        ended.append(worker.process.poll())
+
+    monkeypatch.setattr(parallel.ConcatSink, "append", refuse)
+    monkeypatch.setattr(parallel._Process, "end", watched_end)
+    with pytest.raises(LivematteError, match="the disk is full"):
+        livematte.render(person, tmp_path / "out.mp4", device=TWO, size=64, preset="ultrafast")
+    assert len(ended) == 2 and None not in ended
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_worker_said_is_heard_after_it_was_let_go() -> None:
     """Whoever reads from it closes the pipe: closed by another, the reader would fail in the middle."""
     says = "import pickle, sys; pickle.dump(('frame', 7), sys.stdout.buffer)"

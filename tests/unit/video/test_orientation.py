@@ -18,6 +18,7 @@ from PIL import Image
 
 from livematte.video import reader
 from livematte.video.hardware import HardwareDecoder
+from livematte.video.orientation import Orientation
 from livematte.video.reader import open_video
 from tests import clips
 
@@ -157,9 +158,14 @@ def test_a_photo_in_gpu_memory_is_mirrored_too(tmp_path: Path, monkeypatch: pyte
         return OnGpu(context, "cuda", "cuda", container=container)
 
     read = reader.read_orientation
-    given: list[Any] = []
+    given: list[av.VideoFrame] = []
+
+    def watched_read(frame: av.VideoFrame) -> Orientation:
+        given.append(frame)
+        return read(frame)
+
     monkeypatch.setattr(reader, "open_hardware", open_fake)
-    monkeypatch.setattr(reader, "read_orientation", lambda frame: given.append(frame) or read(frame))
+    monkeypatch.setattr(reader, "read_orientation", watched_read)
     with open_video(path, hwaccel="cuda") as source:
         assert source.info.details["mirrored"] is True
         assert given[0] is not source._first_frame

@@ -1,4 +1,4 @@
-"""livematte from Python: one call a job. The command line is a thin layer over this file."""
+"""Python API: one function per task. The command line is a thin layer over this module."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from livematte.video.reader import open_video
 from livematte.video.writer import open_sink
 
 RENDER_STREAMS = 2
-"""Pictures that the network works on side by side when a file is rendered: measured 15 % faster than one."""
+"""Number of frames that the network processes in parallel when a file is rendered; 15 % faster than one."""
 
 
 @documented(RenderOptions)
@@ -60,18 +60,18 @@ def render(
     stop: threading.Event | None = None,
     **options: Unpack[RenderOptions],
 ) -> RenderReport:
-    """Put another background behind the people of a video.
+    """Replace the background of a video.
 
-    Sound, subtitles, chapters, metadata and timing come along. ``output`` appears when it is whole.
+    Sound, subtitles, chapters, metadata and timing are kept. ``output`` appears when the render is complete.
 
     Args:
-        input: any video that FFmpeg reads, or an image sequence such as ``frames/%04d.png``.
+        input: any video that FFmpeg can read, or an image sequence such as ``frames/%04d.png``.
         output: ``.mp4``, ``.mov``, ``.mkv``, ``.webm`` or a PNG sequence such as ``out/%04d.png``.
-        progress: called now and then from the calling thread.
-        stop: set this event to end early; what was rendered until then is kept.
+        progress: called regularly from the calling thread.
+        stop: set this event to stop early; the frames rendered so far are kept.
 
     Raises:
-        LivematteError: with one line that says what is wrong and what to do.
+        LivematteError: with a one-line message that states the problem and a fix.
     """
     began = time.monotonic()
     chosen = complete(RenderOptions, options)
@@ -82,25 +82,25 @@ def render(
     check_outputs(inputs, targets.values(), chosen)
     trial_decode.begin(*inputs.values())
     trial_decode.check(input)
-    told: list[str] = []
+    segment_notes: list[str] = []
     if len(devices := resolved.compute.devices) > 1:
         job = Job(os.fspath(input), targets, chosen, RENDER_STREAMS)
         report = parallel.render_file(job, devices, progress=progress, stop=stop)
         if report is not None:
             return report
         resolved = resolved.on(devices[0])
-        told = [f"{input} cannot be divided, or is too short for it: {devices[0]} alone did it"]
-    place, why = frame_device(resolved.compute)
-    gpu, card = None if place is None else place.index, cuda_index(resolved.compute)
+        segment_notes = [f"{input} was rendered on {devices[0]} only: it is too short or cannot be split"]
+    device, device_notes = frame_device(resolved.compute)
+    gpu, codec_gpu = None if device is None else device.index, cuda_index(resolved.compute)
     section = pick(SectionOptions, chosen)
-    source = open_video(os.fspath(input), hwaccel=chosen["hwaccel"], gpu=gpu, card=card, **section)
+    source = open_video(os.fspath(input), hwaccel=chosen["hwaccel"], gpu=gpu, card=codec_gpu, **section)
     outputs: list[engine.Output] = []
-    behind: Background | None = None
+    background: Background | None = None
     try:
         require_moving(source, input)
-        behind = resolved.background()
+        background = resolved.background()
         warming = threading.Thread(target=warm_up, args=(source.info.format,), daemon=True)
-        warming.start()  # Numba's start-up takes as long as the model's: side by side
+        warming.start()  # Numba takes as long to start as the model: do both in parallel
         network = resolved.model(streams=RENDER_STREAMS)
         resolved = resolved.with_refiner()
         compositor = resolved.compositor()
@@ -109,30 +109,31 @@ def render(
             sink = open_sink(
                 path,
                 debug_info(source.info, network, refined=refined) if kind == "debug" else source.info,
-                **sink_settings(kind, chosen, transparent=behind.transparent),
+                **sink_settings(kind, chosen, transparent=background.transparent),
                 copy_streams_from=os.fspath(input) if kind == "picture" else None,
                 gpu=gpu,
-                card=card,
+                card=codec_gpu,
                 **section,
             )
             outputs.append(engine.Output(sink, kind))
     except BaseException:
-        abort_outputs(source, behind, outputs)
+        abort_outputs(source, background, outputs)
         raise
     work = partial(
-        engine.render, source, network, behind, outputs,
-        compositor=compositor, device=place, stop=stop, **resolved.filters(),
+        engine.render, source, network, background, outputs,
+        compositor=compositor, device=device, stop=stop, **resolved.filters(),
     )  # fmt: skip
     report = run_and_report(work, input, source, outputs, began, progress)
-    return replace(report, notes=[*told, *why, *collect_notes(network, resolved.refine.how), *report.notes])
+    notes = [*segment_notes, *device_notes, *collect_notes(network, resolved.refine.how), *report.notes]
+    return replace(report, notes=notes)
 
 
 @documented(ImageOptions)
 def image(input: PathLike, output: PathLike, **options: Unpack[ImageOptions]) -> RenderReport:
-    """Cut the people out of one photograph; a PNG with transparency unless a background is given.
+    """Remove or replace the background of one picture. The default background is transparent.
 
-    A video's first frame is taken where ``input`` is a video. With a drawn trimap no model looks for people;
-    the refiner that ``refine`` or ``model`` names fills in the unknown.
+    If ``input`` is a video, its first frame is used. With ``trimap``, no matting network runs: the refiner
+    that ``refine`` or ``model`` names computes the unknown region.
     """
     began = time.monotonic()
     chosen = complete(ImageOptions, options)
@@ -145,11 +146,11 @@ def image(input: PathLike, output: PathLike, **options: Unpack[ImageOptions]) ->
     with open_video(os.fspath(input)) as source:
         frame = next(iter(source), None)
         if frame is None:
-            raise InputError(f"{input} has no picture that decodes")
-        behind = resolved.background()
+            raise InputError(f"{input} contains no picture that can be decoded")
+        background = resolved.background()
         try:
             for kind, path in targets.items():
-                check_image(Path(path), alpha=kind == "picture" and behind.transparent)
+                check_image(Path(path), alpha=kind == "picture" and background.transparent)
             network: Model
             if drawn is not None:
                 network = DrawnTrimap(read_trimap(drawn, frame.size))
@@ -158,9 +159,9 @@ def image(input: PathLike, output: PathLike, **options: Unpack[ImageOptions]) ->
             compositor, matting = resolved.compositor(), resolved.matting(network)
             small = matting.shrink(frame)
             matte = matting(frame, small)
-            composed = compositor(frame, matte, behind, frozenset(targets), small.planes)
+            composed = compositor(frame, matte, background, frozenset(targets), small.planes)
         finally:
-            behind.close()
+            background.close()
         return write_stills(composed, targets, source, began)
 
 
@@ -173,9 +174,9 @@ def trimap(
     stop: threading.Event | None = None,
     **options: Unpack[TrimapOptions],
 ) -> RenderReport:
-    """Write what a model leaves in doubt: black background, grey 128 unknown, white foreground.
+    """Write a trimap computed by a model: background black (0), unknown grey (128), foreground white (255).
 
-    One picture where ``output`` is one, else a grey video. Arguments as for :func:`render`.
+    ``output`` names a picture, a video or numbered pictures. Arguments as for :func:`render`.
     """
     began = time.monotonic()
     chosen = complete(TrimapOptions, options)
@@ -191,7 +192,7 @@ def trimap(
             require_moving(source, input)
         network = resolved.model()
         if not still:
-            info = replace(source.info, format="yuv420p")  # three greys need no more than 8 bits
+            info = replace(source.info, format="yuv420p")  # 8 bits suffice for three grey levels
             sink = open_sink(targets["trimap"], info, kind="alpha", **section)
             outputs.append(engine.Output(sink, "trimap"))
     except BaseException:
@@ -201,36 +202,38 @@ def trimap(
         with source:
             frame = next(iter(source), None)
             if frame is None:
-                raise InputError(f"{input} has no picture that decodes")
+                raise InputError(f"{input} contains no picture that can be decoded")
             matting = resolved.matting(network)
-            made = Compositor()(frame, matting(frame, matting.shrink(frame)), _NOTHING, frozenset(targets))
-            return write_stills(made, targets, source, began)
-    work = partial(engine.render, source, network, _NOTHING, outputs, stop=stop, **resolved.filters())
+            matte = matting(frame, matting.shrink(frame))
+            composed = Compositor()(frame, matte, _BLACK, frozenset(targets))
+            return write_stills(composed, targets, source, began)
+    work = partial(engine.render, source, network, _BLACK, outputs, stop=stop, **resolved.filters())
     return run_and_report(work, input, source, outputs, began, progress)
 
 
-_NOTHING = Color((0, 0, 0))
+_BLACK = Color((0, 0, 0))
 
 
 @documented(MattesOptions)
 def mattes(input: PathLike, **options: Unpack[MattesOptions]) -> Iterator[tuple[Frame, Matte]]:
-    """Every frame of a video with its matte, alpha (H, W) float32 in [0, 1], for code of your own.
+    """Yield every frame of a video with its matte; alpha is (H, W) float32 in [0, 1].
 
-    ``livematte.kernels.convert.to_rgb(frame)`` gives the picture as (H, W, 3) uint8 RGB. Wrong options and
-    a file that is not there are said at once; it is opened for the first frame and closed after the last one.
+    ``livematte.kernels.convert.to_rgb(frame)`` converts a frame to (H, W, 3) uint8 RGB. The call itself
+    raises errors for invalid options and for a file that cannot be opened. The file is open from the first
+    frame to the last one.
     """
     chosen = complete(MattesOptions, options)
     resolved = resolve(chosen)
     trial_decode.check(input)
     section = pick(SectionOptions, chosen)
-    if not Path(input).is_fifo():  # which can be read once only
-        open_video(os.fspath(input), **section).close()  # says at once what is wrong with the file
+    if not Path(input).is_fifo():  # a pipe can be read only once
+        open_video(os.fspath(input), **section).close()  # raises errors of the file now
     network = resolved.model()
     compositor = resolved.compositor()
-    place, _ = frame_device(resolved.compute)
+    device, _ = frame_device(resolved.compute)
 
     def pairs() -> Iterator[tuple[Frame, Matte]]:
         source = open_video(os.fspath(input), **section)
-        yield from engine.mattes(source, network, compositor=compositor, device=place, **resolved.filters())
+        yield from engine.mattes(source, network, compositor=compositor, device=device, **resolved.filters())
 
     return pairs()

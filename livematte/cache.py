@@ -1,4 +1,4 @@
-"""The per-user folder for compiled networks and kernels."""
+"""Per-user folder for compiled networks and kernels."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _CACHE_VARIABLE = "LIVEMATTE_CACHE"
 
 
 def cache_folder(*parts: str) -> Path | None:
-    """A per-user folder for compiled artefacts, made if need be; None where it cannot be written.
+    """Return a per-user folder for compiled files, created if missing; None if it is not writable.
 
-    ``LIVEMATTE_CACHE`` in the environment moves it. Everything in it can be deleted at any time.
+    The environment variable ``LIVEMATTE_CACHE`` sets its location. Its content can be deleted at any time.
     """
     root = os.environ.get(_CACHE_VARIABLE)
     folder = (Path(root) if root else user_cache_path("livematte", appauthor=False)).joinpath(*parts)
@@ -28,7 +28,7 @@ def cache_folder(*parts: str) -> Path | None:
 
 
 def write_cached(path: Path, data: bytes) -> None:
-    """Write ``data`` whole or not at all; a full disk or another process at the same file is no error."""
+    """Write ``data`` atomically. A full disk, or another process writing the same file, raises no error."""
     part = path.with_name(f".part-{os.getpid()}-{path.name}")
     try:
         part.write_bytes(data)

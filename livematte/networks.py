@@ -1,4 +1,4 @@
-"""Networks by name: models and refiners checked and loaded."""
+"""Checking and loading of models and refiners by name."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ from livematte.protocols import Model, TrimapModel
 def load_model(
     name: str = DEFAULT_MODEL, *, streams: int = 1, extras: bool = False, **options: Unpack[LoadOptions]
 ) -> Model:
-    """A model ready to run.
+    """Load a model.
 
     Args:
-        name: one of ``livematte models``.
-        streams: pictures worked on side by side, each on its share of the threads, where it can: more
-            frames a second, but each comes later. For files.
-        extras: mattes carry what else the network gives, e.g. heat maps, a trimap.
+        name: a model name that ``livematte models`` lists.
+        streams: number of frames processed in parallel, each with its share of the threads, if the runtime
+            supports it: higher throughput, higher latency. For files.
+        extras: add the other outputs of the network to mattes, e.g. heat maps or a trimap.
 
     Raises:
-        UsageError: unknown name or impossible option.
-        ModelError: weights missing, damaged or of another architecture; or the entry point gives no model.
-        DeviceError: the device or runtime asked for is not there.
+        UsageError: unknown name or invalid option.
+        ModelError: the weights are missing, damaged or of another architecture, or the entry point does not
+            return a model.
+        DeviceError: the device or runtime is not available.
     """
     chosen = complete(LoadOptions, options)
     check_model(name)
@@ -44,14 +45,14 @@ def load_model(
 
 @documented(RefinerLoadOptions)
 def load_refiner(name: str, *, augment: bool = False, **options: Unpack[RefinerLoadOptions]) -> TrimapModel:
-    """A network that takes a trimap, ready to run. Errors as for :func:`load_model`.
+    """Load a refiner, a network that takes a trimap. Errors as for :func:`load_model`.
 
     Args:
-        name: one of the refiners of ``livematte models``.
-        augment: its test-time augmentation: slower, and finer.
+        name: a refiner name that ``livematte models`` lists.
+        augment: use its test-time augmentation: finer and slower.
 
     Raises:
-        UsageError: also where ``augment`` is asked of a refiner that has none.
+        UsageError: also if the refiner does not support ``augment``.
     """
     if augment:
         check_augment(name)
@@ -71,28 +72,30 @@ def check_augment(name: str) -> None:
     if _augments(name):
         return
     able = ", ".join(other for other in registry.names("refiners") if _augments(other)) or "none"
-    raise UsageError(f"{name} has no test-time augmentation (those that have: {able}): drop --refine-tta")
+    raise UsageError(
+        f"{name} has no test-time augmentation: remove --refine-tta, or use a refiner that has it ({able})"
+    )
 
 
 def _augments(name: str) -> bool:
     try:
         return "augment" in inspect.signature(registry.load("refiners", name)).parameters
-    except ModelError:  # another one that is broken
+    except ModelError:  # an installed refiner that cannot be loaded
         return False
 
 
 def check_model(name: str) -> None:
-    """Raise UsageError unless a model has that name."""
+    """Raise UsageError unless ``name`` is the name of a model."""
     if name not in registry.names("models") and name in registry.names("refiners"):
         raise UsageError(
-            f"{name} takes a trimap: use --refine {name}, or for a drawn one livematte image IN OUT "
+            f"{name} takes a trimap: use --refine {name}, or with your own trimap: livematte image IN OUT "
             f"--trimap FILE --model {name}"
         )
     registry.entry("models", name)
 
 
 def check_refine(name: str) -> None:
-    """Raise UsageError unless ``name`` is a method of refining or a refiner."""
+    """Raise UsageError unless ``name`` is an upsampling method or the name of a refiner."""
     known = [*METHODS, *registry.names("refiners")]
     if name in known:
         return

@@ -1,4 +1,4 @@
-"""The files that a call writes: their paths, checks, and the settings of their encoders."""
+"""Output files of a call: paths, checks and encoder settings."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from livematte.video.images import STILLS
 
 
 def output_paths(picture: PathLike, options: Mapping[str, Any]) -> dict[str, str]:
-    """Path of each output by its kind: ``picture``, and those of :class:`OutputOptions` that are asked for.
+    """Return the path of each output by kind: ``picture``, and the kinds set in :class:`OutputOptions`.
 
-    Paths are text, since a closing slash says that a folder is meant.
+    Paths are text, because a trailing slash marks a folder.
     """
-    asked = {each.option.output: options[each.name] for each in declared(OutputOptions)}
-    every = {"picture": picture, **asked}
+    additional = {each.option.output: options[each.name] for each in declared(OutputOptions)}
+    every = {"picture": picture, **additional}
     return {kind: os.fspath(path) for kind, path in every.items() if path is not None}
 
 
 def sink_settings(kind: str, options: Mapping[str, Any], *, transparent: bool) -> dict[str, Any]:
-    """Arguments of :func:`livematte.video.writer.open_sink` for an output of a kind.
+    """Return arguments of :func:`livematte.video.writer.open_sink` for an output kind.
 
-    Transparency and the encoder that was asked for are the picture's alone.
+    Transparency and the encoding options apply only to the kind ``picture``.
     """
     written = {"alpha": "alpha", "trimap": "alpha", "foreground": "foreground"}.get(kind, "picture")
     if kind != "picture":
@@ -42,7 +42,7 @@ def sink_settings(kind: str, options: Mapping[str, Any], *, transparent: bool) -
 
 
 def is_picture(target: PathLike) -> bool:
-    """True where the target is one picture, not a video or numbered ones."""
+    """Return True if the target is one picture, not a video or numbered pictures."""
     name = os.fspath(target)
     path = Path(name)
     return (
@@ -53,20 +53,20 @@ def is_picture(target: PathLike) -> bool:
 def check_outputs(
     inputs: Mapping[str, Any], targets: Iterable[str | Path], options: Mapping[str, Any]
 ) -> None:
-    """Raise UsageError where a target is an input, is asked for twice, or is there and may not be replaced.
+    """Raise UsageError if a target is an input, is given twice, or exists and must not be replaced.
 
     Args:
-        inputs: what each is called, and its path; whatever is no path is no file.
+        inputs: path of each input by its name in errors; values that are not paths are ignored.
     """
     paths = [Path(target) for target in targets]
     for number, target in enumerate(paths):
         for name, given in inputs.items():
             if isinstance(given, (str, os.PathLike)) and _same_file(Path(given), target):
-                raise UsageError(f"{target} is the {name} itself: give the output another name")
+                raise UsageError(f"{target} is also the {name}: give the output another name")
         if any(_same_file(target, other) for other in paths[:number]):
-            raise UsageError(f"{target} is asked for twice: give every output its own name")
-        if not options["overwrite"] and _is_there(target):
-            raise UsageError(f"{target} exists already and overwriting was not allowed")
+            raise UsageError(f"{target} is given twice: give every output its own name")
+        if not options["overwrite"] and _exists(target):
+            raise UsageError(f"{target} already exists: use another name or --overwrite")
 
 
 def _same_file(a: Path, b: Path) -> bool:
@@ -76,8 +76,8 @@ def _same_file(a: Path, b: Path) -> bool:
         return False
 
 
-def _is_there(target: Path) -> bool:
-    """Also of numbered pictures, if one of them is."""
+def _exists(target: Path) -> bool:
+    """Return True if the file exists, or at least one file of numbered pictures."""
     if not PATTERN.search(target.name):
         return target.exists()
     numbered = re.compile(r"\d+".join(map(re.escape, PATTERN.split(target.name))))
@@ -85,7 +85,7 @@ def _is_there(target: Path) -> bool:
 
 
 def debug_info(info: SourceInfo, model: Model, *, refined: bool) -> SourceInfo:
-    """The frames of a debug view, with a refiner's maps where ``refined``. Runs the model once."""
+    """Return the format of a debug view, with the maps of a refiner if ``refined``. Runs the model once."""
     size = input_size(model, info.height, info.width)
     black = np.zeros((*size, 3), np.uint8)
     matte, _ = check_answer(model, model(black, None))

@@ -1,17 +1,17 @@
-"""A profile: options of a command in a TOML file, under the names they have on the command line.
+"""Profiles: options of a command in a TOML file, with the same names as on the command line.
 
 ::
 
     # meeting.toml:  livematte live --profile meeting.toml
     camera = "HD Webcam"
-    background = "office.jpg"     # beside this file, wherever the command is started
-    on-demand = true              # on_demand, as in Python, is the same
+    background = "office.jpg"     # relative to the folder of this file
+    on-demand = true              # on_demand is also accepted
 
     [sink-option.virtualcam]      # or sink-option = ["virtualcam.device=/dev/video10"]
     device = "/dev/video10"
 
-Values mean what they mean on the command line: ``delay`` is in milliseconds. A relative path is one from the
-profile's own folder; ``~`` is the home folder. What is said on the command line comes before the profile.
+Values have the same meaning as on the command line: ``delay`` is in milliseconds. A relative path is relative
+to the folder of the profile; ``~`` is the home folder. Options on the command line override the profile.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ else:
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
-def rooted(path: str, folder: Path) -> str:
-    """``path`` as seen from ``folder``, unless it is whole or an address (``rtsp://…``)."""
+def resolve_path(path: str, folder: Path) -> str:
+    """Return ``path`` joined to ``folder``, or unchanged if it is absolute or a URL (``rtsp://…``)."""
     if not path or _ADDRESS.match(path):
         return path
-    closing = "/" if path.endswith(("/", os.sep)) else ""  # says that a folder is meant
-    with suppress(RuntimeError):  # nobody's home
+    closing = "/" if path.endswith(("/", os.sep)) else ""  # marks a folder
+    with suppress(RuntimeError):  # unknown home folder
         return f"{folder / Path(path).expanduser()}{closing}"
     return f"{folder / path}{closing}"
 
 
-def rooted_background(spec: str, folder: Path) -> str:
-    """The same for a background, which may be a colour, ``blur``, ``blur:N`` or ``transparent`` instead."""
+def resolve_background_path(spec: str, folder: Path) -> str:
+    """Resolve a background path; a colour, ``blur``, ``blur:N`` and ``transparent`` stay unchanged."""
     word = spec.strip().lower().partition(":")[0]
-    named = parse_color(spec.strip()) is not None or word in ("blur", "transparent")
-    return spec if named else rooted(spec, folder)
+    is_keyword = parse_color(spec.strip()) is not None or word in ("blur", "transparent")
+    return spec if is_keyword else resolve_path(spec, folder)
 
 
 def _text(value: Any) -> str:
@@ -92,7 +92,7 @@ def _tables(value: Any) -> list[str]:
     if not isinstance(value, dict):
         return _texts(value)
     if not all(isinstance(own, dict) for own in value.values()):
-        raise ValueError("a table for each output, like [sink-option.virtualcam]")
+        raise ValueError("a table for each sink, such as [sink-option.virtualcam]")
     return [f"{name}.{option}={_plain(it)}" for name, own in value.items() for option, it in own.items()]
 
 
@@ -103,20 +103,20 @@ def _plain(value: Any) -> str:
 _READERS: Mapping[Any, Callable[[Any], Any]] = {
     bool: _flag, int: _whole, float: _number, str: _text, Path: _text, list[str]: _texts,
 }  # fmt: skip
-"""By type on the command line. Their ValueError says what is meant."""
+"""Reader for each type on the command line. The text of its ValueError is the expected kind of value."""
 
 _ROOTS: Mapping[str, Callable[[str, Path], str]] = {
-    "file": rooted,
-    "address": rooted,
-    "background": rooted_background,
+    "file": resolve_path,
+    "address": resolve_path,
+    "background": resolve_background_path,
 }
 
 
 def read_value(option: Declared, value: Any, folder: Path) -> Any:
-    """An option's value on the command line for a TOML value, its path beginning at ``folder``.
+    """Convert a TOML value to a command-line value; relative paths are relative to ``folder``.
 
     Raises:
-        ValueError: another kind of value; says which is meant.
+        ValueError: a value of a wrong type; the text is the expected type.
     """
     kind, form = option.command_type, option.option.form
     plain = next((each for each in (get_args(kind) or (kind,)) if each is not NoneType), str)
@@ -135,19 +135,19 @@ def read_value(option: Declared, value: Any, folder: Path) -> Any:
 
 
 def known_options(command: str) -> dict[str, Declared]:
-    """The options that a profile of a command may hold, under their names there."""
+    """Return the options that a profile of a command may contain, by their names in the profile."""
     return {each.command_name: each for each in declared(COMMANDS[command]) if each.option.command}
 
 
 def read_profile(path: str | os.PathLike[str], command: str) -> dict[str, Any]:
-    """The options of a profile, checked, under their names with ``_`` for ``-``.
+    """Read and check a profile; return its options by name, with ``_`` for ``-``.
 
     Args:
         command: one of :data:`livematte.options.commands.PROFILES`.
 
     Raises:
-        InputError: it cannot be read or is no TOML.
-        UsageError: it names an option that there is not, twice, or with a value of another kind.
+        InputError: the file cannot be read or is not valid TOML.
+        UsageError: an option is unknown, given twice, or has a value of a wrong type.
     """
     path = Path(path)
     try:
@@ -155,7 +155,7 @@ def read_profile(path: str | os.PathLike[str], command: str) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"profile {path} cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"profile {path} is no TOML: {error}") from error
+        raise InputError(f"profile {path} is not valid TOML: {error}") from error
     known, options = known_options(command), dict[str, Any]()
     folder = path.absolute().parent
     for key, value in given.items():
@@ -163,11 +163,11 @@ def read_profile(path: str | os.PathLike[str], command: str) -> dict[str, Any]:
         if name not in known:
             raise UsageError(f"profile {path}: {_unknown(key, name, command)}")
         if name in options:
-            raise UsageError(f"profile {path}: {key!r} is there twice, with - and with _")
+            raise UsageError(f"profile {path}: {key!r} is given twice, with - and with _: remove one")
         try:
             options[name] = read_value(known[name], value, folder)
         except ValueError as error:
-            raise UsageError(f"profile {path}: {key} = {value!r}: give {error}") from None
+            raise UsageError(f"profile {path}: {key} = {value!r} is invalid: use {error}") from None
     return options
 
 
@@ -182,9 +182,9 @@ def _unknown(key: str, name: str, command: str) -> str:
 
 
 def live_options(path: str | os.PathLike[str]) -> LiveOptions:
-    """A profile as keyword arguments: ``livematte.live(**live_options("meeting.toml"))``.
+    """Return a profile as keyword arguments: ``livematte.live(**live_options("meeting.toml"))``.
 
-    What only the command does (``name``, ``seconds``, ``stats`` …) is left out.
+    Options that only the command has (``name``, ``seconds``, ``stats`` …) are omitted.
 
     Raises:
         InputError, UsageError: as :func:`read_profile`.

@@ -1,7 +1,8 @@
-"""Nothing is sent: libraries that report their use to their makers are imported here, with that turned off.
+"""Import of OpenVINO and ONNX Runtime with their telemetry turned off.
 
-OpenVINO (``openvino-telemetry``, to Google Analytics) and ONNX Runtime (1DS, to Microsoft) do so as they are
-imported, so they must be told before. Each also leaves an identifier of the user in the home folder.
+OpenVINO (``openvino-telemetry``, to Google Analytics) and ONNX Runtime (1DS, to Microsoft) send usage data
+when they are imported, so telemetry must be turned off before. Each also writes a user identifier to the home
+folder.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-_REPORTER = "openvino_telemetry"
+_TELEMETRY_PACKAGE = "openvino_telemetry"
 
 
-def _does_nothing(*_: Any, **__: Any) -> None:
+def _no_operation(*_: Any, **__: Any) -> None:
     pass
 
 
 def _method(self: object, name: str) -> Any:
-    if name.startswith("__") or name == "backend":  # OpenVINO looks into the latter where there is one
+    if name.startswith("__") or name == "backend":  # OpenVINO reads attributes of ``backend`` if it exists
         raise AttributeError(f"{self!r} has no attribute {name!r}")
-    return _does_nothing
+    return _no_operation
 
 
 class _Methods(type):
@@ -32,7 +33,7 @@ class _Methods(type):
 
 
 class Telemetry(metaclass=_Methods):
-    """Has the methods of the class of that name, and any others; they do nothing."""
+    """Replacement for the class of the same name: any method exists and does nothing."""
 
     __getattr__ = _method
 
@@ -40,8 +41,8 @@ class Telemetry(metaclass=_Methods):
         pass
 
 
-class _StandIn(ModuleType):
-    """A module of ``openvino_telemetry`` in which every name is :class:`Telemetry`."""
+class _ReplacementModule(ModuleType):
+    """Replacement for a module of ``openvino_telemetry``: every name is :class:`Telemetry`."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -49,51 +50,58 @@ class _StandIn(ModuleType):
         return Telemetry
 
 
-class _StandIns(MetaPathFinder, Loader):
-    """Finds ``openvino_telemetry`` and all its modules before the installed ones are."""
+class _ReplacementFinder(MetaPathFinder, Loader):
+    """Import hook that provides the replacement for ``openvino_telemetry`` and its modules."""
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        return ModuleSpec(fullname, self, is_package=True) if _reports(fullname) else None
+        return ModuleSpec(fullname, self, is_package=True) if _is_telemetry(fullname) else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _StandIn(spec.name)
+        return _ReplacementModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         pass
 
 
-_STAND_INS = _StandIns()
+_FINDER = _ReplacementFinder()
 
 
 def import_quietly(name: str) -> Any:
-    """Import a module of OpenVINO or ONNX Runtime without anything being sent or written by it.
+    """Import a module of OpenVINO or ONNX Runtime so that it does not send or store usage data.
 
-    A program that imported ``openvino_telemetry`` itself before keeps it; OpenVINO does not see it.
+    If the program imported ``openvino_telemetry`` itself before, its own references stay valid; OpenVINO gets
+    the replacement.
 
     Raises:
         ImportError: as ``import`` does.
     """
     if name.partition(".")[0] == "onnxruntime":
-        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read as it loads; the call below leaves a first event
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at import; the call below would miss the first event
         module = import_module(name)
-        import_module("onnxruntime").disable_telemetry_events()  # Windows' own tracing ignores the variable
+        import_module(
+            "onnxruntime"
+        ).disable_telemetry_events()  # event tracing on Windows ignores the variable
         return module
-    theirs = {key: sys.modules.pop(key) for key in list(sys.modules) if _reports(key) and not _stands_in(key)}
-    if _STAND_INS not in sys.meta_path:
-        sys.meta_path.insert(0, _STAND_INS)
+    originals = {
+        key: sys.modules.pop(key)
+        for key in list(sys.modules)
+        if _is_telemetry(key) and not _is_replacement(key)
+    }
+    if _FINDER not in sys.meta_path:
+        sys.meta_path.insert(0, _FINDER)
     try:
         return import_module(name)
     finally:
-        if theirs:
-            sys.meta_path.remove(_STAND_INS)
-            for key in [key for key in sys.modules if _reports(key)]:
+        if originals:
+            sys.meta_path.remove(_FINDER)
+            for key in [key for key in sys.modules if _is_telemetry(key)]:
                 del sys.modules[key]
-            sys.modules.update(theirs)
+            sys.modules.update(originals)
 
 
-def _reports(name: str) -> bool:
-    return name.partition(".")[0] == _REPORTER
+def _is_telemetry(name: str) -> bool:
+    return name.partition(".")[0] == _TELEMETRY_PACKAGE
 
 
-def _stands_in(name: str) -> bool:
-    return isinstance(sys.modules[name], _StandIn)
+def _is_replacement(name: str) -> bool:
+    return isinstance(sys.modules[name], _ReplacementModule)

@@ -1,4 +1,4 @@
-"""Options become networks, refiner, compositor, matting and background, for every call and worker."""
+"""Creation of networks, refiner, compositor, matting and background from options, for calls and workers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from livematte.protocols import Background, Model, TrimapModel
 
 @dataclass(frozen=True)
 class ComputeOptions:
-    """Device, runtime, precision and threads of all networks of a call; as for :func:`load_model`."""
+    """Device, runtime, precision and threads of all networks of a call, as for :func:`load_model`."""
 
     device: str = "auto"
     runtime: str = "auto"
@@ -40,29 +40,31 @@ class ComputeOptions:
 
     @property
     def devices(self) -> list[str]:
-        """``cuda:0,cuda:1`` as its parts; one part where there is no comma.
+        """Return the devices of a comma-separated list such as ``cuda:0,cuda:1``.
 
         Raises:
-            UsageError: one of several is empty or ``auto``.
+            UsageError: a list of several devices contains an empty name or ``auto``.
         """
         devices = [each.strip() for each in self.device.split(",")]
         if len(devices) > 1 and not all(each and each != "auto" for each in devices):
-            raise UsageError(f"device {self.device!r}: name each of several, such as cuda:0,cuda:1")
+            raise UsageError(
+                f"device {self.device!r} is invalid: in a list, name every device, such as cuda:0,cuda:1"
+            )
         return devices
 
 
 @dataclass(frozen=True)
 class RefineOptions:
-    """Upsampling of alpha to the frame's size, by a method or a refiner.
+    """Upsampling of alpha to the frame size, by a method or a refiner.
 
     Attributes:
-        how: ``none``, ``guided``, the name of a refiner or one that is loaded.
-        weights: the refiner's, of one's own training.
-        size: long side at which a refiner works; None: the frame's own, up to 1280.
-        budget: milliseconds a frame for a refiner; None: as long as it takes.
-        augment: a refiner's test-time augmentation.
+        how: ``none``, ``guided``, the name of a refiner, or a loaded refiner.
+        weights: file with the user's weights of the refiner.
+        size: long side of the refiner input in pixels; None: the frame size, at most 1280.
+        budget: maximum time of the refiner in milliseconds per frame; None: no limit.
+        augment: use the test-time augmentation of the refiner.
         temporal: temporal filter of the refined alpha, one of :data:`livematte.matting.temporal.MODES`.
-        alone: a refiner alone decides the unknown band, as for a trimap that somebody drew.
+        alone: the refiner replaces alpha in the unknown region instead of being blended, for a given trimap.
     """
 
     how: str | TrimapModel = "guided"
@@ -88,46 +90,46 @@ class RefineOptions:
         ]
         if idle and not self.network:
             known = ", ".join(registry.names("refiners")) or "none is installed"
-            raise UsageError(f"{idle[0]} is for a network that refines: name one with --refine ({known})")
+            raise UsageError(f"{idle[0]} needs a refiner: name one with --refine ({known})")
         if self.augment and not isinstance(self.how, str):
-            raise UsageError("refine_tta is for a refiner by name: load this one with augment=True")
+            raise UsageError("refine_tta needs a refiner by name: load the refiner with augment=True instead")
         if self.augment and isinstance(self.how, str):
             check_augment(self.how)
         check_mode(self.temporal)
 
     @property
     def network(self) -> bool:
-        """True where a refiner network does it."""
+        """True if a refiner network is used."""
         return self.how not in METHODS
 
     def loaded(self, compute: ComputeOptions) -> RefineOptions:
-        """The same with the refiner loaded, for more than one compositor. Raises as :func:`load_model`."""
+        """Return a copy with a loaded refiner, shared by its compositors. Raises as :func:`load_model`."""
         if not (self.network and isinstance(self.how, str)):
             return self
-        return replace(self, how=self._named(self.how, compute), weights=None, augment=False)
+        return replace(self, how=self._load(self.how, compute), weights=None, augment=False)
 
     def compositor(self, compute: ComputeOptions, *, foreground: bool) -> Compositor:
-        """A compositor that upsamples so. Raises as :func:`load_model`."""
+        """Return a compositor with this upsampling. Raises as :func:`load_model`."""
         if not self.network:
             assert isinstance(self.how, str)
             return Compositor(refine=self.how, foreground=foreground)
-        network = self._named(self.how, compute) if isinstance(self.how, str) else self.how
+        network = self._load(self.how, compute) if isinstance(self.how, str) else self.how
         budget = None if self.budget is None else self.budget / 1000
         refiner = TileRefiner(
             network, long_side=self.size, budget=budget, temporal=self.temporal, replace=self.alone
         )
         return Compositor(foreground=foreground, refiner=refiner)
 
-    def _named(self, name: str, compute: ComputeOptions) -> TrimapModel:
+    def _load(self, name: str, compute: ComputeOptions) -> TrimapModel:
         try:
             return load_refiner(name, weights=self.weights, augment=self.augment, **vars(compute))
-        except ModelError as error:  # written for --model
+        except ModelError as error:  # the message names the options of --model
             line = re.sub(r"--(?=weights\b)", "--refine-", str(error)).replace("--model", "--refine")
             raise type(error)(line) from error
 
 
 def frame_device(compute: ComputeOptions) -> tuple[Device | None, list[str]]:
-    """The NVIDIA GPU that processes frames, None for the CPU; and notes for the user.
+    """Return the NVIDIA GPU that processes frames (None for the CPU), and notes for the user.
 
     Raises:
         UsageError, DeviceError: as :func:`livematte.device.choose_device`.
@@ -138,12 +140,12 @@ def frame_device(compute: ComputeOptions) -> tuple[Device | None, list[str]]:
     try:
         check_kernels(device.index)
     except LivematteError as error:
-        return None, [f"only the network runs on {device}: {error}"]
+        return None, [f"frames are processed on the CPU and only the network runs on {device}: {error}"]
     return device, []
 
 
 def cuda_index(compute: ComputeOptions) -> int | None:
-    """Index of the NVIDIA GPU of a call, also for its decoder and encoder; None where it has none.
+    """Return the index of the NVIDIA GPU of a call, also for decoder and encoder; None without a GPU.
 
     Raises as :func:`frame_device`.
     """
@@ -152,29 +154,29 @@ def cuda_index(compute: ComputeOptions) -> int | None:
 
 
 def collect_notes(*networks: object) -> list[str]:
-    """Notes of networks after their work, such as that memory was short."""
+    """Return the notes that networks collected while running, e.g. about a lack of memory."""
     return [note for network in networks for note in getattr(network, "notes", ())]
 
 
 def trimap_network(model: str | Model, refine: str | TrimapModel) -> str | TrimapModel:
-    """The network that is given a drawn trimap: ``--model`` or ``--refine`` names it."""
+    """Return the network for a given trimap, which ``--model`` or ``--refine`` names. Raises UsageError."""
     refiners = registry.names("refiners")
     by_model = isinstance(model, str) and model in refiners
     if by_model and refine not in METHODS:
-        raise UsageError(f"both {model} and {refine} would take the trimap: name one of them")
+        raise UsageError(f"both {model} and {refine} take a trimap: name one of them")
     if isinstance(model, str) and by_model:
         return model
     if refine in METHODS:
         known = ", ".join(refiners) or "none is installed"
-        raise UsageError(f"a trimap is for a network that takes one: name it with --refine ({known})")
+        raise UsageError(f"a trimap needs a refiner: name it with --refine ({known})")
     return refine
 
 
 def resolve_model(model: str | Model, *, streams: int = 1, extras: bool = False, **options: Any) -> Model:
-    """A model, loaded if it is given by name. Arguments and errors as for :func:`load_model`.
+    """Return a model; load it if it is given by name. Arguments and errors as for :func:`load_model`.
 
     Raises:
-        ModelError: also for an object that is no model.
+        ModelError: also for an object that is not a model.
     """
     if not isinstance(model, str):
         check_part(model, Model, "model", ModelError)
@@ -183,12 +185,12 @@ def resolve_model(model: str | Model, *, streams: int = 1, extras: bool = False,
 
 
 def resolve_background(spec: PathLike | Background, fit: str) -> Background:
-    """A background, opened if it is given as text or a path."""
+    """Return a background; open it if it is given as text or a path. Raises UsageError."""
     if isinstance(spec, (str, os.PathLike)):
         return parse_background(spec if isinstance(spec, str) else Path(spec), fit=fit)
     if isinstance(spec, type) or not isinstance(spec, Background):
         raise UsageError(
-            f"background {describe(spec)} is of no use: give a colour as text (#00b140), a file, blur, "
+            f"background {describe(spec)} is invalid: use a colour as text (#00b140), a file, blur, "
             "transparent or an object with the methods of livematte.protocols.Background"
         )
     return spec
@@ -196,12 +198,13 @@ def resolve_background(spec: PathLike | Background, fit: str) -> Background:
 
 @dataclass(frozen=True)
 class Resolved:
-    """The options of a call, checked: makes its networks, compositor, matting and background.
+    """Checked options of a call, with methods that create its networks, compositor, matting and background.
 
     Attributes:
-        options: all of the call's; those that it has not are :func:`livematte.render`'s defaults.
-        drawn: a trimap is given, so that no model looks for people.
-        extras: the model's further maps are wanted whatever refines.
+        options: all options of the call; options that it does not have are the defaults of
+            :func:`livematte.render`.
+        drawn: True if a trimap is given, so that no matting network runs.
+        extras: True if the additional outputs of the model are needed even without a refiner.
     """
 
     options: Mapping[str, Any]
@@ -211,10 +214,10 @@ class Resolved:
     extras: bool = False
 
     def model(self, *, streams: int = 1) -> Model:
-        """The model; with its further maps where a refiner network follows, which may take its trimap.
+        """Return the model, with its additional outputs (e.g. a trimap) if a refiner follows.
 
         Args:
-            streams: at most; no more than there are threads.
+            streams: maximum number of frames processed in parallel; limited by the number of threads.
 
         Raises as :func:`load_model`.
         """
@@ -226,12 +229,12 @@ class Resolved:
 
     @property
     def name(self) -> str:
-        """The model's name; of one that is an object, its class."""
+        """Name of the model, or class name of a model object."""
         model = self.options["model"]
         return model if isinstance(model, str) else type(model).__name__
 
     def facts(self) -> dict[str, object]:
-        """The networks, for a report."""
+        """Return the networks and their weights, for a report."""
         files = {name: self.options[name] for name in ("weights", "refine_weights")}
         return {
             "model": self.name,
@@ -241,63 +244,65 @@ class Resolved:
         }
 
     def check_names(self) -> None:
-        """Raise UsageError unless another process can make the same: of names and paths, not of objects."""
+        """Raise UsageError unless networks and background are names or paths, which a worker can load."""
         if not (self.by_name and isinstance(self.refine.how, str)):
-            raise UsageError("several devices load their own networks: give models and refiners by name")
+            raise UsageError(
+                "several devices need models and refiners by name: each device loads its own networks"
+            )
         if not isinstance(self.options["background"], (str, os.PathLike)):
-            raise UsageError("several devices open the background each: give it as text or a file")
+            raise UsageError("several devices need the background as text or a file: each device opens it")
 
     @property
     def by_name(self) -> bool:
-        """True where the model is a name, and can be loaded again."""
+        """True if the model is given by name, so that it can be loaded again."""
         return isinstance(self.options["model"], str)
 
     def with_refiner(self) -> Resolved:
-        """The same with the refiner loaded, for more than one compositor."""
+        """Return a copy with the refiner loaded, so that several compositors share it."""
         return replace(self, refine=self.refine.loaded(self.compute))
 
     def with_model(self, model: str | Model) -> Resolved:
-        """The same for another model; weights of one's own belong to the one that was asked for."""
+        """Return a copy for another model. The user's weights are kept only for the original model."""
         own = model is self.options["model"] or (isinstance(model, str) and model == self.options["model"])
         weights = self.options["weights"] if own else None
         return replace(self, options={**self.options, "model": model, "weights": weights})
 
     def at(self, size: int | None, refine: RefineOptions) -> Resolved:
-        """The same at another size of the network's picture, refined in another way."""
+        """Return a copy with another network size and other refine options."""
         return replace(self, options={**self.options, "size": size}, refine=refine)
 
     def on(self, device: str) -> Resolved:
-        """The same on another device."""
+        """Return a copy for another device."""
         return replace(self, compute=replace(self.compute, device=device))
 
     def compositor(self) -> Compositor:
-        """A compositor with the refiner. One a video. Raises as :func:`load_model`."""
+        """Return a compositor with the refiner; use one per video. Raises as :func:`load_model`."""
         return self.refine.compositor(self.compute, foreground=self.options["foreground"])
 
     def matting(self, model: Model) -> FrameMatting:
-        """A matting of the model with the filters that the options ask for. One a video."""
+        """Return the matting of the model with the filters of the options; use one per video."""
         return FrameMatting(model, **self.filters())
 
     def filters(self) -> dict[str, Any]:
-        """Keyword arguments of :class:`livematte.matting.frame_matting.FrameMatting`."""
+        """Return the keyword arguments of :class:`livematte.matting.frame_matting.FrameMatting`."""
         keep = self.drawn or self.options["keep_islands"]
         return {"temporal": TemporalFilter(self.options["temporal"]), "keep_small_components": keep}
 
     def background(self, default: PathLike | None = None) -> Background:
-        """The background, opened; ``default`` where the call has none. Raises UsageError."""
+        """Return the opened background; ``default`` if the call has none. Raises UsageError."""
         spec = self.options["background"]
         return resolve_background(default if spec is None and default else spec, self.options["fit"])
 
 
 def resolve(options: Mapping[str, Any], *, extras: bool = False) -> Resolved:
-    """Check the options of a call that make networks and filters. Loads and opens nothing.
+    """Check the options for networks and filters of a call. Does not load or open anything.
 
     Args:
-        options: complete, as :func:`livematte.options.declaration.complete` gives them.
+        options: all options, as returned by :func:`livematte.options.declaration.complete`.
         extras: see :class:`Resolved`.
 
     Raises:
-        UsageError: a name that there is not, or options that do not go together.
+        UsageError: an unknown name, or options that exclude each other.
     """
     drawn = options.get("trimap") is not None
     full = {**defaults(RenderOptions), **options}

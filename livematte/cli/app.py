@@ -1,4 +1,4 @@
-"""The command group ``livematte`` and its commands."""
+"""Command group ``livematte`` and its commands."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Try it:  [cyan]livematte demo[/cyan]     "
-    "Then:  [cyan]livematte render me.mp4 out.mp4 --background beach.jpg[/cyan]",
+    epilog="First test:  [cyan]livematte demo[/cyan]     "
+    "Render a video:  [cyan]livematte render me.mp4 out.mp4 --background beach.jpg[/cyan]",
 )
 
 
@@ -40,7 +40,11 @@ def livematte(
     show: Annotated[bool, typer.Option("--version", metavar="", help="Print the version.")] = False,
     verbose: Annotated[
         bool,
-        typer.Option("--verbose", metavar="", help="With --version: also print FFmpeg, runtimes and system."),
+        typer.Option(
+            "--verbose",
+            metavar="",
+            help="With --version: also print the versions of FFmpeg and the runtimes, and the system.",
+        ),
     ] = False,
 ) -> None:
     """Replace the background behind people in video, without a green screen."""

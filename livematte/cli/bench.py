@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 @takes(BenchCommand)
 def bench(
     clip: Annotated[
-        str | None, typer.Argument(metavar="[IN]", help="A clip of yours; the bundled 720p one otherwise.")
+        str | None, typer.Argument(metavar="[IN]", help="Input video. Default: the bundled 720p clip.")
     ] = None,
     **options: Unpack[BenchOptions],
 ) -> None:
-    """Measure this machine: the network alone, and file to file.
+    """Measure the speed of this machine: the network alone, and file to file.
 
-    The second is what you get; the first is what others advertise.
+    File to file includes decoding, compositing and encoding: compare it with your own renders.
     """
     from livematte.tools.bench import bench as measure
 
@@ -43,11 +43,11 @@ def _show(report: BenchReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    seen = f"{report.network_size[1]} x {report.network_size[0]}"
-    print(f"{report.clip}, {report.width} x {report.height}; {report.model} sees {seen}")
+    network_size = f"{report.network_size[1]} x {report.network_size[0]}"
+    print(f"{report.clip}, {report.width} x {report.height}; {report.model} at {network_size}")
     print(f"network ready after {report.start_up:.2f} s")
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("milliseconds a frame", "p50", "p95", "p99", "fps"):
+    for column in ("milliseconds per frame", "p50", "p95", "p99", "fps"):
         table.add_column(column, justify="left" if column.startswith("milli") else "right")
     table.add_row("network alone", *_cells(report.tensor), f"{1000 / report.tensor.p50:.0f}")
     table.add_row("file to file", *_cells(report.end_to_end), f"{report.fps:.0f}", style="bold")
@@ -55,7 +55,7 @@ def _show(report: BenchReport) -> None:
     console.print(table)
     for name, busy in report.stages.items():
         slowest = "  the slowest" if name == report.slowest else ""
-        print(f"  {name:<10} busy {busy:5.1f} ms a frame{slowest}")
+        print(f"  {name:<10} busy {busy:5.1f} ms per frame{slowest}")
 
 
 def _cells(spread: LatencyPercentiles) -> tuple[str, str, str]:

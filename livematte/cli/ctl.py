@@ -12,14 +12,14 @@ import typer
 from livematte.cli import terminal
 from livematte.cli.parameters import completion, takes
 from livematte.options import CHANGES
-from livematte.options.commands import SteerCommand
+from livematte.options.commands import ControlCommand
 from livematte.options.declaration import Declared
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     help="Change a live session while it runs.",
-    epilog="As in:  [cyan]livematte ctl background beach.jpg[/cyan]     [cyan]livematte ctl pause[/cyan]",
+    epilog="Examples:  [cyan]livematte ctl background beach.jpg[/cyan]     [cyan]livematte ctl pause[/cyan]",
 )
 
 
@@ -32,42 +32,47 @@ def _ask(command: str, value: object, session: str | None) -> dict[str, Any]:
 
 
 def _change(changed: Declared) -> Callable[..., None]:
-    """The command that changes an option of the session, as its declaration says."""
+    """Return the command that changes an option of a session, according to its declaration."""
     option, change = changed.option, changed.option.change
     assert change is not None
 
     def command(value: str, session: str | None) -> None:
         if option.path:
-            from livematte.profile import rooted_background
+            from livematte.profile import resolve_background_path
 
-            value = rooted_background(value, Path.cwd())  # the session may run in another folder
+            value = resolve_background_path(value, Path.cwd())  # the session may run in another folder
         facts = _ask(changed.name, value, session)
         terminal.say(f"{changed.name}: {facts[changed.name]}")
 
     shown = typer.Argument(metavar=option.metavar, help=change.help, autocompletion=completion(option))
     command.__annotations__["value"] = Annotated[str, shown]
     command.__doc__ = change.summary
-    return takes(SteerCommand)(command)
+    return takes(ControlCommand)(command)
 
 
 for _changed in CHANGES.values():
     app.command(_changed.name)(_change(_changed))
 
 
-@app.command(context_settings={"ignore_unknown_options": True})  # -3 is a number, and wrong as such
-@takes(SteerCommand)
+@app.command(
+    context_settings={"ignore_unknown_options": True}
+)  # so that -3 is parsed as a number and rejected as one
+@takes(ControlCommand)
 def blur(
-    strength: Annotated[float, typer.Argument(metavar="N", help="Pixels at 720 rows, up to 200.")],
+    strength: Annotated[
+        float,
+        typer.Argument(metavar="N", help="Standard deviation in pixels for a height of 720, up to 200."),
+    ],
     session: str | None,
 ) -> None:
-    """Show the room itself, out of focus."""
+    """Blur the room as the background."""
     value = int(strength) if strength.is_integer() else strength
     facts = _ask("blur", value, session)
     terminal.say(f"background: {facts['background']}")
 
 
 @app.command()
-@takes(SteerCommand)
+@takes(ControlCommand)
 def pause(session: str | None) -> None:
     """Show viewers the placeholder until [b]resume[/b]."""
     _ask("pause", None, session)
@@ -75,24 +80,24 @@ def pause(session: str | None) -> None:
 
 
 @app.command()
-@takes(SteerCommand)
+@takes(ControlCommand)
 def resume(session: str | None) -> None:
-    """Show people again."""
+    """Show the picture again after [b]pause[/b]."""
     _ask("resume", None, session)
     terminal.say("resumed")
 
 
 @app.command()
-@takes(SteerCommand)
+@takes(ControlCommand)
 def stats(session: str | None) -> None:
-    """Say how it does: rate, latency, drops, repeats, what viewers see."""
+    """Print frame rate, latency, dropped and repeated frames, and the present output."""
     facts = _ask("stats", None, session)
     from livematte.cli.live_reporter import format_line
     from livematte.streaming.stats import LiveStats
 
     state = LiveStats(**{field.name: facts["stats"][field.name] for field in fields(LiveStats)})
-    called = f"{facts['session']!r}, " if facts["session"] else ""
-    terminal.say(f"session: {called}pid {facts['pid']}, for {terminal.duration(state.seconds)}")
+    name = f"{facts['session']!r}, " if facts["session"] else ""
+    terminal.say(f"session: {name}pid {facts['pid']}, for {terminal.duration(state.seconds)}")
     terminal.say(f"background: {facts['background']}")
     terminal.say(f"model: {facts['model']}")
     showing = "people" if state.showing == "picture" else f"the placeholder: {state.showing}"
@@ -103,9 +108,9 @@ def stats(session: str | None) -> None:
 
 
 @app.command()
-@takes(SteerCommand)
+@takes(ControlCommand)
 def stop(session: str | None) -> None:
-    """End it, as Ctrl-C does."""
+    """End the session, as Ctrl-C does."""
     facts = _ask("stop", None, session)
     terminal.say(f"session {facts['session'] or facts['pid']} ends")
 

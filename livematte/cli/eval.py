@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 
 @takes(EvalCommand)
 def eval(**options: Unpack[EvalOptions]) -> None:
-    """Measure a model against true alphas.
+    """Evaluate a model on test data with ground-truth alpha.
 
-    SAD, MAD, MSE, Grad, Conn; of clips dtSSD and MESSDdt; where foregrounds are known, their SAD and MSE.
+    Metrics: SAD, MAD, MSE, Grad, Conn; for clips also dtSSD and MESSDdt; with ground-truth foregrounds also
+    their SAD and MSE.
 
     [bold]Examples[/bold]
 
     [cyan]livematte eval --data validation/ --out result/[/cyan]
-    [cyan]livematte eval --data people/ --count 40 --alone --size 384[/cyan]  the network alone, finer
-    [cyan]livematte eval --data people/ --refine NAME --band[/cyan]  a refiner, where it works
-    [cyan]livematte eval --data clips/ --weights mine.safetensors[/cyan]  weights of your own
+    [cyan]livematte eval --data people/ --count 40 --alone --size 384[/cyan]  only the network, larger input
+    [cyan]livematte eval --data people/ --refine NAME --band[/cyan]  a refiner, in the unknown region
+    [cyan]livematte eval --data clips/ --weights mine.safetensors[/cyan]  your own weights
     """  # fmt: skip
     from livematte.evaluation import scoring
     from livematte.evaluation.cases import find_cases, spread
@@ -43,11 +44,11 @@ def eval(**options: Unpack[EvalOptions]) -> None:
     if out is not None:
         scoring.report_folder(Path(out))
     network = resolved.model()
-    judged = scoring.MattingPipeline(network)
+    pipeline = scoring.MattingPipeline(network)
     if chosen["full"]:
-        judged = scoring.MattingPipeline(network, resolved.compositor(), resolved.matting)
+        pipeline = scoring.MattingPipeline(network, resolved.compositor(), resolved.matting)
     with terminal.display(f"eval {resolved.name}") as display:
-        report = scoring.evaluate(judged, cases, band=chosen["band"], progress=display)
+        report = scoring.evaluate(pipeline, cases, band=chosen["band"], progress=display)
     facts = {
         **resolved.facts(),
         "data": str(chosen["data"]),
@@ -76,7 +77,7 @@ def _show(report: Report, facts: Mapping[str, object], out: PathLike | None) -> 
         values = [score.values[name] for score in report.scores if name in score.values]
         table.add_row(heading(name), *(f"{v:.2f}" for v in (mean, median(values), max(values))))
     Console().print(table)
-    print("The worst by MAD x 1000:")
+    print("Worst results by MAD x 1000:")
     for strip in report.worst[:5]:
         print(f"  {strip.mad:7.2f}  {strip.name}, frame {strip.frame}")
     if out is not None:

@@ -18,19 +18,21 @@ from livematte.options.declaration import input_files
 @takes(ImageCommand)
 def image(
     source: Annotated[
-        str, typer.Argument(metavar="IN", help="A picture, or a video whose first frame is taken.")
+        str, typer.Argument(metavar="IN", help="Input picture, or a video (its first frame is used).")
     ],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="[b].png[/b], [b].jpg[/b], [b].webp[/b] …")],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Output picture: [b].png[/b], [b].jpg[/b], [b].webp[/b] …")
+    ],
     **options: Unpack[ImageOptions],
 ) -> None:
-    """Cut the people out of one picture.
+    """Remove or replace the background of one picture.
 
     [bold]Examples[/bold]
 
-    [cyan]livematte image me.jpg me.png[/cyan]  on nothing: transparent
-    [cyan]livematte image me.jpg out.jpg -b beach.jpg[/cyan]  on another picture
-    [cyan]livematte image me.jpg out.png -b blur[/cyan]  like a portrait lens
-    [cyan]livematte image me.jpg out.png --trimap drawn.png --refine NAME[/cyan]  where you drew the outline
+    [cyan]livematte image me.jpg me.png[/cyan]  transparent background
+    [cyan]livematte image me.jpg out.jpg -b beach.jpg[/cyan]  another picture as background
+    [cyan]livematte image me.jpg out.png -b blur[/cyan]  blurred background
+    [cyan]livematte image me.jpg out.png --trimap drawn.png --refine NAME[/cyan]  with your own trimap
     """
     from livematte.video import trial_decode
 

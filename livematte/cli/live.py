@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 @takes(LiveCommand)
 def live(context: typer.Context, profile: Profile = None, **options: Unpack[LiveCommand]) -> None:
-    """Put another background behind the people a camera sees, live.
+    """Replace the background of a camera picture in real time.
 
-    Viewers never see the room: until the first good matte, and whenever anything is wrong, they get the
-    placeholder. Ctrl-C ends it; [b]livematte ctl[/b] changes it while it runs.
+    Until the first valid matte, and after any detected fault, viewers see the placeholder, not the room.
+    Ctrl-C ends the session; [b]livematte ctl[/b] changes options while it runs.
 
     [bold]Examples[/bold]
 
-    [cyan]livematte live -b beach.jpg[/cyan]  a webcam for calls
-    [cyan]livematte live -b blur --camera "HD Webcam" --on-demand[/cyan]  off while nobody watches
-    [cyan]livematte live --to none --preview -b beach.jpg[/cyan]  look at it first
-    [cyan]livematte live --input me.mp4 -b beach.jpg[/cyan]  a video in place of a camera
+    [cyan]livematte live -b beach.jpg[/cyan]  a virtual webcam for video calls
+    [cyan]livematte live -b blur --camera "HD Webcam" --on-demand[/cyan]  release the unused camera
+    [cyan]livematte live --to none --preview -b beach.jpg[/cyan]  only a preview
+    [cyan]livematte live --input me.mp4 -b beach.jpg[/cyan]  a video instead of a camera
     [cyan]livematte live --profile meeting.toml[/cyan]  options from a file
     """
     from livematte.video import trial_decode
@@ -61,19 +61,18 @@ def live(context: typer.Context, profile: Profile = None, **options: Unpack[Live
 
 
 def _one_source(context: typer.Context, options: LiveOptions) -> None:
-    """Drop the profile's camera or input where the other one is typed. Raises UsageError."""
+    """Remove camera or input of the profile if the other one is typed. Raises UsageError."""
     camera, source = typed(context, "camera"), typed(context, "input")
     if options["camera"] is not None and options["input"] is not None and camera != source:
         options["input" if camera else "camera"] = None
     if options["input"] is not None and source and typed(context, "pixel_format"):
         raise UsageError(
-            f"pixel-format {options['pixel_format']!r}: a camera is asked for it, and --input plays a file "
-            "or an address"
+            f"pixel-format {options['pixel_format']!r} is only for cameras: remove it, or remove --input"
         )
 
 
 def _control(session: Session, stop: threading.Event, name: str) -> AbstractContextManager[Control | None]:
-    """What ``livematte ctl`` talks to; a session without it runs, too."""
+    """Start the control server for ``livematte ctl``. If it cannot start, print a note and continue."""
     from livematte.streaming.control import Control
 
     try:
@@ -91,15 +90,19 @@ def watch(
     seconds: float | None,
     screen: preview_options.Screen | None = None,
 ) -> None:
-    """Tell and show what there is until the session ends or ``stop`` is set. Raises why it ended."""
-    teller = LiveReporter(session, stats=stats, seconds=seconds)
+    """Print reports and show the preview until the session ends or ``stop`` is set.
+
+    Raises:
+        LivematteError: the session ended because of this error.
+    """
+    reporter = LiveReporter(session, stats=stats, seconds=seconds)
     try:
         if screen is not None:
-            with teller.holding_back() if screen.covers_notes else nullcontext():
-                if screen.show(session, lambda: stop.is_set() or teller.look()):
+            with reporter.holding_back() if screen.covers_notes else nullcontext():
+                if screen.show(session, lambda: stop.is_set() or reporter.look()):
                     return
         while not stop.is_set() and not session.wait(LOOK):
-            if teller.look():
+            if reporter.look():
                 return
     finally:
-        teller.wipe()
+        reporter.wipe()

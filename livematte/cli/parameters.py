@@ -1,4 +1,4 @@
-"""Typer's parameters and the shell's suggestions, made of the declarations in :mod:`livematte.options`."""
+"""Typer parameters and shell completion, generated from the declarations in :mod:`livematte.options`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from livematte.cli import terminal
 from livematte.options.declaration import REQUIRED, Declared, Option, declared, keywords
 
 COLOURS = ("green", "white", "black", "gray", "blue", "red")
-"""Suggestions for the shell; any colour is allowed."""
+"""Colours that the shell suggests; any CSS colour is allowed."""
 
 
 def complete_names(*groups: str) -> Callable[[str], list[str]]:
-    """Suggestions of registered names of ``livematte.<group>``."""
+    """Return a completion function for the names registered in ``livematte.<group>``."""
     return lambda incomplete: [
         name for group in groups for name in registry.names(group) if name.startswith(incomplete)
     ]
 
 
 def complete_background(incomplete: str) -> list[tuple[str, str]]:
-    """Suggestions for a background, each with what it is."""
-    words = [("transparent", "alpha in the output"), ("blur", "the room, out of focus"), ("blur:40", "more")]
+    """Return completions for a background, each with a description."""
+    words = [("transparent", "alpha channel"), ("blur", "blurred room"), ("blur:40", "stronger blur")]
     words += [(colour, "a colour") for colour in COLOURS]
     folder = Path(incomplete).parent if Path(incomplete).name != incomplete else Path()
     with suppress(OSError):
@@ -37,7 +37,7 @@ def complete_background(incomplete: str) -> list[tuple[str, str]]:
 
 
 def completion(option: Option) -> Callable[[str], Any] | None:
-    """The shell's suggestions for an option's value; None leaves them to the shell."""
+    """Return the completion function for the value of an option; None uses the default of the shell."""
     words = [*option.choices, *option.examples]
     if option.path == "background":
         return complete_background
@@ -51,12 +51,12 @@ def completion(option: Option) -> Callable[[str], Any] | None:
 
 
 def parameter(each: Declared) -> Parameter:
-    """An option as a parameter that Typer reads."""
+    """Return an option as a Typer parameter."""
     option, kind = each.option, each.command_type
-    spelled = option.flags if option.flags and option.flags[0].startswith("--") else None
+    long_flags = option.flags if option.flags and option.flags[0].startswith("--") else None
     no = f"/--no-{each.flag.removeprefix('--')}" if kind is bool else ""
-    said = typer.Option(
-        *(spelled or (f"{each.flag}{no}", *option.flags)),
+    info = typer.Option(
+        *(long_flags or (f"{each.flag}{no}", *option.flags)),
         metavar="" if option.metavar is None and kind is bool else option.metavar,
         help=option.help,
         min=option.least,
@@ -68,14 +68,15 @@ def parameter(each: Declared) -> Parameter:
         each.command_name,
         Parameter.KEYWORD_ONLY,
         default=Parameter.empty if default is REQUIRED else default,
-        annotation=Annotated[kind, said],
+        annotation=Annotated[kind, info],
     )
 
 
 def takes(group: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the options of ``group`` as parameters besides its own.
+    """Decorator: add the options of ``group`` to the parameters of a command.
 
-    The command gets them as Python's keywords, checked. ``json`` and ``quiet`` set :mod:`terminal` instead.
+    The command receives them as checked Python keywords. ``json`` and ``quiet`` configure :mod:`terminal` and
+    are not passed on.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,14 +87,14 @@ def takes(group: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         @wraps(command)
         def run(**given: Any) -> Any:
             terminal.configure(as_json=given.pop("json", False), quiet=given.pop("quiet", False))
-            mine = {each.name: given.pop(each.name) for each in own}
-            return command(**mine, **keywords(group, given))
+            own_values = {each.name: given.pop(each.name) for each in own}
+            return command(**own_values, **keywords(group, given))
 
         both = [*own, *shared.values()]
-        made: Any = run
-        made.__signature__ = Signature([each.replace(kind=Parameter.KEYWORD_ONLY) for each in both])
-        made.__annotations__ = {each.name: each.annotation for each in both}
-        del made.__wrapped__
+        result: Any = run
+        result.__signature__ = Signature([each.replace(kind=Parameter.KEYWORD_ONLY) for each in both])
+        result.__annotations__ = {each.name: each.annotation for each in both}
+        del result.__wrapped__
         return run
 
     return decorate

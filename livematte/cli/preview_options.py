@@ -1,4 +1,4 @@
-"""``livematte live --preview``."""
+"""Options and display of ``livematte live --preview``."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from livematte.streaming.session import Session
 
 BARE = {each.flag: each.option.bare for each in declared(LiveCommand) if each.option.bare is not None}
-"""Options that may stand alone, and the value they have then."""
+"""Options whose value may be omitted, with the value used then."""
 
 
 class BarePreview(TyperCommand):
-    """A command whose ``--preview`` needs no value, and whose help names the outputs that there are."""
+    """Command class: ``--preview`` needs no value, and the help lists the installed sinks."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help. Names are looked up here: other calls need not wait for it."""
+        """Write the help page. The sinks are looked up only here, because the lookup takes time."""
         names = ", ".join(f"[b]{name}[/b]" for name in registry.names("sinks"))
         for option in self.params:
             if isinstance(option, TyperOption) and option.help:
@@ -38,84 +38,84 @@ class BarePreview(TyperCommand):
         super().format_help(ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse, with ``auto`` where ``--preview`` stands alone."""
-        return super().parse_args(ctx, with_place(args))
+        """Parse the arguments; ``--preview`` without a value means ``auto``."""
+        return super().parse_args(ctx, insert_bare_values(args))
 
 
-def with_place(args: list[str]) -> list[str]:
-    """``args`` with the value of an option in :data:`BARE` after each that stands alone."""
+def insert_bare_values(args: list[str]) -> list[str]:
+    """Insert the value from :data:`BARE` after each option that has no value."""
     filled = []
-    for at, arg in enumerate(args, 1):
-        alone = arg in BARE and (at == len(args) or args[at].startswith("-"))
+    for following, arg in enumerate(args, 1):
+        alone = arg in BARE and (following == len(args) or args[following].startswith("-"))
         filled += [arg, BARE[arg]] if alone else [arg]
     return filled
 
 
 def split_backgrounds(given: list[str]) -> list[str]:
-    """Names between commas; a file with commas in its name stays whole."""
+    """Split at commas; the name of an existing file that contains commas is not split."""
     return [name for text in given for name in ([text] if Path(text).exists() else text.split(",")) if name]
 
 
 @dataclass(frozen=True)
 class Screen:
-    """Where a preview is drawn, why there, and what its hot key ``b`` goes through."""
+    """View of a preview, the reason for its choice, and the backgrounds of the hot key ``b``."""
 
     view: View
-    why: str
+    reason: str
     backgrounds: list[str]
 
     @property
     def covers_notes(self) -> bool:
-        """Whether lines on standard error would be drawn over."""
+        """True if the view would hide lines on standard error."""
         return self.view.name == "terminal"
 
     def show(self, session: Session, ended: Callable[[], bool]) -> bool:
-        """Show a session; whether it is to end then, or only the preview was closed.
+        """Show a session; return True if the session must end, False if only the preview was closed.
 
         Args:
-            ended: asked before each picture whether it is to end.
+            ended: called before each picture; returns True if the session must end.
 
         Raises:
-            LivematteError: why the session ended.
+            LivematteError: the session ended because of this error.
         """
         from livematte.preview.panel import Panel
         from livematte.preview.preview import Preview, models_here
 
-        panel = Panel(session, self.backgrounds, models_here(), message=self.why)
+        panel = Panel(session, self.backgrounds, models_here(), message=self.reason)
         preview = Preview(session, self.view, panel)
         ends = preview.run(ended) or all(sink.name == NULL_SINK for sink in session.sinks)
         if preview.trouble:
             terminal.note(preview.trouble)
         if not ends:
-            terminal.note("the preview is closed; the session goes on, Ctrl-C ends it")
+            terminal.note("the preview is closed; the session continues until Ctrl-C")
         return ends
 
 
 @contextmanager
 def open_preview(
-    place: str | None, backgrounds: list[str] | None, placeholder: object
+    view_name: str | None, backgrounds: list[str] | None, placeholder: object
 ) -> Iterator[Screen | None]:
-    """What ``--preview`` asks for; None where it does not.
+    """Open the preview view that ``--preview`` selects; None without ``--preview``.
 
     Raises:
-        OutputError: there is no such place.
-        UsageError: unknown, or other lines would be written into it.
+        OutputError: the view is not available.
+        UsageError: the view is unknown, or ``--json`` would write into the same terminal.
     """
-    if place is None:
+    if view_name is None:
         yield None
         return
     from livematte.preview.panel import BACKGROUNDS
     from livematte.preview.preview import open_view
 
     given = split_backgrounds(backgrounds or [])
-    view, why = open_view(place)
+    view, reason = open_view(view_name)
     try:
         if view.name == "terminal" and terminal.is_json() and sys.stdout.isatty():
             raise UsageError(
-                "--json would be written into the preview: send it to a file (> events.jsonl) or use "
-                "--preview window"
+                "--json and --preview terminal both write to this terminal: redirect stdout to a file "
+                "(> events.jsonl), or use --preview window"
             )
-        terminal.note(why)
-        yield Screen(view, why, given or [*([str(placeholder)] if placeholder else []), *BACKGROUNDS])
+        terminal.note(reason)
+        yield Screen(view, reason, given or [*([str(placeholder)] if placeholder else []), *BACKGROUNDS])
     finally:
         view.close()

@@ -1,4 +1,4 @@
-"""``--profile FILE``: options from a file, for commands that take it; see :mod:`livematte.profile`."""
+"""Option ``--profile FILE``: read options from a file; see :mod:`livematte.profile`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 
 def _read(context: typer.Context, path: Path | None) -> Path | None:
-    """Make the profile's options the command's defaults: what is typed comes before them."""
+    """Use the options of the profile as defaults of the command, so that typed options override them."""
     command = context.command
     if path is None or context.resilient_parsing or command.name is None:
         return path
@@ -24,7 +24,7 @@ Profile = Annotated[
     typer.Option(
         "--profile",
         metavar="FILE",
-        help="Options from a TOML file, by the same names; those typed here come first.",
+        help="Read options from a TOML file, by the same names. Options on the command line override it.",
         is_eager=True,
         callback=_read,
     ),
@@ -32,6 +32,6 @@ Profile = Annotated[
 
 
 def typed(context: typer.Context, parameter: str) -> bool:
-    """Whether an option was given on the command line."""
+    """Return True if an option was given on the command line."""
     source = context.get_parameter_source(parameter)
     return source is not None and source.name == "COMMANDLINE"

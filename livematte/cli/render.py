@@ -24,42 +24,42 @@ if TYPE_CHECKING:
 def render(
     source: Annotated[
         str,
-        typer.Argument(metavar="IN", help="A video that FFmpeg reads, or pictures: [b]frames/%04d.png[/b]."),
+        typer.Argument(metavar="IN", help="Input video, or numbered pictures: [b]frames/%04d.png[/b]."),
     ],
     target: Annotated[
         str,
         typer.Argument(
             metavar="OUT",
-            help="[b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], or pictures: [b]out/%04d.png[/b].",
+            help="Output: [b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], or [b]out/%04d.png[/b].",
         ),
     ],
     profile: Profile = None,
     **options: Unpack[RenderOptions],
 ) -> None:
-    """Put another background behind the people of a video.
+    """Replace the background of a video.
 
-    Sound, subtitles, chapters and timing come along unchanged.
-    OUT appears when it is whole. Ctrl-C ends early and keeps what is done.
+    Sound, subtitles, chapters and timing are kept unchanged.
+    OUT is created when the render is complete. Ctrl-C stops early and keeps the frames rendered so far.
 
     [bold]Examples[/bold]
 
-    [cyan]livematte render me.mp4 out.mp4[/cyan]  on green
-    [cyan]livematte render me.mp4 out.mp4 -b beach.jpg[/cyan]  on a picture
-    [cyan]livematte render me.mp4 out.mp4 -b waves.mp4[/cyan]  on a video, looped
-    [cyan]livematte render me.mp4 out.mp4 -b blur:30[/cyan]  in the same room, out of focus
-    [cyan]livematte render me.mp4 out.mov -b transparent[/cyan]  for an editor (ProRes 4444)
+    [cyan]livematte render me.mp4 out.mp4[/cyan]  green background
+    [cyan]livematte render me.mp4 out.mp4 -b beach.jpg[/cyan]  picture
+    [cyan]livematte render me.mp4 out.mp4 -b waves.mp4[/cyan]  video, looped
+    [cyan]livematte render me.mp4 out.mp4 -b blur:30[/cyan]  the original background, blurred
+    [cyan]livematte render me.mp4 out.mov -b transparent[/cyan]  for a video editor (ProRes 4444)
     [cyan]livematte render me.mp4 out.webm -b transparent[/cyan]  for a web page (VP9)
-    [cyan]livematte render me.mp4 out.mp4 --alpha-out matte.mp4[/cyan]  and the matte beside it
-    [cyan]livematte render me.mp4 try.mp4 --start 10 --end 15[/cyan]  try five seconds first
-    [cyan]livematte render me.mp4 out.mp4 --device cuda:0,cuda:1[/cyan]  on two GPUs side by side
+    [cyan]livematte render me.mp4 out.mp4 --alpha-out matte.mp4[/cyan]  also write the matte
+    [cyan]livematte render me.mp4 try.mp4 --start 10 --end 15[/cyan]  only five seconds
+    [cyan]livematte render me.mp4 out.mp4 --device cuda:0,cuda:1[/cyan]  two GPUs in parallel
     """
     from livematte.video import trial_decode
 
     trial_decode.begin(source, *input_files(RenderOptions, options).values())  # in parallel with the imports
     from livematte import api
 
-    asked = {name: options[name] for name in ("background", "model")}
-    terminal.event_if_json("start", input=source, output=target, **asked)
+    given = {name: options[name] for name in ("background", "model")}
+    terminal.event_if_json("start", input=source, output=target, **given)
     with stop_event() as stop, terminal.display(Path(source).name) as display:
         report = api.render(source, target, progress=display, stop=stop, **options)
     tell(report)
@@ -68,15 +68,17 @@ def render(
 
 
 def tell(report: RenderReport) -> None:
-    """The end of a job, for people or for programs."""
+    """Print the result of a render, as text or as a JSON event."""
     terminal.event_if_json("done", **vars(report))
-    for path in report.outputs if not report.interrupted else ():  # cut short: the notes say where it is
+    for path in (
+        report.outputs if not report.interrupted else ()
+    ):  # after an early stop the notes name the files
         terminal.say(str(path))
     frames = "1 frame" if report.frames == 1 else f"{report.frames} frames"
-    ended = " (ended early)" if report.interrupted else ""
+    ended = " (stopped early)" if report.interrupted else ""
     speed = f", {report.fps:.1f} frames a second" if report.frames > 1 else ""
     terminal.say(f"{frames} in {report.seconds:.1f} s{speed}{ended}")
     if report.damaged:
-        terminal.note(f"{report.damaged} damaged packets or frames of the input could not be used")
+        terminal.note(f"{report.damaged} damaged packets or frames of the input were skipped")
     for line in report.notes:
         terminal.note(line)

@@ -34,16 +34,18 @@ if TYPE_CHECKING:
 def train(
     recipe: Annotated[
         str,
-        typer.Argument(metavar="RECIPE", help="Whose training.", autocompletion=complete_names("recipes")),
+        typer.Argument(
+            metavar="RECIPE", help="Name of the training recipe.", autocompletion=complete_names("recipes")
+        ),
     ],
     **options: Unpack[TrainOptions],
 ) -> None:
-    """Train a model, or go on with it, from the recipe of its paper.
+    """Train a model with a recipe, or continue a training run.
 
     [bold]Examples[/bold]
 
     [cyan]livematte train late-fusion-live --data people/[/cyan]
-    [cyan]livematte train late-fusion-live --data people/ --resume[/cyan]  after Ctrl-C
+    [cyan]livematte train late-fusion-live --data people/ --resume[/cyan]  continue after Ctrl-C
     [cyan]livematte train fba --data composition-1k/ --device cuda --precision bf16[/cyan]
     [cyan]livematte train jmnet --data P3M-10k/ --data PPM-100/ --backgrounds rooms/[/cyan]  several data sets
     """
@@ -68,38 +70,40 @@ def train(
     from livematte.training.starting import check_run, check_share, warm_start
 
     if foregrounds not in (None, *ESTIMATORS):
-        raise UsageError(f"unknown --foregrounds {foregrounds!r}: allowed are {', '.join(ESTIMATORS)}")
+        raise UsageError(f"unknown --foregrounds {foregrounds!r}: use one of {', '.join(ESTIMATORS)}")
     found = registry.load("recipes", recipe)
     plan = found.plan(options["scale"], options["seed"]).changed(changes)
     if steps:
         plan = plan.only(steps)
     check_run(plan, out, resume)
     layouts = layout or ["auto"]
-    how: dict[str, Any] = {} if long_side is None else {"long_side": long_side}
+    pack_arguments: dict[str, Any] = {} if long_side is None else {"long_side": long_side}
     if clip_frames is not None:
-        how["clip_frames"] = clip_frames
+        pack_arguments["clip_frames"] = clip_frames
     if foregrounds is not None:
-        how["estimate"] = ESTIMATORS[foregrounds]
-    plain = len(data) == 1 and layouts == ["auto"] and backgrounds is None and not how
-    said = [
+        pack_arguments["estimate"] = ESTIMATORS[foregrounds]
+    plain = len(data) == 1 and layouts == ["auto"] and backgrounds is None and not pack_arguments
+    packing_options = [
         f"{option}={value}"
         for option, value in (("side", long_side), ("clips", clip_frames), ("colours", foregrounds))
         if value
     ]
-    name = data[0].resolve().name if plain else _cache_name(data, [*layouts, *said], backgrounds)
+    name = data[0].resolve().name if plain else _cache_name(data, [*layouts, *packing_options], backgrounds)
     cache = options["cache"] or out.parent / f"packed-{name}"
     first = os.environ.get("RANK", "0") == "0"
     if first:
         if not is_packed(cache):
-            terminal.say(f"packing {', '.join(map(str, data))} into {cache}: once, some minutes")
-        pack_folders(data, cache, backgrounds, layouts=layouts, say=terminal.note, **how)
+            terminal.say(
+                f"packing {', '.join(map(str, data))} into {cache}: this takes some minutes and happens once"
+            )
+        pack_folders(data, cache, backgrounds, layouts=layouts, say=terminal.note, **pack_arguments)
     facts: dict[str, Any] = {
         "command": ["livematte", *sys.argv[1:]],
         "data": [str(folder) for folder in data],
     }
     facts["precision"] = choose_precision(precision, chosen)
     facts |= {"data_hash": data_hash(*data, layouts=layouts, backgrounds=backgrounds)} if first else {}
-    if "WORLD_SIZE" not in os.environ:  # what is wrong is said once, by the process that starts the others
+    if "WORLD_SIZE" not in os.environ:  # the parent process reports errors once
         count = options["workers"] or _processes(chosen, plan)
         check_share(plan, count)
         if start_from is not None and not resume:
@@ -128,13 +132,13 @@ def train(
         except KeyboardInterrupt:
             if first:
                 raise
-            raise typer.Exit(130) from None  # the first process says it
+            raise typer.Exit(130) from None  # the first process reports it
     if first:
-        terminal.say(f"done: {out / 'average.safetensors'}; try it with --weights")
+        terminal.say(f"done: use {out / 'average.safetensors'} with --weights")
 
 
 def _cache_name(data: list[Path], layouts: list[str], backgrounds: Path | None) -> str:
-    """Of the cache: another one for each choice of folders, so that none is taken for another."""
+    """Return a cache name that is unique for the folders and packing options."""
     paths = [str(path.resolve()) for path in [*data, *([backgrounds] if backgrounds else [])]]
     choice = zlib.crc32("\n".join([*paths, *layouts]).encode())
     return f"{'+'.join(folder.resolve().name for folder in data)}-{choice:08x}"
@@ -152,7 +156,7 @@ def _read(config: Path | None) -> dict[str, Any]:
 
 
 def _device(wanted: str) -> str:
-    """cpu, cuda or cuda:N; auto takes a GPU where there is one."""
+    """Return cpu, cuda or cuda:N; ``auto`` selects a GPU if there is one."""
     from livematte.device import choose_device
 
     chosen = choose_device(wanted)
@@ -162,13 +166,13 @@ def _device(wanted: str) -> str:
 
 
 def _processes(device: str, plan: Plan) -> int:
-    """How many train together where nobody says: of the cores or GPUs, as many as batches have pictures."""
-    there = min(os.cpu_count() or 1, 4) if device == "cpu" else 1
+    """Return the default number of processes: one per core or GPU, at most the smallest batch size."""
+    available = min(os.cpu_count() or 1, 4) if device == "cpu" else 1
     if device == "cuda":
         import torch
 
-        there = torch.cuda.device_count()
-    return max(1, min(there, *(step.smallest_batch() for step in plan.steps)))
+        available = torch.cuda.device_count()
+    return max(1, min(available, *(step.smallest_batch() for step in plan.steps)))
 
 
 def _spread(device: str, workers: int) -> None:

@@ -18,18 +18,19 @@ from livematte.options.commands import TrimapCommand
 
 @takes(TrimapCommand)
 def trimap(
-    source: Annotated[str, typer.Argument(metavar="IN", help="A picture or a video.")],
+    source: Annotated[str, typer.Argument(metavar="IN", help="Input picture or video.")],
     target: Annotated[
         str,
         typer.Argument(
-            metavar="OUT", help="A picture ([b].png[/b] …), a video ([b].mkv[/b] …) or [b]out/%04d.png[/b]."
+            metavar="OUT",
+            help="Output: a picture ([b].png[/b] …), a video ([b].mkv[/b] …) or [b]out/%04d.png[/b].",
         ),
     ],
     **options: Unpack[TrimapOptions],
 ) -> None:
-    """Write what a network leaves in doubt: black background, grey unknown, white foreground.
+    """Write a trimap computed by a network: background black, unknown grey (128), foreground white.
 
-    Correct it in any paint program and give it to livematte image --trimap.
+    Edit it in any paint program and use it with livematte image --trimap.
 
     [bold]Examples[/bold]
 

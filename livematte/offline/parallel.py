@@ -1,8 +1,9 @@
-"""Several devices render one file: each takes the next segment, and the segments are joined as they come.
+"""Parallel render: several devices render segments of one file, which are joined in order.
 
-A segment begins to read some frames before its first one, so that what remembers earlier frames remembers
-nearly what it would after all of them, and the seam does not show. Files are written beside the target and
-go away as they are joined: after an interruption the target holds all from its beginning to the first gap.
+Each worker takes the next segment. It starts to read some frames before the segment, so that temporal filters
+have nearly the same state as after a render from the beginning, and the seam is not visible. Segment files
+are written beside the target and deleted when they are joined. After an interruption the target contains all
+frames up to the first missing segment.
 
 ``concurrent.futures.ProcessPoolExecutor`` with "spawn" was tried in place of :class:`_Process`: it runs the
 caller's script again, cannot be used inside ``multiprocessing.Pool``, and Ctrl-C kills workers that are still
@@ -39,68 +40,70 @@ from livematte.video.container import PATTERN
 from livematte.video.reader import open_video
 from livematte.video.split import Segment, split_video
 
-SHARED = {"on": 16, "strong": 36, "off": 8}
-"""Frames that a segment reads before its first one, by temporal mode: where nothing moves, what the filter
-remembers fades to 0.7 or 0.88 of it with each, and so to less than 1 %.
+LEAD_IN_FRAMES = {"on": 16, "strong": 36, "off": 8}
+"""Number of frames read before each segment, by temporal mode.
+
+Without motion, the weight of earlier frames in the filter falls by the factor 0.7 (on) or 0.88 (strong) per
+frame, so to less than 1 % (0.88^36).
 """
 
 _TICK = 0.1
-"""Seconds between two looks at whether to stop."""
+"""Polling interval of the stop event in seconds."""
 
-_PATIENCE = 10.0
-"""Seconds that a process may take to end."""
+_EXIT_SECONDS = 10.0
+"""Maximum time for a process to end."""
 
 
 @dataclass
 class _Process:
-    """A worker and what it does."""
+    """A worker process and its present task."""
 
     device: str
     process: subprocess.Popen[bytes]
     task: Task | None = None
 
-    def say(self, message: Any) -> None:
-        """Send it something; one that has ended is told of by :meth:`listen`."""
+    def send(self, message: Any) -> None:
+        """Send a message. If the process has ended, :meth:`listen` reports it."""
         assert self.process.stdin is not None
         with suppress(OSError):
             pickle.dump(message, self.process.stdin)
             self.process.stdin.flush()
 
     def listen(self, inbox: queue.Queue[tuple[_Process, str, Any]]) -> None:
-        """Put what it says into ``inbox``, and that it ended; the pipe is closed by who reads from it."""
+        """Put the replies of the process, and its end, into ``inbox``. Only this method closes the pipe."""
         assert self.process.stdout is not None
-        with self.process.stdout as told:
+        with self.process.stdout as replies:
             try:
                 while True:
-                    what, value = pickle.load(told)
-                    inbox.put((self, what, value))
+                    kind, value = pickle.load(replies)
+                    inbox.put((self, kind, value))
             except (EOFError, OSError, pickle.UnpicklingError):
                 inbox.put((self, "gone", None))
 
-    def end(self) -> None:
-        """Let it go, and wait for it; not for :meth:`listen`, which what it forked may keep at work."""
+    def close(self) -> None:
+        """End the process and wait for it. A forked child may still keep the pipe of :meth:`listen` open."""
         assert self.process.stdin is not None
         with suppress(OSError):
             self.process.stdin.close()
         try:
-            self.process.wait(_PATIENCE)
+            self.process.wait(_EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
 
-def _started(job: Job, device: str, threads: int | None) -> _Process:
-    seen, name = environment(device)
+def _start_worker(job: Job, device: str, threads: int | None) -> _Process:
+    variables, name = environment(device)
     process = subprocess.Popen(
         [sys.executable, "-c", ENTRY],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=seen,
-        start_new_session=True,  # Ctrl-C is for us alone, who tell them
+        env=variables,
+        start_new_session=True,  # Ctrl-C reaches only this process, which stops the workers
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
     worker = _Process(device, process)
-    worker.say(on_device(job, name, threads))
+    worker.send(on_device(job, name, threads))
     return worker
 
 
@@ -111,29 +114,31 @@ def render_file(
     progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
 ) -> RenderReport | None:
-    """Render a file on several devices; None where it cannot be divided.
+    """Render a file on several devices; return None if it cannot be split.
 
     Raises:
-        UsageError: something is given that cannot be sent to a worker, or that only one device can write.
+        UsageError: an option cannot be sent to a worker, or needs a single device.
         LivematteError: as :func:`livematte.api.render`.
     """
     options, resolved = job.options, resolve(job.options)
     resolved.check_names()
     if "debug" in job.targets:
-        raise UsageError("a debug view is written by one device: name one, such as cuda:0")
+        raise UsageError("debug-view needs a single device: use --device cuda:0")
     for path in job.targets.values():
         if path.endswith(("/", os.sep)) or PATTERN.search(Path(path).name):
-            raise UsageError(f"{path}: several devices write video files, not numbered pictures")
+            raise UsageError(
+                f"{path}: numbered pictures need a single device: use --device cuda:0, or a video file"
+            )
     for device in devices:
         choose_device(device, resolved.compute.runtime)
-    behind = resolved.background()
-    behind.close()
-    job = replace(job, transparent=behind.transparent)
+    background = resolved.background()
+    background.close()
+    job = replace(job, transparent=background.transparent)
     section = pick(SectionOptions, options)
     with open_video(job.input, **section) as source:
         require_moving(source, job.input)
         info = source.info
-    segments = split_video(job.input, len(devices), SHARED[options["temporal"]], **section)
+    segments = split_video(job.input, len(devices), LEAD_IN_FRAMES[options["temporal"]], **section)
     if len(segments) < 2:
         return None
     sinks: list[ConcatSink] = []
@@ -157,7 +162,7 @@ def render_file(
 
 @dataclass
 class _State:
-    """How far a render is."""
+    """Progress of a parallel render."""
 
     waiting: list[Task]
     done: dict[int, SegmentResult] = field(default_factory=dict)
@@ -179,16 +184,16 @@ def render(
     progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
 ) -> RenderReport:
-    """Render ``segments`` on ``devices`` side by side. Closes the sinks, whatever happens.
+    """Render ``segments`` on ``devices`` in parallel. Always closes or aborts the sinks.
 
     Args:
-        job: its own device is left to ``devices``; on a CPU its threads are divided.
-        sinks: one for each of ``job.targets``.
-        frames: how many are expected, for the progress.
+        job: its device is replaced by ``devices``; CPU workers share its threads.
+        sinks: one sink per target in ``job.targets``.
+        frames: expected number of frames, for the progress.
         progress, stop: as for :func:`livematte.api.render`.
 
     Raises:
-        LivematteError: the first thing that went wrong, after the sinks are finished.
+        LivematteError: the first error, after the sinks are closed.
     """
     began = time.monotonic()
     target = Path(sinks[0].path).resolve()
@@ -205,14 +210,14 @@ def render(
             on_cpu = sum(not device.startswith("cuda") for device in devices)
             for device in devices[: len(segments)]:
                 share = None if device.startswith("cuda") else max(1, (os.cpu_count() or 1) // on_cpu)
-                workers.append(_started(job, device, job.options["threads"] or share))
+                workers.append(_start_worker(job, device, job.options["threads"] or share))
                 threading.Thread(target=workers[-1].listen, args=(inbox,), daemon=True).start()
-            stopped = _work(state, workers, inbox, sinks, meter, stop)
+            stopped = _process_segments(state, workers, inbox, sinks, meter, stop)
         except BaseException as error:
             state.failure = state.failure or error
         whole = state.failure is None and state.joined == len(segments)
         for worker in workers:
-            worker.end()
+            worker.close()
         for sink in sinks:
             try:
                 (sink.close if whole else sink.abort)()
@@ -230,7 +235,7 @@ def render(
         raise state.failure
     stopped = stopped and not whole
     if sinks[0].frames == 0 and not stopped:
-        raise InputError(f"{job.input} has no picture that decodes")
+        raise InputError(f"{job.input} contains no picture that can be decoded")
     if progress is not None:
         progress(meter.progress() if stopped else meter.finished())
     return RenderReport(
@@ -245,7 +250,7 @@ def render(
     )
 
 
-def _work(
+def _process_segments(
     state: _State,
     workers: Sequence[_Process],
     inbox: queue.Queue[tuple[_Process, str, Any]],
@@ -253,47 +258,47 @@ def _work(
     meter: Meter,
     stop: threading.Event | None,
 ) -> bool:
-    """Hand out segments and join what comes, until nothing is left; whether it was stopped before."""
-    stopped = told = False
+    """Assign segments to workers and join the results. Returns True if the render was stopped early."""
+    stopped = stop_sent = False
     written = 0
     for worker in workers:
-        _hand_out(state, worker)
+        _assign_task(state, worker)
     while any(worker.task is not None for worker in workers):
-        if not told and (state.failure is not None or (stop is not None and stop.is_set())):
-            stopped, told = state.failure is None, True
+        if not stop_sent and (state.failure is not None or (stop is not None and stop.is_set())):
+            stopped, stop_sent = state.failure is None, True
             state.waiting.clear()
             for worker in workers:
-                worker.say(None)
+                worker.send(None)
         try:
-            worker, what, value = inbox.get(timeout=_TICK)
+            worker, kind, value = inbox.get(timeout=_TICK)
         except queue.Empty:
-            for worker in workers:  # what it forked may keep its end of the pipe open
+            for worker in workers:  # a forked child may keep the pipe open
                 if worker.task is not None and worker.process.poll() is not None:
                     inbox.put((worker, "gone", None))
             continue
-        if what == "frame":
+        if kind == "frame":
             written += 1
             meter(written)
-        elif what == "done":
+        elif kind == "done":
             worker.task = None
             state.done[value.number] = value
             _join(state, sinks)
-            if state.failure is None and not told:
-                _hand_out(state, worker)
+            if state.failure is None and not stop_sent:
+                _assign_task(state, worker)
         else:
             worker.task = None
-            state.failure = state.failure or _trouble(worker, what, value)
+            state.failure = state.failure or _worker_error(worker, kind, value)
     return stopped
 
 
-def _hand_out(state: _State, worker: _Process) -> None:
+def _assign_task(state: _State, worker: _Process) -> None:
     if state.waiting:
         worker.task = state.waiting.pop(0)
-        worker.say(worker.task)
+        worker.send(worker.task)
 
 
 def _join(state: _State, sinks: Sequence[ConcatSink]) -> None:
-    """Append what is next, and forget its files; nothing more after a segment that was stopped."""
+    """Append the next finished segments and delete their files. Stops after an incomplete segment."""
     while not state.gap and (done := state.done.pop(state.joined, None)) is not None:
         state.damaged += done.damaged
         state.notes += [note for note in done.notes if note not in state.notes]
@@ -306,19 +311,22 @@ def _join(state: _State, sinks: Sequence[ConcatSink]) -> None:
         state.joined += done.whole
 
 
-def _trouble(worker: _Process, what: str, value: Any) -> BaseException:
-    """What a worker ended with, as the error that it would have been here."""
-    if what == "failed":
-        name, line, notes = value
-        kind = getattr(errors, name, LivematteError)
-        if kind is errors.MissingExtraError:  # is made of other things than its line
-            kind = UsageError
-        if issubclass(kind, (DeviceError, ModelError)):
-            line = f"on {worker.device}: {line}"
-        error: LivematteError = kind(line)
+def _worker_error(worker: _Process, kind: str, value: Any) -> BaseException:
+    """Return the error of a worker as an exception of the same class."""
+    if kind == "failed":
+        name, message, notes = value
+        error_class = getattr(errors, name, LivematteError)
+        if error_class is errors.MissingExtraError:  # its constructor takes other arguments
+            error_class = UsageError
+        if issubclass(error_class, (DeviceError, ModelError)):
+            message = f"on {worker.device}: {message}"
+        error: LivematteError = error_class(message)
         error.notes = tuple(notes)
         return error
-    if what == "broken":
+    if kind == "broken":
         return RuntimeError(f"the worker on {worker.device} failed:\n{value}")
-    code = worker.process.wait(_PATIENCE)
-    return DeviceError(f"the worker on {worker.device} ended by itself (exit code {code}): is memory short?")
+    code = worker.process.wait(_EXIT_SECONDS)
+    return DeviceError(
+        f"the worker on {worker.device} ended unexpectedly (exit code {code}): it may need more memory; "
+        "close other programs or use fewer devices"
+    )

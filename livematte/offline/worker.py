@@ -1,6 +1,7 @@
-"""A process that renders segments of one video on a device of its own; see :mod:`livematte.offline.parallel`.
+"""Worker process that renders segments of a video on one device; see :mod:`livematte.offline.parallel`.
 
-A process and not a thread, so that it sees its GPU alone: whatever keeps to "the current device" is right.
+A process instead of a thread, so that only its own GPU is visible and libraries that use "the current device"
+use the right one.
 """
 
 from __future__ import annotations
@@ -31,18 +32,19 @@ from livematte.video.split import Segment
 from livematte.video.writer import open_sink
 
 ENTRY = "from livematte.offline.worker import main; main()"
-"""What Python is started with: unlike :mod:`multiprocessing` it does not run the caller's script again."""
+"""Code that starts the worker. Unlike :mod:`multiprocessing`, it does not run the caller's script again."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A render, as :func:`livematte.api.render` is asked for it; what all workers do, each to its segments.
+    """Arguments of a render, as for :func:`livematte.api.render`; the same for all workers.
 
     Attributes:
-        targets: where each output goes, by its kind.
-        options: all of :class:`livematte.options.RenderOptions`; its device is the worker's own.
-        streams: pictures that the network works on side by side.
-        transparent: of the background; known once it was opened.
+        input: path of the video.
+        targets: path of each output by kind.
+        options: all of :class:`livematte.options.RenderOptions`; its device is the device of the worker.
+        streams: number of frames that the network processes in parallel.
+        transparent: True if the background is transparent; set after it was opened.
     """
 
     input: str
@@ -58,7 +60,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Task:
-    """A segment to render, and the folder that its files go to."""
+    """A segment to render, and the folder for its files."""
 
     number: int
     segment: Segment
@@ -67,12 +69,15 @@ class Task:
 
 @dataclass(frozen=True)
 class SegmentResult:
-    """What became of a :class:`Task`.
+    """Result of a :class:`Task`.
 
     Attributes:
-        parts: of each output, in the order of ``Job.targets``.
-        whole: False where it was stopped before the segment's end.
-        stages: busy seconds of each stage of the engine.
+        number: number of the segment.
+        parts: encoded file of each output, in the order of ``Job.targets``.
+        whole: False if the render was stopped before the end of the segment.
+        damaged: number of damaged packets and frames that were skipped.
+        notes: notes for the user.
+        stages: busy time of each stage of the engine in seconds.
     """
 
     number: int
@@ -83,37 +88,37 @@ class SegmentResult:
     stages: dict[str, float]
 
 
-class _From:
-    """A sink that passes on what comes from a time on, and keeps the times of what it passed."""
+class _SegmentSink:
+    """Sink that drops frames before ``first`` (pts), and records pts and duration of the other frames."""
 
-    def __init__(self, sink: Sink, first: int | None, tell: Callable[[], None]) -> None:
-        self._sink, self._first, self._tell = sink, first, tell
+    def __init__(self, sink: Sink, first: int | None, frame_written: Callable[[], None]) -> None:
+        self._sink, self._first, self._frame_written = sink, first, frame_written
         self.times: list[tuple[int, int]] = []
 
     @property
     def takes_gpu_frames(self) -> bool:
-        """As the sink."""
+        """True if the wrapped sink takes GPU frames."""
         return isinstance(self._sink, GpuSink) and self._sink.takes_gpu_frames
 
     def write(self, frame: Frame) -> None:
-        """Pass it on, or drop it where it comes before the first one wanted."""
+        """Pass a frame on, or drop it if it is before ``first``."""
         if self._first is not None and frame.pts < self._first:
             return
         self._sink.write(frame)
         self.times.append((frame.pts, frame.duration))
-        self._tell()
+        self._frame_written()
 
     def close(self) -> None:
-        """As the sink; without a frame there is no file."""
+        """Close the wrapped sink. Without frames it creates no file."""
         self._sink.close()
 
     def abort(self) -> None:
-        """As the sink."""
+        """Abort the wrapped sink."""
         self._sink.abort()
 
 
 class Worker:
-    """Renders segments with networks that are loaded once.
+    """Renders segments; loads the networks once.
 
     Raises:
         LivematteError: as :func:`livematte.api.render`.
@@ -126,22 +131,22 @@ class Worker:
         resolved = resolve(job.options)
         self._model = resolved.model(streams=job.streams)
         self._resolved = resolved.with_refiner()
-        self._place, self._why = frame_device(resolved.compute)
-        self._gpu = None if self._place is None else self._place.index
-        self._card = cuda_index(resolved.compute)
+        self._device, self._device_notes = frame_device(resolved.compute)
+        self._gpu = None if self._device is None else self._device.index
+        self._codec_gpu = cuda_index(resolved.compute)
 
-    def __call__(self, task: Task, stop: threading.Event, tell: Callable[[], None]) -> SegmentResult:
+    def __call__(self, task: Task, stop: threading.Event, frame_written: Callable[[], None]) -> SegmentResult:
         """Render one segment.
 
         Args:
-            stop: ends it early; what was rendered is kept.
-            tell: called for each frame that is written.
+            stop: set to stop early; the frames rendered so far are kept.
+            frame_written: called after each frame is written.
         """
         job, segment = self._job, task.segment
         try:
             source = open_video(
                 job.input, start=segment.read, end=segment.end,
-                hwaccel=job.options["hwaccel"], gpu=self._gpu, card=self._card,
+                hwaccel=job.options["hwaccel"], gpu=self._gpu, card=self._codec_gpu,
             )  # fmt: skip
         except InputError as error:
             if task.number == 0:
@@ -150,78 +155,88 @@ class Worker:
                 task.number, (EncodedPart(task.folder, ()),) * len(job.targets), True, 0, (str(error),), {}
             )
         outputs: list[engine.Output] = []
-        keepers: list[_From] = []
+        segment_sinks: list[_SegmentSink] = []
         files: list[Path] = []
-        behind: Background | None = None
+        background: Background | None = None
         try:
-            behind = self._resolved.background()
+            background = self._resolved.background()
             for kind, target in job.targets.items():
                 files.append(task.folder / f"{task.number}-{kind}{Path(target).suffix}")
                 sink = open_sink(
-                    files[-1], source.info, start=0, gpu=self._gpu, card=self._card, **job.sink_settings(kind)
+                    files[-1],
+                    source.info,
+                    start=0,
+                    gpu=self._gpu,
+                    card=self._codec_gpu,
+                    **job.sink_settings(kind),
                 )
-                keepers.append(_From(sink, segment.first, tell if kind == "picture" else lambda: None))
-                outputs.append(engine.Output(keepers[-1], kind))
+                segment_sinks.append(
+                    _SegmentSink(sink, segment.first, frame_written if kind == "picture" else lambda: None)
+                )
+                outputs.append(engine.Output(segment_sinks[-1], kind))
         except BaseException:
-            abort_outputs(source, behind, outputs)
+            abort_outputs(source, background, outputs)
             raise
         stats = engine.render(
-            source, self._model, behind, outputs,
-            compositor=self._resolved.compositor(), device=self._place, stop=stop, **self._resolved.filters(),
+            source, self._model, background, outputs,
+            compositor=self._resolved.compositor(), device=self._device, stop=stop,
+            **self._resolved.filters(),
         )  # fmt: skip
         return SegmentResult(
             task.number,
             tuple(
-                EncodedPart(file, tuple(keeper.times)) for file, keeper in zip(files, keepers, strict=True)
+                EncodedPart(file, tuple(segment_sink.times))
+                for file, segment_sink in zip(files, segment_sinks, strict=True)
             ),
             not stats.interrupted,
             source.damaged,
-            (*self._why, *collect_notes(self._model, self._resolved.refine.how), *source.notes),
+            (*self._device_notes, *collect_notes(self._model, self._resolved.refine.how), *source.notes),
             {name: clock.wall for name, clock in stats.stages.items()},
         )
 
 
 def main() -> None:
-    """The process: a :class:`Job` and then tasks come on standard input, pickled, and answers go out.
+    """Entry point of the process: read a :class:`Job` and then tasks from stdin, write replies to stdout.
 
-    Answers are ``("frame", None)``, ``("done", Done)``, ``("failed", (class name, line, notes))`` and
-    ``("broken", traceback)``; after one of the last two it ends.
+    All messages are pickled. Replies are ``("frame", None)``, ``("done", SegmentResult)``,
+    ``("failed", (class name, message, notes))`` and ``("broken", traceback)``; the process ends after one of
+    the last two.
     """
-    # Both are ours alone: what libraries print is no answer, and a process that one of them forks closes
-    # sys.stdin, which would wait for ever for the thread that reads it.
-    asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
+    # Private copies of stdin and stdout, so that library output cannot enter the protocol. Also, a process
+    # that a library forks closes sys.stdin, which would block forever while a thread reads from it.
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    with open(os.devnull, "rb") as null:
+        os.dup2(null.fileno(), 0)
     os.dup2(2, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it says when to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process requests the stop
     lock = threading.Lock()
 
-    def tell(what: str, value: Any = None) -> None:
+    def send(kind: str, value: Any = None) -> None:
         with lock:
-            pickle.dump((what, value), answers)
-            answers.flush()
+            pickle.dump((kind, value), replies)
+            replies.flush()
 
     try:
-        job: Job = pickle.load(asked)
+        job: Job = pickle.load(requests)
         tasks: queue.Queue[Task] = queue.Queue()
         stop = threading.Event()
-        threading.Thread(target=_listen, args=(asked, tasks, stop), daemon=True).start()
+        threading.Thread(target=_listen, args=(requests, tasks, stop), daemon=True).start()
         worker = Worker(job)
         while True:
-            tell("done", worker(tasks.get(), stop, lambda: tell("frame")))
+            send("done", worker(tasks.get(), stop, lambda: send("frame")))
     except LivematteError as error:
-        tell("failed", (type(error).__name__, str(error), error.notes))
+        send("failed", (type(error).__name__, str(error), error.notes))
     except BaseException:
-        tell("broken", traceback.format_exc())
-    answers.close()
-    os._exit(1)  # whatever still hangs in a thread or a driver
+        send("broken", traceback.format_exc())
+    replies.close()
+    os._exit(1)  # ends also threads and drivers that hang
 
 
-def _listen(asked: BinaryIO, tasks: queue.Queue[Task], stop: threading.Event) -> None:
-    """Tasks as they come; ``None`` is the wish to stop; the end of it is the end of this process."""
+def _listen(requests: BinaryIO, tasks: queue.Queue[Task], stop: threading.Event) -> None:
+    """Queue the tasks from ``requests``. ``None`` sets ``stop``; the end of the stream ends the process."""
     while True:
         try:
-            task: Task | None = pickle.load(asked)
+            task: Task | None = pickle.load(requests)
         except (EOFError, OSError, pickle.UnpicklingError):
             os._exit(0)
         if task is None:
@@ -231,17 +246,17 @@ def _listen(asked: BinaryIO, tasks: queue.Queue[Task], stop: threading.Event) ->
 
 
 def environment(device: str) -> tuple[dict[str, str], str]:
-    """An environment in which a process sees ``device`` alone if it is a GPU, and its name there."""
-    seen = dict(os.environ)
+    """Return the environment of a worker, with only its GPU visible, and the name of the device there."""
+    variables = dict(os.environ)
     if not device.startswith("cuda"):
-        return seen, device
+        return variables, device
     index = int(device.partition(":")[2] or 0)
-    among = [name for name in seen.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    seen["CUDA_VISIBLE_DEVICES"] = among[index] if index < len(among) else str(index)
-    return seen, "cuda:0"
+    visible = [name for name in variables.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    variables["CUDA_VISIBLE_DEVICES"] = visible[index] if index < len(visible) else str(index)
+    return variables, "cuda:0"
 
 
 def on_device(job: Job, device: str, threads: int | None) -> Job:
-    """The same job for a worker on ``device``."""
+    """Return the job for a worker on ``device`` with ``threads`` CPU threads."""
     options: Any = {**job.options, "device": device, "threads": threads}
     return replace(job, options=options)

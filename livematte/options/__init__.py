@@ -1,7 +1,7 @@
-"""Every option once: name, type, default, help, range, form on the command line, and the calls that take it.
+"""Declarations of all options: name, type, default, help, range, command-line form, calls that take them.
 
-The command line, profiles, Python's keywords, a worker's job and ``docs/options.md`` are derived from these
-declarations by :mod:`livematte.options.declaration`. Options of one command only are in
+:mod:`livematte.options.declaration` derives the command line, profiles, Python keywords, worker jobs and
+``docs/options.md`` from them. Options that only the command line has are in
 :mod:`livematte.options.commands`.
 """
 

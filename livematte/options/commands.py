@@ -1,6 +1,6 @@
-"""The options of each command: those of its call, and those that only the command line has.
+"""Options of each command: those of its Python call, and those that only the command line has.
 
-As :mod:`livematte.options`, which declares the options that calls of Python take.
+:mod:`livematte.options` declares the options of Python calls in the same way.
 """
 
 from collections.abc import Mapping
@@ -22,37 +22,46 @@ from livematte.options import (
 )
 from livematte.options.declaration import REQUIRED, Option
 
-JUDGED, REPORT = "What is judged", "What is said"
-"""Boxes of the help pages."""
+EVALUATION, REPORT = "Evaluation", "Reports"
+"""Panel titles of the help pages."""
 
 
 class JsonOption(TypedDict, total=False):
-    """Commands that only print."""
+    """Output format of commands that print their results."""
 
     json: Annotated[
         bool,
-        Option(False, "For programs: one JSON object a line on stdout.", panel=REPORT, flags=("--json",)),
+        Option(
+            False, "Print one JSON object per line on stdout, for programs.", panel=REPORT, flags=("--json",)
+        ),
     ]
 
 
 class _ReportOptions(JsonOption, total=False):
-    quiet: Annotated[bool, Option(False, "Say nothing but errors.", panel=REPORT, flags=("--quiet", "-q"))]
+    quiet: Annotated[bool, Option(False, "Print errors only.", panel=REPORT, flags=("--quiet", "-q"))]
 
 
 class ShowOptions(TypedDict, total=False):
-    """Options that only the command ``live`` has."""
+    """Options of the command ``live`` that its Python call does not have."""
 
-    seconds: Annotated[float | None, Option(None, "End after that long.", "SECONDS", BEHAVIOUR, above=0)]
+    seconds: Annotated[
+        float | None, Option(None, "End the session after this time.", "SECONDS", BEHAVIOUR, above=0)
+    ]
     name: Annotated[
         str,
-        Option("", "What [b]livematte ctl --session[/b] may call it, where several run.", "NAME", BEHAVIOUR),
+        Option(
+            "",
+            "Name of this session for [b]livematte ctl --session NAME[/b], if several sessions run.",
+            "NAME",
+            BEHAVIOUR,
+        ),
     ]
     preview: Annotated[
         str | None,
         Option(
             None,
-            "Show what viewers see and the matte, with hot keys ([b]h[/b] lists them): in a window where "
-            "there is a display, in the terminal otherwise.",
+            "Show the output picture and its matte, in a window if there is a display, otherwise in the "
+            "terminal. The hot key [b]h[/b] lists all hot keys.",
             "[auto|window|terminal]",
             REPORT,
             choices=("auto", "window", "terminal"),
@@ -63,54 +72,62 @@ class ShowOptions(TypedDict, total=False):
         list[str] | None,
         Option(
             None,
-            "What the hot key [b]b[/b] goes through; otherwise the placeholder, [b]blur[/b] and "
+            "Backgrounds for the hot key [b]b[/b] of the preview. Default: the placeholder, [b]blur[/b] and "
             "[b]green[/b].",
-            "WHAT,...",
+            "BACKGROUND,...",
             REPORT,
             path="background",
         ),
     ]
     stats: Annotated[
-        bool, Option(False, "Say every second how it goes: rate, latency, drops, repeats.", panel=REPORT)
+        bool,
+        Option(
+            False,
+            "Print frame rate, latency, dropped and repeated frames every second.",
+            panel=REPORT,
+        ),
     ]
 
 
 class _SessionOption(TypedDict, total=False):
     session: Annotated[
         str | None,
-        Option(None, "Its [b]--name[/b] or process number, where several run.", "WHICH", flags=("-s",)),
+        Option(None, "[b]--name[/b] or process ID of the session, if several run.", "SESSION", flags=("-s",)),
     ]
 
 
 class _FolderOption(TypedDict, total=False):
     folder: Annotated[
-        PathLike, Option(Path("demo"), "Where the results go.", "FOLDER", flags=("-o",), path="file")
+        PathLike, Option(Path("demo"), "Folder for the results.", "FOLDER", flags=("-o",), path="file")
     ]
 
 
-class _JudgedOptions(TypedDict, total=False):
+class _EvaluationOptions(TypedDict, total=False):
     data: Annotated[
         PathLike,
         Option(
             REQUIRED,
-            "[b]image/[/b] and [b]alpha/[/b] with files of the same names, a folder with both for each "
-            "clip, or people and rooms as trained on.",
+            "Test data: folders [b]image/[/b] and [b]alpha/[/b] with files of the same names, one folder "
+            "with both per clip, or a training data set (people and backgrounds).",
             "FOLDER",
-            JUDGED,
+            EVALUATION,
             path="file",
         ),
     ]
     out: Annotated[
         PathLike | None,
-        Option(None, "Write every figure and the worst pictures there.", "FOLDER", FILES, path="file"),
+        Option(None, "Write all scores and the worst results to this folder.", "FOLDER", FILES, path="file"),
     ]
-    count: Annotated[int | None, Option(None, "Only so many, evenly spread.", "N", JUDGED, least=1)]
+    count: Annotated[
+        int | None,
+        Option(None, "Use at most N cases, evenly spread over the data.", "N", EVALUATION, least=1),
+    ]
     moving: Annotated[
         bool,
         Option(
             False,
-            "Short clips of people walking, where the data is people and rooms.",
-            panel=JUDGED,
+            "Evaluate short clips of moving people. Only for a training data set.",
+            panel=EVALUATION,
             flags=("--moving",),
         ),
     ]
@@ -118,8 +135,8 @@ class _JudgedOptions(TypedDict, total=False):
         bool,
         Option(
             False,
-            "Count only where a trimap would say unknown, not the whole picture.",
-            panel=JUDGED,
+            "Score only the unknown region of the trimap, not the whole picture.",
+            panel=EVALUATION,
             flags=("--band",),
         ),
     ]
@@ -127,129 +144,144 @@ class _JudgedOptions(TypedDict, total=False):
         bool,
         Option(
             True,
-            "The whole way a rendered frame goes, or the network alone, its alpha enlarged.",
-            panel=JUDGED,
+            "Evaluate the full pipeline, or with --alone only the network, its alpha enlarged.",
+            panel=EVALUATION,
             flags=("--full/--alone",),
         ),
     ]
 
 
-class EvalOptions(_JudgedOptions, MatteOptions, DeviceOptions, total=False):
-    """``livematte eval``."""
+class EvalOptions(_EvaluationOptions, MatteOptions, DeviceOptions, total=False):
+    """Options of ``livematte eval``."""
 
 
 class RenderCommand(RenderOptions, _ReportOptions, total=False):
-    """``livematte render``."""
+    """Options of ``livematte render``."""
 
 
 class ImageCommand(ImageOptions, _ReportOptions, total=False):
-    """``livematte image``."""
+    """Options of ``livematte image``."""
 
 
 class TrimapCommand(TrimapOptions, _ReportOptions, total=False):
-    """``livematte trimap``."""
+    """Options of ``livematte trimap``."""
 
 
 class LiveCommand(LiveOptions, ShowOptions, _ReportOptions, total=False):
-    """``livematte live``."""
+    """Options of ``livematte live``."""
 
 
 class EvalCommand(EvalOptions, _ReportOptions, total=False):
-    """``livematte eval``."""
+    """Options of ``livematte eval``."""
 
 
 class BenchCommand(BenchOptions, JsonOption, total=False):
-    """``livematte bench``."""
+    """Options of ``livematte bench``."""
 
 
 class DoctorCommand(ModelOption, JsonOption, total=False):
-    """``livematte doctor``."""
+    """Options of ``livematte doctor``."""
 
 
 class TrainOptions(TypedDict, total=False):
-    """``livematte train``."""
+    """Options of ``livematte train``."""
 
     data: Annotated[
         list[Path],
-        Option(REQUIRED, "People with alpha, and rooms; repeatable. See docs/training.md.", "FOLDER"),
+        Option(
+            REQUIRED,
+            "Training data: people with alpha, and backgrounds; repeatable. See docs/training.md.",
+            "FOLDER",
+        ),
     ]
     layout: Annotated[
         list[str] | None,
         Option(
             None,
-            "How a folder lies on disk, where that cannot be told: once for all, or for each --data.",
+            "Layout of the data folder, if it cannot be detected: once for all folders, or once per --data.",
             "NAME",
         ),
     ]
     backgrounds: Annotated[
         Path | None,
-        Option(None, "Rooms without people; otherwise the folder of that name in --data.", "FOLDER"),
+        Option(None, "Backgrounds without people. Default: the folder backgrounds/ in --data.", "FOLDER"),
     ]
     long_side: Annotated[
         int | None,
-        Option(None, "Longer pictures are packed at this size; 576, for live sizes.", "PIXELS", least=64),
+        Option(
+            None,
+            "Maximum long side of packed pictures. Default: 576, enough for live sizes.",
+            "PIXELS",
+            least=64,
+        ),
     ]
     clip_frames: Annotated[
-        int | None, Option(None, "At most so many frames of a clip are packed; 16 otherwise.", "N", least=1)
+        int | None, Option(None, "Maximum number of frames packed per clip. Default: 16.", "N", least=1)
     ]
     foregrounds: Annotated[
         str | None,
         Option(
             None,
-            "Colours of photographed people: push-pull, multilevel, or closed-form, finest and slowest.",
-            "HOW",
+            "Foreground estimation for pictures: push-pull, multilevel, or closed-form (best and slowest).",
+            "METHOD",
         ),
     ]
-    out: Annotated[Path | None, Option(None, "Of this run; runs/RECIPE otherwise.", "FOLDER")]
-    config: Annotated[Path | None, Option(None, "TOML that changes the recipe's plan.", "FILE")]
-    resume: Annotated[bool, Option(False, "Go on with the run in --out.", "<bool>", flags=("--resume",))]
+    out: Annotated[Path | None, Option(None, "Folder of this run. Default: runs/RECIPE.", "FOLDER")]
+    config: Annotated[Path | None, Option(None, "TOML file that changes the plan of the recipe.", "FILE")]
+    resume: Annotated[bool, Option(False, "Continue the run in --out.", "<bool>", flags=("--resume",))]
     start_from: Annotated[
-        Path | None, Option(None, "Weights to begin with, where names and shapes fit.", "FILE")
+        Path | None, Option(None, "Initial weights; used where names and shapes match.", "FILE")
     ]
     crops_seen: Annotated[
         int | None,
         Option(
             None,
-            "Crops that the weights of --start-from have seen, where their file does not say.",
+            "Number of crops that the --start-from weights were trained on, if the file does not state it.",
             "N",
             least=0,
         ),
     ]
-    step: Annotated[list[str] | None, Option(None, "Only this step of the plan; repeatable.", "NAME")]
-    scale: Annotated[float, Option(1.0, "Multiplies the iterations of every step.", "X", least=0.0001)]
-    seed: Annotated[int, Option(1, "Of the whole run.", "N", least=0)]
-    cache: Annotated[Path | None, Option(None, "Where the data is packed; beside --out otherwise.", "FOLDER")]
-    device: Annotated[str, Option("auto", "[b]auto[/b], cpu, cuda or cuda:N.", "WHERE")]
+    step: Annotated[list[str] | None, Option(None, "Run only this step of the plan; repeatable.", "NAME")]
+    scale: Annotated[
+        float, Option(1.0, "Multiply the number of iterations of every step by X.", "X", least=0.0001)
+    ]
+    seed: Annotated[int, Option(1, "Random seed of the run.", "N", least=0)]
+    cache: Annotated[
+        Path | None, Option(None, "Folder for the packed data. Default: beside --out.", "FOLDER")
+    ]
+    device: Annotated[
+        str, Option("auto", "Device of the training: [b]auto[/b], cpu, cuda or cuda:N.", "DEVICE")
+    ]
     precision: Annotated[
         str,
         Option(
             "auto",
-            "fp32, bf16 or, on a GPU, fp16; [b]auto[/b] is bf16 on a CPU that has it in hardware.",
-            "KIND",
+            "Precision: fp32, bf16 or, on a GPU, fp16; [b]auto[/b] is bf16 on a CPU with hardware support.",
+            "PRECISION",
         ),
     ]
     workers: Annotated[
-        int | None, Option(None, "Processes; one for each core or GPU otherwise.", "N", least=1)
+        int | None, Option(None, "Number of training processes. Default: one per core or GPU.", "N", least=1)
     ]
 
 
 class TrainCommand(TrainOptions, _ReportOptions, total=False):
-    """``livematte train``."""
+    """Options of ``livematte train``."""
 
 
 class DemoCommand(_FolderOption, _ReportOptions, total=False):
-    """``livematte demo``."""
+    """Options of ``livematte demo``."""
 
 
-class SteerCommand(_SessionOption, _ReportOptions, total=False):
-    """Each command of ``livematte ctl``."""
+class ControlCommand(_SessionOption, _ReportOptions, total=False):
+    """Options of every command of ``livematte ctl``."""
 
 
 COMMANDS: Mapping[str, type] = {
     "render": RenderCommand, "live": LiveCommand, "image": ImageCommand, "trimap": TrimapCommand,
     "demo": DemoCommand, "doctor": DoctorCommand, "devices": JsonOption, "models": JsonOption,
     "probe": JsonOption, "bench": BenchCommand, "eval": EvalCommand, "train": TrainCommand,
-    "ctl": SteerCommand,
+    "ctl": ControlCommand,
 }  # fmt: skip
 """The options of each command."""
 

@@ -1,7 +1,7 @@
-"""The declaration of an option, and its readers: defaults, checks and the command line's form.
+"""The declaration of an option, and functions that read it: defaults, checks, command-line form.
 
-:mod:`livematte.options` declares; the command line, profiles, Python's keywords, workers and the tables in
-``docs/options.md`` are made of what :func:`declared` gives.
+:mod:`livematte.options` contains the declarations. The command line, profiles, Python keywords, workers and
+the tables in ``docs/options.md`` are generated from the result of :func:`declared`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from livematte.errors import OptionError, UsageError
 
 REQUIRED: Any = ...
-"""The default of an option that has to be given."""
+"""Default of a required option."""
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,14 +28,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Form:
-    """An option on the command line and in a profile, where its value differs from Python's.
+    """Form of an option on the command line and in a profile, if it differs from the Python keyword.
 
     Attributes:
-        read: turns a value that is not None into Python's keywords. Raises UsageError.
-        type: of the value.
-        default: the command line's.
-        name: with ``_`` for ``-``; empty where it is Python's.
-        tables: a profile may give it as tables, such as ``[sink-option.virtualcam]``.
+        read: converts a value that is not None to Python keywords. Raises UsageError.
+        type: type of the value.
+        default: default on the command line.
+        name: name with ``_`` for ``-``; empty if it is the Python name.
+        tables: True if a profile may contain the value as tables, such as ``[sink-option.virtualcam]``.
     """
 
     read: Callable[[Any], Mapping[str, Any]]
@@ -50,8 +50,8 @@ class Change:
     """A command of ``livematte ctl`` that changes an option of a live session.
 
     Attributes:
-        summary: of the command.
-        help: of its argument.
+        summary: summary of the command.
+        help: help text of its argument.
     """
 
     summary: str
@@ -60,29 +60,28 @@ class Change:
 
 @dataclass(frozen=True)
 class Option:
-    """All there is to say of an option but its name and type.
+    """Declaration of an option, without its name and type.
 
     Attributes:
-        default: Python's; :data:`REQUIRED` where there is none.
-        help: one or two sentences, in Rich's markup.
-        metavar: the value's name in help; empty shows none.
-        panel: the box of the help page.
-        flags: spellings on the command line instead of ``--name`` (``--name/--no-name`` of a bool); a short
-            one, such as ``-b``, is added to it.
-        choices: all values, where they are few. They are checked where they are used.
-        examples: values that the shell suggests besides.
+        default: default in Python; :data:`REQUIRED` if there is none.
+        help: one or two sentences with Rich markup.
+        metavar: name of the value in help; empty shows none.
+        panel: title of the panel on the help page.
+        flags: spellings on the command line that replace ``--name`` (``--name/--no-name`` for a bool); a
+            short flag, such as ``-b``, is added to ``--name``.
+        choices: all values, if there are few. The code that uses the option checks them.
+        examples: additional values that the shell suggests.
         names: groups of :mod:`livematte.registry` whose names the shell suggests.
-        path: ``file``, ``address`` (a file or URL) or ``background``: what is relative in a profile begins at
-            the profile's folder.
-        least: lowest value.
+        path: ``file``, ``address`` (a file or URL) or ``background``: a relative path in a profile is
+            relative to the folder of the profile.
+        least: minimum.
         between, above: range, in ``unit``.
-        unit: words before the range in an error.
-        wrong: beginning of the error instead of ``NAME {} is not possible``.
-        bare: value where the option stands alone.
+        unit: unit after the range in an error message.
+        bare: value if the option is given without a value.
         output: kind of picture that is written to this path.
-        change: how a live session changes it; None where it cannot.
-        form: the command line's and profile's, where it is another one.
-        command: whether the command line has it.
+        change: command that changes the option of a live session; None if it cannot be changed.
+        form: form on the command line and in profiles, if it differs from the Python keyword.
+        command: True if the command line has the option.
     """
 
     default: Any
@@ -98,21 +97,20 @@ class Option:
     between: tuple[float, float] | None = None
     above: float | None = None
     unit: str = ""
-    wrong: str = ""
     bare: str | None = None
     output: str = ""
     change: Change | None = None
     form: Form | None = None
     command: bool = True
 
-    def but(self, **changes: Any) -> Option:
-        """The same option where a call takes it with another default or help."""
+    def with_changes(self, **changes: Any) -> Option:
+        """Return a copy with another default or help, for one call."""
         return replace(self, **changes)
 
 
 @dataclass(frozen=True)
 class Declared:
-    """An option with its name and Python's type."""
+    """An option with its name and Python type."""
 
     name: str
     type: Any
@@ -126,12 +124,12 @@ class Declared:
 
     @property
     def flag(self) -> str:
-        """Name as typed, such as ``--on-demand``."""
+        """Name as typed on the command line, such as ``--on-demand``."""
         return f"--{self.command_name.replace('_', '-')}"
 
     @property
     def command_type(self) -> Any:
-        """Type on the command line: the one of Python's that text can be turned into."""
+        """Type on the command line: the member of the Python type that can be parsed from text."""
         if self.option.form is not None:
             return self.option.form.type
         members = _members(self.type)
@@ -147,7 +145,7 @@ class Declared:
         return self.option.default if self.option.form is None else self.option.form.default
 
     def wrong_type(self, value: object) -> str:
-        """The kind of value it takes, where ``value`` is none; else empty."""
+        """Return the expected kind of value if ``value`` has a wrong type, else an empty text."""
         members = _members(self.type)
         if any(_fits(value, member) for member in members):
             return ""
@@ -156,8 +154,8 @@ class Declared:
 
     def check(self, value: Any) -> None:
         """Raise OptionError for a value of another type, UsageError for one out of range."""
-        if meant := self.wrong_type(value):
-            raise OptionError(f"{self.name} {value!r}: give {meant}")
+        if expected := self.wrong_type(value):
+            raise OptionError(f"{self.name} {value!r} is invalid: use {expected}")
         if value is not None:
             self.check_range(value)
 
@@ -173,21 +171,21 @@ class Declared:
         else:
             return
         shown = str(value) if isinstance(value, int) else f"{float(value):g}"
-        words = (option.wrong or f"{self.name.replace('_', ' ')} {{}} is not possible").format(shown)
-        raise UsageError(f"{words}: give {option.unit}{', ' if option.unit else ''}{allowed}")
+        unit = f" {option.unit}" if option.unit else ""
+        raise UsageError(f"{self.name.replace('_', ' ')} {shown} is invalid: use {allowed}{unit}")
 
 
 _WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
 
 
 def _members(kind: Any) -> tuple[Any, ...]:
-    """The types of a union; of another type, itself."""
+    """Return the members of a union type, or the type itself."""
     origin = get_origin(kind)
     return get_args(kind) if origin is not None and "Union" in str(origin) else (kind,)
 
 
 def _fits(value: object, kind: Any) -> bool:
-    """True also for types that are not looked into."""
+    """Return True if ``value`` has type ``kind``, or if ``kind`` cannot be checked."""
     if kind is bool:
         return isinstance(value, bool)
     if kind in (int, float):
@@ -201,39 +199,39 @@ def _fits(value: object, kind: Any) -> bool:
 
 @cache
 def declared(group: type) -> tuple[Declared, ...]:
-    """The options of a group, a ``TypedDict`` of :mod:`livematte.options`, in order."""
+    """Return the options of a group, a ``TypedDict`` of :mod:`livematte.options`, in order."""
     hints = get_type_hints(group, include_extras=True)
     return tuple(Declared(name, *get_args(hint)) for name, hint in hints.items())
 
 
 def names(group: type) -> frozenset[str]:
-    """The names of a group's options."""
+    """Return the names of the options of a group."""
     return frozenset(each.name for each in declared(group))
 
 
 def defaults(group: type) -> dict[str, Any]:
-    """The defaults of a group's options, less those that have to be given."""
+    """Return the defaults of the options of a group, without required options."""
     return {each.name: each.option.default for each in declared(group) if each.option.default is not REQUIRED}
 
 
 def pick(group: type[T], given: Mapping[str, Any]) -> T:
-    """The options of ``given`` that are the group's."""
+    """Return the options in ``given`` that belong to the group."""
     kind: Any = group
     picked: Any = {each.name: given[each.name] for each in declared(kind) if each.name in given}
     return picked  # type: ignore[no-any-return]
 
 
 def input_files(group: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of the options of a group that name files to read; a value that is no path names no file."""
+    """Return the values of options that can name files to read. Some values are no paths, e.g. a colour."""
     read = (each for each in declared(group) if each.option.path and not each.option.output)
     return {each.name: given[each.name] for each in read if each.name in given}
 
 
 def complete(group: type[T], given: T) -> T:
-    """All options of a call: ``given``, and defaults for the rest.
+    """Return all options of a call: ``given``, with defaults for the others.
 
     Raises:
-        OptionError: a name that the group has not, or a value of another type.
+        OptionError: an unknown name, or a value of a wrong type.
         UsageError: a number out of range.
     """
     kind: Any = group
@@ -248,7 +246,7 @@ def complete(group: type[T], given: T) -> T:
 
 
 def unknown_option(name: str, known: collections.abc.Iterable[str]) -> str:
-    """A line that says that there is no option ``name``, with the nearest that there is."""
+    """Return an error message for an unknown option, with the most similar known name."""
     allowed = sorted(known)
     close = get_close_matches(name, allowed, 1)
     hint = f"did you mean {close[0]!r}? " if close else ""
@@ -256,10 +254,10 @@ def unknown_option(name: str, known: collections.abc.Iterable[str]) -> str:
 
 
 def keywords(group: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Python's keywords for values of the command line or a profile, under their names there.
+    """Convert values from the command line or a profile, by their names there, to Python keywords.
 
     Raises:
-        UsageError: a value that has no meaning, or is out of range.
+        UsageError: a value that cannot be parsed, or is out of range.
     """
     made: dict[str, Any] = {}
     for each in declared(group):
@@ -276,7 +274,7 @@ def keywords(group: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def documented(group: type) -> Callable[[F], F]:
-    """Give a function with ``**options: Unpack[group]`` a docstring and a signature that name them."""
+    """Decorator: add the options of ``**options: Unpack[group]`` to the docstring and signature."""
 
     def decorate(function: F) -> F:
         lines = [f"        {each.name}: {plain(each.option.help)}" for each in declared(group)]
@@ -296,5 +294,5 @@ def documented(group: type) -> Callable[[F], F]:
 
 
 def plain(help: str, bold: str = "") -> str:
-    """Help text with ``bold`` around what is in bold instead of Rich's markup."""
-    return help.replace("[b]", bold).replace("[/b]", bold).replace("{outputs}", "an output's name")
+    """Return a help text with the Rich markup for bold replaced by ``bold``."""
+    return help.replace("[b]", bold).replace("[/b]", bold).replace("{outputs}", "the name of a sink")

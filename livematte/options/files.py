@@ -1,4 +1,4 @@
-"""The options of each call for files: ``livematte.render``, ``image``, ``trimap``, ``mattes``, ``bench``."""
+"""Options of calls for files: ``livematte.render``, ``image``, ``trimap``, ``mattes``, ``bench``."""
 
 from typing import Annotated, TypedDict
 
@@ -32,15 +32,15 @@ from livematte.options.groups import (
 
 
 class DeviceOptions(DeviceOption, RuntimeOptions, total=False):
-    """Device, runtime, precision and threads of a network."""
+    """Options for device, runtime, precision and threads of a network."""
 
 
 class RefinerLoadOptions(WeightsOption, DeviceOptions, total=False):
-    """``livematte.networks.load_refiner``."""
+    """Options of ``livematte.networks.load_refiner``."""
 
 
 class LoadOptions(WeightsOption, SizeOption, DeviceOptions, total=False):
-    """``livematte.load_model``."""
+    """Options of ``livematte.load_model``."""
 
 
 class MatteOptions(
@@ -54,11 +54,11 @@ class MatteOptions(
     AugmentOption,
     total=False,
 ):
-    """The matte of a video."""
+    """Options for the matte of a video."""
 
 
 class MattesOptions(MatteOptions, SectionOptions, DeviceOptions, total=False):
-    """``livematte.mattes``."""
+    """Options of ``livematte.mattes``."""
 
 
 class RenderOptions(
@@ -75,7 +75,7 @@ class RenderOptions(
     RuntimeOptions,
     total=False,
 ):
-    """``livematte.render``."""
+    """Options of ``livematte.render``."""
 
 
 class ImageOptions(
@@ -94,7 +94,7 @@ class ImageOptions(
     DeviceOptions,
     total=False,
 ):
-    """``livematte.image``."""
+    """Options of ``livematte.image``."""
 
 
 class TrimapOptions(
@@ -108,16 +108,18 @@ class TrimapOptions(
     DeviceOptions,
     total=False,
 ):
-    """``livematte.api.trimap``."""
+    """Options of ``livematte.api.trimap``."""
 
 
 class BenchBackgroundOption(TypedDict, total=False):
     background: Annotated[
         PathLike | None,
-        BACKGROUND_OPTION.but(default=None, help="As for render; bundled otherwise.", panel=None),
+        BACKGROUND_OPTION.with_changes(
+            default=None, help="As for [b]livematte render[/b]. Default: a bundled picture.", panel=None
+        ),
     ]
-    frames: Annotated[int, Option(200, "Frames to measure.", "N", least=20)]
+    frames: Annotated[int, Option(200, "Number of frames to measure.", "N", least=20)]
 
 
 class BenchOptions(BenchBackgroundOption, ModelOption, SizeOption, DeviceOptions, total=False):
-    """``livematte bench``."""
+    """Options of ``livematte bench``."""

@@ -1,7 +1,7 @@
-"""Options that more than one call takes, in groups: name, type, default, help, range.
+"""Options that several calls share, in groups: name, type, default, help, range.
 
-A new option is a field here and the code that uses it. The order in a group is the order on the help page.
-Annotations are evaluated at once: no ``from __future__ import annotations`` here.
+A new option needs a field here and the code that uses it. The order in a group is the order on the help page.
+Do not add ``from __future__ import annotations``: the annotations are evaluated at import.
 """
 
 import os
@@ -17,45 +17,46 @@ else:
 PathLike = str | os.PathLike[str]
 
 DEFAULT_MODEL = "late-fusion-live"
-"""The one place where ``livematte`` knows a model by name."""
+"""Name of the default model. No other module refers to a model by name."""
 DEFAULT_BACKGROUND = "green"
 
-BACKDROP, MATTE, MACHINE, FILES, ENCODING, CAMERA, OUTPUT, BEHAVIOUR = (
-    "What goes behind", "The matte", "The machine", "The files", "The encoding", "The camera", "The output",
-    "How it behaves",
+BACKGROUND, MATTE, COMPUTE, FILES, ENCODING, CAMERA, OUTPUT, BEHAVIOUR = (
+    "Background", "Matte", "Compute", "Files", "Encoding", "Camera", "Output", "Behaviour",
 )  # fmt: skip
-"""Boxes of the help pages."""
+"""Panel titles of the help pages."""
 
 
 BACKGROUND_OPTION = Option(
     DEFAULT_BACKGROUND,
-    "A colour ([b]green[/b], [b]white[/b], [b]#00b140[/b]), a picture, a video (looped), [b]blur[/b], "
-    "[b]blur:40[/b], or [b]transparent[/b].",
-    "WHAT",
-    BACKDROP,
+    "New background: a colour ([b]green[/b], [b]white[/b], [b]#00b140[/b]), a picture, a video (looped), "
+    "[b]blur[/b] or [b]blur:40[/b] (the original background, blurred), or [b]transparent[/b].",
+    "BACKGROUND",
+    BACKGROUND,
     flags=("-b",),
     path="background",
     change=Change(
-        "Put something else behind people.",
+        "Change the background.",
         "A colour, a picture, a video (looped), [b]blur[/b], [b]blur:40[/b] or [b]transparent[/b].",
     ),
 )
 MODEL_OPTION = Option(
     DEFAULT_MODEL,
-    "Which network; [b]livematte models[/b] lists them.",
+    "Name of the matting network; [b]livematte models[/b] lists them.",
     "NAME",
     MATTE,
     flags=("-m",),
     names=("models",),
     change=Change(
-        "Let another network work; the old one goes on until it is ready.", "One of [b]livematte models[/b]."
+        "Change the matting network. The old network is used until the new one is ready.",
+        "A name that [b]livematte models[/b] lists.",
     ),
 )
 DEVICE_OPTION = Option(
     "auto",
-    "[b]auto[/b], [b]cpu[/b], [b]cuda[/b] or [b]cuda:1[/b]; [b]directml[/b] or [b]coreml[/b].",
-    "WHERE",
-    MACHINE,
+    "Device of the network: [b]auto[/b], [b]cpu[/b], [b]cuda[/b], [b]cuda:1[/b], [b]directml[/b] or "
+    "[b]coreml[/b].",
+    "DEVICE",
+    COMPUTE,
     examples=("auto", "cpu", "cuda", "cuda:0", "directml", "coreml"),
 )
 
@@ -65,7 +66,7 @@ class BackgroundOption(TypedDict, total=False):
 
 
 class ImageBackgroundOption(TypedDict, total=False):
-    background: Annotated[PathLike | Background, BACKGROUND_OPTION.but(default="transparent")]
+    background: Annotated[PathLike | Background, BACKGROUND_OPTION.with_changes(default="transparent")]
 
 
 class FitOption(TypedDict, total=False):
@@ -73,17 +74,17 @@ class FitOption(TypedDict, total=False):
         str,
         Option(
             "cover",
-            "How a picture or video fills the frame: [b]cover[/b] crops it, [b]contain[/b] shows all of "
-            "it, [b]stretch[/b] bends it.",
-            "HOW",
-            BACKDROP,
+            "Scaling of a background picture or video: [b]cover[/b] fills the frame and crops, "
+            "[b]contain[/b] shows the whole picture with bars, [b]stretch[/b] changes the aspect ratio.",
+            "FIT",
+            BACKGROUND,
             choices=("cover", "contain", "stretch"),
         ),
     ]
 
 
 class ModelOption(TypedDict, total=False):
-    """The network."""
+    """Name of the network."""
 
     model: Annotated[str | Model, MODEL_OPTION]
 
@@ -91,8 +92,9 @@ class ModelOption(TypedDict, total=False):
 class ModelOrRefinerOption(TypedDict, total=False):
     model: Annotated[
         str | Model,
-        MODEL_OPTION.but(
-            help="Which network; [b]livematte models[/b] lists them. With [b]--trimap[/b] one that refines.",
+        MODEL_OPTION.with_changes(
+            help="Name of the matting network; [b]livematte models[/b] lists them. With [b]--trimap[/b]: "
+            "name of a refiner.",
             names=("models", "refiners"),
         ),
     ]
@@ -101,7 +103,7 @@ class ModelOrRefinerOption(TypedDict, total=False):
 class WeightsOption(TypedDict, total=False):
     weights: Annotated[
         PathLike | None,
-        Option(None, "Weights of your own training, .safetensors or .onnx.", "FILE", MATTE, path="file"),
+        Option(None, "Your own weights for the network, .safetensors or .onnx.", "FILE", MATTE, path="file"),
     ]
 
 
@@ -110,11 +112,12 @@ class SizeOption(TypedDict, total=False):
         int | None,
         Option(
             None,
-            "Long side of the picture the network sees. More is finer and slower.",
+            "Long side of the network input in pixels. A larger size gives finer edges; the time per frame "
+            "grows with the square of the size. Default: set by the model.",
             "PIXELS",
             MATTE,
             between=(32, 4096),
-            unit="the long side in pixels",
+            unit="pixels",
         ),
     ]
 
@@ -124,8 +127,8 @@ class TrimapOption(TypedDict, total=False):
         PathLike | None,
         Option(
             None,
-            "A drawn picture of the same size: black background, grey 128 unknown, white foreground. A "
-            "refiner fills in the unknown.",
+            "Trimap of the same size as IN: black (0) background, grey (128) unknown, white (255) "
+            "foreground. A refiner computes the unknown region.",
             "FILE",
             MATTE,
             path="file",
@@ -138,8 +141,8 @@ class TemporalOption(TypedDict, total=False):
         str,
         Option(
             "on",
-            "How the matte is calmed over time: [b]on[/b], [b]strong[/b] or [b]off[/b].",
-            "HOW",
+            "Temporal smoothing of the matte, which reduces flicker: [b]on[/b], [b]strong[/b] or [b]off[/b].",
+            "MODE",
             MATTE,
             choices=("on", "strong", "off"),
         ),
@@ -151,7 +154,7 @@ class IslandsOption(TypedDict, total=False):
         bool,
         Option(
             False,
-            "Keep small patches that hang on to nobody; without it they are taken for the room.",
+            "Keep small foreground regions that are not connected to a person. They are removed otherwise.",
             panel=MATTE,
         ),
     ]
@@ -162,9 +165,10 @@ class RefinerOptions(TypedDict, total=False):
         str | TrimapModel,
         Option(
             "guided",
-            "[b]guided[/b] fits the edge to the full-size picture, [b]none[/b] only enlarges it; "
-            "the name of a refiner ([b]livematte models[/b]) asks that network where there is doubt.",
-            "HOW",
+            "Upsampling of alpha to the frame size: [b]guided[/b] (guided filter), [b]none[/b] (plain "
+            "interpolation), or the name of a refiner, a network for uncertain regions "
+            "([b]livematte models[/b] lists them).",
+            "METHOD",
             MATTE,
             examples=("guided", "none"),
             names=("refiners",),
@@ -172,17 +176,17 @@ class RefinerOptions(TypedDict, total=False):
     ]
     refine_weights: Annotated[
         PathLike | None,
-        Option(None, "Weights of your own training for the refiner.", "FILE", MATTE, path="file"),
+        Option(None, "Your own weights for the refiner.", "FILE", MATTE, path="file"),
     ]
     refine_size: Annotated[
         int | None,
         Option(
             None,
-            "Long side at which a refiner works; the frame's own, up to 1280.",
+            "Long side of the refiner input in pixels. Default: the frame size, at most 1280.",
             "PIXELS",
             MATTE,
             between=(64, 8192),
-            unit="the long side in pixels",
+            unit="pixels",
         ),
     ]
 
@@ -192,8 +196,8 @@ class BudgetOption(TypedDict, total=False):
         float | None,
         Option(
             None,
-            "Milliseconds a frame for a refiner; what is left over waits for the next frames. As long as "
-            "it takes otherwise.",
+            "Maximum time of the refiner per frame in milliseconds; the remaining regions are refined in the "
+            "next frames. Default: no limit.",
             "MS",
             MATTE,
             above=0,
@@ -207,8 +211,8 @@ class AugmentOption(TypedDict, total=False):
         bool,
         Option(
             False,
-            "Average a refiner over turned, flipped and scaled views, where it can: finer, and many times "
-            "slower.",
+            "Test-time augmentation of a refiner that supports it: average over rotated, flipped and scaled "
+            "copies. Finer, and many times slower.",
             panel=MATTE,
         ),
     ]
@@ -219,28 +223,28 @@ class ForegroundOption(TypedDict, total=False):
         bool,
         Option(
             True,
-            "Estimate people's own colours, so that the old room does not glow in their hair.",
+            "Estimate the foreground colours, so that the old background does not show in hair and at edges.",
             panel=MATTE,
         ),
     ]
 
 
 class OutputOptions(TypedDict, total=False):
-    """Further outputs beside the picture."""
+    """Additional output files."""
 
     alpha_out: Annotated[
         PathLike | None,
-        Option(None, "Also write the matte, white on black.", "FILE", FILES, path="file", output="alpha"),
+        Option(None, "Also write alpha, white on black.", "FILE", FILES, path="file", output="alpha"),
     ]
     foreground_out: Annotated[
         PathLike | None,
-        Option(None, "Also write the people's own colours.", "FILE", FILES, path="file", output="foreground"),
+        Option(None, "Also write the foreground colours.", "FILE", FILES, path="file", output="foreground"),
     ]
     debug_view: Annotated[
         PathLike | None,
         Option(
             None,
-            "Also write what the networks saw and gave, side by side.",
+            "Also write the inputs and outputs of the networks, side by side.",
             "FILE",
             FILES,
             path="file",
@@ -250,34 +254,39 @@ class OutputOptions(TypedDict, total=False):
 
 
 class OverwriteOption(TypedDict, total=False):
-    overwrite: Annotated[bool, Option(True, "May existing files be replaced?", panel=FILES)]
+    overwrite: Annotated[bool, Option(True, "Replace existing files.", panel=FILES)]
 
 
 class EncodingOptions(TypedDict, total=False):
-    """The encoder of a video."""
+    """Options of the video encoder."""
 
     codec: Annotated[
         str | None,
         Option(
             None,
-            "[b]x264[/b], [b]x265[/b], [b]svtav1[/b], [b]vp9[/b], [b]prores[/b], [b]ffv1[/b]; on an "
-            "NVIDIA GPU [b]h264_nvenc[/b], [b]hevc_nvenc[/b], [b]av1_nvenc[/b]; by default what the file's "
-            "ending suggests.",
+            "Encoder: [b]x264[/b], [b]x265[/b], [b]svtav1[/b], [b]vp9[/b], [b]prores[/b], [b]ffv1[/b]; on an "
+            "NVIDIA GPU [b]h264_nvenc[/b], [b]hevc_nvenc[/b], [b]av1_nvenc[/b]. Default: chosen by the file "
+            "extension.",
             "NAME",
             ENCODING,
         ),
     ]
-    crf: Annotated[int | None, Option(None, "Constant quality; lower is better and larger.", "N", ENCODING)]
+    crf: Annotated[
+        int | None,
+        Option(
+            None, "Constant rate factor: a lower value gives better quality and a larger file.", "N", ENCODING
+        ),
+    ]
     preset: Annotated[
-        str | None, Option(None, "The encoder's own speed, e.g. [b]veryfast[/b].", "NAME", ENCODING)
+        str | None, Option(None, "Speed preset of the encoder, e.g. [b]veryfast[/b].", "NAME", ENCODING)
     ]
 
 
 class SectionOptions(TypedDict, total=False):
-    """The part of a video that is read."""
+    """Section of a video to read."""
 
-    start: Annotated[float | None, Option(None, "Begin here.", "SECONDS", FILES)]
-    end: Annotated[float | None, Option(None, "End here.", "SECONDS", FILES)]
+    start: Annotated[float | None, Option(None, "Start time in the input.", "SECONDS", FILES)]
+    end: Annotated[float | None, Option(None, "End time in the input.", "SECONDS", FILES)]
 
 
 class DeviceOption(TypedDict, total=False):
@@ -287,9 +296,9 @@ class DeviceOption(TypedDict, total=False):
 class DevicesOption(TypedDict, total=False):
     device: Annotated[
         str,
-        DEVICE_OPTION.but(
-            help="[b]auto[/b], [b]cpu[/b], [b]cuda[/b] or [b]cuda:1[/b]; "
-            "[b]cuda:0,cuda:1[/b] divide the video.",
+        DEVICE_OPTION.with_changes(
+            help="Device of the network: [b]auto[/b], [b]cpu[/b], [b]cuda[/b] or [b]cuda:1[/b]; "
+            "[b]cuda:0,cuda:1[/b] renders segments of the video in parallel.",
             examples=("auto", "cpu", "cuda", "cuda:0", "cuda:0,cuda:1"),
         ),
     ]
@@ -300,10 +309,10 @@ class DecoderOption(TypedDict, total=False):
         str,
         Option(
             "auto",
-            "What decodes IN: [b]auto[/b] is the NVIDIA GPU where one works on the frames, else the CPU; "
-            "or [b]none[/b], [b]cuda[/b], [b]vaapi[/b], [b]qsv[/b], [b]videotoolbox[/b], [b]d3d11va[/b].",
-            "WHICH",
-            MACHINE,
+            "Hardware decoder for IN: [b]auto[/b] (the NVIDIA GPU if it processes the frames, else the CPU), "
+            "[b]none[/b], [b]cuda[/b], [b]vaapi[/b], [b]qsv[/b], [b]videotoolbox[/b], [b]d3d11va[/b].",
+            "DECODER",
+            COMPUTE,
             choices=("auto", "none", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va"),
         ),
     ]
@@ -314,10 +323,10 @@ class RuntimeOptions(TypedDict, total=False):
         str,
         Option(
             "auto",
-            "What runs the network: [b]auto[/b], [b]openvino[/b], [b]onnxruntime[/b], [b]torch[/b] or "
+            "Inference runtime: [b]auto[/b], [b]openvino[/b], [b]onnxruntime[/b], [b]torch[/b] or "
             "[b]tensorrt[/b].",
-            "WHICH",
-            MACHINE,
+            "RUNTIME",
+            COMPUTE,
             choices=("auto", "openvino", "onnxruntime", "torch", "tensorrt"),
         ),
     ]
@@ -325,10 +334,13 @@ class RuntimeOptions(TypedDict, total=False):
         str,
         Option(
             "auto",
-            "[b]auto[/b], [b]int8[/b], [b]fp32[/b], or on a GPU [b]fp16[/b] or [b]bf16[/b].",
-            "WHICH",
-            MACHINE,
+            "Precision of the network: [b]auto[/b], [b]int8[/b], [b]fp32[/b], or on a GPU [b]fp16[/b] or "
+            "[b]bf16[/b].",
+            "PRECISION",
+            COMPUTE,
             choices=("auto", "int8", "fp32", "fp16", "bf16"),
         ),
     ]
-    threads: Annotated[int | None, Option(None, "Processor threads for the network.", "N", MACHINE, least=1)]
+    threads: Annotated[
+        int | None, Option(None, "Number of CPU threads for the network.", "N", COMPUTE, least=1)
+    ]

@@ -1,4 +1,4 @@
-"""The options of a live session, with their forms on the command line."""
+"""Options of a live session, with their forms on the command line."""
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -8,7 +8,7 @@ from livematte.errors import UsageError
 from livematte.options.declaration import Form, Option, declared
 from livematte.options.files import DeviceOptions
 from livematte.options.groups import (
-    BACKDROP,
+    BACKGROUND,
     BACKGROUND_OPTION,
     BEHAVIOUR,
     CAMERA,
@@ -31,25 +31,25 @@ else:
     Background = LiveSink = object  # any object: checked where it is used
 
 LONGEST_DELAY = 2.0
-"""Seconds."""
+"""Maximum of ``delay`` in seconds."""
 
 
 def read_size(text: str) -> dict[str, int]:
-    """``1280x720`` as width and height. Raises UsageError."""
+    """Parse ``1280x720`` to width and height. Raises UsageError."""
     width, cross, height = text.lower().partition("x")
     if not (cross and width.isdecimal() and height.isdecimal()):
-        raise UsageError(f"resolution {text!r}: give width and height, like 1280x720")
+        raise UsageError(f"resolution {text!r} is invalid: use WIDTHxHEIGHT, such as 1280x720")
     return {"width": int(width), "height": int(height)}
 
 
 def read_sink_options(given: list[str]) -> dict[str, dict[str, dict[str, str]]]:
-    """``NAME.OPTION=VALUE`` each, as options by name, with ``_`` for ``-``. Raises UsageError."""
+    """Parse texts ``NAME.OPTION=VALUE`` to options by sink name, with ``_`` for ``-``. Raises UsageError."""
     parsed: dict[str, dict[str, str]] = {}
     for text in given:
         key, equals, value = text.partition("=")
         name, dot, option = key.partition(".")
         if not (equals and dot and name and option):
-            raise UsageError(f"sink-option {text!r}: give NAME.OPTION=VALUE")
+            raise UsageError(f"sink-option {text!r} is invalid: use NAME.OPTION=VALUE")
         parsed.setdefault(name, {})[option.replace("-", "_")] = value
     return {"sink_options": parsed}
 
@@ -57,12 +57,12 @@ def read_sink_options(given: list[str]) -> dict[str, dict[str, dict[str, str]]]:
 def _read_delay(milliseconds: float) -> dict[str, float]:
     longest = 1000 * LONGEST_DELAY
     if not 0 <= milliseconds <= longest:
-        raise UsageError(f"delay {milliseconds:g} is not possible: give milliseconds, 0 to {longest:g}")
+        raise UsageError(f"delay {milliseconds:g} is invalid: use 0 to {longest:g} milliseconds")
     return {"delay": milliseconds / 1000}
 
 
 def _read_outputs(given: list[str]) -> dict[str, list[str]]:
-    """Each may name several, between commas."""
+    """Parse sink names; each text may contain several names, separated by commas."""
     return {"to": [name for each in given for name in each.split(",") if name]} if given else {}
 
 
@@ -71,8 +71,8 @@ class CameraOptions(TypedDict, total=False):
         str | None,
         Option(
             None,
-            "Its id or name; [b]livematte devices[/b] lists them. The first one otherwise.",
-            "WHICH",
+            "Camera by ID or name; [b]livematte devices[/b] lists them. Default: the first camera.",
+            "CAMERA",
             CAMERA,
         ),
     ]
@@ -80,16 +80,17 @@ class CameraOptions(TypedDict, total=False):
         PathLike | None,
         Option(
             None,
-            "A video or address played in real time, in place of a camera.",
+            "Video file or URL, played in real time instead of a camera.",
             "FILE",
             CAMERA,
             path="address",
         ),
     ]
     pixel_format: Annotated[
-        str | None, Option(None, "Ask the camera for [b]mjpeg[/b], [b]yuyv422[/b] ...", "NAME", CAMERA)
+        str | None,
+        Option(None, "Pixel format of the camera: [b]mjpeg[/b], [b]yuyv422[/b] ...", "NAME", CAMERA),
     ]
-    mirror: Annotated[bool, Option(False, "Left becomes right.", panel=CAMERA)]
+    mirror: Annotated[bool, Option(False, "Mirror the picture left to right.", panel=CAMERA)]
 
 
 class SinkOptions(TypedDict, total=False):
@@ -97,8 +98,8 @@ class SinkOptions(TypedDict, total=False):
         str | Callable[..., LiveSink] | Sequence[str | Callable[..., LiveSink]],
         Option(
             "virtualcam",
-            "Where pictures go: {outputs}, or [b]none[/b] for a preview alone. May be given more "
-            "than once; [b]virtualcam[/b] otherwise.",
+            "Sink for the output frames: {outputs}, or [b]none[/b] for only a preview. Repeatable. "
+            "Default: [b]virtualcam[/b].",
             "NAME",
             OUTPUT,
             names=("sinks",),
@@ -109,7 +110,7 @@ class SinkOptions(TypedDict, total=False):
         Mapping[str, Mapping[str, Any]] | None,
         Option(
             None,
-            "An output's own option, e.g. [b]virtualcam.device=/dev/video10[/b].",
+            "Option of a sink, e.g. [b]virtualcam.device=/dev/video10[/b]; repeatable.",
             "NAME.OPTION=VALUE",
             OUTPUT,
             form=Form(read_sink_options, list[str] | None, None, "sink_option", tables=True),
@@ -119,22 +120,22 @@ class SinkOptions(TypedDict, total=False):
         int,
         Option(
             1280,
-            "Of the output; asked of the camera, too.",
+            "Size of the output; also requested from the camera.",
             "WIDTHxHEIGHT",
             OUTPUT,
             form=Form(read_size, str, "1280x720", "resolution"),
         ),
     ]
-    height: Annotated[int, Option(720, "Of the output; asked of the camera, too.", command=False)]
+    height: Annotated[int, Option(720, "Size of the output; also requested from the camera.", command=False)]
     rate: Annotated[
         Fraction | float,
         Option(
             30.0,
-            "Frames a second.",
+            "Frame rate of the output, in frames per second.",
             "FPS",
             OUTPUT,
             between=(1, 240),
-            wrong="{} frames a second are not possible",
+            unit="frames per second",
         ),
     ]
 
@@ -142,10 +143,10 @@ class SinkOptions(TypedDict, total=False):
 class LiveBackgroundOption(TypedDict, total=False):
     background: Annotated[
         PathLike | Background | None,
-        BACKGROUND_OPTION.but(
+        BACKGROUND_OPTION.with_changes(
             default=None,
-            help="A colour, a picture, a video (looped), [b]blur[/b], [b]blur:40[/b], or "
-            "[b]transparent[/b] where the output can.",
+            help="New background: a colour, a picture, a video (looped), [b]blur[/b] or [b]blur:40[/b] (the "
+            "room, blurred), or [b]transparent[/b] if every sink supports it.",
         ),
     ]
 
@@ -155,21 +156,24 @@ class PlaceholderOption(TypedDict, total=False):
         PathLike | Background | None,
         Option(
             None,
-            "What viewers see while there is no good matte: a background too. Otherwise the background.",
-            "WHAT",
-            BACKDROP,
+            "Background that viewers see instead of the picture while there is no valid matte. Default: the "
+            "value of [b]--background[/b].",
+            "BACKGROUND",
+            BACKGROUND,
             path="background",
         ),
     ]
 
 
 class BehaviourOptions(TypedDict, total=False):
-    on_demand: Annotated[bool, Option(False, "Let go of the camera while nobody watches.", panel=BEHAVIOUR)]
+    on_demand: Annotated[
+        bool, Option(False, "Release the camera while no program reads the output.", panel=BEHAVIOUR)
+    ]
     delay: Annotated[
         float,
         Option(
             0.0,
-            "Show each picture that long after its capture: steadier, or in step with delayed sound.",
+            "Show each frame this time after its capture, for even timing or to match delayed sound.",
             "MS",
             BEHAVIOUR,
             between=(0, LONGEST_DELAY),
@@ -181,12 +185,18 @@ class BehaviourOptions(TypedDict, total=False):
         bool,
         Option(
             False,
-            "Composite with the newest matte instead of the frame's own: quicker, but edges lag behind.",
+            "Composite each frame with the newest available matte. Lower latency, but the matte lags behind "
+            "movement: a strip of the room is visible beside a moving person.",
             panel=BEHAVIOUR,
         ),
     ]
     govern: Annotated[
-        bool, Option(True, "May resolution be less where the machine cannot hold the rate?", panel=BEHAVIOUR)
+        bool,
+        Option(
+            True,
+            "Reduce the network size and the refinement if the machine is too slow for the frame rate.",
+            panel=BEHAVIOUR,
+        ),
     ]
 
 
@@ -208,8 +218,8 @@ class LiveOptions(
     DeviceOptions,
     total=False,
 ):
-    """``livematte.live``."""
+    """Options of ``livematte.live``."""
 
 
 CHANGES = {each.name: each for each in declared(LiveOptions) if each.option.change is not None}
-"""The options that a live session may change while it runs."""
+"""Options that can be changed while a live session runs."""

@@ -1,4 +1,4 @@
-"""The model and the compositor of a live session, at each level of the governor's ladder."""
+"""Model and compositor of a live session for each quality level of the governor."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from livematte.streaming.live_matting import ModelBundle
 from livematte.streaming.model_loader import PreparedModels
 
 REFINER_SHARE = 0.4
-"""Of a frame's time, for a network that refines, unless a budget is given."""
+"""Share of the frame interval that a refiner may use if no budget is given."""
 
 
 def with_budget(resolved: Resolved, format: LiveFormat) -> Resolved:
-    """The same options with a refiner budget that leaves time for the rest of a frame."""
+    """Return the options with a default refiner budget, which leaves time for the rest of the frame."""
     refine = resolved.refine
     if refine.network and refine.budget is None:
         return replace(resolved, refine=replace(refine, budget=REFINER_SHARE * 1000 / float(format.rate)))
@@ -26,47 +26,49 @@ def with_budget(resolved: Resolved, format: LiveFormat) -> Resolved:
 
 
 class ModelFactory:
-    """Makes a model and what composites with it for each level, and keeps what was made.
+    """Creates and caches the model and compositor for each quality level.
 
-    Once something broke, what was kept is forgotten, and with device ``auto`` the processor does the work.
+    After an error the cache is cleared and, with device ``auto``, the CPU is used from then on.
     """
 
     def __init__(self, resolved: Resolved) -> None:
         self._resolved = resolved
-        self._kept: dict[Level, ModelBundle] = {}
+        self._bundles: dict[Level, ModelBundle] = {}
         self._notes: tuple[str, ...] = ()
 
     def best(self, format: LiveFormat) -> PreparedModels:
-        """The ladder, and the warmed parts of its first level. Raises as :func:`livematte.load_model`."""
+        """Return the levels, and the best one warmed up. Raises as :func:`livematte.load_model`."""
         resolved, refine = self._resolved, self._resolved.refine
-        parts = self._make(resolved)
-        side = max(input_size(parts.model, format.height, format.width))
+        bundle = self._create(resolved)
+        side = max(input_size(bundle.model, format.height, format.width))
         how = refine.how if isinstance(refine.how, str) else "network"
         levels = ladder(side, how, network=refine.network)
-        if not resolved.by_name:  # one that was loaded cannot be made in other sizes
+        if not resolved.by_name:  # a model object has one fixed size
             levels = [level for level in levels if level.size == side and level.refine != "none"] or levels[
                 :1
             ]
-        parts.warm(format)
-        self._kept[levels[0]] = parts
-        return PreparedModels(self, levels, parts)
+        bundle.warm(format)
+        self._bundles[levels[0]] = bundle
+        return PreparedModels(self, levels, bundle)
 
-    def __call__(self, level: Level, broke: BaseException | None) -> ModelBundle:
+    def __call__(self, level: Level, error: BaseException | None) -> ModelBundle:
         """See :data:`livematte.streaming.model_loader.BundleMaker`."""
-        if broke is not None:
+        if error is not None:
             if self._resolved.compute.device == "auto":
                 self._resolved = self._resolved.on("cpu")
-                if any(isinstance(bundle.place, CudaContext) for bundle in self._kept.values()):
-                    self._notes = ("the CPU works from now on; start again to use the GPU",)
-            self._kept.clear()
-        if level not in self._kept:
+                if any(isinstance(bundle.place, CudaContext) for bundle in self._bundles.values()):
+                    self._notes = (
+                        "the GPU failed and the CPU is used from now on: restart the session to use the GPU",
+                    )
+            self._bundles.clear()
+        if level not in self._bundles:
             refine = self._resolved.refine
             network = refine.network and level.refine not in ("guided", "none")
             how = refine if network else RefineOptions(level.refine)
-            self._kept[level] = self._make(self._resolved.at(level.size, how))
-        return self._kept[level]
+            self._bundles[level] = self._create(self._resolved.at(level.size, how))
+        return self._bundles[level]
 
-    def _make(self, resolved: Resolved) -> ModelBundle:
+    def _create(self, resolved: Resolved) -> ModelBundle:
         model, compositor = resolved.model(), resolved.compositor()
         device, notes = frame_device(resolved.compute)
         return ModelBundle(model, compositor, execution_context(device), (*self._notes, *notes))

@@ -1,8 +1,10 @@
-"""Live from Python: one call, and what may be changed while it runs.
+"""Live sessions in Python: start a session and change its options while it runs.
 
-with livematte.live(camera="auto", to="virtualcam", background="beach.jpg") as session:
-    session.background = "blur:12"
-    session.wait()
+::
+
+    with livematte.live(camera="auto", to="virtualcam", background="beach.jpg") as session:
+        session.background = "blur:12"
+        session.wait()
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from livematte.streaming.frames import PreviewFrame
 from livematte.streaming.live_matting import LiveMatting
 from livematte.streaming.malloc import keep_arenas_few
 from livematte.streaming.model_factory import ModelFactory, with_budget
-from livematte.streaming.sinks import check_output, open_output, resolve_sinks
+from livematte.streaming.sinks import check_sink, open_live_sink, resolve_sinks
 from livematte.streaming.stats import LiveStats
 from livematte.video import trial_decode
 from livematte.video.camera import list_cameras, open_camera, open_file_camera
@@ -42,52 +44,52 @@ from livematte.video.file_camera import is_url
 
 
 class Session:
-    """A live session that runs. Made by :func:`live`; close it, or use it in a ``with`` block.
+    """A running live session, returned by :func:`live`. Close it, or use it in a ``with`` block.
 
-    What can be set takes effect within a frame or two, or raises and changes nothing.
+    Setting an attribute takes effect within two frames, or raises an error and changes nothing.
     """
 
     def __init__(
         self,
         engine: LiveEngine,
-        maker: Callable[[str | Model], ModelFactory],
+        model_factory: Callable[[str | Model], ModelFactory],
         model: str | Model,
         background: PathLike | Background,
         fit: str,
         sinks: Sequence[LiveSink],
     ) -> None:
         self.sinks = tuple(sinks)
-        self._engine, self._maker, self._model = engine, maker, model
+        self._engine, self._model_factory, self._model = engine, model_factory, model
         self._background, self._fit = background, fit
         engine.start()
 
     @property
     def format(self) -> LiveFormat:
-        """What the outputs are sent."""
+        """Format of the frames that the sinks receive."""
         return self._engine.stages.format
 
     @property
     def background(self) -> PathLike | Background:
-        """What is behind people, as it was given: a colour, a file, ``blur:N`` ..."""
+        """Background as it was given: a colour, a file, ``blur:N`` ..."""
         return self._background
 
     @background.setter
     def background(self, spec: PathLike | Background) -> None:
-        made = live_background(spec, self._fit)
+        opened = open_live_background(spec, self._fit)
         try:
-            self._engine.stages.set_background(made)
+            self._engine.stages.set_background(opened)
         except BaseException:
-            made.close()
+            opened.close()
             raise
         self._background = spec
 
     @property
     def blur(self) -> float | None:
-        """Standard deviation of the blur in pixels at 720 rows; None where the background is another."""
-        made = self._background
-        if is_blur(made):
-            made = resolve_background(made, self._fit)
-        return made.strength if isinstance(made, Blur) else None
+        """Standard deviation of the blur in pixels for a height of 720; None for other backgrounds."""
+        background = self._background
+        if is_blur(background):
+            background = resolve_background(background, self._fit)
+        return background.strength if isinstance(background, Blur) else None
 
     @blur.setter
     def blur(self, strength: float) -> None:
@@ -95,21 +97,21 @@ class Session:
 
     @property
     def model(self) -> str | Model:
-        """The name of the network that works, or the object that was given."""
+        """Name of the matting network, or the model object that was given."""
         return self._model
 
     @model.setter
     def model(self, model: str | Model) -> None:
         if isinstance(model, str):
             check_model(model)
-        maker = self._maker(model)
-        # the old one works on meanwhile
-        self._engine.set_model(maker.best(self._engine.stages.format))
+        factory = self._model_factory(model)
+        # the old model is used until the new one is loaded
+        self._engine.set_model(factory.best(self._engine.stages.format))
         self._model = model
 
     @property
     def paused(self) -> bool:
-        """Whether viewers see the placeholder on request."""
+        """True if viewers see the placeholder because the user paused the session."""
         return self._engine.stages.paused
 
     @paused.setter
@@ -118,23 +120,23 @@ class Session:
 
     @property
     def shown(self) -> PreviewFrame | None:
-        """What viewers see now, with its matte: the placeholder or a picture; None before the first."""
+        """Newest output frame with its matte, a picture or the placeholder; None before the first."""
         return self._engine.stages.shown
 
     def stats(self) -> LiveStats:
-        """How it does; cheap enough for every frame."""
+        """Return the statistics of the session; fast enough to call for every frame."""
         return self._engine.stages.stats()
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended, by :meth:`close` or because no output is left."""
+        """False after :meth:`close`, or after all sinks failed."""
         return not self._engine.stages.stop.is_set()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until it ends, or that long; whether it has ended.
+        """Wait until the session ends, or for ``seconds``; return True if it has ended.
 
         Raises:
-            LivematteError: it ended because no output is left; the last one's reason.
+            LivematteError: the session ended because all sinks failed; the error of the last sink.
         """
         ended = self._engine.stages.stop.wait(seconds)
         if ended and self._engine.stages.failure is not None:
@@ -142,7 +144,7 @@ class Session:
         return ended
 
     def close(self) -> None:
-        """End it and let go of camera and outputs. Safe twice, does not hang with what hangs."""
+        """End the session, release camera and sinks. Safe to call twice; does not wait for hanging sinks."""
         self._engine.close()
 
     def __enter__(self) -> Session:
@@ -154,32 +156,32 @@ class Session:
 
 @documented(LiveOptions)
 def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Session:
-    """Put another background behind the people a camera sees, live, until the session is closed.
+    """Replace the background of a camera picture in real time, until the session is closed.
 
-    Viewers never see the room because something broke: until the first good matte, and after any fault that
-    can be detected, they get the placeholder. A wrong matte that looks like a person is shown. ``to`` also
-    takes factories of sinks. Without a background it is transparent where every output takes that. ``delay``
-    is in seconds; ``size`` is the best that the governor gives.
+    Until the first valid matte, and after any detected fault, viewers see the placeholder, not the room.
+    A wrong matte with a plausible shape is not detected and is shown. ``to`` also accepts sink factories. The
+    default background is transparent if every sink supports it, else green. ``delay`` is in seconds; ``size``
+    is the maximum that the governor uses.
 
     Args:
-        clock: tests have one of their own.
+        clock: clock of the session; tests pass their own.
 
     Raises:
-        UsageError: what was asked for cannot be meant.
-        InputError: no such camera or file.
-        OutputError: an output cannot be opened; the line says what mends it.
+        UsageError: an option is invalid.
+        InputError: the camera or file does not exist.
+        OutputError: a sink cannot be opened; the message states a fix.
         ModelError, DeviceError: as for :func:`livematte.load_model`.
     """
     chosen = complete(LiveOptions, options)
     if chosen["camera"] is not None and chosen["input"] is not None:
-        raise UsageError("--camera and --input are two sources: give one of them")
+        raise UsageError("--camera and --input are two sources: use only one")
     factories, own = resolve_sinks(chosen["to"]), chosen["sink_options"] or {}
     for name in set(own) - {each for each, _ in factories}:
-        check_output(name)  # one that is not asked for is none of this session's, a wrong one is
+        check_sink(name)  # options of an unused sink are ignored, of an unknown sink an error
     background, fit = chosen["background"], chosen["fit"]
     if background is None:
-        clear = all(getattr(factory, "wants_alpha", False) for _, factory in factories)
-        background = "transparent" if clear else DEFAULT_BACKGROUND
+        transparent = all(getattr(factory, "wants_alpha", False) for _, factory in factories)
+        background = "transparent" if transparent else DEFAULT_BACKGROUND
     format = live_format(chosen["width"], chosen["height"], chosen["rate"])
     resolved = with_budget(resolve(chosen), format)
 
@@ -188,143 +190,143 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
 
     keep_arenas_few()
     trial_decode.begin(chosen["background"], chosen["placeholder"], chosen["input"])
-    made, maker, reopens = _Opened(), model_factory(chosen["model"]), _Reopens(chosen, format, clock)
-    behind = made.keep(live_background(background, fit))
-    format = replace(format, alpha=behind.transparent)
+    factory, open_source = model_factory(chosen["model"]), _SourceOpener(chosen, format, clock)
+    opened = _Resources()
+    opened_background = opened.add(open_live_background(background, fit))
+    format = replace(format, alpha=opened_background.transparent)
     threading.Thread(target=warm_up, name="livematte-warming", daemon=True).start()
-    loading = _Aside(lambda: maker.best(format))  # beside the camera, which takes its time too
+    loading = _ThreadResult(lambda: factory.best(format))  # while the camera opens
     behaviour = Behaviour.from_options(chosen, lambda model: LiveMatting(model, **resolved.filters()))
     try:
         placeholder = chosen["placeholder"]
-        instead = None if placeholder is None else made.keep(_placeholder(placeholder, fit, format))
-        source = made.keep(reopens()) if behaviour.holds_camera else None
-        absent = None if behaviour.holds_camera else reopens.absent()
+        opened_placeholder = (
+            None if placeholder is None else opened.add(_open_placeholder(placeholder, fit, format))
+        )
+        source = opened.add(open_source()) if behaviour.holds_camera else None
+        missing = None if behaviour.holds_camera else open_source.missing_note()
         sinks = [
-            made.keep(open_output(name, factory, format, own.get(name, {}))) for name, factory in factories
+            opened.add(open_live_sink(name, sink_factory, format, own.get(name, {})))
+            for name, sink_factory in factories
         ]
         engine = LiveEngine(
-            Camera(reopens, source),
+            Camera(open_source, source),
             loading.result(),
-            Scene(behind, instead),
+            Scene(opened_background, opened_placeholder),
             sinks,
             format,
             behaviour,
             clock=clock,
         )
     except BaseException:
-        made.close()
-        loading.finish()
+        opened.close()
+        loading.join()
         raise
-    for line in [absent] if absent else getattr(source, "notes", ()):
+    for line in [missing] if missing else getattr(source, "notes", ()):
         engine.stages.meter.note(line)
     return Session(engine, model_factory, chosen["model"], background, fit, sinks)
 
 
-class _Reopens:
-    """Opens a session's camera, or the file in its place, whenever it is wanted."""
+class _SourceOpener:
+    """Opens the camera of a session, or the file that replaces it; may be called repeatedly."""
 
     def __init__(self, options: LiveOptions, format: LiveFormat, clock: Clock | None) -> None:
         self._options, self._format, self._clock = options, format, clock
-        self._which = options["camera"] or "auto"
+        self._camera = options["camera"] or "auto"
 
     def __call__(self) -> Source:
-        """Raises InputError where it is not there."""
+        """Open the source. Raises InputError if it is not available."""
         if (file := self._options["input"]) is not None:
             return open_file_camera(os.fspath(file), self._clock)
         opened = open_camera(
-            self._which,
+            self._camera,
             size=(self._format.height, self._format.width),
             rate=self._format.rate,
             pixel_format=self._options["pixel_format"],
             clock=self._clock,
         )
-        self._which = opened.camera.id  # unplugged, it is waited for, not another one of that name
+        self._camera = opened.camera.id  # after unplugging, wait for this camera, not one of the same name
         return opened
 
-    def absent(self) -> str | None:
-        """A line where the camera is not there, which may still come. Raises InputError for a wrong file."""
+    def missing_note(self) -> str | None:
+        """Return a note if the camera is missing; it may be connected later. Raises InputError for a file."""
         if (file := self._options["input"]) is not None:
             if not is_url(os.fspath(file)):
                 open_file_camera(os.fspath(file)).close()
             return None
         try:
-            find_camera(self._which, list_cameras())
+            find_camera(self._camera, list_cameras())
         except InputError as error:
             return f"waiting for the camera: {error}"
         return None
 
 
-def _placeholder(spec: PathLike | Background, fit: str, format: LiveFormat) -> Background:
-    """What viewers see instead of the room, opened; its errors say that it is meant."""
+def _open_placeholder(spec: PathLike | Background, fit: str, format: LiveFormat) -> Background:
+    """Open the placeholder. Raises UsageError with a message that begins with ``placeholder``."""
     try:
-        made = resolve_background(spec, fit)
+        placeholder = resolve_background(spec, fit)
     except UsageError as error:
         raise UsageError(f"placeholder: {error}") from error
-    if made.transparent and not format.alpha:
-        raise UsageError(
-            "placeholder transparent: the output carries no transparency; give a colour or a picture"
-        )
-    return made
+    if placeholder.transparent and not format.alpha:
+        raise UsageError("placeholder transparent: the output has no transparency; use a colour or a picture")
+    return placeholder
 
 
-def live_background(spec: PathLike | Background, fit: str) -> Background:
-    """What is behind people, opened. Raises UsageError, also for a blur that would show the room."""
-    made = resolve_background(spec, fit)
-    if isinstance(made, Blur) and made.strength < WEAKEST_LIVE_BLUR:
-        made.close()
+def open_live_background(spec: PathLike | Background, fit: str) -> Background:
+    """Open the background. Raises UsageError, also for a blur so weak that the room would be recognisable."""
+    background = resolve_background(spec, fit)
+    if isinstance(background, Blur) and background.strength < WEAKEST_LIVE_BLUR:
+        background.close()
         raise UsageError(
-            f"blur {made.strength:g} would show the room: live takes {WEAKEST_LIVE_BLUR:g} to "
+            f"blur {background.strength:g} would show the room: use {WEAKEST_LIVE_BLUR:g} to "
             f"{STRONGEST_BLUR:g}"
         )
-    return made
+    return background
 
 
 def live_format(width: int, height: int, rate: Fraction | float) -> LiveFormat:
-    """The output's format, checked. Raises UsageError."""
+    """Check the output format. Raises UsageError."""
     if width % 2 or height % 2 or not (64 <= width <= 7680 and 64 <= height <= 4320):
-        raise UsageError(
-            f"an output of {width}x{height} is not possible: give even numbers, 64x64 to 7680x4320"
-        )
+        raise UsageError(f"resolution {width}x{height} is invalid: use even numbers, 64x64 to 7680x4320")
     return LiveFormat(width, height, Fraction(rate).limit_denominator(1001))
 
 
-class _Opened:
-    """What was opened for a session that may not begin."""
+class _Resources:
+    """Resources to close if a session cannot start."""
 
     def __init__(self) -> None:
         self._parts: list[Any] = []
 
-    def keep(self, part: Any) -> Any:
+    def add(self, part: Any) -> Any:
         self._parts.append(part)
         return part
 
     def close(self) -> None:
         for part in reversed(self._parts):
-            with suppress(Exception):  # why the session does not begin is what the user hears
+            with suppress(Exception):  # the user gets the error that stopped the start
                 part.close()
 
 
-class _Aside:
-    """A result that is made in a thread."""
+class _ThreadResult:
+    """Result of a function that runs in a thread."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
-        self._made: Any = None
+        self._value: Any = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._body, args=(work,), daemon=True)
         self._thread.start()
 
     def _body(self, work: Callable[[], Any]) -> None:
         try:
-            self._made = work()
+            self._value = work()
         except BaseException as error:
             self._error = error
 
-    def finish(self, patience: float = 30.0) -> None:
-        """Wait for it: a thread that comes back from C++ code while Python ends takes the process down."""
-        self._thread.join(patience)
+    def join(self, timeout: float = 30.0) -> None:
+        """Wait for the thread: returning from C++ code while Python shuts down would crash the process."""
+        self._thread.join(timeout)
 
     def result(self) -> Any:
         self._thread.join()
         if self._error is not None:
             raise self._error
-        return self._made
+        return self._value

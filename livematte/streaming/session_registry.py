@@ -1,19 +1,19 @@
-"""The live sessions of this user that run: where they are found, and how one is asked.
+"""Registry of the running live sessions of the user, and the client side of their control protocol.
 
-**Way.** A Unix socket in a folder that only its user may enter (0700), so that the system itself turns
-others away. Where that cannot be (Windows, a folder whose path is too long for a socket), a port of
-127.0.0.1, which any program of the machine may knock at: so a request has to carry a key, and its reply
-another one, both from a file that only the user can read. The second key tells a session from a stranger
-who got its port after it was killed. ``multiprocessing.connection`` does the same with a handshake that has
-no time limit, so that one silent client would keep all others out.
+**Transport.** A Unix socket in a folder that only the user can enter (0700), so that the operating system
+rejects other users. Without Unix sockets (Windows, or a path that is too long for a socket), a port of
+127.0.0.1, to which any program on the machine can connect. Therefore a request contains a key and its reply
+another key; both are in a file that only the user can read. The second key detects a foreign program that got
+the port after a session was killed. ``multiprocessing.connection`` is not used because its handshake has no
+time limit: one silent client would block all others.
 
-**Words.** One JSON object on a line each way, then the connection ends::
+**Protocol.** One JSON object per line in each direction, then the connection is closed::
 
     {"key": …, "command": "background", "value": "/home/me/beach.jpg"}
     {"key": …, "facts": {"background": "/home/me/beach.jpg", "model": …, "paused": false, …}}
     {"key": …, "error": {"message": "background 'x': no such file …", "exit": 2}}
 
-The other side is :class:`livematte.streaming.control.Control`.
+The server is :class:`livematte.streaming.control.Control`.
 """
 
 from __future__ import annotations
@@ -40,55 +40,57 @@ COMMANDS = (*sorted([*CHANGES, "blur"]), "pause", "resume", "stats", "stop", "pi
 REQUEST_BYTES, REPLY_BYTES = 1 << 16, 1 << 20
 PING_SECONDS = 5.0
 REPLY_SECONDS = 120.0
-"""For a reply: a model may have to be made first."""
+"""Time limit for a reply; long, because a command may load a model first."""
 
 
 def folders() -> list[Path]:
-    """Where sessions may say how they are reached, each of this user only. The first, where there is such a
-    place, is of this start of the machine; services often know only the second.
+    """Return the folders that may contain session files of this user, the preferred one first.
+
+    The runtime folder is emptied when the machine restarts. Services often have only the cache folder.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    places = [user_cache_path("livematte", appauthor=False) / "control"]
-    with suppress(OSError):  # sudo may have kept another user's
+    found = [user_cache_path("livematte", appauthor=False) / "control"]
+    with suppress(OSError):  # with sudo it may belong to another user
         if runtime and (not hasattr(os, "getuid") or Path(runtime).stat().st_uid == os.getuid()):
-            places.insert(0, Path(runtime) / "livematte" / "control")
-    return places
+            found.insert(0, Path(runtime) / "livematte" / "control")
+    return found
 
 
 def folder() -> Path:
-    """Where a session of this process says how it is reached."""
+    """Return the folder for session files of this process."""
     return folders()[0]
 
 
-def own_folder() -> Path:
-    """The same, made if need be. Raises SessionError where it cannot be kept from others."""
-    place = folder()
+def make_private_folder() -> Path:
+    """Create :func:`folder` if it is missing. Raises SessionError if other users could enter it."""
+    path = folder()
     try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = place.lstat()
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
         if hasattr(os, "getuid"):
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-                raise SessionError(f"{place} is not a folder of this user's own: remove it")
+                raise SessionError(f"{path} does not belong to this user: remove it")
             if found.st_mode & 0o077:
-                place.chmod(0o700)
+                path.chmod(0o700)
     except OSError as error:
-        raise SessionError(f"{place} cannot be used: {error.strerror or error}") from error
-    return place
+        raise SessionError(f"{path} cannot be used: {error.strerror or error}") from error
+    return path
 
 
-class SessionGone(Exception):  # noqa: N818 - no mistake of anybody
-    """Nobody listens where a session did, or somebody else."""
+class SessionGone(Exception):  # noqa: N818 - not an error of the user
+    """The session does not run any more, or another program uses its port."""
 
 
 @dataclass(frozen=True)
 class RegisteredSession:
-    """How a session is reached, as its file in :func:`folder` says.
+    """Address and keys of a session, as stored in its file in :func:`folder`.
 
     Attributes:
-        name: given by its user; may be empty, and two may share one.
-        host: its machine; a home may be shared by several.
-        address: of a Unix socket, or a port of 127.0.0.1.
-        key, answer: what a request and its reply have to carry.
+        pid: process ID.
+        name: name given by the user; may be empty, and is not unique.
+        host: name of the machine; several machines may share a home folder.
+        address: path of a Unix socket, or a port of 127.0.0.1.
+        key, answer: keys that a request and its reply must contain.
     """
 
     pid: int
@@ -102,16 +104,16 @@ class RegisteredSession:
         return f"{self.name!r} (pid {self.pid})" if self.name else f"pid {self.pid}"
 
     def ask(self, command: str, value: object = None, seconds: float = REPLY_SECONDS) -> dict[str, Any]:
-        """What the session answers; see :func:`ask`.
+        """Send a command and return the reply; see :func:`ask`.
 
         Raises:
-            LivematteError, UsageError: it refuses; its own line.
-            SessionError: it hangs up, or is silent for ``seconds``.
-            Gone: it is not there any more.
+            LivematteError, UsageError: the session refuses the command; its own message.
+            SessionError: the session closes the connection, or does not reply within ``seconds``.
+            SessionGone: the session does not run any more.
         """
         request = encode_line({"key": self.key, "command": command, "value": value})
         if len(request) > REQUEST_BYTES:
-            raise UsageError(f"{command}: too long, {REQUEST_BYTES} bytes are allowed")
+            raise UsageError(f"{command}: the value is too long: use at most {REQUEST_BYTES} bytes")
         try:
             with _socket(self.address) as peer:
                 peer.settimeout(seconds)
@@ -123,8 +125,8 @@ class RegisteredSession:
         except TimeoutError:
             raise SessionError(f"the live session {self} does not answer within {seconds:g} s") from None
         except (OSError, EOFError):
-            raise SessionError(f"the live session {self} has ended or hung up") from None
-        if not same(reply.get("key"), self.answer):
+            raise SessionError(f"the live session {self} has ended or closed the connection") from None
+        if not keys_match(reply.get("key"), self.answer):
             raise SessionGone
         if "error" in reply:
             refused = reply["error"]
@@ -134,45 +136,45 @@ class RegisteredSession:
 
 
 def running(seconds: float = PING_SECONDS) -> list[RegisteredSession]:
-    """The sessions that run, each asked whether it does. What killed ones have left is removed."""
-    there = (found for place in folders() for _, found in _living(place, seconds))
-    return sorted(there, key=lambda found: found.pid)
+    """Return the running sessions; each is checked with a ping. Removes the files of killed sessions."""
+    sessions = (found for path in folders() for _, found in _responding(path, seconds))
+    return sorted(sessions, key=lambda found: found.pid)
 
 
 def find(session: str | None = None) -> RegisteredSession:
-    """The session of that name or process number; the only one where not given.
+    """Return the session with this name or process ID; without ``session``, the only one.
 
     Raises:
-        SessionError: none runs, none is called so, or several are; the message says which there are.
+        SessionError: no session runs, none matches, or several match; the message lists the running ones.
     """
-    there = running()
-    if not there:
+    sessions = running()
+    if not sessions:
         raise SessionError("no live session runs: start one with livematte live")
-    known = ", ".join(map(str, there))
-    meant = [each for each in there if session in (None, each.name, str(each.pid))]
-    if not meant:
-        raise SessionError(f"no live session is called {session!r}: there are {known}")
-    if len(meant) > 1:
-        raise SessionError(f"more than one live session is meant: use --session with one of {known}")
-    return meant[0]
+    known = ", ".join(map(str, sessions))
+    matching = [each for each in sessions if session in (None, each.name, str(each.pid))]
+    if not matching:
+        raise SessionError(f"no live session is called {session!r}: use one of {known}")
+    if len(matching) > 1:
+        raise SessionError(f"several live sessions match: use --session with one of {known}")
+    return matching[0]
 
 
 def ask(command: str, value: object = None, *, session: str | None = None) -> dict[str, Any]:
-    """Tell a running session something.
+    """Send a command to a running session.
 
     Args:
         command: one of :data:`COMMANDS`.
-        value: of an option that may change (text; a path is one of the session's folder, so give a whole
-            one) and of ``blur`` (a number).
-        session: name or process number, where several run.
+        value: new value of an option as text (use absolute paths: the session may run in another folder), or
+            a number for ``blur``.
+        session: name or process ID; required if several sessions run.
 
     Returns:
-        What it is like now: ``session`` (its name), ``pid``, the options that may change, ``paused``; of
-        ``stats`` also ``stats``, the fields of :class:`livematte.streaming.stats.LiveStats`.
+        State of the session: ``session`` (its name), ``pid``, the options that can be changed, ``paused``;
+        for the command ``stats`` also ``stats``, the fields of :class:`livematte.streaming.stats.LiveStats`.
 
     Raises:
-        SessionError: there is no such session, or it does not answer.
-        LivematteError, UsageError: it refuses, for the reason it gives.
+        SessionError: the session does not exist or does not reply.
+        LivematteError, UsageError: the session refuses the command, with its reason.
     """
     found = find(session)
     try:
@@ -181,54 +183,54 @@ def ask(command: str, value: object = None, *, session: str | None = None) -> di
         raise SessionError(f"the live session {found} has just ended") from None
 
 
-def tidy(place: Path, older: float = 60.0) -> None:
-    """Remove what killed sessions have left; what belongs to no session, when it is ``older`` seconds old."""
-    living = {path.stem for path, _ in _living(place, 1.0)}
-    for path in (*place.glob("*.sock"), *place.glob("*.new")):
+def remove_stale_files(root: Path, older: float = 60.0) -> None:
+    """Remove files of killed sessions, and other files that are more than ``older`` seconds old."""
+    responding = {path.stem for path, _ in _responding(root, 1.0)}
+    for path in (*root.glob("*.sock"), *root.glob("*.new")):
         with suppress(OSError):
-            if path.stem not in living and time.time() - path.lstat().st_mtime > older:
+            if path.stem not in responding and time.time() - path.lstat().st_mtime > older:
                 path.unlink()
 
 
-def forget(path: Path) -> None:
-    """Remove a session's file and its socket."""
+def remove_files(path: Path) -> None:
+    """Remove the file and the socket of a session."""
     for each in (path, path.with_suffix(".sock")):
         with suppress(OSError):
             each.unlink()
 
 
-def _living(place: Path, seconds: float) -> Iterator[tuple[Path, RegisteredSession]]:
-    for path in sorted(place.glob("*.json")):
+def _responding(root: Path, seconds: float) -> Iterator[tuple[Path, RegisteredSession]]:
+    for path in sorted(root.glob("*.json")):
         try:
             found = RegisteredSession(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):  # no longer there, or of another version
+        except (OSError, ValueError, TypeError):  # removed meanwhile, or written by another version
             continue
         try:
             found.ask("ping", seconds=seconds)
         except SessionGone:
             if found.host == platform.node():
-                forget(path)
+                remove_files(path)
             continue
-        except LivematteError:  # there, but not well; whoever names it is told so
+        except LivematteError:  # it runs but does not reply correctly; the next command reports it
             pass
         yield path, found
 
 
 def encode_line(message: Mapping[str, object]) -> bytes:
-    """A message as it goes over the wire."""
+    """Encode a message for transmission."""
     return json.dumps(message).encode("ascii") + b"\n"
 
 
-def read_line(peer: socket.socket, most: int, seconds: float) -> dict[str, Any]:
-    """One message.
+def read_line(peer: socket.socket, limit: int, seconds: float) -> dict[str, Any]:
+    """Receive one message.
 
     Raises:
-        TimeoutError: it did not come within ``seconds`` in all.
-        EOFError: the other side hung up first.
-        ValueError: longer than ``most`` bytes, or no JSON object.
+        TimeoutError: the message was not complete after ``seconds``.
+        EOFError: the peer closed the connection first.
+        ValueError: the message is longer than ``limit`` bytes, or not a JSON object.
     """
-    end, got = time.monotonic() + seconds, bytearray()
-    while not got.endswith(b"\n"):
+    end, received = time.monotonic() + seconds, bytearray()
+    while not received.endswith(b"\n"):
         left = end - time.monotonic()
         if left <= 0:
             raise TimeoutError
@@ -236,20 +238,20 @@ def read_line(peer: socket.socket, most: int, seconds: float) -> dict[str, Any]:
         block = peer.recv(1 << 14)
         if not block:
             raise EOFError
-        got += block
-        if len(got) > most:
-            raise ValueError(f"more than {most} bytes")
+        received += block
+        if len(received) > limit:
+            raise ValueError(f"more than {limit} bytes")
     try:
-        message = json.loads(got)
+        message = json.loads(received)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(message, dict):
-        raise ValueError("no object")
+        raise ValueError("not a JSON object")
     return message
 
 
-def same(given: object, key: str) -> bool:
-    """Whether ``given`` is the key; takes as long either way."""
+def keys_match(given: object, key: str) -> bool:
+    """Return True if ``given`` is the key. Constant time, against timing attacks."""
     return isinstance(given, str) and secrets.compare_digest(given.encode("utf-8", "replace"), key.encode())
 
 
@@ -258,4 +260,4 @@ def _socket(address: str | int) -> socket.socket:
         return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if hasattr(socket, "AF_UNIX"):
         return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    raise SessionGone  # another system's, which shares this folder
+    raise SessionGone  # the session runs on another operating system that shares this folder

@@ -1,4 +1,4 @@
-"""The outputs of a live session, by their names."""
+"""Sinks of a live session by name: lookup, checks, opening."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SinkFactory = Callable[..., LiveSink]
 
 
 def resolve_sinks(to: str | SinkFactory | Sequence[str | SinkFactory]) -> list[tuple[str, SinkFactory]]:
-    """Each output's name and what opens it. Raises UsageError for none, or one that there is not."""
-    wanted = [to] if isinstance(to, str) or callable(to) else list(to)
-    if not wanted:
-        raise UsageError(f"no output: name one with --to ({_outputs()})")
-    names = [each if isinstance(each, str) else getattr(each, "__name__", "sink") for each in wanted]
+    """Return name and factory of each sink. Raises UsageError for an empty list or an unknown sink."""
+    selected = [to] if isinstance(to, str) or callable(to) else list(to)
+    if not selected:
+        raise UsageError(f"no output is selected: name one with --to ({_sink_names()})")
+    names = [each if isinstance(each, str) else getattr(each, "__name__", "sink") for each in selected]
     return [
         (name, _factory(each) if isinstance(each, str) else each)
-        for name, each in zip(names, wanted, strict=True)
+        for name, each in zip(names, selected, strict=True)
     ]
 
 
@@ -38,8 +38,8 @@ def _factory(name: str) -> SinkFactory:
     return factory
 
 
-def check_output(name: str) -> None:
-    """Raise UsageError unless there is an output of that name."""
+def check_sink(name: str) -> None:
+    """Raise UsageError unless ``name`` is the name of a sink."""
     if name not in (NULL_SINK, *registry.names("sinks")):
         raise _unknown(name)
 
@@ -47,24 +47,29 @@ def check_output(name: str) -> None:
 def _unknown(name: str) -> UsageError:
     close = get_close_matches(name, registry.names("sinks"), 1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return UsageError(f"unknown output {name!r}: {hint}known are {_outputs()}")
+    return UsageError(f"unknown output {name!r}: {hint}known are {_sink_names()}")
 
 
-def _outputs() -> str:
-    return ", ".join([*registry.names("sinks"), f"{NULL_SINK} for a preview alone"])
+def _sink_names() -> str:
+    return ", ".join([*registry.names("sinks"), f"{NULL_SINK} for only a preview"])
 
 
-def open_output(name: str, factory: SinkFactory, format: LiveFormat, options: Mapping[str, Any]) -> LiveSink:
-    """An output. Raises UsageError for an option that it has not, OutputError for what is no output, and as
-    the output's factory does.
+def open_live_sink(
+    name: str, factory: SinkFactory, format: LiveFormat, options: Mapping[str, Any]
+) -> LiveSink:
+    """Open a sink.
+
+    Raises:
+        UsageError: an option that the sink does not have.
+        OutputError: the factory does not return a sink. Errors of the factory pass through.
     """
     if options:
         taken = signature(factory).parameters.values()
         known = [each.name for each in taken if each.kind is Parameter.KEYWORD_ONLY]
-        odd = [option for option in options if option not in known]
-        if odd and not any(each.kind is Parameter.VAR_KEYWORD for each in taken):
-            allowed = f"allowed are {', '.join(known)}" if known else "it takes no options"
-            raise UsageError(f"output {name} has no option {odd[0]!r}: {allowed}")
+        unknown = [option for option in options if option not in known]
+        if unknown and not any(each.kind is Parameter.VAR_KEYWORD for each in taken):
+            allowed = f"use one of {', '.join(known)}" if known else "it has no options"
+            raise UsageError(f"output {name} has no option {unknown[0]!r}: {allowed}")
     sink = factory(format, **options)
     check_part(sink, LiveSink, "output", OutputError)
     if not (isinstance(sink.name, str) and isinstance(sink.notes, list)):

@@ -1,11 +1,12 @@
-"""A user's file is tried in a process of its own first: what a decoder dies of ends that one, not a call.
+"""Trial decoding of a file in a separate process, so that a crash of a decoder does not end the program.
 
-FFmpeg has a few hundred decoders, most of them hardly used, and an error in one of them ends its process
-without a word. So the first pictures of a file are decoded where that does no harm, and only then here. That
-process imports PyAV and nothing else that is large: it takes two tenths of a second, most of them beside
-what the caller imports or loads, where :func:`begin` was called before.
+FFmpeg has several hundred decoders, and a bug in one of them can end the process without a message. Therefore
+the first pictures of a file are decoded in a child process before the file is opened here. The child imports
+only PyAV and takes about 0.2 s. If :func:`begin` is called early, the child runs while the caller imports
+modules and loads the model.
 
-Only what is a file is tried: a pipe can be read once, an address is asked once.
+Only regular files and numbered pictures are tried: a pipe can be read only once, and a URL should be opened
+only once.
 """
 
 from __future__ import annotations
@@ -23,59 +24,60 @@ from typing import Any
 from livematte.errors import InputError
 
 ENTRY = "from livematte.video.trial_decode import main; main()"
-"""What Python is started with: unlike :mod:`multiprocessing` it does not run the caller's script again."""
+"""Code that starts the child. Unlike :mod:`multiprocessing`, it does not run the caller's script again."""
 
 SECONDS = 30.0
-"""How long the first pictures of a file may take."""
+"""Time limit for decoding the first pictures of a file."""
 
 PICTURES = 2
-"""What a background decodes before it is shown: a video holds the one that comes next."""
+"""Number of pictures to decode. A video background decodes one picture ahead."""
 
 _NO_PYTHON = 1
-"""What Python itself ends with where it cannot start."""
+"""Exit code of Python if it cannot start."""
 
 _INSTEAD = "convert it to MP4, PNG or JPEG with another program first"
 
-_REMEMBERED = 256
+_MAX_RESULTS = 256
+"""Maximum number of stored results."""
 
 _Key = tuple[str, int, int]
 
 _lock = threading.Lock()
-_tried: dict[_Key, subprocess.Popen[bytes] | None] = {}
-"""Files on trial, and None for those that are through and have not changed since."""
+_trials: dict[_Key, subprocess.Popen[bytes] | None] = {}
+"""Running child by file, or None if the file was decoded successfully and has not changed."""
 
 
 def begin(*paths: object) -> None:
-    """Start trying those of ``paths`` that are files, and do not wait: :func:`check` does."""
+    """Start the trial of each path that is a file, without waiting. :func:`check` waits."""
     for path in paths:
-        key = _key_of(path)
+        key = _file_key(path)
         with _lock:
-            if key is not None and key not in _tried:
-                with suppress(OSError):  # check() tries again and says it
-                    _remember(key, _start(str(path)))
+            if key is not None and key not in _trials:
+                with suppress(OSError):  # check() tries again and raises the error
+                    _store(key, _start(str(path)))
 
 
 def check(path: str | os.PathLike[str]) -> None:
-    """Wait until the first pictures of ``path`` were decoded in a process of its own.
+    """Wait until the first pictures of ``path`` were decoded in a child process.
 
-    What is merely wrong with it, such as a missing picture, is left to who opens it next.
+    Ordinary errors, such as a missing file, are ignored here; opening the file raises them.
 
     Raises:
-        InputError: the decoder died, or did not come to an end; or there can be no other process.
+        InputError: the decoder crashed or exceeded :data:`SECONDS`, or no child process can be started.
     """
-    key = _key_of(path)
+    key = _file_key(path)
     if key is None:
         return
     with _lock:
-        if key in _tried and _tried[key] is None:
+        if key in _trials and _trials[key] is None:
             return
-        child = _tried.pop(key, None)
+        child = _trials.pop(key, None)
     try:
         child = child or _start(str(path))
     except OSError as error:
         raise InputError(
-            f"{path} is not opened: no process can be started to try it in ({error.strerror or error}); "
-            "end other programs first"
+            f"{path} is not opened: no process can be started to test it ({error.strerror or error}); "
+            "close other programs first"
         ) from error
     try:
         child.communicate(timeout=SECONDS)
@@ -89,27 +91,26 @@ def check(path: str | os.PathLike[str]) -> None:
             child.communicate()
     if child.returncode == _NO_PYTHON:
         raise InputError(
-            f"{path} is not opened: {sys.executable} does not start to try it in a process of its own; "
-            "livematte doctor says what is broken"
+            f"{path} is not opened: {sys.executable} does not start to test it; run livematte doctor"
         )
     if child.returncode != 0:
         raise InputError(
-            f"{path}: FFmpeg crashes where it decodes it ({_cache_name(child.returncode)}); {_INSTEAD}"
+            f"{path}: FFmpeg crashes while decoding it ({_exit_reason(child.returncode)}); {_INSTEAD}"
         )
     with _lock:
-        _remember(key, None)
+        _store(key, None)
 
 
-def _remember(key: _Key, child: subprocess.Popen[bytes] | None) -> None:
-    while len(_tried) >= _REMEMBERED:
-        del _tried[next(iter(_tried))]
-    _tried[key] = child
+def _store(key: _Key, child: subprocess.Popen[bytes] | None) -> None:
+    while len(_trials) >= _MAX_RESULTS:
+        del _trials[next(iter(_trials))]
+    _trials[key] = child
 
 
-def _key_of(path: object) -> _Key | None:
-    """What tells a file from another, or from itself when it was written again; None for what is no file."""
+def _file_key(path: object) -> _Key | None:
+    """Return a key that changes when the file changes; None if ``path`` is not a file."""
     if not isinstance(path, (str, os.PathLike)) or not sys.executable or getattr(sys, "frozen", False):
-        return None  # without a Python beside this program there is nothing to start
+        return None  # in a frozen program there is no Python to start
     path = Path(path)
     with suppress(OSError, ValueError):
         if path.is_file():
@@ -121,44 +122,44 @@ def _key_of(path: object) -> _Key | None:
 
 
 def _start(path: str) -> subprocess.Popen[bytes]:
-    # Where this process finds its modules, and not in the folder that it happens to be in. A terminal's
-    # Ctrl-C is for this process, not for that one.
+    # The same module search path as this process, without the current folder. A separate session, so that
+    # Ctrl-C in the terminal does not reach the child.
     code = f"import sys; sys.path[:] = {sys.path!r}; {ENTRY}"
-    apart: dict[str, Any] = {"start_new_session": True}
+    separate: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
-        apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+        separate = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return subprocess.Popen(
         [sys.executable, "-c", code, path],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,  # its end is noticed at once
+        stdout=subprocess.PIPE,  # communicate() returns when it is closed
         stderr=subprocess.DEVNULL,
-        **apart,
+        **separate,
     )
 
 
-def _cache_name(code: int) -> str:
+def _exit_reason(code: int) -> str:
     with suppress(ValueError):
         return signal.Signals(-code).name
     return f"status {code & 0xFFFFFFFF:#x}"
 
 
 def main() -> None:
-    """That process: decode the first pictures of the file its argument names; it ends with 0 if it lives."""
-    faulthandler.dump_traceback_later(SECONDS + 5, exit=True)  # also where nobody is left who would end it
+    """Entry point of the child: decode the first pictures of ``sys.argv[1]``; exit with 0 unless crashed."""
+    faulthandler.dump_traceback_later(SECONDS + 5, exit=True)  # also if the parent has ended
     if sys.platform == "win32":
         import msvcrt
 
-        msvcrt.SetErrorMode(msvcrt.SEM_FAILCRITICALERRORS | msvcrt.SEM_NOGPFAULTERRORBOX)  # no window
-    with suppress(Exception):  # is met again, and said, by who opens it
+        msvcrt.SetErrorMode(msvcrt.SEM_FAILCRITICALERRORS | msvcrt.SEM_NOGPFAULTERRORBOX)  # no error dialog
+    with suppress(Exception):  # opening the file in the parent raises it again
         decode_beginning(sys.argv[1])
     os._exit(0)
 
 
 def decode_beginning(path: str) -> None:
-    """Decode the first pictures, and what is beside them, as who opens the file will do.
+    """Decode the first pictures and their side data with the same code as the reader.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     import av.error
     from av.sidedata.sidedata import Type
@@ -178,7 +179,7 @@ def decode_beginning(path: str) -> None:
             if found >= PICTURES:
                 return
     if not found and path.lower().endswith(".webp"):
-        import cv2  # reads those that FFmpeg does not: backgrounds.read_image
+        import cv2  # reads WebP files that FFmpeg cannot read, as backgrounds.read_image does
         import numpy as np
 
         cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)

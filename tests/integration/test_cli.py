@@ -122,7 +122,7 @@ def test_the_last_line_says_that_all_frames_are_done(
 
 @pytest.mark.parametrize("background", [None, (0, 255, 0), 7])
 def test_a_background_of_no_use_is_refused(tmp_path: Path, background: object) -> None:
-    with pytest.raises(UsageError, match="is of no use: give a colour as text"):
+    with pytest.raises(UsageError, match="is invalid: use a colour as text"):
         livematte.render(CLIP, tmp_path / "out.mp4", background=background)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 

@@ -152,11 +152,11 @@ def test_output_equal_to_input(refused: Run, tmp_path: Path) -> None:
 
 
 def test_output_equal_to_its_background(refused: Run, out: Path, tmp_path: Path) -> None:
-    assert "is the background itself" in refused("render", CLIP, out, "-b", out, code=2)
+    assert "is also the background" in refused("render", CLIP, out, "-b", out, code=2)
     still = tmp_path / "still.png"
     still.write_bytes(PRECIOUS)
     for option in ("-b", "--background"):
-        assert "is the background itself" in refused("image", CLIP, still, option, still, code=2)
+        assert "is also the background" in refused("image", CLIP, still, option, still, code=2)
     assert still.read_bytes() == PRECIOUS
 
 

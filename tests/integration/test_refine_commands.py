@@ -200,7 +200,7 @@ def test_what_cannot_be_meant_is_one_line(
     mine = ("--refine", name, "--refine-weights", "mine.safetensors")
     line = refused(capfd, "render", CLIP, video, *mine)
     assert "--refine-weights away" in line and "another --refine" in line
-    assert "is the trimap itself" in refused(capfd, "image", CLIP, drawn, "--trimap", drawn, "--refine", name)
+    assert "is also the trimap" in refused(capfd, "image", CLIP, drawn, "--trimap", drawn, "--refine", name)
     assert "twice" in refused(capfd, "render", CLIP, video, "--debug-view", video)
     assert not out.exists() and not video.exists()
 
@@ -229,7 +229,7 @@ def test_test_time_augmentation_is_refused_where_there_is_none(
     for command, target in (("image", out), ("render", video)):
         line = refused(capfd, command, CLIP, target, "--refine", name, "--refine-tta")
         assert f"{name} has no test-time augmentation" in line and "fba-live" in line
-        assert "--refine-tta is for a network" in refused(capfd, command, CLIP, target, "--refine-tta")
+        assert "--refine-tta needs a refiner" in refused(capfd, command, CLIP, target, "--refine-tta")
     assert "no test-time" in refused(capfd, "eval", "--data", tmp_path, "--refine", name, "--refine-tta")
     with pytest.raises(UsageError, match="augment=True"):
         livematte.image(CLIP, out, refine=refiners.BrightIsFront(), refine_tta=True)

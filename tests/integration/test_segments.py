@@ -165,7 +165,7 @@ def test_a_library_may_fork(person: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_worker_that_dies_is_told(person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "ENTRY", "import os; os._exit(9)")
-    with pytest.raises(DeviceError, match=r"worker on cpu ended by itself \(exit code 9\)"):
+    with pytest.raises(DeviceError, match=r"worker on cpu ended unexpectedly \(exit code 9\)"):
         livematte.render(person, tmp_path / "out.mp4", device=TWO)
     assert list(tmp_path.iterdir()) == []
 
@@ -196,7 +196,7 @@ def test_what_a_worker_said_is_heard_after_it_was_let_go() -> None:
     says = "import pickle, sys; pickle.dump(('frame', 7), sys.stdout.buffer)"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     one = parallel._Process("cpu", subprocess.Popen([sys.executable, "-c", says], **pipes))
-    one.end()
+    one.close()
     inbox: queue.Queue[Any] = queue.Queue()
     one.listen(inbox)
     heard = [inbox.get_nowait()[1:] for _ in range(inbox.qsize())]

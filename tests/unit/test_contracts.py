@@ -18,7 +18,7 @@ from livematte.matting.refiner import TileRefiner
 from livematte.offline.engine import Output, mattes, render
 from livematte.protocols import LiveFormat, Model, Source
 from livematte.resolve import resolve_background, resolve_model
-from livematte.streaming.sinks import open_output
+from livematte.streaming.sinks import open_live_sink
 from tests.unit.test_engine import EverythingIsForeground, GreySource, ListSink
 
 ALPHA = np.ones((32, 32), np.float32)
@@ -145,8 +145,8 @@ def test_what_lacks_a_method_is_refused_before_anything_begins() -> None:
         (ModelError, "refiner object lacks stride, refine", lambda: TileRefiner(nothing)),
         (InputError, "source object lacks info", lambda: render(nothing, model, black, [Output(sink)])),
         (OutputError, "sink object lacks", lambda: render(GreySource(3), model, black, [Output(nothing)])),
-        (OutputError, "output object lacks name", lambda: open_output("x", lambda _: nothing, FORMAT, {})),
-        (LivematteError, "a type is of no use", lambda: resolve_background(Color, "cover")),  # type: ignore[arg-type]
+        (OutputError, "output object lacks name", lambda: open_live_sink("x", lambda _: nothing, FORMAT, {})),
+        (LivematteError, "a type is invalid", lambda: resolve_background(Color, "cover")),  # type: ignore[arg-type]
     ]  # fmt: skip
     for error, line, job in jobs:
         with pytest.raises(error, match=line) as caught:

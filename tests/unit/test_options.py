@@ -125,15 +125,15 @@ def test_a_wrong_keyword_is_one_line_with_a_hint(call: Any, group: type, tmp_pat
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"size": "160"}, "size '160': give a whole number"),
-        ({"size": True}, "size True: give a whole number"),
-        ({"size": 16}, "size 16 is not possible: give the long side in pixels, 32 to 4096"),
-        ({"keep_islands": 1}, "keep_islands 1: give True or False"),
-        ({"temporal": None}, "temporal None: give text"),
-        ({"start": "2"}, "start '2': give a number"),
-        ({"alpha_out": 3}, "alpha_out 3: give text"),
-        ({"refine_budget": 0}, "refine budget 0 is not possible: give milliseconds, more than 0"),
-        ({"threads": 0}, "threads 0 is not possible: give 1 or more"),
+        ({"size": "160"}, "size '160' is invalid: use a whole number"),
+        ({"size": True}, "size True is invalid: use a whole number"),
+        ({"size": 16}, "size 16 is invalid: use 32 to 4096 pixels"),
+        ({"keep_islands": 1}, "keep_islands 1 is invalid: use True or False"),
+        ({"temporal": None}, "temporal None is invalid: use text"),
+        ({"start": "2"}, "start '2' is invalid: use a number"),
+        ({"alpha_out": 3}, "alpha_out 3 is invalid: use text"),
+        ({"refine_budget": 0}, "refine budget 0 is invalid: use more than 0 milliseconds"),
+        ({"threads": 0}, "threads 0 is invalid: use 1 or more"),
     ],
 )
 def test_a_wrong_value_is_one_line(wrong: dict[str, Any], says: str) -> None:
@@ -266,7 +266,7 @@ def test_an_option_that_is_declared_reaches_profiles_python_and_workers(edited: 
     assert Path(said["file"]).is_relative_to(edited)
     assert said["profiles"] == 3 * [{"throw_away": 5}] and said["default"] is None
     assert said["jobs"] == said["consumed"] == [7, 8]
-    assert said["refused"] == "throw_away '7': give a whole number"
+    assert said["refused"] == "throw_away '7' is invalid: use a whole number"
 
 
 @pytest.mark.slow

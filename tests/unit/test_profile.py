@@ -13,7 +13,7 @@ from livematte.errors import InputError, UsageError
 from livematte.options import LiveOptions, read_sink_options, read_size
 from livematte.options.commands import PROFILES
 from livematte.options.declaration import complete
-from livematte.profile import known_options, live_options, read_profile, rooted, rooted_background
+from livematte.profile import known_options, live_options, read_profile, resolve_background_path, resolve_path
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "meeting.toml"
 
@@ -86,16 +86,18 @@ def test_paths_begin_beside_the_profile(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("named", ["green", "#0af", "Blue", "blur", "blur:40", "BLUR:2", "transparent", ""])
 def test_what_is_no_path_stays(named: str, tmp_path: Path) -> None:
-    assert rooted_background(named, tmp_path) == named
+    assert resolve_background_path(named, tmp_path) == named
 
 
 def test_what_is_a_path_is_made_whole(tmp_path: Path) -> None:
-    assert rooted_background("beach.jpg", tmp_path) == str(tmp_path / "beach.jpg")
-    assert Path(rooted_background("./green", tmp_path)) == tmp_path / "green", "a file called like a colour"
-    assert rooted(str(tmp_path / "x.jpg"), Path("other")) == str(tmp_path / "x.jpg")
-    assert Path(rooted("~/x.jpg", tmp_path)) == Path.home() / "x.jpg"
-    assert rooted("rtsp://camera/stream", tmp_path) == "rtsp://camera/stream"
-    assert rooted("frames/", tmp_path).endswith("/")
+    assert resolve_background_path("beach.jpg", tmp_path) == str(tmp_path / "beach.jpg")
+    assert Path(resolve_background_path("./green", tmp_path)) == tmp_path / "green", (
+        "a file called like a colour"
+    )
+    assert resolve_path(str(tmp_path / "x.jpg"), Path("other")) == str(tmp_path / "x.jpg")
+    assert Path(resolve_path("~/x.jpg", tmp_path)) == Path.home() / "x.jpg"
+    assert resolve_path("rtsp://camera/stream", tmp_path) == "rtsp://camera/stream"
+    assert resolve_path("frames/", tmp_path).endswith("/")
 
 
 @pytest.mark.parametrize(
@@ -105,15 +107,15 @@ def test_what_is_a_path_is_made_whole(tmp_path: Path) -> None:
         ("on_demnad = true", UsageError, "did you mean 'on-demand'"),
         ("profile = 'x'", UsageError, "unknown option 'profile'"),
         ("crf = 20", UsageError, "'crf' is an option of livematte render, not of livematte live"),
-        ("on-demand = true\non_demand = false", UsageError, "there twice"),
-        ('rate = "fast"', UsageError, "rate = 'fast': give a number"),
-        ("rate = true", UsageError, "give a number"),
-        ("threads = 1.5", UsageError, "give a whole number"),
-        ("camera = 0", UsageError, "camera = 0: give text in quotes"),
-        ('mirror = "yes"', UsageError, "give true or false"),
-        ("to = [1]", UsageError, "give text in quotes, or several"),
-        ('[sink-option]\nscene = "Talk"', UsageError, "a table for each output"),
-        ("rate = ", InputError, "is no TOML"),
+        ("on-demand = true\non_demand = false", UsageError, "given twice"),
+        ('rate = "fast"', UsageError, "rate = 'fast' is invalid: use a number"),
+        ("rate = true", UsageError, "use a number"),
+        ("threads = 1.5", UsageError, "use a whole number"),
+        ("camera = 0", UsageError, "camera = 0 is invalid: use text in quotes"),
+        ('mirror = "yes"', UsageError, "use true or false"),
+        ("to = [1]", UsageError, "use text in quotes, or several"),
+        ('[sink-option]\nscene = "Talk"', UsageError, "a table for each sink"),
+        ("rate = ", InputError, "is not valid TOML"),
         ("[live]\nrate = 5", UsageError, "unknown option 'live'"),
     ],
 )
@@ -130,7 +132,7 @@ def test_a_profile_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_profile(tmp_path / "missing.toml", "live")
     (tmp_path / "latin.toml").write_bytes(b'camera = "\xe9"')
-    with pytest.raises(InputError, match="is no TOML"):
+    with pytest.raises(InputError, match="is not valid TOML"):
         read_profile(tmp_path / "latin.toml", "live")
 
 

@@ -31,7 +31,7 @@ def test_json_is_one_object_a_line(sinks: list[Any], clip: Path, capsys: pytest.
 def test_help_names_the_outputs_that_are_installed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["live", "--help"]) == 0
     said = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert f"{', '.join(registry.names('sinks'))}, or none for a preview alone" in said
+    assert f"{', '.join(registry.names('sinks'))}, or none for only a preview" in said
 
 
 def test_people_get_lines(sinks: list[Any], clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,10 +49,10 @@ def test_people_get_lines(sinks: list[Any], clip: Path, capsys: pytest.CaptureFi
         (["--to", "nowhere"], "nowhere"),
         (["--camera", "auto"], "two sources"),
         (["--background", "nope"], "nope"),
-        (["--delay", "9000"], "delay 9000 is not possible: give milliseconds, 0 to 2000"),
+        (["--delay", "9000"], "delay 9000 is invalid: use 0 to 2000 milliseconds"),
         (["--delay", "nan"], "milliseconds"),
-        (["--seconds", "0"], "seconds 0 is not possible: give more than 0"),
-        (["--pixel-format", "mjpeg"], "pixel-format 'mjpeg': a camera is asked for it"),
+        (["--seconds", "0"], "seconds 0 is invalid: use more than 0"),
+        (["--pixel-format", "mjpeg"], "pixel-format 'mjpeg' is only for cameras"),
         (["--rate", "fast"], "--rate 'fast': give a number; see livematte live --help"),
         (["--size", "2.5"], "--size '2.5': give a whole number"),
         (["--threads", "0"], "--threads '0': give 1 or more"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from livematte import cli
-from livematte.cli.preview_options import split_backgrounds, with_place
+from livematte.cli.preview_options import insert_bare_values, split_backgrounds
 from livematte.errors import OutputError
 from livematte.frame import Array
 from livematte.preview import preview
@@ -78,7 +78,7 @@ def drawn_in(view: ScriptedView, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_preview_needs_no_place(args: list[str], filled: list[str]) -> None:
-    assert with_place(args) == filled
+    assert insert_bare_values(args) == filled
 
 
 def test_backgrounds_stand_between_commas(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def ear(steered: Remembers, stopped: threading.Event) -> Iterator[Control]:
 
 def call(ear: Control) -> socket.socket:
     """A connection on which nothing is said yet."""
-    address = ear.reached.address
+    address = ear.registration.address
     assert isinstance(address, str)
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     peer.settimeout(20)
@@ -144,13 +144,13 @@ def test_a_refusal_comes_back_as_its_own_line(ear: Control, steered: Remembers) 
 @pytest.mark.parametrize(
     ("command", "value", "says"),
     [
-        ("background", None, "give text"),
-        ("background", "  ", "give text"),
-        ("background", "a\0b", "give text"),
-        ("background", ["x"], "give text"),
-        ("model", 5, "give text"),
-        ("blur", "12", "give a number"),
-        ("blur", True, "give a number"),
+        ("background", None, "use text"),
+        ("background", "  ", "use text"),
+        ("background", "a\0b", "use text"),
+        ("background", ["x"], "use text"),
+        ("model", 5, "use text"),
+        ("blur", "12", "use a number"),
+        ("blur", True, "use a number"),
         ("dance", None, "allowed are background, blur"),
         (None, None, "unknown command None"),
         ("background", "x" * (1 << 16), "too long"),
@@ -171,7 +171,7 @@ def test_without_a_session_a_line_says_so(place: Path) -> None:
 
 
 def test_a_session_that_ended_is_found_no_more(ear: Control, place: Path) -> None:
-    assert find() == ear.reached
+    assert find() == ear.registration
     ear.close()
     ear.close()
     assert running() == [] and list(place.iterdir()) == []
@@ -182,7 +182,7 @@ def test_only_its_user_gets_there(ear: Control, place: Path) -> None:
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
     (file,) = place.glob("*.json")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert str(ear.reached.address).startswith(str(place))
+    assert str(ear.registration.address).startswith(str(place))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="as above")
@@ -227,9 +227,9 @@ def test_one_of_several_is_named(steered: Remembers, ear: Control) -> None:
             ask("pause")
         ask("pause", session="desk")
         assert steered.paused and not other.paused
-        with pytest.raises(SessionError, match="no live session is called 'nope': there are"):
+        with pytest.raises(SessionError, match="no live session is called 'nope': use one of"):
             ask("pause", session="nope")
-        assert second.reached.name == ""
+        assert second.registration.name == ""
     ask("resume", session=str(os.getpid()))
     assert not steered.paused
 
@@ -273,7 +273,7 @@ def test_sessions_of_another_machine_are_left_alone(place: Path) -> None:
 def test_files_that_are_no_sessions_are_passed_over(place: Path, ear: Control) -> None:
     (place / "a.json").write_text("{", encoding="utf-8")
     (place / "b.json").write_text('{"pid": 5, "later": true}', encoding="utf-8")
-    assert find() == ear.reached
+    assert find() == ear.registration
 
 
 def test_a_port_does_where_there_are_no_such_sockets(
@@ -282,9 +282,9 @@ def test_a_port_does_where_there_are_no_such_sockets(
     """As on Windows."""
     monkeypatch.delattr(socket, "AF_UNIX", raising=False)
     with Control(steered, stopped.set) as ear:
-        assert isinstance(ear.reached.address, int)
+        assert isinstance(ear.registration.address, int)
         assert ask("background", "white")["background"] == "white"
-        with socket.create_connection(("127.0.0.1", ear.reached.address), timeout=20) as stranger:
+        with socket.create_connection(("127.0.0.1", ear.registration.address), timeout=20) as stranger:
             stranger.sendall(encode_line({"key": "guess", "command": "stop"}))
             assert said(stranger) == b"" and not stopped.is_set()
 
@@ -294,7 +294,7 @@ def test_a_port_does_where_the_path_is_too_long(
 ) -> None:
     monkeypatch.setattr(session_registry, "folders", lambda: [tmp_path / ("x" * 100) / "run"])
     with Control(steered, lambda: None) as ear:
-        assert isinstance(ear.reached.address, int)
+        assert isinstance(ear.registration.address, int)
         assert ask("pause")["paused"]
 
 
@@ -304,7 +304,7 @@ def test_a_stranger_at_the_port_of_a_killed_session_is_not_believed(
     monkeypatch.delattr(socket, "AF_UNIX", raising=False)
     with Control(steered, lambda: None) as ear:
         (file,) = place.glob("*.json")
-        facts = asdict(ear.reached)
+        facts = asdict(ear.registration)
         file.write_text(json.dumps({**facts, "answer": "what the killed one would say"}), encoding="utf-8")
         assert running() == [] and not file.exists()
 
@@ -339,7 +339,7 @@ def test_nonsense_gets_no_word_and_does_no_harm(ear: Control, stopped: threading
 
 @needs_unix
 def test_slow_callers_hold_up_nobody(ear: Control) -> None:
-    slow = [call(ear) for _ in range(control.CALLERS - 1)]
+    slow = [call(ear) for _ in range(control.CLIENTS - 1)]
     for peer in slow:
         peer.sendall(b"{")
     began = time.monotonic()
@@ -361,9 +361,9 @@ def test_who_takes_too_long_is_hung_up_on(ear: Control, monkeypatch: pytest.Monk
 
 @needs_unix
 def test_one_caller_more_waits_for_a_place(ear: Control) -> None:
-    slow = [call(ear) for _ in range(control.CALLERS)]
+    slow = [call(ear) for _ in range(control.CLIENTS)]
     with pytest.raises(SessionError, match="does not answer"):
-        ear.reached.ask("pause", seconds=0.3)
+        ear.registration.ask("pause", seconds=0.3)
     slow[0].close()
     assert ask("pause")["paused"]
     for peer in slow:
@@ -385,7 +385,7 @@ def test_a_model_in_the_making_holds_up_no_other_command(ear: Control, steered: 
 def test_a_silent_session_is_not_waited_for_for_ever(ear: Control, steered: Remembers) -> None:
     steered.going_on.clear()
     with pytest.raises(SessionError, match="does not answer within 0.3 s"):
-        ear.reached.ask("model", "large", seconds=0.3)
+        ear.registration.ask("model", "large", seconds=0.3)
     steered.going_on.set()
 
 

@@ -384,6 +384,6 @@ def test_parts_are_made_where_the_network_runs_and_on_the_cpu_after_a_failure(
         assert moved.uploaded > 160 * 96 * 3 // 2 < moved.downloaded
         again = maker(Level(96, "guided", 1), DeviceError("lost"))
         assert isinstance(again.place, CpuContext) and asked == ["auto", "cpu"]
-        assert parts.notes == () and "the CPU works from now on" in again.notes[0]
+        assert parts.notes == () and "the CPU is used from now on" in again.notes[0]
         again.warm(live_format(160, 96, 30))
         parts.place.close()

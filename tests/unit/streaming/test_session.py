@@ -162,8 +162,16 @@ def test_transparent_where_every_output_wants_it(clip: Path) -> None:
         ({"input": "missing.mp4"}, InputError, "missing.mp4"),
         ({"input": "missing.mp4", "on_demand": True}, InputError, "missing.mp4"),
         ({"sink_options": {"collecting": {"colour": "x"}}}, UsageError, "colour"),
-        ({"to": "obz"}, UsageError, "unknown output 'obz': did you mean 'obs'[?] known are .*none for a pre"),
-        ({"to": []}, UsageError, "no output: name one with --to .*virtualcam, none for a preview alone"),
+        (
+            {"to": "obz"},
+            UsageError,
+            "unknown output 'obz': did you mean 'obs'[?] known are .*none for only a pre",
+        ),
+        (
+            {"to": []},
+            UsageError,
+            "no output is selected: name one with --to .*virtualcam, none for only a preview",
+        ),
         ({"to": "none", "sink_options": {"none": {"x": "1"}}}, UsageError, "none has no option 'x': it"),
         ({"placeholder": "missing.png"}, UsageError, "placeholder: .*'missing.png': no such file"),
         ({"placeholder": "transparent"}, UsageError, "placeholder transparent: the output carries no"),

@@ -114,7 +114,7 @@ def test_a_live_session_goes_on_where_a_background_crashes_its_decoder(
         with pytest.raises(InputError, match="crashes"):
             session.background = strange
         with Control(session, lambda: None) as control, pytest.raises(LivematteError, match="crashes"):
-            control.reached.ask("background", str(strange))
+            control.registration.ask("background", str(strange))
         assert session.background == "black" and session.running
         session.background = picture(tmp_path / "fine.png")
         assert sinks[0].wait_for(lambda frame: bool(frame.planes[0][0, 0] > 60)), "it is still steered"

@@ -100,7 +100,9 @@ def check_refine(name: str) -> None:
     if name in known:
         return
     if name in registry.names("models"):
-        raise UsageError(f"{name} is a model without a trimap: --refine takes {', '.join(known)}")
+        raise UsageError(
+            f"{name} is a model without a trimap, not a refiner: use --refine with one of {', '.join(known)}"
+        )
     close = get_close_matches(name, known, 1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise UsageError(f"unknown refine method {name!r}: {hint}allowed are {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""``livematte bench``."""
+"""Command ``livematte bench``."""
 
 from __future__ import annotations
 

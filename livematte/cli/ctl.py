@@ -1,4 +1,4 @@
-"""``livematte ctl``: change a live session while it runs."""
+"""Commands ``livematte ctl``: change a live session while it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``livematte eval``."""
+"""Command ``livematte eval``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``livematte image``."""
+"""Command ``livematte image``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``livematte live``."""
+"""Command ``livematte live``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``livematte render``."""
+"""Command ``livematte render``."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def tell(report: RenderReport) -> None:
         terminal.say(str(path))
     frames = "1 frame" if report.frames == 1 else f"{report.frames} frames"
     ended = " (stopped early)" if report.interrupted else ""
-    speed = f", {report.fps:.1f} frames a second" if report.frames > 1 else ""
+    speed = f", {report.fps:.1f} frames per second" if report.frames > 1 else ""
     terminal.say(f"{frames} in {report.seconds:.1f} s{speed}{ended}")
     if report.damaged:
         terminal.note(f"{report.damaged} damaged packets or frames of the input were skipped")

@@ -1,4 +1,4 @@
-"""``livematte train``."""
+"""Command ``livematte train``."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def train(
     from livematte.training.starting import check_run, check_share, warm_start
 
     if foregrounds not in (None, *ESTIMATORS):
-        raise UsageError(f"unknown --foregrounds {foregrounds!r}: use one of {', '.join(ESTIMATORS)}")
+        raise UsageError(f"unknown --foregrounds {foregrounds!r}: allowed are {', '.join(ESTIMATORS)}")
     found = registry.load("recipes", recipe)
     plan = found.plan(options["scale"], options["seed"]).changed(changes)
     if steps:
@@ -152,7 +152,7 @@ def _read(config: Path | None) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"configuration {config} cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"configuration {config} is not TOML: {error}") from error
+        raise UsageError(f"configuration {config} is not valid TOML: {error}") from error
 
 
 def _device(wanted: str) -> str:

@@ -1,4 +1,4 @@
-"""``livematte trimap``."""
+"""Command ``livematte trimap``."""
 
 from __future__ import annotations
 

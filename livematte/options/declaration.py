@@ -153,7 +153,7 @@ class Declared:
         return " or ".join(words) or getattr(members[0], "__name__", str(members[0]))
 
     def check(self, value: Any) -> None:
-        """Raise OptionError for a value of another type, UsageError for one out of range."""
+        """Raise OptionError for a value of a wrong type, UsageError for a number out of range."""
         if expected := self.wrong_type(value):
             raise OptionError(f"{self.name} {value!r} is invalid: use {expected}")
         if value is not None:
@@ -259,18 +259,18 @@ def keywords(group: type, values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: a value that cannot be parsed, or is out of range.
     """
-    made: dict[str, Any] = {}
+    converted: dict[str, Any] = {}
     for each in declared(group):
         if not each.option.command or each.command_name not in values:
             continue
         value, form = values[each.command_name], each.option.form
         if form is not None:
-            made |= {} if value is None else form.read(value)
+            converted |= {} if value is None else form.read(value)
         else:
             if value is not None:
                 each.check_range(value)
-            made[each.name] = value
-    return made
+            converted[each.name] = value
+    return converted
 
 
 def documented(group: type) -> Callable[[F], F]:

@@ -42,7 +42,7 @@ _BACKLOG = 64
 """Length of the queue of clients that wait for a connection."""
 
 
-class Steerable(Protocol):
+class ControlledSession(Protocol):
     """Interface of the controlled session, e.g. :class:`livematte.streaming.session.Session`."""
 
     background: Any
@@ -69,7 +69,7 @@ class Control:
         SessionError: the socket or its file cannot be created; the message states the reason.
     """
 
-    def __init__(self, session: Steerable, stop: Callable[[], None], *, name: str = "") -> None:
+    def __init__(self, session: ControlledSession, stop: Callable[[], None], *, name: str = "") -> None:
         self._session, self._stop = session, stop
         folder = session_registry.make_private_folder()
         session_registry.remove_stale_files(folder)

@@ -69,7 +69,7 @@ def make_private_folder() -> Path:
         found = path.lstat()
         if hasattr(os, "getuid"):
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-                raise SessionError(f"{path} does not belong to this user: remove it")
+                raise SessionError(f"{path} is not a folder owned by this user: remove it")
             if found.st_mode & 0o077:
                 path.chmod(0o700)
     except OSError as error:

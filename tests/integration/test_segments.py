@@ -209,18 +209,18 @@ def test_what_is_too_short_is_rendered_by_one_who_says_so(tmp_path: Path) -> Non
     report = livematte.render(source, tmp_path / "out.mp4", device=TWO, size=64)
     assert report.frames == 10
     assert "too short" in report.notes[0]
-    assert "cpu alone did it" in report.notes[0]
+    assert "was rendered on cpu only" in report.notes[0]
 
 
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        ({"device": "cpu,"}, "name each of several"),
-        ({"device": "cpu,auto"}, "name each of several"),
+        ({"device": "cpu,"}, "name every device"),
+        ({"device": "cpu,auto"}, "name every device"),
         ({"device": "cpu,tpu"}, "unknown device 'tpu'"),
         ({"model": lambda rgb, state: None}, "by name"),
-        ({"debug_view": "debug.mp4"}, "debug view"),
-        ({"alpha_out": "alpha/%04d.png"}, "not numbered pictures"),
+        ({"debug_view": "debug.mp4"}, "debug-view needs a single device"),
+        ({"alpha_out": "alpha/%04d.png"}, "numbered pictures need a single device"),
         ({"background": lambda frame, alpha: frame}, "as text or a file"),
     ],
 )
@@ -316,8 +316,8 @@ def test_a_worker_sees_its_card_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_errors_of_workers_keep_their_kind() -> None:
     there: Any = parallel._Process("cuda:1", None)  # type: ignore[arg-type] # never asked
-    error = parallel._trouble(there, "failed", ("DeviceError", "no memory", ("a note",)))
+    error = parallel._worker_error(there, "failed", ("DeviceError", "no memory", ("a note",)))
     assert (type(error), str(error)) == (DeviceError, "on cuda:1: no memory")
     assert isinstance(error, LivematteError)
     assert error.notes == ("a note",)
-    assert isinstance(parallel._trouble(there, "failed", ("MissingExtraError", "x", ())), UsageError)
+    assert isinstance(parallel._worker_error(there, "failed", ("MissingExtraError", "x", ())), UsageError)

@@ -174,7 +174,7 @@ def test_transparent_where_every_output_wants_it(clip: Path) -> None:
         ),
         ({"to": "none", "sink_options": {"none": {"x": "1"}}}, UsageError, "none has no option 'x': it"),
         ({"placeholder": "missing.png"}, UsageError, "placeholder: .*'missing.png': no such file"),
-        ({"placeholder": "transparent"}, UsageError, "placeholder transparent: the output carries no"),
+        ({"placeholder": "transparent"}, UsageError, "placeholder transparent: the output has no"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(

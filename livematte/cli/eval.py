@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def eval(**options: Unpack[EvalOptions]) -> None:
     """Evaluate a model on test data with ground-truth alpha.
 
-    Metrics: SAD, MAD, MSE, Grad, Conn; for clips also dtSSD and MESSDdt; with ground-truth foregrounds also
-    their SAD and MSE.
+    Metrics: SAD, MAD, MSE, Grad and Conn; for clips also dtSSD and MESSDdt.
+    With ground-truth foregrounds also SAD and MSE of the foreground.
 
     [bold]Examples[/bold]
 

@@ -116,4 +116,4 @@ def test_eval_that_cannot_write_says_so(
 
 def test_refiner_options_want_a_refiner(people: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["eval", "--data", str(people), "--refine-budget", "20", *FAST]) == 2
-    assert "--refine-budget is for a network that refines" in capfd.readouterr().err
+    assert "--refine-budget needs a refiner" in capfd.readouterr().err

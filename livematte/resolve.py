@@ -140,7 +140,7 @@ def frame_device(compute: ComputeOptions) -> tuple[Device | None, list[str]]:
     try:
         check_kernels(device.index)
     except LivematteError as error:
-        return None, [f"frames are processed on the CPU and only the network runs on {device}: {error}"]
+        return None, [f"only the network runs on {device}, frames are processed on the CPU: {error}"]
     return device, []
 
 

@@ -279,7 +279,9 @@ def test_frames_stay_on_the_cpu_where_kernels_cannot_be_compiled_and_it_is_said(
     monkeypatch.setattr(*target, fails)
     with running(SOURCE):
         place, (note,) = resolve.frame_device(resolve.ComputeOptions())
-    assert place is None and note.startswith("only the network runs on cuda:0: cannot compile")
+    assert place is None and note.startswith(
+        "only the network runs on cuda:0, frames are processed on the CPU: cannot compile"
+    )
     assert "failed to load libnvrtc.so.13" in note and "\n" not in note
 
 

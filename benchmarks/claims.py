@@ -172,7 +172,9 @@ def trained(options: argparse.Namespace, name: str) -> dict[str, list[dict[str, 
             folder = options.runs / f"{name}-{variant.replace(' ', '-')}-{seed}"
             last = _last(folder)
             if last is None:
-                settings = Settings(judged=options.judged, say=lambda row: print(row, flush=True))
+                settings = Settings(
+                    validation_pictures=options.judged, say=lambda row: print(row, flush=True)
+                )
                 start = options.start.get(name, shipped_weights(name))
                 train(recipe, plan.changed(table), folder, options.data, settings=settings, start_from=start)
                 last = _last(folder)

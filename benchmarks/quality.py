@@ -34,12 +34,12 @@ from benchmarks.section import Section
 from livematte import registry
 from livematte.errors import LivematteError
 from livematte.evaluation.cases import find_cases, spread
-from livematte.evaluation.scoring import Judged, MattingPipeline, evaluate, markdown
+from livematte.evaluation.scoring import MattingMethod, MattingPipeline, evaluate, markdown
 from livematte.evaluation.truth import Case
 from livematte.options import DEFAULT_MODEL
 from livematte.resolve import resolve
 
-Make = Callable[[ExitStack], Judged]
+Make = Callable[[ExitStack], MattingMethod]
 """Creates a method to measure; registers its clean-up on the stack."""
 
 TEMPORAL = ("dtSSD", "MESSDdt")
@@ -50,7 +50,7 @@ def methods(options: argparse.Namespace) -> Iterator[tuple[str, Make]]:
     compute = {name: getattr(options, name) for name in ("device", "runtime", "precision")}
 
     def pipeline(model: str = DEFAULT_MODEL, *, alone: bool = False, **how: Any) -> Make:
-        def make(stack: ExitStack) -> Judged:
+        def make(stack: ExitStack) -> MattingMethod:
             resolved = resolve({"model": model, **compute, **how})
             if alone:
                 return MattingPipeline(resolved.model())
@@ -78,7 +78,7 @@ def methods(options: argparse.Namespace) -> Iterator[tuple[str, Make]]:
         yield "RVM MobileNetV3, 512 px", lambda _: Rvm(options.rvm, 512)
     if options.mediapipe_python:
 
-        def peer(stack: ExitStack) -> Judged:
+        def peer(stack: ExitStack) -> MattingMethod:
             made = MediaPipe(options.mediapipe_python)
             stack.callback(made.close)
             return made
@@ -89,10 +89,10 @@ def methods(options: argparse.Namespace) -> Iterator[tuple[str, Make]]:
 def measure(make: Make, stills: list[Case], clips: list[Case]) -> dict[str, dict[str, float]]:
     """Return the mean metrics over pictures and over clips."""
     with ExitStack() as stack:
-        judged = make(stack)
+        method = make(stack)
         return {
-            "stills": dict(evaluate(judged, stills, worst=0).mean),
-            "clips": dict(evaluate(judged, clips, worst=0).mean),
+            "stills": dict(evaluate(method, stills, worst=0).mean),
+            "clips": dict(evaluate(method, clips, worst=0).mean),
         }
 
 

@@ -1,14 +1,17 @@
-"""How good the mattes are by alphas that no network made.
+"""Measure matting quality with ground-truth alpha that no network made.
 
     python -m benchmarks.quality --true-alpha [--data FOLDER] [--rvm rvm.onnx] [--mediapipe-python PYTHON]
     python -m benchmarks.quality --true-alpha --weights FILE --count 40 --sizes 352,512
 
-Three tables: held-out stills (head and shoulders), held-out clips of people who move on a room that stands
-still, and the same clips on a room seen by a hand-held camera; 640 x 360, the rooms held out too. Every row
-is the whole way of a rendered frame. Without ``--weights`` they are the registered models, the default model
-at ``--sizes`` and with each refiner, RobustVideoMatting at its own setting (long side 512) and MediaPipe's
-selfie segmentation; with it, only the given weights, at their own size or at ``--sizes``, and the peers. The
-last column is the median time of a frame, pre- and postprocessing included, on whatever else runs here.
+The output is three tables for 640 x 360 pictures: validation stills (head and shoulders), validation clips of
+people who move in front of a static background, and the same clips with a hand-held camera's background. The
+backgrounds are from the validation split too. Each row is measured with the complete processing of a render.
+
+Without ``--weights`` the rows are all registered models, the default model at ``--sizes`` and with each
+refiner, RobustVideoMatting at its default setting (long side 512) and MediaPipe's selfie segmentation. With
+``--weights`` they are only the given weights, at their default size or at ``--sizes``, and the two other
+projects. The last column is the median time per frame with pre- and postprocessing; other programs running on
+the machine make it longer.
 """
 
 from __future__ import annotations
@@ -31,14 +34,16 @@ from benchmarks.section import Section
 from livematte import registry
 from livematte.errors import LivematteError
 from livematte.evaluation.cases import find_cases, spread
-from livematte.evaluation.scoring import Judged, MattingPipeline, evaluate, heading
+from livematte.evaluation.scoring import MattingMethod, MattingPipeline, evaluate, heading
 from livematte.evaluation.truth import Case
 from livematte.frame import Matte
 from livematte.options import DEFAULT_MODEL
 from livematte.resolve import resolve
 from livematte.training.cutouts import CUTCLIPS, CUTOUTS
 
-Make = Callable[[ExitStack], Judged]
+Make = Callable[[ExitStack], MattingMethod]
+"""Creates a method to measure; registers its clean-up on the stack."""
+
 Means = dict[str, dict[str, float]]
 
 COLUMNS = ("MAD", "MSE", "Grad", "dtSSD", "fgMSE")
@@ -48,35 +53,35 @@ TITLES = {
     "moving clips": "clips, a hand-held camera's room",
 }
 STILLS_A_CLIP = 15
-"""Held-out stills for each case of the clips: 182 and 12."""
+"""Ratio of the number of validation stills to that of clip cases (182 and 12)."""
 
 
 class Timed:
-    """Calls ``judged``; remembers how long each frame took, in milliseconds."""
+    """A matting method that records the time of each frame in milliseconds."""
 
-    def __init__(self, judged: Judged) -> None:
-        self._judged = judged
+    def __init__(self, method: MattingMethod) -> None:
+        self._method = method
         self.times: list[float] = []
 
     def begin(self) -> None:
-        """Another shot begins."""
-        begin = getattr(self._judged, "begin", None)
+        """Start a new shot."""
+        begin = getattr(self._method, "begin", None)
         if begin is not None:
             begin()
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32] | Matte:
         start = time.perf_counter()
-        answer = self._judged(rgb)
+        matte = self._method(rgb)
         self.times.append(1e3 * (time.perf_counter() - start))
-        return answer
+        return matte
 
 
-def contenders(options: argparse.Namespace) -> Iterator[tuple[str, Make]]:
-    """Name and maker of each row."""
+def methods(options: argparse.Namespace) -> Iterator[tuple[str, Make]]:
+    """Yield the name and the factory of each row."""
     compute = {name: getattr(options, name) for name in ("device", "runtime", "precision")}
 
     def ours(model: str = DEFAULT_MODEL, **how: Any) -> Make:
-        def make(stack: ExitStack) -> Judged:
+        def make(stack: ExitStack) -> MattingMethod:
             resolved = resolve({"model": model, **compute, **how})
             return MattingPipeline(resolved.model(), resolved.compositor(), resolved.matting)
 
@@ -99,7 +104,7 @@ def contenders(options: argparse.Namespace) -> Iterator[tuple[str, Make]]:
         yield "RVM MobileNetV3, 512 px", lambda _: Rvm(options.rvm, 512)
     if options.mediapipe_python:
 
-        def peer(stack: ExitStack) -> Judged:
+        def peer(stack: ExitStack) -> MattingMethod:
             made = MediaPipe(options.mediapipe_python)
             stack.callback(made.close)
             return made
@@ -107,13 +112,13 @@ def contenders(options: argparse.Namespace) -> Iterator[tuple[str, Make]]:
         yield "MediaPipe selfie", peer
 
 
-def judge(make: Make, cases: Mapping[str, Sequence[Case]]) -> Means:
-    """Means over each kind of case, with ``ms``, the median time of a frame."""
+def measure(make: Make, cases: Mapping[str, Sequence[Case]]) -> Means:
+    """Return the mean metrics of each kind of cases, with ``ms``, the median time per frame."""
     with ExitStack() as stack:
-        judged = make(stack)
+        method = make(stack)
         means: Means = {}
         for kind, chosen in cases.items():
-            timed = Timed(judged)
+            timed = Timed(method)
             found = evaluate(timed, chosen, worst=0).mean
             means[kind] = {name: found[name] for name in COLUMNS if name in found}
             means[kind]["ms"] = statistics.median(timed.times)
@@ -121,7 +126,7 @@ def judge(make: Make, cases: Mapping[str, Sequence[Case]]) -> Means:
 
 
 def table(rows: Mapping[str, Means], kind: str) -> str:
-    """One kind's table."""
+    """Return the Markdown table of one kind of cases."""
     lines = [
         f"| {TITLES[kind]} | {' | '.join(heading(name) for name in COLUMNS)} | ms |",
         f"|---|{'---:|' * (len(COLUMNS) + 1)}",
@@ -134,7 +139,7 @@ def table(rows: Mapping[str, Means], kind: str) -> str:
 
 
 def document(rows: Mapping[str, Means], cases: Mapping[str, Sequence[Case]], left_out: Sequence[str]) -> str:
-    """All tables, with what they were made of."""
+    """Return all tables, with the date, the command and the number of cases."""
     day = datetime.now(timezone.utc).date()
     counts = ", ".join(f"{len(chosen)} {kind}" for kind, chosen in cases.items())
     made = f"Made on {day} by `python -m benchmarks.quality --true-alpha`: {counts}, 640 x 360."
@@ -147,7 +152,7 @@ def document(rows: Mapping[str, Means], cases: Mapping[str, Sequence[Case]], lef
 def _weights(given: str) -> tuple[str, Path]:
     name, equals, file = given.rpartition("=")
     if not Path(file).is_file():
-        raise argparse.ArgumentTypeError(f"{given}: give FILE or NAME=FILE, of a file that is there")
+        raise argparse.ArgumentTypeError(f"{given}: use FILE or NAME=FILE with an existing file")
     return name if equals else DEFAULT_MODEL, Path(file)
 
 
@@ -155,11 +160,13 @@ def _sizes(given: str) -> list[int]:
     try:
         return [int(size) for size in given.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{given}: give long sides as 352,512") from None
+        raise argparse.ArgumentTypeError(
+            f"{given} is invalid: use long sides separated by commas, such as 352,512"
+        ) from None
 
 
 def main(words: Sequence[str]) -> None:
-    """Print the tables."""
+    """Measure all rows, and print and write the tables."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.quality --true-alpha",
         description=__doc__,
@@ -188,9 +195,9 @@ def main(words: Sequence[str]) -> None:
     }
     rows: dict[str, Means] = {}
     left_out = []
-    for name, make in contenders(options):
+    for name, make in methods(options):
         try:
-            rows[name] = judge(make, cases)
+            rows[name] = measure(make, cases)
         except LivematteError as error:
             left_out.append(f"{name}: {error}")
             continue

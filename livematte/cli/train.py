@@ -63,11 +63,11 @@ def train(
         raise UsageError("precision fp16 needs a GPU: use bf16 or fp32 on the CPU")
     from livematte.cli.interrupt import stop_event
     from livematte.training.foregrounds import ESTIMATORS
+    from livematte.training.initialization import check_batch_size, check_run, warm_start
     from livematte.training.loop import Settings
     from livematte.training.loop import train as run
     from livematte.training.packing import data_hash, is_packed, pack_folders
     from livematte.training.precision import choose_precision
-    from livematte.training.starting import check_run, check_share, warm_start
 
     if foregrounds not in (None, *ESTIMATORS):
         raise UsageError(f"unknown --foregrounds {foregrounds!r}: allowed are {', '.join(ESTIMATORS)}")
@@ -105,7 +105,7 @@ def train(
     facts |= {"data_hash": data_hash(*data, layouts=layouts, backgrounds=backgrounds)} if first else {}
     if "WORLD_SIZE" not in os.environ:  # the parent process reports errors once
         count = options["workers"] or _processes(chosen, plan)
-        check_share(plan, count)
+        check_batch_size(plan, count)
         if start_from is not None and not resume:
             found.options = plan.options
             warm_start(found.network(), start_from)

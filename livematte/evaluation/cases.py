@@ -1,23 +1,24 @@
-"""Pictures and clips whose true alpha is known, read from a folder for judging a model by.
+"""Read evaluation cases, which are pictures and clips with ground-truth alpha, from a folder.
 
-Five kinds of folder are told apart by what is in them:
+Five kinds of folders are recognised by their contents:
 
-- people, as trained on: packed (``index.json``) or as they are (``people/``, ``alpha/``, ``backgrounds/``,
-  ``split.json``); the held-out people are put into rooms that no training sees, so the truth is exact;
-- the folders ``cutouts`` and ``cutclips`` of such people: who is held out, on rooms that no training sees, by
-  alphas that no network made (:mod:`livematte.evaluation.true_alpha`);
-- pairs: ``image/`` and ``alpha/`` with files of the same stem, pictures or videos or folders of frames; a
-  ``foreground/`` and a ``trimap/`` beside them are used too;
-- a data set of the field as people have it on disk (:mod:`livematte.training.datasets`): its validation
-  photographs;
-- clips: a folder for each, in it such a pair of frame folders or of videos (``image.mp4``, ``alpha.mp4``).
+- People in the training layout: packed (``index.json``) or unpacked (``people/``, ``alpha/``,
+  ``backgrounds/``, ``split.json``). Validation people are composited on validation backgrounds, so the ground
+  truth is exact.
+- The folders ``cutouts`` and ``cutclips`` beside such people: validation people on validation backgrounds,
+  with alpha that was not made by a network (:mod:`livematte.evaluation.true_alpha`).
+- Pairs: ``image/`` and ``alpha/`` contain files with the same stems, which are pictures, videos or folders of
+  frames. ``foreground/`` and ``trimap/`` beside them are optional.
+- A public data set in a known layout (:mod:`livematte.training.datasets`): its validation photographs.
+- Clips: one folder for each clip, with a pair of frame folders or of videos (``image.mp4``, ``alpha.mp4``).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,26 +48,26 @@ IMAGES = ("image", "images", "img", "rgb", "input", "com", "merged", "original",
 ALPHAS = ("alpha", "alphas", "pha", "matte", "mattes", "mask", "masks", "gt")
 FOREGROUNDS = ("foreground", "foregrounds", "fgr", "fg")
 TRIMAPS = ("trimap", "trimaps")
-"""Names of folders and files, in order of preference; capitals do not matter."""
+"""Names of folders and files in order of preference; the comparison ignores case."""
 
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "eval"}
 
 CLIP = 6
-"""Frames of a person made to move; six of a walk are enough for a mean change."""
+"""Number of frames of a clip made from one still person."""
 
 
 def find_cases(data: Path, *, moving: bool = False) -> list[Case]:
-    """All there is in ``data``, sorted by name.
+    """Return all cases in ``data``, sorted by name.
 
     Args:
-        moving: of people, clips of :data:`CLIP` frames in which they walk, instead of pictures; of
-            ``cutclips``, a room seen by a hand-held camera instead of one that stands still.
+        moving: for people, return clips of :data:`CLIP` frames in which the person moves, instead of
+            pictures; for ``cutclips``, simulate a hand-held camera instead of a static one.
 
     Raises:
-        InputError: no such folder, or nothing in it has a true alpha.
+        InputError: the folder does not exist, or contains no picture with ground-truth alpha.
     """
     if not data.is_dir():
-        raise InputError(f"{data}: no such folder; give one with true alphas")
+        raise InputError(f"{data}: no such folder; use a folder with pictures and their true alphas")
     if data.name == CUTOUTS and (data.parent / f"{CUTOUTS}.json").is_file():
         return still_cases(data.parent)
     if data.name == CUTCLIPS and any(data.glob("*_alpha.mp4")):
@@ -85,13 +86,13 @@ def find_cases(data: Path, *, moving: bool = False) -> list[Case]:
 
 
 def spread(cases: Sequence[Case], count: int | None) -> list[Case]:
-    """``count`` of them, evenly spread, always the same ones; all where there are not so many."""
+    """Return ``count`` evenly spaced cases, always the same ones; all cases if there are fewer."""
     if count is None or count >= len(cases):
         return list(cases)
     return [cases[number] for number in np.linspace(0, len(cases) - 1, count).round().astype(int)]
 
 
-# People who are put into rooms
+# People composited on backgrounds
 
 
 def _people(data: Path) -> PeopleStore | None:
@@ -102,12 +103,14 @@ def _people(data: Path) -> PeopleStore | None:
     else:
         return None
     if not store.people or not store.rooms:
-        raise InputError(f"{data} holds nobody out of training, or no room: there is nothing to judge by")
+        raise InputError(
+            f"{data} has no validation people or no validation backgrounds: add some, or use another folder"
+        )
     return store
 
 
 class LoosePeople(PeopleStore):
-    """The held-out people and rooms of a folder that was not packed; they come out the same."""
+    """The validation people and backgrounds of an unpacked folder, with the interface of a packed one."""
 
     def __init__(self, data: Path) -> None:
         held_out = set(json.loads((data / "split.json").read_text(encoding="utf-8"))["val"])
@@ -121,32 +124,35 @@ class LoosePeople(PeopleStore):
         self.rooms: list[dict[str, Any]] = [{"name": r.stem} for r in rooms if is_validation_room(r.stem)]
 
     def person(self, number: int) -> Person:
-        """The person at ``number`` in :attr:`people`."""
+        """Return the person with index ``number`` in :attr:`people`."""
         name = self.people[number]["name"]
         image = read_rgb(self._data / "people" / f"{name}.jpg")
         alpha = np.rint(read_alpha(self._data / "alpha" / f"{name}.png") * 255).astype(np.uint8)
         return Person(name, image, blur_fusion(image, alpha), alpha)
 
     def keypoints(self, number: int) -> None:
-        """Nobody is judged by them."""
+        """Return None: evaluation needs no keypoints."""
 
     def room(self, number: int) -> Picture:
-        """(H, W, 3) uint8 RGB."""
+        """Return background ``number``: (H, W, 3) uint8 RGB."""
         return read_rgb(self._data / "backgrounds" / f"{self.rooms[number]['name']}.jpg")
 
 
 def people_cases(store: PeopleStore) -> list[Case]:
-    """Each person on an unseen room."""
+    """Return one picture for each person, composited on a validation background."""
 
     def frames(number: int) -> Iterator[Truth]:
         rgb, alpha, foreground = validation_picture(store, number)
         yield Truth(rgb, unit(alpha), foreground)
 
-    return [Case(entry["name"], _of(frames, number)) for number, entry in enumerate(store.people)]
+    return [Case(entry["name"], partial(frames, number)) for number, entry in enumerate(store.people)]
 
 
 def moving_cases(store: PeopleStore) -> list[Case]:
-    """Each person moving 2 pixels a frame over an unseen room that stands still, with sensor noise."""
+    """Return one clip for each person.
+
+    The person moves 2 pixels per frame over a static validation background; sensor noise is added.
+    """
 
     def frames(number: int) -> Iterator[Truth]:
         rng = np.random.default_rng(number)
@@ -165,11 +171,7 @@ def moving_cases(store: PeopleStore) -> list[Case]:
             noisy = np.clip(scene + rng.normal(0, 3, scene.shape) + 0.5, 0, 255).astype(np.uint8)
             yield Truth(noisy, alpha, foreground)
 
-    return [Case(entry["name"], _of(frames, number)) for number, entry in enumerate(store.people)]
-
-
-def _of(frames: Callable[[int], Iterator[Truth]], number: int) -> Callable[[], Iterator[Truth]]:
-    return lambda: frames(number)
+    return [Case(entry["name"], partial(frames, number)) for number, entry in enumerate(store.people)]
 
 
 # Pairs of files
@@ -177,7 +179,7 @@ def _of(frames: Callable[[int], Iterator[Truth]], number: int) -> Callable[[], I
 
 @dataclass(frozen=True)
 class _Paths:
-    """Where one case lies: files of pictures or videos, or folders of frames."""
+    """Paths of one case: pictures, videos or folders of frames."""
 
     image: Path
     alpha: Path
@@ -186,7 +188,7 @@ class _Paths:
 
 
 def _children(folder: Path) -> dict[str, Path]:
-    """What can be read in ``folder``, by stem: pictures, videos and folders."""
+    """Map stems to the pictures, videos and folders in ``folder``."""
     return {
         path.stem if path.is_file() else path.name: path
         for path in sorted(folder.iterdir())
@@ -195,7 +197,7 @@ def _children(folder: Path) -> dict[str, Path]:
 
 
 def _pair(folder: Path) -> _Paths | None:
-    """Picture and alpha that lie in ``folder``, each as a folder or as a file."""
+    """Return the image and alpha in ``folder``, each a folder or a file; None if one is missing."""
     there = {name.lower(): path for name, path in _children(folder).items()}
 
     def first(names: tuple[str, ...], *taken: Path | None) -> Path | None:
@@ -208,7 +210,7 @@ def _pair(folder: Path) -> _Paths | None:
 
 
 def _paired(data: Path) -> list[Case]:
-    """A case for each stem that the image folder and the alpha folder share."""
+    """Return one case for each stem that is in both the image folder and the alpha folder."""
     pair = _pair(data)
     if pair is None:
         return []
@@ -217,7 +219,7 @@ def _paired(data: Path) -> list[Case]:
         return [_case(data.resolve().name, pair)]
     names = [name for name in kinds["image"] if name in kinds["alpha"]]
     if not names:
-        raise InputError(f"no file in {pair.image} has the name of one in {pair.alpha}")
+        raise InputError(f"no file in {pair.image} has the same name as a file in {pair.alpha}")
     return [
         _case(name, _Paths(*(kinds.get(kind, {}).get(name) for kind in vars(pair))))  # type: ignore[arg-type]
         for name in names
@@ -225,7 +227,10 @@ def _paired(data: Path) -> list[Case]:
 
 
 def _data_set(data: Path) -> list[Case]:
-    """The validation photographs of a data set; nothing where ``data`` is none, or may be clips."""
+    """Return the validation photographs of a data set.
+
+    The list is empty if ``data`` has no known layout, or if it may be a folder of clips.
+    """
     try:
         layout = find_layout(data)
     except UsageError:
@@ -236,8 +241,8 @@ def _data_set(data: Path) -> list[Case]:
     found = [sample for sample in samples(data, layout) if sample.split == "val" and sample.alpha is not None]
     if found and not any(sample.image for sample in found):
         raise InputError(
-            f"{data} ({layout}) has foregrounds without pictures: name its folder with frames and alphas, or "
-            "what livematte train packed of it"
+            f"{data} ({layout}) has foregrounds without pictures: use a folder with frames and alphas, or "
+            "the packed folder that livematte train made from it"
         )
     return [
         _case(sample.name, _Paths(sample.image, sample.alpha, None, sample.trimap))
@@ -266,8 +271,8 @@ def _case(name: str, paths: _Paths) -> Case:
             for other in (alpha, foreground, trimap):
                 if other is not None and other.shape[:2] != rgb.shape[:2]:
                     raise InputError(
-                        f"{where} is {rgb.shape[1]} x {rgb.shape[0]}, what is true of it "
-                        f"{other.shape[1]} x {other.shape[0]}: they must be of one size"
+                        f"{where} is {rgb.shape[1]} x {rgb.shape[0]}, but its ground truth is "
+                        f"{other.shape[1]} x {other.shape[0]}: both must have the same size"
                     )
             yield Truth(
                 rgb, alpha, foreground, None if trimap is None else np.rint(trimap * 255).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""How far a model's mattes are from the truth: every picture, their mean, and the worst to look at.
+"""Evaluate a matting method: metrics of each case, their means, and pictures of the largest errors.
 
-Anything that makes an alpha (H, W) float32 in [0, 1] of a picture (H, W, 3) uint8 RGB can be judged;
-:class:`MattingPipeline` makes such a thing of a model.
+A matting method is any callable from a picture (H, W, 3) uint8 RGB to an alpha (H, W) float32 in [0, 1].
+:class:`MattingPipeline` turns a model into one.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from livematte.protocols import Model
 Picture = NDArray[np.uint8]
 Alpha = NDArray[np.float32]
 
-Judged = Callable[[Picture], "Alpha | Matte"]
-"""A picture's alpha, or its matte where foreground colours are to be judged too; of the picture's size."""
+MattingMethod = Callable[[Picture], "Alpha | Matte"]
+"""Returns the alpha of a picture, or a matte to evaluate foreground colours too, at the picture's size."""
 
 FACTORS: Mapping[str, float] = {
     "SAD": 1e-3, "MAD": 1e3, "MSE": 1e3, "Grad": 1e-3, "Conn": 1e-3, "dtSSD": 1e2, "MESSDdt": 1e3,
     "fgSAD": 1e-3, "fgMSE": 1e3,
 }  # fmt: skip
-"""Factor of each metric of :mod:`livematte.matting.metrics`, as papers print it, in the order of a table."""
+"""Factor of each metric of :mod:`livematte.matting.metrics` in papers, in the order of the table columns."""
 
 WORST = 8
-"""Pictures kept to be looked at."""
+"""Default number of error pictures in a report."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One picture's or clip's figures: means over its frames, times :data:`FACTORS`."""
+    """Metrics of one case: means over its frames, multiplied by :data:`FACTORS`."""
 
     name: str
     frames: int
@@ -55,13 +55,14 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Strip:
-    """The worst frame of a case, to be looked at.
+class ErrorPicture:
+    """The frame of a case with the largest MAD.
 
     Attributes:
-        frame: counted from 1.
-        picture: (H, 4 W, 3) uint8 RGB: picture, true alpha, the answer, and the error: red where it has
-            too much, blue where it lacks.
+        frame: number of the frame, from 1.
+        mad: MAD x 1000.
+        picture: (H, 4 W, 3) uint8 RGB: picture, true alpha, predicted alpha, and the error: red where the
+            prediction is too high, blue where it is too low.
     """
 
     name: str
@@ -72,18 +73,18 @@ class Strip:
 
 @dataclass(frozen=True)
 class Report:
-    """What an evaluation found."""
+    """Results of an evaluation."""
 
     scores: Sequence[Score]
     mean: Mapping[str, float]
-    """Over the cases, each counted once; a metric is over those that have it."""
-    worst: Sequence[Strip]
-    """By MAD, the worst first."""
+    """Unweighted mean over the cases; for each metric, over the cases that have it."""
+    worst: Sequence[ErrorPicture]
+    """Sorted by MAD, largest first."""
     band: bool
-    """Whether only the unknown band counted."""
+    """True if only pixels of the unknown band were evaluated."""
 
     def facts(self) -> dict[str, object]:
-        """All but the pictures, for JSON."""
+        """Return everything except the pictures, as JSON-serialisable values."""
         return {
             "region": "unknown band" if self.band else "whole picture",
             "factors": {name: FACTORS[name] for name in self.mean},
@@ -94,7 +95,7 @@ class Report:
 
 
 class MattingPipeline:
-    """A model, judged: its alpha enlarged plainly, or the whole way that a rendered frame goes."""
+    """A model as a matting method: the network alone, or the complete processing of a render."""
 
     def __init__(
         self,
@@ -102,25 +103,25 @@ class MattingPipeline:
         compositor: Compositor | None = None,
         matting: Callable[[Model], FrameMatting] | None = None,
     ) -> None:
-        """Choose what is judged.
+        """Store the stages to evaluate.
 
         Args:
-            compositor: brings the matte to full size as in a render; None judges the network alone, enlarged
-                by interpolation.
-            matting: makes what filters the model's mattes before the compositor, for each shot; a render's
-                by default. Unused without a compositor.
+            compositor: upsamples the matte to full size as in a render; None evaluates the network alone,
+                upsampled by bilinear interpolation.
+            matting: creates, for each shot, the stage that filters mattes before the compositor; default is
+                that of a render. Unused without a compositor.
         """
         self._model, self._compositor = model, compositor
-        self._new = FrameMatting.unfiltered if compositor is None else matting or FrameMatting
+        self._make_matting = FrameMatting.unfiltered if compositor is None else matting or FrameMatting
         self.begin()
 
     def begin(self) -> None:
-        """Another shot begins."""
-        self._matting = self._new(self._model)
+        """Start a new shot: reset all state from earlier frames."""
+        self._matting = self._make_matting(self._model)
         self._number = 0
 
     def __call__(self, rgb: Picture) -> Matte:
-        """Matte the next frame, which goes through 4:2:0 planes as a video's does."""
+        """Return the matte of the next frame; the picture is converted to 4:2:0 as in a video."""
         color = ColorInfo()
         planes, first = planes_from_rgb(rgb, "yuv420p", color), self._number == 0
         frame = Frame(planes, "yuv420p", self._number, Fraction(1, 30), color=color, keyframe_hint=first)
@@ -135,95 +136,104 @@ class MattingPipeline:
 
 
 def evaluate(
-    judged: Judged,
+    method: MattingMethod,
     cases: Sequence[Case],
     *,
     band: bool = False,
     worst: int = WORST,
     progress: Callable[[Progress], None] | None = None,
 ) -> Report:
-    """Judge ``judged`` on every case.
+    """Compute the metrics of ``method`` on all cases.
 
     Args:
-        judged: called frame by frame; its ``begin()``, where it has one, before each case.
-        band: count the unknown band only: where the case's trimap is unknown, or, without one, what
-            :func:`livematte.matting.metrics.unknown_band` makes of the truth. Foreground counts where the
-            true alpha is above 0.
-        worst: how many pictures to keep.
-        progress: called now and then, with cases done.
+        method: called for each frame in order; its ``begin()``, if any, is called before each case.
+        band: evaluate only the unknown band: the unknown pixels of the case's trimap, or, without one, those
+            of :func:`livematte.matting.metrics.unknown_band`. Foreground is always evaluated where the true
+            alpha is above 0.
+        worst: maximum number of error pictures in the report.
+        progress: called from time to time with the number of finished cases.
 
     Raises:
-        InputError: there is no case, or one cannot be read.
-        ModelError: an answer of another size than its picture, or not a number.
+        InputError: there are no cases, or one cannot be read.
+        ModelError: a prediction has a different size than its picture, or contains NaN or infinity.
     """
     if not cases:
-        raise InputError("there is no picture to judge by")
+        raise InputError("there are no cases to evaluate: use a folder with pictures and their true alphas")
     meter = Meter(len(cases), progress)
     scores: list[Score] = []
-    heap: list[tuple[float, int, Strip]] = []
+    heap: list[tuple[float, int, ErrorPicture]] = []
     for number, case in enumerate(cases):
-        score, strip = _judge(judged, case, band)
+        score, picture = _evaluate_case(method, case, band)
         scores.append(score)
-        heapq.heappush(heap, (strip.mad, -number, strip))
+        heapq.heappush(heap, (picture.mad, -number, picture))
         if len(heap) > worst:
             heapq.heappop(heap)
         meter(number + 1)
-    strips = [strip for *_, strip in sorted(heap, key=lambda entry: entry[:2], reverse=True)]
-    return Report(scores, _means([s.values for s in scores]), strips, band)
+    pictures = [picture for *_, picture in sorted(heap, key=lambda entry: entry[:2], reverse=True)]
+    return Report(scores, _means([s.values for s in scores]), pictures, band)
 
 
-def _answer(judged: Judged, rgb: Picture, where: str) -> Matte:
-    answer = judged(rgb)
-    matte = answer if isinstance(answer, Matte) else Matte(answer)
+def _predict(method: MattingMethod, rgb: Picture, where: str) -> Matte:
+    prediction = method(rgb)
+    matte = prediction if isinstance(prediction, Matte) else Matte(prediction)
     if matte.alpha.shape != rgb.shape[:2]:
-        raise ModelError(f"{where}: alpha of size {matte.alpha.shape} for a picture of {rgb.shape[:2]}")
+        raise ModelError(
+            f"{where}: the alpha has size {matte.alpha.shape}, but the picture has size {rgb.shape[:2]}"
+        )
     if not np.isfinite(matte.alpha).all():
-        raise ModelError(f"{where}: alpha has values that are no numbers; the weights may be damaged")
+        raise ModelError(f"{where}: the alpha contains NaN or infinity; the weights may be damaged")
     return matte
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A frame, its truth and the answer."""
+class _FrameResult:
+    """Ground truth and predicted alpha of one frame.
+
+    Attributes:
+        alpha: (H, W) float32 in [0, 1].
+        mask: (H, W), True for pixels to evaluate; None for all.
+    """
 
     truth: Truth
     alpha: Alpha
     mask: NDArray[np.bool_] | None
 
     def person(self) -> Picture:
-        """(H, W) grey: the true person on black, whose motion is the true one."""
+        """Return the true person on black, (H, W) uint8 grey, from which the true motion is estimated."""
         grey = cv2.cvtColor(self.truth.rgb, cv2.COLOR_RGB2GRAY)
         return np.asarray(grey * self.truth.alpha + 0.5, np.uint8)
 
 
-def _judge(judged: Judged, case: Case, band: bool) -> tuple[Score, Strip]:
-    begin = getattr(judged, "begin", None)
+def _evaluate_case(method: MattingMethod, case: Case, band: bool) -> tuple[Score, ErrorPicture]:
+    begin = getattr(method, "begin", None)
     if begin is not None:
         begin()
     values: list[dict[str, float]] = []
-    before: _Seen | None = None
-    strip: Strip | None = None
+    previous: _FrameResult | None = None
+    worst: ErrorPicture | None = None
     for number, truth in enumerate(case.frames(), 1):
-        matte = _answer(judged, truth.rgb, f"{case.name}, frame {number}")
-        seen = _Seen(truth, np.asarray(matte.alpha, np.float32), _region(truth) if band else None)
-        found = still_values(seen.alpha, truth.alpha, seen.mask)
+        matte = _predict(method, truth.rgb, f"{case.name}, frame {number}")
+        result = _FrameResult(
+            truth, np.asarray(matte.alpha, np.float32), _unknown_pixels(truth) if band else None
+        )
+        found = still_metrics(result.alpha, truth.alpha, result.mask)
         if matte.foreground is not None and truth.foreground is not None:
             colour = truth.foreground.astype(np.float32) / np.float32(255)
             found["fgSAD"] = metrics.foreground_sad(matte.foreground, colour, truth.alpha)
             found["fgMSE"] = metrics.foreground_mse(matte.foreground, colour, truth.alpha)
-        if before is not None:
-            found |= _change_values(before, seen)
+        if previous is not None:
+            found |= _temporal_metrics(previous, result)
         values.append({name: FACTORS[name] * value for name, value in found.items()})
-        if strip is None or values[-1]["MAD"] > strip.mad:
-            strip = Strip(case.name, number, values[-1]["MAD"], _picture(seen))
-        before = seen
-    if strip is None:
-        raise InputError(f"{case.name} has no picture that can be read")
-    return Score(case.name, len(values), _means(values)), strip
+        if worst is None or values[-1]["MAD"] > worst.mad:
+            worst = ErrorPicture(case.name, number, values[-1]["MAD"], _draw_errors(result))
+        previous = result
+    if worst is None:
+        raise InputError(f"{case.name} contains no readable picture")
+    return Score(case.name, len(values), _means(values)), worst
 
 
-def still_values(alpha: Alpha, truth: Alpha, mask: NDArray[np.bool_] | None) -> dict[str, float]:
-    """The metrics of one picture, not multiplied."""
+def still_metrics(alpha: Alpha, truth: Alpha, mask: NDArray[np.bool_] | None) -> dict[str, float]:
+    """Return the metrics of one picture, without :data:`FACTORS`; ``mask`` selects the pixels to evaluate."""
     return {
         "SAD": metrics.sad(alpha, truth, mask),
         "MAD": metrics.mad(alpha, truth, mask),
@@ -233,8 +243,8 @@ def still_values(alpha: Alpha, truth: Alpha, mask: NDArray[np.bool_] | None) -> 
     }
 
 
-def _change_values(before: _Seen, now: _Seen) -> dict[str, float]:
-    """The metrics between two frames; those of another size begin another shot."""
+def _temporal_metrics(before: _FrameResult, now: _FrameResult) -> dict[str, float]:
+    """Return the metrics of two consecutive frames; none if their sizes differ (a new shot)."""
     if before.alpha.shape != now.alpha.shape:
         return {}
     four = (now.alpha, before.alpha, now.truth.alpha, before.truth.alpha)
@@ -245,14 +255,14 @@ def _change_values(before: _Seen, now: _Seen) -> dict[str, float]:
     }
 
 
-def _region(truth: Truth) -> NDArray[np.bool_]:
+def _unknown_pixels(truth: Truth) -> NDArray[np.bool_]:
     if truth.trimap is not None:
         return (truth.trimap > 0) & (truth.trimap < 255)
     return metrics.unknown_band(truth.alpha)
 
 
 def _means(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Each metric over those that have it, in the tables' order."""
+    """Return the mean of each metric over the entries that have it, in the order of :data:`FACTORS`."""
     found = defaultdict(list)
     for one in values:
         for name, value in one.items():
@@ -260,25 +270,29 @@ def _means(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.mean(found[name])) for name in FACTORS if name in found}
 
 
-def _picture(seen: _Seen) -> Picture:
-    error = seen.alpha - seen.truth.alpha
-    if seen.mask is not None:
-        error = error * seen.mask
+def _draw_errors(result: _FrameResult) -> Picture:
+    error = result.alpha - result.truth.alpha
+    if result.mask is not None:
+        error = error * result.mask
     much, little = np.clip(error, 0, 1), np.clip(-error, 0, 1)
-    shown = np.stack((1 - little, 1 - much - little, 1 - much), -1)
-    greys = [np.repeat(alpha[..., None], 3, 2) for alpha in (seen.truth.alpha, seen.alpha)]
-    panels = [np.rint(np.clip(panel, 0, 1) * 255).astype(np.uint8) for panel in (*greys, shown)]
-    return np.hstack((seen.truth.rgb, *panels))
+    errors = np.stack((1 - little, 1 - much - little, 1 - much), -1)
+    greys = [np.repeat(alpha[..., None], 3, 2) for alpha in (result.truth.alpha, result.alpha)]
+    panels = [np.rint(np.clip(panel, 0, 1) * 255).astype(np.uint8) for panel in (*greys, errors)]
+    return np.hstack((result.truth.rgb, *panels))
 
 
 def heading(name: str) -> str:
-    """``MAD x 1000``, ``SAD / 1000``."""
+    """Return a metric's name with its factor: ``MAD x 1000``, ``SAD / 1000``."""
     factor = FACTORS[name]
     return f"{name} x {factor:g}" if factor > 1 else f"{name} / {1 / factor:g}"
 
 
 def markdown(rows: Sequence[tuple[str, Mapping[str, float]]], first: str = "picture") -> str:
-    """A table of ``rows`` (a name, its values); columns are all metrics that any row has."""
+    """Return a Markdown table of ``rows`` (name, metrics).
+
+    Args:
+        first: title of the first column. The other columns are all metrics that occur in any row.
+    """
     names = [name for name in FACTORS if any(name in values for _, values in rows)]
     lines = [
         f"| {first} | {' | '.join(heading(name) for name in names)} |",
@@ -291,7 +305,7 @@ def markdown(rows: Sequence[tuple[str, Mapping[str, float]]], first: str = "pict
 
 
 def report_folder(folder: Path) -> None:
-    """Make ``folder`` for a report, before the work begins. Raises OutputError where that cannot be."""
+    """Create ``folder`` for a report. Raises OutputError if that fails."""
     try:
         (folder / "worst").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -299,22 +313,25 @@ def report_folder(folder: Path) -> None:
 
 
 def write_report(report: Report, folder: Path, **facts: object) -> list[Path]:
-    """Write ``scores.json`` (with ``facts`` on top), ``scores.md`` and the worst pictures; gives their paths.
+    """Write ``scores.json``, ``scores.md`` and the error pictures; return their paths.
 
-    The worst pictures of an earlier report in ``folder`` go.
+    Error pictures of an earlier report in ``folder`` are deleted.
+
+    Args:
+        facts: additional entries for ``scores.json``.
 
     Raises:
-        OutputError: the folder cannot be written to.
+        OutputError: ``folder`` is not writable.
     """
     table = [("mean", report.mean), *((score.name, score.values) for score in report.scores)]
     files: dict[str, bytes] = {
         "scores.json": json.dumps({**facts, **report.facts()}, indent=1).encode(),
         "scores.md": markdown(table).encode(),
     }
-    for number, strip in enumerate(report.worst, 1):
-        name = re.sub(r"[^\w.-]+", "_", strip.name)
-        picture = cv2.cvtColor(strip.picture, cv2.COLOR_RGB2BGR)
-        files[f"worst/{number:02}-{name}-{strip.frame}.png"] = cv2.imencode(".png", picture)[1].tobytes()
+    for number, worst in enumerate(report.worst, 1):
+        name = re.sub(r"[^\w.-]+", "_", worst.name)
+        picture = cv2.cvtColor(worst.picture, cv2.COLOR_RGB2BGR)
+        files[f"worst/{number:02}-{name}-{worst.frame}.png"] = cv2.imencode(".png", picture)[1].tobytes()
     report_folder(folder)
     try:
         for old in (folder / "worst").glob("[0-9][0-9]-*.png"):

@@ -1,7 +1,8 @@
-"""Held-out people with true alpha on held-out rooms: stills, and clips in their own motion.
+"""Evaluation cases with alpha that no network made: validation people on validation backgrounds.
 
-The same folder always gives the same pictures: what is drawn is drawn from the case's name. Pictures have a
-long side of :data:`WIDTH` pixels; people stand at the bottom edge, as before a webcam.
+There are stills, and clips with the original motion. Random numbers are seeded with the case's name, so the
+same folder always gives the same pictures. All pictures are :data:`HEIGHT` x :data:`WIDTH`; people touch the
+bottom edge, as in front of a webcam.
 """
 
 from __future__ import annotations
@@ -20,51 +21,51 @@ from livematte.evaluation.truth import Case, Truth, read_rgb, unit
 from livematte.training.cutouts import CUTOUTS, find_clips, is_validation_clip, read_clip, split_cutouts
 from livematte.training.data import Picture, is_validation_room
 from livematte.training.datasets import frame_count
-from livematte.training.foregrounds import extended
+from livematte.training.foregrounds import extend_colors
 from livematte.training.loading import read
 
 HEIGHT, WIDTH = 360, 640
-"""Of every picture."""
+"""Size of all pictures, in pixels."""
 
 FRAMES, STARTS = 24, (0, 50, 100)
-"""Consecutive frames of a case of a clip, and where in the clip they begin."""
+"""Number of consecutive frames in a clip case, and the possible first frames in the source clip."""
 
 TALLEST = 0.8
-"""Height by width of what is shown of somebody: heads and shoulders; the rest is below the picture."""
+"""Maximum ratio of height to width of the visible part of a person (head and shoulders)."""
 
 FIRM = 128
-"""Alpha from which a pixel counts for somebody's box."""
+"""Minimum alpha (0 to 255) of pixels inside a person's bounding box."""
 
 NOISE = 2.0
-"""Deviation of the sensor noise of clips, in steps of 8 bits."""
+"""Standard deviation of the sensor noise in clips, in 8-bit levels."""
 
 SWAY, TILT, BREATH = 9.0, 0.8, 0.012
-"""A hand-held camera's movement: pixels, degrees and share of the scale, to either side."""
+"""Amplitudes of the simulated hand-held camera: shift in pixels, rotation in degrees, relative scale."""
 
 
 def still_cases(data: Path) -> list[Case]:
-    """Every held-out cut-out of ``data``, head and shoulders on a room.
+    """Return one case for each validation cut-out in ``data``: head and shoulders on a background.
 
     Raises:
-        InputError: there is none, or no held-out room.
+        InputError: there is no validation cut-out or no validation background.
     """
     rooms = _rooms(data)
     names = sorted(split_cutouts(data)["val"])
     files = {name: data / CUTOUTS / f"{name}.webp" for name in names}
     cases = [Case(name, partial(_still, file, rooms)) for name, file in files.items() if file.is_file()]
     if not cases:
-        raise InputError(f"{data / CUTOUTS} has nobody of those that cutouts.json lists under val")
+        raise InputError(f"{data / CUTOUTS} contains none of the files listed under val in cutouts.json")
     return cases
 
 
 def clip_cases(data: Path, *, moving: bool) -> list[Case]:
-    """Held-out keyed clips on rooms, :data:`FRAMES` consecutive frames a case.
+    """Return cases of :data:`FRAMES` consecutive frames of validation clips on backgrounds.
 
     Args:
-        moving: the room is seen by a hand-held camera; otherwise it stands still.
+        moving: move the background as seen by a hand-held camera; otherwise it is static.
 
     Raises:
-        InputError: there is no held-out clip, or no held-out room.
+        InputError: there is no validation clip or no validation background.
     """
     rooms = _rooms(data)
     cases = [
@@ -75,14 +76,14 @@ def clip_cases(data: Path, *, moving: bool) -> list[Case]:
         if start == 0 or start + FRAMES <= frame_count(files[1])
     ]
     if not cases:
-        raise InputError(f"{data} has no clip in cutclips/ that is held out of training")
+        raise InputError(f"{data} has no validation clip in cutclips/: add one")
     return cases
 
 
 def _rooms(data: Path) -> list[Path]:
     rooms = [file for file in sorted((data / "backgrounds").glob("*.jpg")) if is_validation_room(file.stem)]
     if not rooms:
-        raise InputError(f"{data / 'backgrounds'} has no room that is held out of training")
+        raise InputError(f"{data / 'backgrounds'} has no validation background: add more pictures (*.jpg)")
     return rooms
 
 
@@ -96,7 +97,7 @@ def _still(file: Path, rooms: list[Path]) -> Iterator[Truth]:
     if rgba.ndim != 3 or rgba.shape[2] != 4:
         raise InputError(f"{file} has no alpha channel")
     alpha = np.ascontiguousarray(rgba[..., 3])
-    foreground = extended(np.ascontiguousarray(rgba[..., 2::-1]), alpha)
+    foreground = extend_colors(np.ascontiguousarray(rgba[..., 2::-1]), alpha)
     x, y, w, h = cv2.boundingRect((alpha >= FIRM).astype(np.uint8))
     h = min(h, round(TALLEST * w))
     scale = rng.uniform(0.75, 0.97) * HEIGHT / h
@@ -121,7 +122,7 @@ def _clip(files: tuple[Path, Path], start: int, rooms: list[Path], moving: bool)
             continue
         rows, columns = alpha.shape
         matrix = _placing(scale * HEIGHT / rows, (columns / 2, rows), (middle, HEIGHT))
-        front = _warped(extended(foreground, alpha), matrix)
+        front = _warped(extend_colors(foreground, alpha), matrix)
         matte = _warped(alpha, matrix, border=False)
         behind = _handheld(room, number / 30, phases) if moving else room
         truth = _composite(front, matte, behind)
@@ -130,13 +131,20 @@ def _clip(files: tuple[Path, Path], start: int, rooms: list[Path], moving: bool)
 
 
 def _placing(scale: float, point: tuple[float, float], target: tuple[float, float]) -> NDArray[np.float64]:
-    """(2, 3) affine map that scales and brings (x, y) ``point`` to ``target``; edges, not pixel centres."""
+    """Return the (2, 3) affine matrix that scales and maps (x, y) ``point`` to ``target``.
+
+    Coordinates of points count from the picture's edge, not from the centre of the first pixel.
+    """
     shift = [t - 0.5 - scale * (p - 0.5) for p, t in zip(point, target, strict=True)]
     return np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
 
 
 def _warped(picture: Picture, matrix: NDArray[np.float64], *, border: bool = True) -> Picture:
-    """``picture`` under a scaling ``matrix``, averaged if it shrinks; colours go on beyond its border."""
+    """Apply a scaling (2, 3) ``matrix`` to ``picture``, with area averaging when it gets smaller.
+
+    Args:
+        border: replicate the border pixels; otherwise pixels outside the picture are 0.
+    """
     factor = float(matrix[0, 0])
     if factor < 0.9:  # warpAffine does not average
         rows, columns = picture.shape[:2]
@@ -152,7 +160,7 @@ def _warped(picture: Picture, matrix: NDArray[np.float64], *, border: bool = Tru
 
 
 def _covered(room: Picture, margin: float) -> Picture:
-    """The middle of ``room``, ``margin`` times as large as a picture."""
+    """Return the resized centre of ``room``, ``margin`` times as large as an output picture."""
     height, width = round(HEIGHT * margin), round(WIDTH * margin)
     scale = max(height / room.shape[0], width / room.shape[1])
     size = max(width, round(room.shape[1] * scale)), max(height, round(room.shape[0] * scale))
@@ -162,7 +170,10 @@ def _covered(room: Picture, margin: float) -> Picture:
 
 
 def _handheld(room: Picture, seconds: float, phases: NDArray[np.float64]) -> Picture:
-    """A picture's part of ``room`` after so many seconds: four slow swings, each of two frequencies."""
+    """Return the view of a hand-held camera on ``room`` at a time in seconds.
+
+    Shift in x and y, rotation and scale are each a sum of two sines; ``phases`` is (4, 2), in radians.
+    """
     rates = 2 * np.pi * np.array([0.35, 1.1])
     swings = (np.array([0.75, 0.25]) * np.sin(rates * seconds + phases)).sum(1)
     middle = room.shape[1] / 2 + SWAY * swings[0], room.shape[0] / 2 + SWAY * swings[1]

@@ -1,4 +1,4 @@
-"""Pictures and clips with a true alpha, and the files that they are read from."""
+"""Evaluation cases with ground-truth alpha, and readers for their picture and video files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}
 
 @dataclass(frozen=True)
 class Truth:
-    """One frame and what is true of it; all of one height and width."""
+    """One frame and its ground truth; all arrays have the same height and width."""
 
     rgb: Picture
     """(H, W, 3) uint8."""
@@ -32,32 +32,36 @@ class Truth:
     foreground: Picture | None = None
     """(H, W, 3) uint8 straight RGB."""
     trimap: Picture | None = None
-    """(H, W) uint8: 0, 128 (anything between 0 and 255 is unknown), 255."""
+    """(H, W) uint8: 0 background, 255 foreground; all values between are unknown."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A picture (one frame) or a clip."""
+    """One evaluation case: a picture (one frame) or a clip."""
 
     name: str
     frames: Callable[[], Iterator[Truth]]
-    """Reads them, in order, each time it is called. Raises InputError for what cannot be read."""
+    """Returns a new iterator over the frames, in order. Raises InputError if a file cannot be read."""
 
 
 def unit(alpha: Picture) -> NDArray[np.float32]:
-    """8-bit alpha as float32 in [0, 1]."""
+    """Convert 8-bit alpha to float32 in [0, 1]."""
     return alpha.astype(np.float32) / np.float32(255)
 
 
 def _stills(path: Path) -> list[Path]:
     files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix.lower() in STILLS)
     if not files:
-        raise InputError(f"{path} has no pictures in it")
+        raise InputError(f"{path} contains no pictures ({', '.join(sorted(STILLS))})")
     return files
 
 
 def read_pictures(path: Path) -> Iterator[Picture]:
-    """(H, W, 3) uint8 RGB of a picture, a folder of frames or a video. Raises InputError."""
+    """Yield (H, W, 3) uint8 RGB from a picture, a folder of frames or a video.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
     if path.suffix.lower() not in VIDEOS:
         yield from map(read_rgb, _stills(path))
         return
@@ -67,7 +71,13 @@ def read_pictures(path: Path) -> Iterator[Picture]:
 
 
 def read_alphas(path: Path) -> Iterator[NDArray[np.float32]]:
-    """(H, W) float32 of the same; a video's own alpha where it has one, else its grey. Raises InputError."""
+    """Yield (H, W) float32 alpha in [0, 1] from a picture, a folder of frames or a video.
+
+    The alpha channel is used if there is one, otherwise the green channel.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
     if path.suffix.lower() not in VIDEOS:
         yield from map(read_alpha, _stills(path))
         return
@@ -80,12 +90,15 @@ def read_alphas(path: Path) -> Iterator[NDArray[np.float32]]:
 
 
 def read_rgb(path: Path) -> Picture:
-    """(H, W, 3) uint8 RGB of a picture file. Raises InputError."""
+    """Read a picture file as (H, W, 3) uint8 RGB. Raises InputError."""
     return np.asarray(cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def read_alpha(path: Path) -> NDArray[np.float32]:
-    """(H, W) float32 in [0, 1]: the alpha channel if the file has one, else its grey. Raises InputError."""
+    """Read a picture file as (H, W) float32 alpha in [0, 1]. Raises InputError.
+
+    The alpha channel is used if there is one, otherwise the grey value (the green channel of colour files).
+    """
     values = _decode(path, cv2.IMREAD_UNCHANGED)
     maximum = np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1
     if values.ndim == 3:
@@ -100,5 +113,5 @@ def _decode(path: Path, flags: int) -> NDArray[Any]:
     except (OSError, cv2.error) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     if decoded is None:
-        raise InputError(f"{path} is not a picture that can be read")
+        raise InputError(f"{path} is not a picture in a supported format")
     return np.asarray(decoded)

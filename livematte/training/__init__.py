@@ -1,6 +1,6 @@
-"""Recipes' common ground: data, losses, the loop."""
+"""Training: data sets, augmentation, losses and the training loop shared by all recipes."""
 
 from __future__ import annotations
 
 TOGETHER = "LIVEMATTE_TOGETHER"
-"""Set in the environment of processes that one command started: the file in which they find each other."""
+"""Environment variable with the path of the file for rendezvous of the processes started by one command."""

@@ -1,6 +1,6 @@
-"""Training pictures: people as photographed, and people cut out and put into rooms.
+"""Training pictures: augmented photographs, and people composited on backgrounds.
 
-Everything is drawn from one ``numpy`` generator, so a picture is a function of its seed.
+All random numbers come from one ``numpy`` generator, so a picture is reproducible from its seed.
 """
 
 from __future__ import annotations
@@ -17,37 +17,39 @@ Rng = np.random.Generator
 Box = tuple[int, int, int, int]
 
 MIRRORED = (0, 1, 5, 6, 7, 2, 3, 4, 8, 12, 13, 14, 9, 10, 11, 16, 15, 18, 17, 22, 23, 24, 19, 20, 21)
-"""Which joint of BODY_25 each one is in a mirror: left and right change places."""
+"""Index of the BODY_25 joint that each joint becomes when the picture is mirrored."""
 
 
 @dataclass(frozen=True)
-class Placed:
-    """One person in a training picture, before the camera's blur, noise and tone."""
+class PlacedPerson:
+    """One person in a training picture, before simulation of the camera."""
 
     foreground: Picture
-    """(H, W, 3) straight RGB, also beyond the alpha."""
+    """(H, W, 3) straight RGB, extended to pixels with alpha 0."""
     alpha: Picture
     """(H, W) 0..255."""
     keypoints: Keypoints | None
-    """(25, 3) in the picture's pixels, maybe outside of it; None where nobody marked them."""
+    """(25, 3) in pixels, possibly outside the picture; None if there are no annotations."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """A training picture and everything known of it. Pictures are uint8 of one height and width."""
+    """A training picture and its ground truth; all pictures are uint8 with the same height and width."""
 
     rgb: Picture
-    """(H, W, 3) as the camera saw it."""
+    """(H, W, 3), after simulation of the camera."""
     alpha: Picture
-    """(H, W) of all people together."""
-    people: tuple[Placed, ...]
-    """Back to front; nobody, one or two."""
+    """(H, W), the union of all people."""
+    people: tuple[PlacedPerson, ...]
+    """In order from back to front; can be empty."""
     background: Picture | None
-    """(H, W, 3) RGB of what is behind the people, before the camera; None in a photograph."""
+    """(H, W, 3) RGB before simulation of the camera; None for a photograph."""
 
     def foreground(self) -> Picture:
-        """(H, W, 3) straight RGB of all people together: alpha * this + (1 - alpha) * background is the
-        composite before the camera. Where nobody is, the front person's colours, or zeros without people.
+        """Return the straight foreground (H, W, 3) RGB of all people.
+
+        alpha * foreground + (1 - alpha) * background is the composite before simulation of the camera. Where
+        alpha is 0, the colours are those of the front person, or 0 if there are no people.
         """
         premultiplied = np.zeros(self.rgb.shape, np.float32)
         total = np.zeros((*self.alpha.shape, 1), np.float32)
@@ -62,12 +64,12 @@ class Example:
 
 def _resize(picture: Picture, height: int, width: int) -> Picture:
     shrink = height * width < picture.shape[0] * picture.shape[1]
-    how = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=how), np.uint8)
+    method = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=method), np.uint8)
 
 
-def _moved(keypoints: Keypoints | None, matrix: NDArray[np.float64]) -> Keypoints | None:
-    """Joints under the affine (2, 3) ``matrix``; a mirroring one changes left and right as well."""
+def _transform_keypoints(keypoints: Keypoints | None, matrix: NDArray[np.float64]) -> Keypoints | None:
+    """Apply an affine (2, 3) ``matrix`` to joints; if it mirrors, left and right joints are exchanged."""
     if keypoints is None:
         return None
     out = keypoints.copy()
@@ -76,9 +78,12 @@ def _moved(keypoints: Keypoints | None, matrix: NDArray[np.float64]) -> Keypoint
 
 
 def person_box(rng: Rng, box: Box, shape: tuple[int, int]) -> Box:
-    """Which part of a photograph to look at: whole person, upper body or head and shoulders.
+    """Draw the visible part of a person: whole person, upper body, or head and shoulders.
 
-    A standing person's box is tall, so cutting it gives the framing of a webcam.
+    Boxes of standing people are tall; cutting them imitates the framing of a webcam.
+
+    Args:
+        box: left, top, width and height of the person in the photograph.
     """
     x, y, w, h = box
     tall = h / max(w, 1)
@@ -87,14 +92,14 @@ def person_box(rng: Rng, box: Box, shape: tuple[int, int]) -> Box:
         h = int(h * (rng.uniform(0.16, 0.3) if draw < 0.2 else rng.uniform(0.3, 0.6)))
     elif tall > 1.2 and draw < 0.4:
         h = int(h * rng.uniform(0.45, 0.85))
-    if rng.random() < 0.14:  # no head: somebody who stands up, or a camera too low
+    if rng.random() < 0.14:  # no head: a person who stands up, or a camera that is too low
         y += int(h * (rng.uniform(0.25, 0.5) if tall > 1.2 else rng.uniform(0.5, 0.7)))
         h = int(h * rng.uniform(0.3, 0.5 if tall > 1.2 else 0.3))
     return x, y, max(w, 8), max(h, 8)
 
 
 def _photograph(rng: Rng, store: PeopleStore, height: int, width: int) -> Example:
-    """A window of the wanted aspect around a person, as far as the photograph reaches; before the camera."""
+    """Return a crop (height, width) of a photograph around a person, before simulation of the camera."""
     number = store.draw(rng, whole=True)
     entry, person = store.people[number], store.person(number)
     rows, columns = person.alpha.shape
@@ -115,12 +120,12 @@ def _photograph(rng: Rng, store: PeopleStore, height: int, width: int) -> Exampl
         pictures = [np.ascontiguousarray(p[:, ::-1]) for p in pictures]
         matrix = np.array([[-sx, 0, width - 1 - matrix[0, 2]], matrix[1]])
     image, foreground, alpha = pictures
-    placed = Placed(foreground, alpha, _moved(store.keypoints(number), matrix))
+    placed = PlacedPerson(foreground, alpha, _transform_keypoints(store.keypoints(number), matrix))
     return Example(image, alpha, (placed,), None)
 
 
 def _background(rng: Rng, store: PeopleStore, height: int, width: int) -> Picture:
-    """A piece of a room, sometimes out of focus; now and then a plain or shaded wall."""
+    """Return a crop of a background, sometimes blurred; with a probability of 0.1, a plain or shaded wall."""
     if rng.random() < 0.1:
         corners = rng.integers(0, 256, (2, 2, 3))
         if rng.random() < 0.5:
@@ -142,7 +147,7 @@ def _background(rng: Rng, store: PeopleStore, height: int, width: int) -> Pictur
 
 
 def _tone(rng: Rng, picture: Picture, strength: float) -> Picture:
-    """Exposure, contrast, gamma and colour cast, through one table per channel."""
+    """Change exposure, contrast, gamma and colour cast at random, with one lookup table per channel."""
     levels = np.linspace(0, 1, 256, dtype=np.float32)
     gamma = float(np.exp(rng.normal(0, 0.35 * strength)))
     gain = np.exp(rng.normal(0, 0.2 * strength)) * np.exp(rng.normal(0, 0.07 * strength, 3))
@@ -151,8 +156,8 @@ def _tone(rng: Rng, picture: Picture, strength: float) -> Picture:
     return np.asarray(cv2.LUT(np.ascontiguousarray(picture), (table * 255).astype(np.uint8)[:, None, :]))
 
 
-def _place(rng: Rng, store: PeopleStore, height: int, width: int) -> Placed:
-    """One person on an empty canvas of the wanted size."""
+def _place(rng: Rng, store: PeopleStore, height: int, width: int) -> PlacedPerson:
+    """Return one person at a random position and scale on an empty canvas (height, width)."""
     number = store.draw(rng)
     entry, person = store.people[number], store.person(number)
     rows, columns = person.alpha.shape
@@ -160,7 +165,7 @@ def _place(rng: Rng, store: PeopleStore, height: int, width: int) -> Placed:
     whole = y + h >= entry["box"][1] + entry["box"][3] and y + h < rows - 3
     scale = rng.uniform(0.45, 1.15) * height / h
     scale = min(scale, rng.uniform(0.5, 1.6) * width / w)
-    if h < 1.6 * w and rng.random() < 0.15:  # leaning into the camera, from side to side of the picture
+    if h < 1.6 * w and rng.random() < 0.15:  # close to the camera, as wide as the picture
         scale = rng.uniform(0.8, 1.5) * width / w
     angle = float(rng.normal(0, 5)) if rng.random() < 0.4 else 0.0
     flip = -1.0 if rng.random() < 0.5 else 1.0
@@ -170,7 +175,7 @@ def _place(rng: Rng, store: PeopleStore, height: int, width: int) -> Placed:
     linear = np.array([[cos * flip, -sin], [sin * flip, cos]])
     anchor = np.array([x + w / 2, y + h])
     matrix = np.hstack((linear, (np.array([cx, bottom]) - linear @ anchor)[:, None]))
-    keypoints = _moved(store.keypoints(number), matrix)
+    keypoints = _transform_keypoints(store.keypoints(number), matrix)
     source_f, source_a = person.foreground, person.alpha
     if scale < 0.6:  # warpAffine does not average: shrink first so that small people do not alias
         factor = scale / 0.75
@@ -182,11 +187,11 @@ def _place(rng: Rng, store: PeopleStore, height: int, width: int) -> Placed:
         source_f, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     alpha = cv2.warpAffine(source_a, matrix, (width, height), flags=cv2.INTER_LINEAR)
-    return Placed(np.asarray(foreground, np.uint8), np.asarray(alpha, np.uint8), keypoints)
+    return PlacedPerson(np.asarray(foreground, np.uint8), np.asarray(alpha, np.uint8), keypoints)
 
 
-def _patterned(rng: Rng, person: Placed) -> Placed:
-    """Checks or stripes on the clothes: below the neck where it is known, else the lower two thirds."""
+def _add_pattern(rng: Rng, person: PlacedPerson) -> PlacedPerson:
+    """Draw checks or stripes on the clothes: below the neck if annotated, else on the lower two thirds."""
     height, width = person.alpha.shape
     rows = np.flatnonzero(person.alpha.max(1) > 128)
     if rows.size < 8:
@@ -206,8 +211,8 @@ def _patterned(rng: Rng, person: Placed) -> Placed:
     return replace(person, foreground=out)
 
 
-def _camouflage(rng: Rng, background: Picture, person: Placed) -> Picture:
-    """The room in the colours of somebody's clothes: the case that is hardest to see."""
+def _camouflage(rng: Rng, background: Picture, person: PlacedPerson) -> Picture:
+    """Shift the background's colours towards those of a person's clothes, which makes matting harder."""
     height = person.alpha.shape[0]
     rows = np.flatnonzero(person.alpha.max(1) > 128)
     if rows.size < 8:
@@ -225,7 +230,7 @@ def _camouflage(rng: Rng, background: Picture, person: Placed) -> Picture:
 
 
 def _composite(rng: Rng, store: PeopleStore, height: int, width: int) -> Example:
-    """Nobody, one person or two in front of a room; before the camera."""
+    """Composite zero to two people on a background, before simulation of the camera."""
     background = _tone(rng, _background(rng, store, height, width), 1.0)
     placed = []
     draw = rng.random()
@@ -233,7 +238,7 @@ def _composite(rng: Rng, store: PeopleStore, height: int, width: int) -> Example
     for _ in range(people):
         person = _place(rng, store, height, width)
         if rng.random() < 0.12:
-            person = _patterned(rng, person)
+            person = _add_pattern(rng, person)
         if rng.random() < 0.7:
             person = replace(person, foreground=_tone(rng, person.foreground, 0.7))
         placed.append(person)
@@ -249,8 +254,8 @@ def _composite(rng: Rng, store: PeopleStore, height: int, width: int) -> Example
     return Example(picture.astype(np.uint8), alpha8, tuple(placed), background)
 
 
-def _camera(rng: Rng, picture: Picture) -> Picture:
-    """What a webcam does to a picture: tone, blur, noise, JPEG."""
+def _simulate_camera(rng: Rng, picture: Picture) -> Picture:
+    """Simulate a webcam: tone, blur, noise, JPEG compression."""
     height, width = picture.shape[:2]
     picture = _tone(rng, picture, 1.0)
     if rng.random() < 0.08:
@@ -279,30 +284,33 @@ def _camera(rng: Rng, picture: Picture) -> Picture:
 def training_example(
     rng: Rng, store: PeopleStore, height: int, width: int, composited: float = 0.65
 ) -> Example:
-    """One augmented picture with all that is known of it.
+    """Return one augmented picture with its ground truth.
 
     Args:
-        composited: share of people cut out and put into a room, where alpha is exact; the rest are
-            photographs with the alpha they came with. Without photographs all are composited.
+        composited: probability of a composite, whose alpha is exact. The others are photographs with the
+            alpha of the data set. Without photographs all are composites.
     """
-    whole = rng.random() >= composited and "photograph" in store.places()
+    whole = rng.random() >= composited and "photograph" in store.indices_by_kind()
     make = _photograph if whole else _composite
     example = make(rng, store, height, width)
-    return replace(example, rgb=_camera(rng, example.rgb))
+    return replace(example, rgb=_simulate_camera(rng, example.rgb))
 
 
 def training_picture(
     rng: Rng, store: PeopleStore, height: int, width: int, composited: float = 0.65
 ) -> tuple[Picture, Picture]:
-    """A :func:`training_example`'s picture (H, W, 3) RGB and alpha (H, W), both uint8."""
+    """Return only the picture (H, W, 3) RGB and the alpha (H, W) of :func:`training_example`, both uint8."""
     example = training_example(rng, store, height, width, composited)
     return example.rgb, example.alpha
 
 
 def validation_picture(store: PeopleStore, number: int) -> tuple[Picture, Picture, Picture]:
-    """Person ``number`` whole, on an unseen room: picture (H, W, 3), alpha (H, W), foreground (H, W, 3).
+    """Composite person ``number`` on a background, at the size of the person's photograph.
 
-    The same number always gives the same picture; the size is the photograph's.
+    The same number always gives the same picture.
+
+    Returns:
+        picture (H, W, 3), alpha (H, W) and straight foreground (H, W, 3), all uint8.
     """
     rng = np.random.default_rng(number)
     person = store.person(number)

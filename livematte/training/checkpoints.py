@@ -1,4 +1,4 @@
-"""Checkpoints that a killed run resumes from exactly: safetensors for tensors, JSON for the rest."""
+"""Checkpoints for exact resume: safetensors files with JSON metadata; moving average of weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from livematte.inference.weights import read_safetensors_metadata
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write ``tensors`` and JSON-able ``facts`` beside ``path`` and rename, so that it is whole or old."""
+    """Write a checkpoint atomically: to a temporary file that is then renamed to ``path``.
+
+    Args:
+        facts: JSON-serialisable metadata.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     save_file(
@@ -27,18 +31,18 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and facts that :func:`save_checkpoint` wrote."""
+    """Read the tensors and the metadata of a :func:`save_checkpoint` file."""
     return load_file(str(path)), checkpoint_facts(path)
 
 
 def checkpoint_facts(path: Path) -> dict[str, Any]:
-    """The facts alone that :func:`save_checkpoint` wrote."""
+    """Read only the metadata of a :func:`save_checkpoint` file."""
     facts: dict[str, Any] = json.loads(read_safetensors_metadata(path).get("facts", "{}"))
     return facts
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """An optimiser's state as flat tensors, named by parameter number."""
+    """Return an optimiser's state as tensors named ``optimizer.PARAMETER_INDEX.NAME``."""
     out = {}
     for number, entry in optimizer.state_dict()["state"].items():
         for name, value in entry.items():
@@ -47,7 +51,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what :func:`optimizer_tensors` gave."""
+    """Restore an optimiser's state from :func:`optimizer_tensors`."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):
@@ -68,7 +72,10 @@ class Average:
 
     @torch.no_grad()
     def update(self, network: torch.nn.Module) -> None:
-        """One step; early steps forget faster so that the start does not linger."""
+        """Add the weights of one iteration.
+
+        In the first iterations the decay is smaller, so that the initial weights lose influence quickly.
+        """
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         for name, value in network.state_dict().items():

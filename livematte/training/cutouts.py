@@ -1,7 +1,8 @@
-"""People with true alpha beside a ``livematte`` folder's photographs: keyed or cut out, no network's work.
+"""Cut-outs and keyed clips in a ``livematte`` folder: people whose alpha was not made by a network.
 
-- ``cutouts/*.webp``: RGBA stills, straight colour; ``cutouts.json`` lists stems for ``train`` and ``val``.
-- ``cutclips/NAME.mp4`` with ``NAME_alpha.mp4``: keyed clips of a person each, of the same size and length.
+- ``cutouts/*.webp``: RGBA stills with straight colour; ``cutouts.json`` lists stems for ``train`` and
+  ``val``.
+- ``cutclips/NAME.mp4`` with ``NAME_alpha.mp4``: keyed clips of one person each, with equal size and length.
   Colour is straight and valid where alpha is above 0; the alpha is the luma plane, 0 to 255.
 """
 
@@ -25,8 +26,8 @@ CUTOUTS, CUTCLIPS = "cutouts", "cutclips"
 """Names of the folders."""
 
 HELD_OUT_CLIPS = frozenset({"juliap", "keep4", "shona", "wix"})
-"""Clips of ``cutclips`` that are for validation: persons, never frames. All others of these sixteen are for
-training; a clip of another name is held out by hash of its name, one in four."""
+"""Validation clips of the sixteen known ones; the others are for training. The split is by person, not by
+frame. Of clips with other names, one in four is for validation, selected by a hash of the name."""
 
 _TRAINING_CLIPS = frozenset(
     ["brad", "chantel", "demo", "jed", "jen", "joey", "keep1", "postal", "regist", "renny", "spanish", "walk"]
@@ -34,10 +35,10 @@ _TRAINING_CLIPS = frozenset(
 
 
 def split_cutouts(data: Path) -> dict[str, list[str]]:
-    """Stems of the cut-outs for ``train`` and for ``val``; none where ``data`` has no cut-outs.
+    """Return the stems of the cut-outs for ``train`` and ``val``; empty if ``data`` has no cut-outs.
 
     Raises:
-        InputError: ``cutouts.json`` is not such lists.
+        InputError: ``cutouts.json`` is invalid.
     """
     file = data / f"{CUTOUTS}.json"
     if not file.is_file():
@@ -50,14 +51,14 @@ def split_cutouts(data: Path) -> dict[str, list[str]]:
 
 
 def is_validation_clip(name: str) -> bool:
-    """Whether the clip ``name`` is kept out of training."""
+    """Return True if the clip ``name`` is in the validation split."""
     if name in HELD_OUT_CLIPS | _TRAINING_CLIPS:
         return name in HELD_OUT_CLIPS
     return zlib.crc32(name.encode()) % 4 == 0
 
 
 def find_clips(data: Path) -> dict[str, tuple[Path, Path]]:
-    """Colour and alpha file of every clip, by name."""
+    """Return the colour file and the alpha file of each clip, by name."""
     alphas = sorted((data / CUTCLIPS).glob("*_alpha.mp4"))
     pairs = {file.stem.removesuffix("_alpha"): file for file in alphas}
     colours = {name: file.with_name(f"{name}.mp4") for name, file in pairs.items()}
@@ -65,10 +66,10 @@ def find_clips(data: Path) -> dict[str, tuple[Path, Path]]:
 
 
 def read_clip(colour: Path, alpha: Path) -> Iterator[tuple[Picture, Picture]]:
-    """Straight colour (H, W, 3) RGB and alpha (H, W) of each frame, both uint8.
+    """Yield straight colour (H, W, 3) RGB and alpha (H, W) of each frame, both uint8.
 
     Raises:
-        InputError: a file cannot be read, or they differ in size.
+        InputError: a file cannot be read, or the frame sizes differ.
     """
     import av
 
@@ -78,26 +79,28 @@ def read_clip(colour: Path, alpha: Path) -> Iterator[tuple[Picture, Picture]]:
             for rgb, matte in pairs:
                 alpha8 = luma(matte)
                 if alpha8.shape != (rgb.height, rgb.width):
-                    raise InputError(f"{alpha} is not of the size of {colour}")
+                    raise InputError(
+                        f"{alpha} and {colour} have different sizes: both must have the same size"
+                    )
                 yield np.asarray(rgb.to_ndarray(format="rgb24"), np.uint8), without_bars(alpha8)
     except (av.FFmpegError, IndexError) as error:
         raise InputError(f"{colour} or its alpha cannot be read: {error}") from error
 
 
 def luma(frame: av.VideoFrame) -> Picture:
-    """(H, W) uint8, the first plane of PyAV's ``frame`` as it is: no range is expanded."""
+    """Return the first plane of a PyAV frame, (H, W) uint8, without expansion of the video range."""
     plane, height, width = frame.planes[0], frame.height, frame.width
     rows = np.frombuffer(bytes(plane), np.uint8).reshape(-1, plane.line_size)
     return np.ascontiguousarray(rows[:height, :width])
 
 
 def without_bars(alpha: Picture) -> Picture:
-    """(H, W) alpha, 0 in rows at the top that are solid from side to side: what a keyer left, nobody."""
+    """Set solid rows at the top of an (H, W) alpha to 0: they are artefacts of keying."""
     rows = 0
     while rows < 4 and alpha[rows].min() >= 128:
         rows += 1
     if not rows:
         return alpha
     out = alpha.copy()
-    out[: rows + 1] = 0  # the next one is blended with it
+    out[: rows + 1] = 0  # the next row is blended with it
     return out

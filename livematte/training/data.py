@@ -1,8 +1,8 @@
-"""Values that training works on: a person, a packed cache of people and rooms.
+"""Packed training data: people and backgrounds ("rooms") in a memory-mapped cache.
 
-A cache is ``people.bin`` and ``rooms.bin``, memory-mapped, with ``index.json`` and, where keypoints are
-known, ``pose.json``; :mod:`livematte.training.packing` writes it. A person is stored as picture, straight
-foreground colours and alpha, so that a cut-out does not bring its old background along.
+:mod:`livematte.training.packing` writes a cache. It consists of ``people.bin``, ``rooms.bin``, ``index.json``
+and, if there are keypoints, ``pose.json``. People are stored as picture, straight foreground and alpha, so
+that composites do not contain colours of the original background.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ from numpy.typing import NDArray
 from livematte.errors import InputError, UsageError
 
 FORMAT = 3
-"""Version of the cache, ``format`` in ``index.json``; a cache of another version is packed anew."""
+"""Version of the cache format, ``format`` in ``index.json``; caches of other versions are packed again."""
 
 Kind = Literal["photograph", "cutout", "clip"]
-"""What somebody was packed from. Only a photograph is a whole picture: the others have a background of no
-meaning and are composited, never shown as they are."""
+"""Source of a person. Only a photograph has a real background; the others are always composited."""
 
 SHARES: Mapping[str, float] = {"photograph": 0.45, "cutout": 0.45, "clip": 0.10}
-"""How often each kind is drawn where a cache has several; within a kind all people are as likely."""
+"""Sampling probability of each kind if a cache has several; within a kind, sampling is uniform."""
 
 Picture = NDArray[np.uint8]
 
@@ -38,29 +37,29 @@ Keypoints = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Person:
-    """One photograph: all arrays uint8, same height and width."""
+    """One person; all arrays are uint8 with the same height and width."""
 
     name: str
     image: Picture
-    """(H, W, 3) RGB as photographed."""
+    """(H, W, 3) RGB, the original picture."""
     foreground: Picture
-    """(H, W, 3) straight RGB of the person, also beyond the alpha."""
+    """(H, W, 3) straight RGB of the person, extended to pixels with alpha 0."""
     alpha: Picture
     """(H, W) 0..255."""
     scale: float = 1.0
-    """Its size by that of the file it came from."""
+    """Size of these arrays relative to the source file."""
 
 
 def is_validation_room(name: str) -> bool:
-    """One room in eight, by hash of its file name, is kept out of training."""
+    """Return True for backgrounds in the validation split: one in eight, selected by a hash of the name."""
     return zlib.crc32(name.encode()) % 8 == 0
 
 
 def read_index(cache: Path) -> dict[str, Any] | None:
-    """``index.json`` of a cache; None where it is of another :data:`FORMAT`.
+    """Read ``index.json`` of a cache; return None if the cache has another :data:`FORMAT`.
 
     Raises:
-        InputError: there is none, or it cannot be read.
+        InputError: the file does not exist or cannot be read.
     """
     file = cache / "index.json"
     try:
@@ -71,15 +70,15 @@ def read_index(cache: Path) -> dict[str, Any] | None:
 
 
 class PeopleStore:
-    """The packed people and rooms of one split, memory-mapped; keypoints where the cache has them.
+    """People, keypoints and backgrounds of one split of a packed cache, memory-mapped.
 
     Raises:
-        UsageError: the cache is of another :data:`FORMAT`.
-        InputError: there is no cache, or its index cannot be read.
+        UsageError: the cache has another :data:`FORMAT`.
+        InputError: the cache does not exist, or its index cannot be read.
     """
 
     shares: Mapping[str, float] = SHARES
-    _places: dict[str, list[int]] | None = None
+    _indices: dict[str, list[int]] | None = None
 
     def __init__(self, cache: Path, validation: bool = False) -> None:
         index = read_index(cache)
@@ -95,39 +94,39 @@ class PeopleStore:
         self._pose = json.loads(pose.read_text(encoding="utf-8")) if pose.exists() else {}
 
     def only(self, kind: Kind) -> PeopleStore:
-        """The people of one kind; all of them where there are none of it."""
+        """Return a store with only people of one kind; with all people if there are none of this kind."""
         other = copy(self)
         other.people = [entry for entry in self.people if entry["kind"] == kind] or self.people
-        other._places = None
+        other._indices = None
         return other
 
-    def places(self) -> dict[str, list[int]]:
-        """Of each kind that is there: the places in :attr:`people`."""
-        if self._places is None:
-            self._places = {}
+    def indices_by_kind(self) -> dict[str, list[int]]:
+        """Return the indices in :attr:`people` for each kind that occurs."""
+        if self._indices is None:
+            self._indices = {}
             for number, entry in enumerate(self.people):
-                self._places.setdefault(entry["kind"], []).append(number)
-        return self._places
+                self._indices.setdefault(entry["kind"], []).append(number)
+        return self._indices
 
     def draw(self, rng: np.random.Generator, *, whole: bool = False) -> int:
-        """A place in :attr:`people`: a kind by :attr:`shares`, then anybody of it.
+        """Draw an index in :attr:`people`: first a kind according to :attr:`shares`, then a person uniformly.
 
         Args:
-            whole: photographs alone, where there are any.
+            whole: draw only photographs, if there are any.
         """
-        places = self.places()
-        weights = {kind: self.shares.get(kind, 0.0) for kind in places}
-        if whole and "photograph" in places:
+        indices = self.indices_by_kind()
+        weights = {kind: self.shares.get(kind, 0.0) for kind in indices}
+        if whole and "photograph" in indices:
             weights = {"photograph": 1.0}
-        kinds = [kind for kind, weight in weights.items() if weight > 0] or list(places)
+        kinds = [kind for kind, weight in weights.items() if weight > 0] or list(indices)
         kind = kinds[0]
         if len(kinds) > 1:
             shares = np.array([weights[kind] for kind in kinds])
             kind = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))]
-        return places[kind][int(rng.integers(len(places[kind])))]
+        return indices[kind][int(rng.integers(len(indices[kind])))]
 
     def person(self, number: int) -> Person:
-        """The person at ``number`` in :attr:`people`; the arrays are views of the file."""
+        """Return the person with index ``number`` in :attr:`people`; the arrays are views of the file."""
         entry = self.people[number]
         height, width = entry["shape"]
         area, start = height * width, entry["offset"]
@@ -140,12 +139,12 @@ class PeopleStore:
         )
 
     def keypoints(self, number: int) -> Keypoints | None:
-        """The joints of the person at ``number``; None where nobody marked them."""
+        """Return the joints of the person with index ``number``; None if there are no annotations."""
         found = self._pose.get(self.people[number]["name"])
         return None if found is None else np.asarray(found, np.float32)
 
     def room(self, number: int) -> Picture:
-        """(H, W, 3) uint8 RGB, a view of the file."""
+        """Return background ``number``: (H, W, 3) uint8 RGB, a view of the file."""
         entry = self.rooms[number]
         height, width = entry["shape"]
         start = entry["offset"]

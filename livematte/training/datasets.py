@@ -1,6 +1,6 @@
-"""Examples of a data set: which pictures, videos and alphas belong together, and what they are for.
+"""Samples of a data set: files of picture, alpha and trimap, and the split (training or validation).
 
-Which folders each data set has: :mod:`livematte.training.layouts`.
+The folders of each data set are in :mod:`livematte.training.layouts`.
 """
 
 from __future__ import annotations
@@ -27,16 +27,18 @@ VIDEOS = {".mp4", ".mov", ".avi", ".mkv", ".webm"}
 
 @dataclass(frozen=True)
 class Sample:
-    """One example of a data set; where nothing is said of a file, the data set has none.
+    """One sample of a data set; files that the data set does not have are None.
 
     Attributes:
-        name: path of the picture in the data set, without its suffix; of a ``livematte`` folder its stem.
-        alpha: None where it is missing: the example is of no use.
-        image: a photograph. Either this or ``foreground`` is there.
-        foreground: straight colours, valid where alpha is not zero.
-        background: file name of the picture that it is to be put on, so that a benchmark is the same for all.
-        frame: where the files are videos: which frame, from 0.
-        teacher: the alpha is a network's work, good but not true.
+        name: path of the picture in the data set without suffix; in a ``livematte`` folder, its stem.
+        layout: a key of :data:`LAYOUTS`.
+        split: training or validation.
+        alpha: None if it is missing; such a sample cannot be used.
+        image: photograph. Each sample has either an image or a foreground.
+        foreground: straight colours, valid where alpha is not 0.
+        background: file name of the background prescribed by a benchmark.
+        frame: frame number from 0, if the files are videos.
+        teacher: True if the alpha was predicted by a network.
     """
 
     name: str
@@ -52,7 +54,7 @@ class Sample:
 
     @property
     def kind(self) -> Kind:
-        """A whole photograph, a cut-out, or a frame of a clip that was cut out."""
+        """Photograph, cut-out, or frame of a keyed clip."""
         if self.image is not None:
             return "photograph"
         return "cutout" if self.frame is None and self.layout != "videomatte240k" else "clip"
@@ -60,30 +62,30 @@ class Sample:
     @property
     def picture(self) -> Path:
         """The photograph or the foreground."""
-        found = self.image or self.foreground
-        assert found is not None
-        return found
+        file = self.image or self.foreground
+        assert file is not None
+        return file
 
 
 def find_layout(folder: Path) -> str:
-    """Which of :data:`LAYOUTS` ``folder``, or the only folder in it, has.
+    """Return the key of :data:`LAYOUTS` that fits ``folder``, or the only folder in it.
 
     Raises:
-        UsageError: none.
+        UsageError: no layout fits.
     """
     return find_root(folder, "auto")[1]
 
 
 def samples(folder: Path, layout: str = "auto", *, clip_frames: int = 16) -> list[Sample]:
-    """All examples of a data set, in the order of their names within each of its parts.
+    """Return all samples of a data set, sorted by name within each of its parts.
 
     Args:
-        layout: a key of :data:`LAYOUTS`; ``auto`` looks what is there.
-        clip_frames: at most so many frames of a clip, evenly spread.
+        layout: a key of :data:`LAYOUTS`; ``auto`` recognises the layout.
+        clip_frames: maximum number of frames of a clip; they are evenly spaced.
 
     Raises:
-        UsageError: the layout is unknown, or not that of ``folder``.
-        InputError: there is no picture in it, or its lists cannot be read.
+        UsageError: the layout is unknown or does not fit ``folder``.
+        InputError: there are no pictures, or a list of the data set cannot be read.
     """
     root, name = find_root(folder, layout)
     found = []
@@ -96,15 +98,15 @@ def samples(folder: Path, layout: str = "auto", *, clip_frames: int = 16) -> lis
     if name == "composition-1k":
         found = list(_on_listed_backgrounds(root, found))
     if not found:
-        raise InputError(f"{folder} has the folders of {name} but no picture in them")
+        raise InputError(f"{folder} has the folders of {name}, but there is no picture in them")
     return found
 
 
 def list_files(folder: Path, layout: str = "auto") -> list[tuple[str, Path]]:
-    """Every file of a data set that training reads, with its path in it (``/`` between folders).
+    """Return all files of a data set that training reads, as relative POSIX path and absolute path.
 
     Raises:
-        UsageError: the layout is unknown.
+        UsageError: the layout is unknown or does not fit ``folder``.
     """
     root, name = find_root(folder, layout)
     folders = []
@@ -122,23 +124,26 @@ def list_files(folder: Path, layout: str = "auto") -> list[tuple[str, Path]]:
 
 
 def with_layouts(folders: Sequence[Path], layouts: Sequence[str]) -> list[tuple[Path, str]]:
-    """Each folder and its layout, of which there is one for all folders, or one for each.
+    """Return pairs of folder and layout.
+
+    Args:
+        layouts: one layout for all folders, or one for each folder.
 
     Raises:
-        UsageError: neither.
+        UsageError: the number of layouts is neither 1 nor the number of folders.
     """
     if len(layouts) == 1:
         layouts = [layouts[0]] * len(folders)
     if len(layouts) != len(folders):
         raise UsageError(
-            f"{len(layouts)} layouts for {len(folders)} folders: give one for all of them, or one for each "
-            "(auto looks what is there)"
+            f"{len(layouts)} layouts for {len(folders)} folders: use one for all of them, or one for each "
+            "(auto recognises the layout)"
         )
     return list(zip(folders, layouts, strict=True))
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    """Pictures and videos below ``folder`` by their path in it without suffix, but for what macOS adds."""
+    """Map relative paths without suffix to pictures and videos in ``folder``; hidden files are skipped."""
     return {
         file.relative_to(folder).with_suffix("").as_posix(): file
         for file in sorted(folder.rglob("*"))
@@ -172,12 +177,12 @@ def _hash_split(key: str) -> Split:
 
 
 def _spread(things: list[T], count: int) -> list[T]:
-    """At most ``count`` of them, evenly spread, the first among them."""
+    """Return at most ``count`` evenly spaced elements, including the first."""
     return things if len(things) <= count else [things[i * len(things) // count] for i in range(count)]
 
 
 def _thinned(pictures: dict[str, Path], clip_frames: int) -> dict[str, Path]:
-    """Of the frames of each clip, a folder of its own, ``clip_frames``."""
+    """Keep at most ``clip_frames`` frames of each clip, which is a folder of frames."""
     clips: dict[str, list[str]] = defaultdict(list)
     for key in pictures:
         clips[key.rpartition("/")[0]].append(key)
@@ -186,7 +191,7 @@ def _thinned(pictures: dict[str, Path], clip_frames: int) -> dict[str, Path]:
 
 
 def frame_count(video: Path) -> int:
-    """Frames of a video. Raises InputError."""
+    """Return the number of frames of a video. Raises InputError."""
     import av
 
     try:
@@ -194,11 +199,11 @@ def frame_count(video: Path) -> int:
             stream = container.streams.video[0]
             return stream.frames or sum(1 for _ in container.decode(stream))
     except (av.FFmpegError, IndexError) as error:
-        raise InputError(f"{video} is not a video that can be read: {error}") from error
+        raise InputError(f"{video} is not a readable video: {error}") from error
 
 
 def _by_split_file(file: Path, found: Iterable[Sample]) -> Iterator[Sample]:
-    """With the splits that ``split.json`` gives; what it does not name is left out."""
+    """Yield samples with the split from ``split.json``; samples that it does not list are skipped."""
     try:
         split = json.loads(file.read_text(encoding="utf-8"))
         train, val = set(split["train"]), set(split["val"])
@@ -210,7 +215,7 @@ def _by_split_file(file: Path, found: Iterable[Sample]) -> Iterator[Sample]:
 
 
 def _true_alpha(root: Path, clip_frames: int) -> list[Sample]:
-    """Cut-outs, then frames of keyed clips; people are held out, never frames."""
+    """Return cut-outs, then frames of keyed clips; the split is by person, not by frame."""
     found = []
     for split, stems in split_cutouts(root).items():
         for stem in stems:
@@ -228,7 +233,7 @@ def _true_alpha(root: Path, clip_frames: int) -> list[Sample]:
 
 
 def _on_listed_backgrounds(root: Path, found: Iterable[Sample]) -> Iterator[Sample]:
-    """Test foregrounds once for each of the backgrounds that the data set's lists give them."""
+    """Yield each test foreground once for each background that the data set's lists assign to it."""
     test = folder_below(root, "Test_set")
     lists = [] if test is None else [test / f"test_{kind}_names.txt" for kind in ("fg", "bg")]
     if not lists or not all(file.exists() for file in lists):

@@ -1,7 +1,7 @@
-"""Straight foreground colours of a whole picture, also where there is no foreground.
+"""Estimate straight foreground colours of all pixels, including those with alpha 0.
 
-Resizing and turning a cut-out mixes neighbours, so colours just beyond the alpha get into it: they have to
-be the foreground's too (FBA sec. 3.5).
+Resizing and rotation of a cut-out mix neighbouring pixels. Colours just outside the alpha must therefore be
+foreground colours too (FBA sec. 3.5).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from livematte.errors import MissingExtraError
 from livematte.training.data import Picture
 
 Estimator = Callable[[Picture, Picture], Picture]
-"""From a photograph (H, W, 3) and its alpha (H, W), both uint8, to straight colours (H, W, 3) uint8."""
+"""Takes a photograph (H, W, 3) and its alpha (H, W); returns straight colours (H, W, 3). All are uint8."""
 
 
-def extended(foreground: Picture, alpha: Picture, known: int = 1) -> Picture:
-    """Colours carried on from where they are known over the rest of the picture, ever more smoothly.
+def extend_colors(foreground: Picture, alpha: Picture, known: int = 1) -> Picture:
+    """Fill unknown pixels with a smooth extension of the known foreground colours.
 
-    Averages of the known pixels, weighted by alpha, are handed down a pyramid (Gortler et al. 1996, "The
-    Lumigraph", push-pull).
+    Alpha-weighted averages are interpolated with an image pyramid (Gortler et al. 1996, "The Lumigraph",
+    push-pull).
 
     Args:
-        foreground: (H, W, 3) uint8, valid where ``alpha`` is at least ``known``; kept there as it is.
+        foreground: (H, W, 3) uint8, valid where ``alpha`` >= ``known``; these pixels are not changed.
         alpha: (H, W) uint8.
     """
     weight = np.where(alpha >= known, alpha, 0).astype(np.float32)[..., None] / 255
@@ -39,7 +39,7 @@ def extended(foreground: Picture, alpha: Picture, known: int = 1) -> Picture:
 
 
 def _push_pull(sums: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
-    """Weighted means (h, w, 3), where there is little weight those of the level above it."""
+    """Return weighted means (h, w, 3); pixels with a low weight are blended with the next coarser level."""
     mean = sums / np.maximum(weight, 1e-6)
     height, width = weight.shape[:2]
     if max(height, width) == 1:
@@ -47,7 +47,7 @@ def _push_pull(sums: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
     size = (width + 1) // 2, (height + 1) // 2
     smaller = cv2.resize(sums, size, interpolation=cv2.INTER_AREA)
     heavier = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)[..., None]
-    # a level's weight grows until a whole pixel is known, so that thin colours do not carry far
+    # double the weight at each level, so that colours of thin structures do not spread far
     grown = np.minimum(heavier * 2, 1)
     above = _push_pull(smaller * (grown / np.maximum(heavier, 1e-6)), grown)
     beyond = cv2.resize(above, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -56,22 +56,22 @@ def _push_pull(sums: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
 
 
 def push_pull(image: Picture, alpha: Picture) -> Picture:
-    """Fast, with nothing to install: solid colours carried on, then made to explain the picture.
+    """Estimate the foreground from extended solid colours; fast and without dependencies.
 
-    With F and B as carried on from where alpha is nearly 1 and 0, the nearest pair that fulfils
-    I = alpha F + (1 - alpha) B.
+    F and B are extended from pixels with alpha near 1 and near 0. The result is the F of the nearest pair
+    with I = alpha F + (1 - alpha) B.
     """
     solid = 240
-    foreground = extended(image, alpha, solid).astype(np.float32)
-    background = extended(image, 255 - alpha, solid).astype(np.float32)
+    foreground = extend_colors(image, alpha, solid).astype(np.float32)
+    background = extend_colors(image, 255 - alpha, solid).astype(np.float32)
     a = alpha[..., None].astype(np.float32) / 255
-    unexplained = image - a * foreground - (1 - a) * background
-    foreground += a / (a * a + (1 - a) ** 2) * unexplained
-    return extended(np.clip(foreground + 0.5, 0, 255).astype(np.uint8), alpha)
+    residual = image - a * foreground - (1 - a) * background
+    foreground += a / (a * a + (1 - a) ** 2) * residual
+    return extend_colors(np.clip(foreground + 0.5, 0, 255).astype(np.uint8), alpha)
 
 
 def blur_fusion(image: Picture, alpha: Picture) -> Picture:
-    """Blurred colours of both sides, then made to explain the picture; twice, with radii 45 and 5.
+    """Estimate the foreground with blur fusion, in two passes with radii of 45 and 5 pixels.
 
     Forte 2021, "Approximate Fast Foreground Colour Estimation".
     """
@@ -91,7 +91,7 @@ def blur_fusion(image: Picture, alpha: Picture) -> Picture:
 
 
 def multilevel(image: Picture, alpha: Picture) -> Picture:
-    """Germer et al. 2020, "Fast Multi-Level Foreground Estimation", by pymatting.
+    """Estimate the foreground with pymatting (Germer et al. 2020, "Fast Multi-Level Foreground Estimation").
 
     Raises:
         MissingExtraError: pymatting is not installed.
@@ -100,7 +100,9 @@ def multilevel(image: Picture, alpha: Picture) -> Picture:
 
 
 def closed_form(image: Picture, alpha: Picture) -> Picture:
-    """Levin et al. 2008, as FBA sec. 3.5 has it, by pymatting: the finest, and by far the slowest.
+    """Estimate the foreground with pymatting's closed-form method (Levin et al. 2008), as in FBA sec. 3.5.
+
+    It is the most accurate and by far the slowest estimator.
 
     Raises:
         MissingExtraError: pymatting is not installed.
@@ -122,4 +124,4 @@ def _by_pymatting(name: str, image: Picture, alpha: Picture) -> Picture:
         raise MissingExtraError("estimating foreground colours this way", "train") from error
     estimate = getattr(pymatting, name)
     out = estimate(image.astype(np.float64) / 255, alpha.astype(np.float64) / 255)
-    return extended(np.asarray(np.clip(out * 255 + 0.5, 0, 255), np.uint8), alpha)  # anything where it is 0
+    return extend_colors(np.asarray(np.clip(out * 255 + 0.5, 0, 255), np.uint8), alpha)

@@ -1,27 +1,27 @@
-"""Folders of the field's data sets, as people have them on disk.
+"""Folder layouts of public matting data sets.
 
-Folder names are compared without regard to case. Where each layout was learnt from:
+Comparison of folder names ignores case. The layouts and their sources:
 
-- ``composition-1k`` (Xu et al. 2017, also called AIM): its own read-me, and public training code for it.
+- ``composition-1k`` (Xu et al. 2017, also called AIM): its README, and public training code.
   ``Training_set/{Adobe-licensed images,Other}/{fg,alpha}`` and
-  ``Test_set/Adobe-licensed images/{fg,alpha,trimaps}``; ``test_fg_names.txt`` and ``test_bg_names.txt``
-  pair each test foreground with twenty backgrounds of PASCAL VOC, trimap ``name_7.png`` being that of its
-  eighth.
+  ``Test_set/Adobe-licensed images/{fg,alpha,trimaps}``. ``test_fg_names.txt`` and ``test_bg_names.txt``
+  assign twenty backgrounds of PASCAL VOC to each test foreground; trimap ``name_7.png`` belongs to the eighth
+  of them.
 - ``p3m-10k``: the authors' configuration and a table in a public port. ``train/{blurred_image,mask}``,
   ``validation/P3M-500-P/{blurred_image,mask,trimap}`` and
   ``validation/P3M-500-NP/{original_image,mask,trimap}``.
-- ``aisegment``: the authors' read-me (alpha is the fourth channel of the PNG) and public code that walks it.
-  ``clip_img/*/clip_*/*.jpg`` beside ``matting/*/matting_*/*.png``; two of its pictures have no alpha.
+- ``aisegment``: the authors' README (alpha is the fourth channel of the PNG), and public code that reads it.
+  ``clip_img/*/clip_*/*.jpg`` and ``matting/*/matting_*/*.png``; two pictures have no alpha.
 - ``videomatte240k``: the authors' training configuration. ``{train,test}/{fgr,pha}``, each with a folder of
-  frames or a video for every clip.
+  frames or a video for each clip.
 - ``distinctions-646``: public code that trains on it. ``{Train,Test}/{FG,GT}``.
-- ``ppm-100``: public evaluation code. ``image`` and ``matte``, in a folder that is called after it; a
-  benchmark, so all of it is for validation.
-- ``human-2k``: public code names its foregrounds and alphas; that the folders are called
-  ``{train,test}/{fg,alpha}`` is a guess that nobody here could check.
-- ``livematte``: ``people``, ``alpha``, ``backgrounds`` and ``split.json``; ``cutouts`` and ``cutclips`` as
-  :mod:`livematte.training.cutouts` has them.
-- ``image-alpha`` and ``foreground-alpha``: any two folders of such names, by themselves or in train and val.
+- ``ppm-100``: public evaluation code. ``image`` and ``matte``, in a folder with ``ppm`` in its name. It is a
+  benchmark, so all pictures are for validation.
+- ``human-2k``: public code that reads foregrounds and alphas. The folder names ``{train,test}/{fg,alpha}``
+  are an unverified assumption.
+- ``livematte``: ``people``, ``alpha``, ``backgrounds`` and ``split.json``; ``cutouts`` and ``cutclips`` as in
+  :mod:`livematte.training.cutouts`.
+- ``image-alpha`` and ``foreground-alpha``: any two folders with such names, at the top or in train and val.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ from livematte.errors import UsageError
 
 @dataclass(frozen=True)
 class Part:
-    """Two folders with files of the same names; ``|`` is between names that will do.
+    """A pair of folders with equal file names; ``|`` separates alternative folder names.
 
     Attributes:
-        whole: the pictures are photographs; else straight foregrounds.
-        split: ``hash`` keeps one in ten by hash of its name for validation.
-        swap: the alphas' folders have the second of these where the pictures' have the first.
+        picture, alpha, trimap: folder paths; ``trimap`` is empty if there are none.
+        split: ``hash`` assigns one file in ten to validation, selected by a hash of its name.
+        whole: the pictures are photographs; otherwise they are straight foregrounds.
+        swap: this part of a picture's path, and its replacement in the alpha's path.
     """
 
     picture: str
@@ -52,7 +53,7 @@ class Part:
 
 
 def _splits(picture: str, alpha: str, whole: bool) -> tuple[Part, ...]:
-    """The parts of a layout whose training and validation folders look alike."""
+    """Return the parts of a layout with the same folder names for training and validation."""
     train, val = "train|training", "val|valid|validation|test|eval"
     return (
         Part(f"{train}/{picture}", f"{train}/{alpha}", "train", whole),
@@ -65,7 +66,7 @@ _IMAGE = "people|image|images|img|imgs|original|originals|rgb"
 _FOREGROUND = "fg|fgr|foreground|foregrounds"
 _ADOBE = "Adobe-licensed images"
 COMPOSITION_TEST = "Test_set/Adobe-licensed images"
-"""Of ``composition-1k``: where the pictures for validation lie."""
+"""Folder with the validation pictures of ``composition-1k``."""
 
 LAYOUTS: dict[str, tuple[Part, ...]] = {
     "livematte": (Part("people", "alpha", "hash"),),
@@ -93,25 +94,25 @@ LAYOUTS: dict[str, tuple[Part, ...]] = {
     "image-alpha": (*_splits(_IMAGE, _ALPHA, True), Part(_IMAGE, _ALPHA, "hash")),
     "foreground-alpha": (*_splits(_FOREGROUND, _ALPHA, False), Part(_FOREGROUND, _ALPHA, "hash", False)),
 }
-"""Tried in this order: names that only one data set uses come first."""
+"""Parts of each layout. Recognition tries them in this order; folder names unique to a data set are first."""
 
 NAMED = {"ppm-100": "ppm", "human-2k": "human"}
-"""Layouts of everyday names are recognised only where the folder's own name has this in it."""
+"""Layouts with common folder names: recognised only if the name of the folder contains this text."""
 
 
 def find_root(folder: Path, layout: str) -> tuple[Path, str]:
-    """The folder that has a layout's folders, ``folder`` or the only one in it, and the layout's name.
+    """Return the root folder of a data set, which is ``folder`` or the only folder in it, and its layout.
 
     Raises:
-        UsageError: ``folder`` is none, the layout is unknown or another.
+        UsageError: ``folder`` does not exist, or the layout is unknown or does not fit.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder: give the data set's folder")
+        raise UsageError(f"{folder} is not a folder: use the folder of the data set")
     if layout != "auto" and layout not in LAYOUTS:
-        raise UsageError(f"unknown layout {layout!r}: known are auto, {', '.join(LAYOUTS)}")
+        raise UsageError(f"unknown layout {layout!r}: allowed are auto, {', '.join(LAYOUTS)}")
     names = list(LAYOUTS) if layout == "auto" else [layout]
     inside = sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
-    for root in [folder, *(inside if len(inside) == 1 else [])]:  # archives have a folder of their own
+    for root in [folder, *(inside if len(inside) == 1 else [])]:  # archives often contain one folder
         for name in names:
             if layout == "auto" and not _is_named(root, name):
                 continue
@@ -120,9 +121,9 @@ def find_root(folder: Path, layout: str) -> tuple[Path, str]:
     there = ", ".join(f.name for f in inside[:8]) + (", ..." if len(inside) > 8 else "") or "no folders"
     wanted = " or ".join(f"{p.picture} with {p.alpha}" for p in LAYOUTS[layout]) if layout != "auto" else ""
     raise UsageError(
-        f"{folder} is not laid out as {layout} ({wanted}): it has {there}"
+        f"{folder} does not have the layout {layout} ({wanted}): it has {there}"
         if wanted
-        else f"{folder} is no data set of a known layout ({', '.join(LAYOUTS)}): it has {there}"
+        else f"{folder} does not have a known layout ({', '.join(LAYOUTS)}): it has {there}"
     )
 
 
@@ -133,7 +134,11 @@ def _is_named(root: Path, layout: str) -> bool:
 
 
 def folder_below(folder: Path, path: str) -> Path | None:
-    """The folder at ``path``, whose names have alternatives, without regard to case."""
+    """Return the folder at ``path``, ignoring case; None if it does not exist.
+
+    Args:
+        path: folder names separated by ``/``; ``|`` separates alternatives of a name.
+    """
     for names in path.split("/"):
         entries = {f.name.casefold(): f for f in sorted(folder.iterdir()) if f.is_dir()}
         known = [entries[n.casefold()] for n in names.split("|") if n.casefold() in entries]
@@ -144,7 +149,7 @@ def folder_below(folder: Path, path: str) -> Path | None:
 
 
 def part_folders(root: Path, part: Part) -> tuple[Path, Path, Path | None] | None:
-    """Where pictures, alphas and trimaps of a part are."""
+    """Return the folders of pictures, alphas and trimaps; None if pictures or alphas are missing."""
     picture, alpha = folder_below(root, part.picture), folder_below(root, part.alpha)
     if picture is None or alpha is None:
         return None

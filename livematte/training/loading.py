@@ -1,4 +1,4 @@
-"""One sample of a data set as arrays: photograph, straight foreground and alpha."""
+"""Load a sample of a data set as arrays: photograph, straight foreground and alpha."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from livematte.errors import InputError
 from livematte.training.cutouts import luma, without_bars
 from livematte.training.data import Person, Picture
 from livematte.training.datasets import VIDEOS, Sample
-from livematte.training.foregrounds import Estimator, blur_fusion, extended, push_pull
+from livematte.training.foregrounds import Estimator, blur_fusion, extend_colors, push_pull
 
 if TYPE_CHECKING:
     import av
 
 GREY = 128
-"""What foregrounds are on where there is no background."""
+"""Grey level of the background of foregrounds without one."""
 
 
 def load(
@@ -30,18 +30,18 @@ def load(
     estimate: Estimator | None = None,
     background: Picture | None = None,
 ) -> Person:
-    """A sample's arrays: photograph, straight foreground everywhere, alpha; uint8, all of one size.
+    """Load a sample: photograph, straight foreground of all pixels, and alpha; uint8 with equal sizes.
 
     Args:
-        long_side: pictures that are longer are shrunk to this many pixels.
-        estimate: the foreground's colours from a photograph; None is :func:`blur_fusion` for ``livematte``
-            folders and :func:`push_pull` for others. Foregrounds that are given are carried on beyond the
-            alpha (FBA sec. 3.5).
-        background: (h, w, 3) RGB that a given foreground is put on, from its top left corner, enlarged
-            where it is smaller (as Composition-1k's own script does); otherwise it is put on grey.
+        long_side: larger pictures are resized to this long side, in pixels.
+        estimate: foreground estimator for photographs; default is :func:`blur_fusion` for ``livematte``
+            folders and :func:`push_pull` for others. Foregrounds from the data set are only extended to
+            pixels with alpha 0 (FBA sec. 3.5).
+        background: (h, w, 3) RGB, on which a foreground from the data set is composited; the top left part is
+            used, after enlargement if it is too small (as in the script of Composition-1k). Default is grey.
 
     Raises:
-        InputError: a file is missing or cannot be read, or sizes differ; names the sample.
+        InputError: a file is missing or cannot be read, or sizes differ. The message names the sample.
     """
     if sample.alpha is None:
         raise InputError(f"{sample.layout} {sample.name}: there is no alpha for {sample.picture}")
@@ -59,32 +59,36 @@ def load(
     size = max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale))
     if sample.image is not None:
         estimate = estimate or (blur_fusion if sample.layout == "livematte" else push_pull)
-        image, alpha = shrunk(picture, size), shrunk(alpha, size)
+        image, alpha = shrink(picture, size), shrink(alpha, size)
         return Person(sample.name, image, estimate(image, alpha), alpha, scale)
-    foreground, alpha = _shrunk_together(picture, alpha, size)
-    foreground = extended(foreground, alpha)
-    behind = np.full_like(foreground, GREY) if background is None else covering(background, size)
+    foreground, alpha = _shrink_matte(picture, alpha, size)
+    foreground = extend_colors(foreground, alpha)
+    behind = np.full_like(foreground, GREY) if background is None else crop_to_cover(background, size)
     a = alpha[..., None].astype(np.float32) / 255
     image = (behind + a * (foreground.astype(np.float32) - behind) + 0.5).astype(np.uint8)
     return Person(sample.name, image, foreground, alpha, scale)
 
 
 def read(file: Path, frame: int | None = None) -> NDArray[Any]:
-    """(H, W) or (H, W, 3 or 4) BGR as the file has it; a video's frame as BGR. Raises InputError."""
+    """Read a picture file as (H, W) grey or (H, W, 3 or 4) BGR(A) uint8, or a video frame as BGR.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
     if file.suffix.lower() in VIDEOS:
         return np.asarray(_frame(file, frame or 0).to_ndarray(format="bgr24"))
     try:
-        data = np.fromfile(file, np.uint8)  # imread cannot open every name on Windows
+        data = np.fromfile(file, np.uint8)  # imread fails for some file names on Windows
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from error
     array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if array is None:
-        raise InputError(f"{file} is not a picture that can be read")
+        raise InputError(f"{file} is not a picture in a supported format")
     return np.asarray(array // 257 if array.dtype == np.uint16 else array)
 
 
 def _frame(video: Path, number: int) -> av.VideoFrame:
-    """Frame ``number`` of a video, found from the key frame before it."""
+    """Decode frame ``number`` (from 0) of a video, starting at the key frame before it."""
     import av
 
     try:
@@ -102,32 +106,32 @@ def _frame(video: Path, number: int) -> av.VideoFrame:
                 raise InputError(f"{video} has no frame {number}")
             return last
     except (av.FFmpegError, IndexError) as error:
-        raise InputError(f"{video} is not a video that can be read: {error}") from error
+        raise InputError(f"{video} is not a readable video: {error}") from error
 
 
 def to_rgb(array: NDArray[Any]) -> Picture:
-    """(H, W, 3) RGB of what :func:`read` gave."""
+    """Convert a result of :func:`read` to (H, W, 3) RGB uint8."""
     if array.ndim == 2:
         return np.asarray(cv2.cvtColor(array, cv2.COLOR_GRAY2RGB), np.uint8)
     return np.ascontiguousarray(array[..., 2::-1], np.uint8)
 
 
 def _alpha(array: NDArray[Any]) -> Picture:
-    """The fourth channel where it says something, else the grey value."""
+    """Return the alpha channel if it is not 255 everywhere, otherwise the grey value, as (H, W) uint8."""
     if array.ndim == 3 and array.shape[2] == 4 and array[..., 3].min() < 255:
         array = array[..., 3]
     return np.ascontiguousarray(array if array.ndim == 2 else array[..., 1], np.uint8)
 
 
-def shrunk(picture: Picture, size: tuple[int, int]) -> Picture:
-    """To (width, height) ``size``."""
+def shrink(picture: Picture, size: tuple[int, int]) -> Picture:
+    """Resize to (width, height) ``size`` with area averaging."""
     if (picture.shape[1], picture.shape[0]) == size:
         return picture
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _shrunk_together(foreground: Picture, alpha: Picture, size: tuple[int, int]) -> tuple[Picture, Picture]:
-    """Straight foreground and alpha, without colours from where alpha is zero."""
+def _shrink_matte(foreground: Picture, alpha: Picture, size: tuple[int, int]) -> tuple[Picture, Picture]:
+    """Resize straight foreground and alpha; colours are weighted by alpha."""
     if (alpha.shape[1], alpha.shape[0]) == size:
         return foreground, alpha
     weight = alpha.astype(np.float32)[..., None]
@@ -137,8 +141,8 @@ def _shrunk_together(foreground: Picture, alpha: Picture, size: tuple[int, int])
     return np.clip(colours + 0.5, 0, 255).astype(np.uint8), (weights + 0.5).astype(np.uint8)
 
 
-def covering(background: Picture, size: tuple[int, int]) -> Picture:
-    """The top left of a background, enlarged where it does not cover (width, height) ``size``."""
+def crop_to_cover(background: Picture, size: tuple[int, int]) -> Picture:
+    """Return the top left (width, height) ``size`` of a background, which is enlarged first if too small."""
     width, height = size
     scale = max(1.0, height / background.shape[0], width / background.shape[1])
     if scale > 1:

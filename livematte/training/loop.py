@@ -1,7 +1,12 @@
-"""The training loop that every recipe runs in: exact resume, several processes, mixed precision, a log.
+"""Training loop for all recipes, with exact resume, several processes, mixed precision and a log.
 
-A run's folder holds ``run.json`` (what reproduces it), ``log.jsonl``, ``state.safetensors`` (to go on from),
-``average.safetensors`` (what :mod:`livematte.training.release` ships), ``samples.png`` and ``loss.png``.
+The folder of a run contains:
+
+- ``run.json``: the plan, for reproducing the run.
+- ``log.jsonl``: losses and validation metrics.
+- ``state.safetensors``: the checkpoint for resuming.
+- ``average.safetensors``: the moving average of weights, which :mod:`livematte.training.release` releases.
+- ``samples.png`` and ``loss.png``: validation pictures and curves.
 """
 
 from __future__ import annotations
@@ -34,47 +39,47 @@ from livematte.training.checkpoints import (
 )
 from livematte.training.data import PeopleStore
 from livematte.training.distributed import ProcessGroup, join_process_group
-from livematte.training.judging import draw_samples, on_device, validate
+from livematte.training.initialization import check_batch_size, check_run, warm_start, weights_crops
 from livematte.training.precision import autocast, loss_scaler
 from livematte.training.recipe import Batch, Plan, Recipe, as_tensors
 from livematte.training.report import loss_plot
-from livematte.training.starting import check_run, check_share, warm_start, weights_crops
 from livematte.training.steps import Step
+from livematte.training.validation import draw_samples, to_device, validate
 
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder("torch") or gettempdir()))
-"""A folder that PyTorch makes with the first optimizer, in /tmp unless told."""
+"""PyTorch creates this folder with the first optimiser; its default is a folder in /tmp."""
 
-LOG_EVERY, SAVE_EVERY, JUDGE_EVERY = 50, 200, 400
-"""Iterations between lines of the log, checkpoints and validations."""
+LOG_EVERY, SAVE_EVERY, VALIDATE_EVERY = 50, 200, 400
+"""Number of iterations between log lines, checkpoints and validations."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a run runs, as far as its result does not depend on it.
+    """Settings of a run that are not hyperparameters.
 
     Attributes:
-        device: ``cpu``, ``cuda`` or ``cuda:N``; with ``torchrun`` each process takes its own GPU.
+        device: ``cpu``, ``cuda`` or ``cuda:N``; with ``torchrun``, each process uses its own GPU.
         precision: ``fp32``, ``bf16`` autocast, or on a GPU ``fp16`` autocast.
-        judged: validation pictures.
-        say: called with a line (a dict) of the log.
-        stop: set it to end after the iteration under way, with a checkpoint.
+        validation_pictures: number of pictures in a validation.
+        say: called with each row of the log.
+        stop: when set, training stops after the current iteration and saves a checkpoint.
     """
 
     device: str = "cpu"
     precision: str = "fp32"
-    judged: int = 48
+    validation_pictures: int = 48
     say: Callable[[dict[str, Any]], None] = print
     stop: threading.Event | None = None
 
 
 class _Run:
-    """One process's share of a run."""
+    """State of a run in one process."""
 
     def __init__(self, recipe: Recipe, plan: Plan, out: Path, cache: Path, settings: Settings) -> None:
         self.recipe, self.plan, self.out, self.settings = recipe, plan, out, settings
         self.workers: ProcessGroup = join_process_group(settings.device)
         self.device = self.workers.device(settings.device)
-        check_share(plan, self.workers.count)
+        check_batch_size(plan, self.workers.count)
         self.people, self.held_out = PeopleStore(cache), PeopleStore(cache, validation=True)
         self.people.shares = plan.shares
         self.crops, self.batch_size = 0, 0
@@ -90,7 +95,7 @@ class _Run:
         self.log: TextIO | None = None
 
     def resume(self) -> None:
-        """Take up ``state.safetensors``."""
+        """Load ``state.safetensors``."""
         self.resumed, facts = load_checkpoint(self.out / "state.safetensors")
         names = [step.name for step in self.plan.steps]
         self.start = names.index(facts["name"]), facts["iteration"]
@@ -101,18 +106,18 @@ class _Run:
         self.scales = facts.get("scales", {})
 
     def begin(self, start_from: Path | None, crops_seen: int | None) -> None:
-        """A fresh run, from given weights where tensors have the same name and shape."""
+        """Initialise a new run, from the weights ``start_from`` where names and shapes match."""
         self.crops = crops_seen or 0
         if start_from is not None:
-            taken, left = warm_start(self.network, start_from)
+            loaded, missing = warm_start(self.network, start_from)
             if crops_seen is None:
                 self.crops = weights_crops(start_from)
-            row = {"start_from": str(start_from), "tensors": taken, "without": left}
+            row = {"start_from": str(start_from), "tensors": loaded, "without": missing}
             self.say({**row, "crops": self.crops})
         self.average = Average(self.network, self.plan.average)
 
     def say(self, row: dict[str, Any]) -> None:
-        """A line of the log, by the first process."""
+        """Write a row to the log; only the first process does so."""
         if self.workers.first:
             if self.log is not None:
                 self.log.write(json.dumps(row) + "\n")
@@ -125,10 +130,12 @@ class _Run:
                     self.step(number, step)
 
     def step(self, number: int, step: Step) -> None:
-        """All iterations of a step."""
+        """Run all iterations of a step."""
         self.recipe.enter(step, self.network)
         self.average.decay = step.average or self.plan.average
-        self.workers.same(self.network.buffers())  # frozen normalisation is one for all, as in a checkpoint
+        self.workers.broadcast(
+            self.network.buffers()
+        )  # equal frozen statistics in all processes, as on resume
         optimizers = {p: self.optimizer(step, p) for p in self.recipe.players(step)}
         self.scalers = {p: loss_scaler(self.device, self.settings.precision) for p in optimizers}
         first = 0
@@ -145,7 +152,7 @@ class _Run:
             torch.manual_seed(hash((self.plan.seed, number, iteration, self.workers.rank)))
             for player, optimizer in optimizers.items():
                 rate = step.rate(iteration) * self.recipe.rate_factor(step, player)
-                for name, value in self.turn(step, player, optimizer, batch, rate).items():
+                for name, value in self.update(step, player, optimizer, batch, rate).items():
                     sums[name] += value
             self.average.update(self.network)
             self.crops += self.batch_size
@@ -156,19 +163,19 @@ class _Run:
                 self.report(number, step, done, sums, speeds)
                 sums.clear()
             asked = self.settings.stop is not None and self.settings.stop.is_set()
-            stopped = self.workers.agree(asked, self.device)
+            stopped = self.workers.any_process(asked, self.device)
             if self.workers.first and (done % SAVE_EVERY == 0 or done == step.iterations or stopped):
                 self.save(step, done, optimizers)
             if stopped:
                 raise KeyboardInterrupt
-            if done % JUDGE_EVERY == 0 or done == step.iterations:
+            if done % VALIDATE_EVERY == 0 or done == step.iterations:
                 if self.workers.first:
-                    self.judge(step, done)
-                self.workers.wait()
+                    self.validate(step, done)
+                self.workers.barrier()
         self.average.steps = max(self.average.steps, 10)
 
     def optimizer(self, step: Step, player: str) -> torch.optim.Optimizer:
-        """The recipe's; the encoder learns slower than what starts from nothing."""
+        """Return the recipe's optimiser, with a separate learning rate factor for the encoder."""
         encoders = [m for name, m in self.network.named_modules() if name.split(".")[-1] == "encoder"]
         encoder = {id(p) for m in encoders for p in m.parameters()}
         groups: list[dict[str, Any]] = [{"params": [], "factor": 1.0}]
@@ -179,19 +186,19 @@ class _Run:
         return self.recipe.optimizer(step, [group for group in groups if group["params"]])
 
     def batch(self, number: int, step: Step, iteration: int) -> Batch:
-        """This process's share of a batch; a function of seed, step, iteration and rank."""
+        """Return this process's part of a batch; it depends only on seed, step, iteration and rank."""
         rng = np.random.default_rng((self.plan.seed, number, iteration))
         height, width = step.draw_size(rng)
         self.batch_size = step.crops(height, width)
         rng = np.random.default_rng((self.plan.seed, number, iteration, self.workers.rank))
-        share = self.workers.share(self.batch_size)
-        pictures = [self.recipe.picture(rng, self.people, step, height, width) for _ in range(share)]
-        return on_device(as_tensors(pictures), self.device)
+        count = self.workers.local_batch(self.batch_size)
+        pictures = [self.recipe.picture(rng, self.people, step, height, width) for _ in range(count)]
+        return to_device(as_tensors(pictures), self.device)
 
-    def turn(
+    def update(
         self, step: Step, player: str, optimizer: torch.optim.Optimizer, batch: Batch, rate: float
     ) -> dict[str, float]:
-        """One player's step; gives its terms."""
+        """Update the parameters of one player; return its loss terms."""
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         with autocast(self.device, self.settings.precision):
@@ -213,10 +220,10 @@ class _Run:
     def report(
         self, number: int, step: Step, done: int, sums: dict[str, float], speeds: tuple[float, float]
     ) -> None:
-        """A line with every term's mean since the last one, and the time left.
+        """Log the mean of each loss term since the last log line, and the remaining time.
 
         Args:
-            speeds: iterations and crops a second.
+            speeds: iterations and crops per second.
         """
         terms = {name: round(value / LOG_EVERY, 5) for name, value in sums.items()}
         own = [v for name, v in terms.items() if "discriminator" not in name]
@@ -229,7 +236,7 @@ class _Run:
         )
 
     def save(self, step: Step, done: int, optimizers: dict[str, torch.optim.Optimizer]) -> None:
-        """All that a resumed run needs to be the same run, and the averaged weights to be shipped."""
+        """Save the checkpoint for resuming exactly, and the moving average of weights."""
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.tensors.items()}
         for player, optimizer in optimizers.items():
@@ -242,21 +249,21 @@ class _Run:
         seen = {"step": step.name, "iteration": done, "crops": self.crops}
         save_checkpoint(self.out / "average.safetensors", self.average.tensors, seen)
 
-    def judge(self, step: Step, done: int) -> None:
-        """Validate the averaged weights, write them, a sheet of samples and the loss plot."""
+    def validate(self, step: Step, done: int) -> None:
+        """Validate the averaged weights; write them, the sample pictures and the loss plot."""
         network = self.recipe.network().to(self.device)
         network.load_state_dict(self.average.tensors)
         network.eval()
         row: dict[str, Any] = {"step": step.name, "iteration": done, "crops": self.crops}
-        judge = (self.recipe, network, self.device)
-        row |= validate(*judge, self.held_out.only("photograph"), self.settings.judged)
-        if "cutout" in self.held_out.places():
-            found = validate(*judge, self.held_out.only("cutout"), self.settings.judged)
-            row |= {f"cutout_{name}": value for name, value in found.items()}
+        evaluated, count = (self.recipe, network, self.device), self.settings.validation_pictures
+        row |= validate(*evaluated, self.held_out.only("photograph"), count)
+        if "cutout" in self.held_out.indices_by_kind():
+            metrics = validate(*evaluated, self.held_out.only("cutout"), count)
+            row |= {f"cutout_{name}": value for name, value in metrics.items()}
         self.say(row)
         save_checkpoint(self.out / "average.safetensors", self.average.tensors, row)
-        draw_samples(*judge, self.held_out, self.out / "samples.png")
-        with contextlib.suppress(ImportError):  # drawn where the [train] extra is installed
+        draw_samples(*evaluated, self.held_out, self.out / "samples.png")
+        with contextlib.suppress(ImportError):  # matplotlib is in the [train] extra
             loss_plot(self.out / "log.jsonl", self.out / "loss.png")
 
 
@@ -276,14 +283,20 @@ def train(
     resume: bool = True,
     facts: dict[str, Any] | None = None,
 ) -> None:
-    """Run, or go on with, a training whose folder is ``out``; the data is packed in ``cache``.
+    """Run a training, or resume it if ``out`` contains a checkpoint.
 
     Args:
-        crops_seen: by the weights to start from; what their file says, or none, where it is None.
-        facts: written to ``run.json`` beside the plan: command, data hash.
+        out: folder of the run.
+        cache: folder of the packed data.
+        start_from: safetensors file with initial weights for a new run.
+        crops_seen: number of crops on which these weights were trained; None reads it from the file (0 if
+            it is not there).
+        resume: allow resuming.
+        facts: additional entries for ``run.json``, such as command and data hash.
 
     Raises:
-        UsageError: as :func:`check_run` and :func:`check_share`.
+        UsageError: as :func:`check_run` and :func:`check_batch_size`.
+        KeyboardInterrupt: ``settings.stop`` was set; the checkpoint is saved.
     """
     check_run(plan, out, resume)
     out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Losses that several papers use. Maps are (N, C, H, W); sums over pixels are means over the picture."""
+"""Losses that several papers use. Maps are (N, C, H, W); sums over pixels in the papers are means here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 def gradient(prediction: Tensor, target: Tensor) -> Tensor:
-    """L1 distance of the horizontal and the vertical differences of two maps."""
+    """Return the L1 distance between the horizontal and vertical finite differences of two maps."""
     error = (prediction - target).float()
     dx = error[..., :, 1:] - error[..., :, :-1]
     dy = error[..., 1:, :] - error[..., :-1, :]
@@ -16,31 +16,34 @@ def gradient(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def _smaller(x: Tensor) -> Tensor:
-    """The next level of a Gaussian pyramid: every other pixel of a 5x5 binomial blur, edges replicated."""
+    """Return the next level of a Gaussian pyramid: a 5x5 binomial blur, then every other pixel."""
     taps = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], dtype=x.dtype, device=x.device) / 16
     n, c, h, w = x.shape
     flat = functional.pad(x.reshape(n * c, 1, h, w), (2, 2, 0, 0), "replicate")
-    flat = functional.conv2d(flat, taps.view(1, 1, 1, 5), stride=(1, 2))  # what is dropped is not computed
+    flat = functional.conv2d(flat, taps.view(1, 1, 1, 5), stride=(1, 2))  # computes only the pixels kept
     flat = functional.pad(flat, (0, 0, 2, 2), "replicate")
     flat = functional.conv2d(flat, taps.view(1, 1, 5, 1), stride=(2, 1))
     return flat.reshape(n, c, *flat.shape[-2:])
 
 
 def laplacian(prediction: Tensor, target: Tensor, levels: int = 5, weight: Tensor | None = None) -> Tensor:
-    """Laplacian pyramid loss: the sum over levels s of ``2**(s-1)`` times the L1 distance of level s.
+    """Return the Laplacian pyramid loss: sum over levels s of ``2**(s-1)`` times the L1 distance of level s.
 
     Hou & Liu 2019 and FBA (Forte & Pitie 2020), table 1. Level s has 4**(s-1) times fewer pixels than the
-    picture; the sums are divided by the picture's pixel count, so no level outweighs the next by its size.
+    picture. The sum of each level is divided by the number of pixels of the picture, not of the level.
 
     Args:
-        weight: (N, 1, H, W) >= 0, where to look; everywhere alike when ``None``.
+        weight: (N, 1, H, W) >= 0, weight of each pixel; ``None`` weights all pixels equally.
     """
-    with torch.autocast(prediction.device.type, enabled=False):  # its blurs are no network's
+    with torch.autocast(prediction.device.type, enabled=False):  # blurs need fp32
         return _laplacian((prediction.float() - target.float()).contiguous(), levels, weight)
 
 
 def _laplacian(difference: Tensor, levels: int, weight: Tensor | None) -> Tensor:
-    """Of a contiguous ``difference``: the pyramid is linear, and channels last is slower."""
+    """Compute the loss from the difference of both maps, since the pyramid is linear.
+
+    ``difference`` must be contiguous: channels last is slower.
+    """
     total = difference.new_zeros(())
     pixels = difference.numel()
     for level in range(levels):

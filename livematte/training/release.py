@@ -1,8 +1,8 @@
-"""Make the shipped files from a training run's averaged weights: fp16 safetensors, int8 ONNX, the model card.
+"""Create release files from a run's averaged weights: fp16 safetensors, int8 ONNX and the model card.
 
     python -m livematte.training.release late-fusion-live runs/late-fusion-live/average.safetensors
 
-The files are written into the model's folder, and their sha256 and measured quality into its card.
+The files are written to the model's folder; their sha256 and metrics are written to its card.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ from livematte.training.recipe import Recipe
 from livematte.training.trimaps import coarse_trimap
 
 LIMIT = 8_000_000
-"""Bytes a shipped weight file may have."""
+"""Maximum size of a released weight file in bytes."""
 
 MARK = "# --- below: written by livematte.training.release ---"
 
-Judge = Callable[[ModelSpec, Path, PeopleStore, int], tuple[dict[str, float], list[Array]]]
-"""Measures weights on a number of held-out people: metrics (x 1e3), and the alphas that were measured."""
+Validate = Callable[[ModelSpec, Path, PeopleStore, int], tuple[dict[str, float], list[Array]]]
+"""Measures weights on a number of validation people; returns metrics (x 1e3) and the predicted alphas."""
 
 
 def calibration_pictures(store: PeopleStore, count: int = 40, side: int = 224) -> list[Array]:
-    """Training pictures, (1, side, side, 3) uint8; always the same ones."""
+    """Return training pictures, (1, side, side, 3) uint8; always the same ones."""
     seeds = (np.random.default_rng((7, number)) for number in range(count))
     return [training_picture(rng, store, side, side)[0][None] for rng in seeds]
 
 
-def judge_model(
+def validate_model(
     spec: ModelSpec, weights: Path, store: PeopleStore, count: int
 ) -> tuple[dict[str, float], list[Array]]:
-    """Judge a model without a trimap: MAD and MSE (x 1e3) at full size, and the small alphas.
+    """Validate a model without a trimap; return MAD and MSE (x 1e3) at full size, and the small alphas.
 
     Args:
         weights: a safetensors or ONNX file.
-        store: people who were not trained on; they are composited on rooms that were not trained on either.
+        store: validation people and backgrounds.
         count: number of pictures.
     """
     model: NetworkModel = open_model(spec, device="cpu", weights=weights)
@@ -78,15 +78,15 @@ def judge_model(
     return {"mad": 1e3 * float(np.mean(far)), "mse": 1e3 * float(np.mean(square))}, alphas
 
 
-def judge_refiner(
+def validate_refiner(
     spec: ModelSpec, weights: Path, store: PeopleStore, count: int
 ) -> tuple[dict[str, float], list[Array]]:
-    """Judge a refiner, with trimaps from coarse alphas: metrics (x 1e3) at full size, and the alphas.
+    """Validate a refiner with trimaps from coarse alphas; return metrics (x 1e3) at full size, and alphas.
 
     The metrics are MAD and MSE of alpha and, if the refiner predicts a foreground, ``color_mse``: the MSE of
     the foreground where the true alpha is above 0. ``given_*`` are the same metrics of the input: the trimap
     as an alpha that is 0.5 in unknown pixels, and the picture as a foreground. Arguments as
-    :func:`judge_model`.
+    :func:`validate_model`.
     """
     refiner: TrimapModel = registry.load("refiners", spec.name)(device="cpu", weights=weights)
     rows, alphas = [], []
@@ -109,13 +109,13 @@ def judge_refiner(
 def install(
     spec: ModelSpec, average: Path, cache: Path, *, data: Path | None = None, count: int = 100
 ) -> None:
-    """Write the shipped files and the lower half of the card from a run's averaged weights.
+    """Write the release files and the generated part of the card from a run's averaged weights.
 
     Args:
         average: ``average.safetensors`` of a run.
-        cache: the packed data.
-        data: the data's folder, whose hash is written into the card.
-        count: number of validation pictures to judge by.
+        cache: folder of the packed data.
+        data: folder of the data, whose hash is written to the card.
+        count: number of validation pictures.
     """
     tensors, facts = load_checkpoint(average)
     part = spec.training_prefix
@@ -139,11 +139,11 @@ def install(
         exact = Path(scratch) / "checkpoint.safetensors"
         _save(tensors, exact)
         store = PeopleStore(cache, validation=True).only("photograph")
-        judge = judge_model if len(spec.inputs) == 1 else judge_refiner
-        rows = compare(spec, {"checkpoint": exact, **files}, judge, store, count)
+        validate = validate_model if len(spec.inputs) == 1 else validate_refiner
+        rows = compare(spec, {"checkpoint": exact, **files}, validate, store, count)
         text = card_text(spec.card, files, rows, facts, reduced, count)
         for file in files.values():
-            file.chmod(0o644)  # safetensors writes for the owner alone
+            file.chmod(0o644)  # safetensors makes files readable only by the owner
             os.replace(file, weights / file.name)
     spec.card.write_text(text, encoding="utf-8")
 
@@ -155,13 +155,13 @@ def _save(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def compare(
-    spec: ModelSpec, files: Mapping[str, Path], judge: Judge, store: PeopleStore, count: int
+    spec: ModelSpec, files: Mapping[str, Path], validate: Validate, store: PeopleStore, count: int
 ) -> dict[str, dict[str, float]]:
-    """Metrics of each file, and the mean absolute distance of its alphas to those of the first file."""
+    """Return the metrics of each file, and the mean absolute difference of its alphas to the first file's."""
     rows, alphas = {}, {}
     first = next(iter(files))
     for label, file in files.items():
-        rows[label], alphas[label] = judge(spec, file, store, count)
+        rows[label], alphas[label] = validate(spec, file, store, count)
         off = [float(np.abs(a - b).mean()) for a, b in zip(alphas[label], alphas[first], strict=True)]
         rows[label] |= {"off_mean": 1e3 * float(np.mean(off)), "off_worst": 1e3 * max(off)}
     return rows
@@ -175,7 +175,7 @@ def card_text(
     reduced: list[str],
     count: int,
 ) -> str:
-    """The text of the card with everything below :data:`MARK` replaced."""
+    """Return the text of the card with everything below :data:`MARK` replaced."""
     head = card.read_text(encoding="utf-8").split("# --- below")[0]
     lines = [MARK, "", "[checkpoint]"]
     lines += [f"{k} = {json.dumps(v)}" for k, v in facts.items()]
@@ -194,17 +194,17 @@ def card_text(
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command line; returns 0. A wrong argument ends the process with 2 and one line on stderr."""
+    """Run the command line; return 0. An error ends the process with 2 and one line on stderr."""
     parser = argparse.ArgumentParser(
         prog="python -m livematte.training.release",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", help="name of a model with shipped weights, as in its recipe")
+    parser.add_argument("model", help="recipe of a model with released weights")
     parser.add_argument("average", type=Path, help="average.safetensors of a training run")
-    parser.add_argument("--cache", type=Path, default=Path("runs/packed"), help="the recipe's packed data")
-    parser.add_argument("--data", type=Path, help="the data's folder, whose hash is written into the card")
-    parser.add_argument("--count", type=int, default=100, help="number of validation pictures to judge by")
+    parser.add_argument("--cache", type=Path, default=Path("runs/packed"), help="folder of the packed data")
+    parser.add_argument("--data", type=Path, help="folder of the data, whose hash is written to the card")
+    parser.add_argument("--count", type=int, default=100, help="number of validation pictures")
     options = parser.parse_args(words)
     try:
         recipe: Recipe = registry.load("recipes", options.model)

@@ -1,4 +1,4 @@
-"""What a training looked like: its losses over time, and pictures side by side."""
+"""Training curves and sheets of sample pictures."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Series = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curves:
-    """A run's log, on one axis of iterations over all its steps.
+    """Curves of a run's log; iterations are counted over all steps.
 
     Attributes:
-        steps: name and first iteration of each step, in the order they were run.
+        steps: name and first iteration of each step, in the order of execution.
         loss: (N, 2) iteration and loss.
-        mad: (M, 2) iteration and the validation's mean absolute difference, x 1e3.
+        mad: (M, 2) iteration and validation MAD x 1e3.
     """
 
     steps: tuple[tuple[str, int], ...]
@@ -36,13 +36,13 @@ class Curves:
 
 
 def read_log(log: Path) -> Curves:
-    """The curves of a ``log.jsonl`` with rows ``{"step", "iteration", "loss" or "mad", ...}``.
+    """Read the curves of a ``log.jsonl`` with rows ``{"step", "iteration", "loss" or "mad", ...}``.
 
-    A resumed run writes some iterations again: the later row counts. A last line that was cut off, and rows
-    about other things, are left out.
+    A resumed run writes some iterations twice: the later row is used. An incomplete last line and rows of
+    other kinds are skipped.
 
     Raises:
-        InputError: the file cannot be read, or has no row of a training.
+        InputError: the file cannot be read, or contains no row with a step and an iteration.
     """
     try:
         lines = log.read_text(encoding="utf-8").splitlines()
@@ -57,7 +57,9 @@ def read_log(log: Path) -> Curves:
             if name in row:
                 known[step, iteration] = float(row[name])
     if not lengths:
-        raise InputError(f"{log} has no row with a step and an iteration: is it a training's log.jsonl?")
+        raise InputError(
+            f"{log} has no row with a step and an iteration: use the log.jsonl of a training run"
+        )
     starts, total = {}, 0
     for step, length in lengths.items():
         starts[step] = total
@@ -73,16 +75,16 @@ def read_log(log: Path) -> Curves:
 def _row(line: str) -> Mapping[str, Any] | None:
     try:
         row = json.loads(line)
-    except json.JSONDecodeError:  # the machine went down while it was written
+    except json.JSONDecodeError:  # the process was killed while writing it
         return None
     return row if isinstance(row, dict) and {"step", "iteration"} <= row.keys() else None
 
 
 def smoothed(values: Series, decay: float = 0.9) -> Series:
-    """Exponential moving average (N,), free of the bias that starting from zero brings.
+    """Return the exponential moving average (N,), with correction of the bias from the initial zero.
 
     Args:
-        decay: share of the past in each value, in [0, 1).
+        decay: in [0, 1).
     """
     out = np.empty_like(values)
     mean = weight = 0.0
@@ -94,16 +96,16 @@ def smoothed(values: Series, decay: float = 0.9) -> Series:
 
 
 def loss_plot(log: Path, out: Path) -> None:
-    """Draw a run's loss (logarithmic, smoothed within each step) and validation MAD to a PNG.
+    """Plot a run's loss (logarithmic, smoothed within each step) and validation MAD to a PNG file.
 
     Raises:
-        ImportError: matplotlib is not installed; the ``[train]`` extra has it.
+        ImportError: matplotlib, which is in the ``[train]`` extra, is not installed.
         InputError: as :func:`read_log`.
         OutputError: ``out`` cannot be written.
     """
     folder = cache_folder("matplotlib")
     if folder is not None and "matplotlib" not in sys.modules:
-        os.environ.setdefault("MPLCONFIGDIR", str(folder))  # else fonts are listed in the user's own folders
+        os.environ.setdefault("MPLCONFIGDIR", str(folder))  # keeps the font cache out of the home folder
     from matplotlib.figure import Figure
 
     curves = read_log(log)
@@ -121,7 +123,7 @@ def loss_plot(log: Path, out: Path) -> None:
             name, (start, 1), xycoords=("data", "axes fraction"), xytext=(3, -3), textcoords="offset points",
             rotation=90, va="top", fontsize=8, color="0.4",
         )  # fmt: skip
-    if len(curves.loss) and curves.loss[:, 1].min() > 0:  # learnt weights of losses can go below zero
+    if len(curves.loss) and curves.loss[:, 1].min() > 0:  # with learnt loss weights the loss can be negative
         axes.set_yscale("log")
     axes.set_xlabel("iteration")
     axes.set_ylabel("loss", color="C0")
@@ -137,11 +139,12 @@ def loss_plot(log: Path, out: Path) -> None:
 
 
 def sample_sheet(columns: Sequence[Sequence[NDArray[np.uint8]]], out: Path, width: int = 160) -> None:
-    """Write pictures to one PNG or JPEG: a column each example, below each other what belongs to it.
+    """Write a table of pictures to one PNG or JPEG file, one column per sample.
 
     Args:
-        columns: each (h, w, 3) RGB or (h, w) grey, uint8, of any size; columns are equally long.
-        width: of a column in pixels; heights follow the first picture of the first column.
+        columns: lists of equal length of pictures (h, w, 3) RGB or (h, w) grey, uint8, of any size.
+        width: width of a column in pixels. All pictures are resized to this width and to the aspect ratio of
+            the first picture of the first column.
 
     Raises:
         OutputError: ``out`` cannot be written.
@@ -154,4 +157,4 @@ def sample_sheet(columns: Sequence[Sequence[NDArray[np.uint8]]], out: Path, widt
         codes = [cv2.COLOR_GRAY2BGR if cell.ndim == 2 else cv2.COLOR_RGB2BGR for cell in cells]
         drawn.append(np.vstack([cv2.cvtColor(c, code) for c, code in zip(cells, codes, strict=True)]))
     if not out.parent.is_dir() or not cv2.imwrite(str(out), np.hstack(drawn)):
-        raise OutputError(f"cannot write the sample sheet {out}: does its folder exist?")
+        raise OutputError(f"cannot write the sample sheet {out}: use an existing, writable folder")

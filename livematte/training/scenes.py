@@ -1,8 +1,8 @@
-"""Training pictures of every kind at once: people of any size and number, lit for the room they stand in.
+"""Training pictures with people of any size and number, and with relighting.
 
-Drawn like :mod:`livematte.training.augment`'s, whose parts they use; what is different is where people stand
-and how large they are. Nobody (3 %), one (82 %), two or three people; a tenth of the picture's height to
-nearly twice as high; at the bottom edge, or cut by any other. A photograph now and then is shown whole.
+They are like those of :mod:`livematte.training.augment`, except for position and size of people. A picture
+has zero (3 %), one (82 %), two or three people. A person's height is 0.1 to 1.8 times that of the picture.
+People are at the bottom edge, or are cut by any other edge. Some pictures are photographs.
 """
 
 from __future__ import annotations
@@ -15,49 +15,49 @@ import numpy as np
 from livematte.training.augment import (
     Box,
     Example,
-    Placed,
+    PlacedPerson,
     Rng,
+    _add_pattern,
     _background,
-    _camera,
     _camouflage,
-    _moved,
-    _patterned,
     _photograph,
     _resize,
+    _simulate_camera,
     _tone,
+    _transform_keypoints,
 )
 from livematte.training.data import PeopleStore, Person, Picture
 
 WHOLE = 0.12
-"""Share of photographs that are shown as they are."""
+"""Probability of a photograph with its own background."""
 
 PLAIN = 0.08
-"""Share of plain and shaded walls behind composited people."""
+"""Probability that the background of a composite is from :func:`augment._background`."""
 
 
 def scene_example(rng: Rng, store: PeopleStore, height: int, width: int) -> Example:
-    """One picture (H, W) with all that is known of it."""
-    if rng.random() < WHOLE and "photograph" in store.places():
+    """Return one training picture (H, W) with its ground truth."""
+    if rng.random() < WHOLE and "photograph" in store.indices_by_kind():
         example = _photograph(rng, store, height, width)
     else:
         example = composite_scene(rng, store, height, width)
-    return replace(example, rgb=_camera(rng, example.rgb))
+    return replace(example, rgb=_simulate_camera(rng, example.rgb))
 
 
 def composite_scene(rng: Rng, store: PeopleStore, height: int, width: int) -> Example:
-    """Nobody to three people in front of a room; before the camera."""
+    """Composite zero to three people on a background, before simulation of the camera."""
     background = _tone(rng, room(rng, store, height, width), 1.0)
     draw = rng.random()
     count = 0 if draw < 0.03 else 1 if draw < 0.85 else 2 if draw < 0.95 else 3
     placed = []
     for _ in range(count):
-        person = stand(rng, store, height, width)
+        person = place_person(rng, store, height, width)
         if rng.random() < 0.12:
-            person = _patterned(rng, person)
+            person = _add_pattern(rng, person)
         if rng.random() < 0.7:
             person = replace(person, foreground=_tone(rng, person.foreground, 0.7))
         if rng.random() < 0.5:
-            person = replace(person, foreground=relit(rng, person.foreground, person.alpha))
+            person = replace(person, foreground=relight(rng, person.foreground, person.alpha))
         placed.append(person)
     if placed and rng.random() < 0.15:
         background = _camouflage(rng, background, placed[-1])
@@ -72,7 +72,10 @@ def composite_scene(rng: Rng, store: PeopleStore, height: int, width: int) -> Ex
 
 
 def room(rng: Rng, store: PeopleStore, height: int, width: int) -> Picture:
-    """(H, W, 3): a part of a room, enlarged up to 1.8 times over what covers the picture, or a plain wall."""
+    """Return a background (H, W, 3): a random crop, magnified by up to 1.8 relative to the largest crop.
+
+    With probability :data:`PLAIN`, it is from :func:`augment._background`.
+    """
     if rng.random() < PLAIN:
         return _background(rng, store, height, width)
     whole = store.room(int(rng.integers(len(store.rooms))))
@@ -89,10 +92,14 @@ def room(rng: Rng, store: PeopleStore, height: int, width: int) -> Picture:
     return out
 
 
-def shown_part(rng: Rng, box: Box, kind: str, shape: tuple[int, int]) -> Box:
-    """Left, top, width and height of what is shown of somebody: of bodies often the upper part alone.
+def visible_box(rng: Rng, box: Box, kind: str, shape: tuple[int, int]) -> Box:
+    """Return left, top, width and height of the visible part of a person, often only the upper body.
 
-    A quarter of the photographs are taken whole, so that people are cut where the photograph cut them.
+    For a quarter of the photographs it is the whole photograph, so that people are cut as in the original.
+
+    Args:
+        box: bounding box of the person.
+        shape: (height, width) of the photograph.
     """
     if kind == "photograph" and rng.random() < 0.25:
         return 0, 0, shape[1], shape[0]
@@ -102,21 +109,21 @@ def shown_part(rng: Rng, box: Box, kind: str, shape: tuple[int, int]) -> Box:
     return x, y, max(w, 1), max(h, 1)
 
 
-def stand(rng: Rng, store: PeopleStore, height: int, width: int) -> Placed:
-    """Somebody on an empty canvas (H, W)."""
+def place_person(rng: Rng, store: PeopleStore, height: int, width: int) -> PlacedPerson:
+    """Return a random person at a random position and scale on an empty canvas (H, W)."""
     number = store.draw(rng)
     entry, person = store.people[number], store.person(number)
     shape = (person.alpha.shape[0], person.alpha.shape[1])
-    x, y, w, h = shown_part(rng, tuple(entry["box"]), entry["kind"], shape)
+    x, y, w, h = visible_box(rng, tuple(entry["box"]), entry["kind"], shape)
     draw = rng.random()
     low, high = (0.1, 0.4) if draw < 0.12 else (1.0, 1.8) if draw > 0.85 else (0.4, 1.1)
     scale = min(rng.uniform(low, high) * height / h, 1.5 * width / w)
     tall = scale * h
-    if tall > height and rng.random() < 0.7:  # the head is in the picture, the rest below it
+    if tall > height and rng.random() < 0.7:  # the head is visible, the rest is below the picture
         bottom = rng.uniform(-0.1, 0.12) * height + tall
     elif rng.random() < 0.75:
         bottom = height * rng.uniform(1.0, 1.12)
-    else:  # anywhere, also cut by the top
+    else:  # any position; the top edge may cut the person
         bottom = rng.uniform(min(0, height - tall) - 0.3 * tall, max(1, height - 0.5 * tall)) + tall
     middle = width * (0.5 + rng.normal(0, 0.2))
     if rng.random() < 0.08:
@@ -124,7 +131,7 @@ def stand(rng: Rng, store: PeopleStore, height: int, width: int) -> Placed:
     angle = float(rng.normal(0, 6)) if rng.random() < 0.3 else 0.0
     cut = Person(
         person.name, person.image, person.foreground[: y + h], person.alpha[: y + h]
-    )  # what is below the part does not come along
+    )  # removes everything below the visible box
     flip = -1.0 if rng.random() < 0.5 else 1.0
     cos, sin = np.cos(np.radians(angle)) * scale, np.sin(np.radians(angle)) * scale
     linear = np.array([[cos * flip, -sin], [sin * flip, cos]])
@@ -132,13 +139,17 @@ def stand(rng: Rng, store: PeopleStore, height: int, width: int) -> Placed:
     matrix = np.hstack((linear, shift[:, None]))
     joints = store.keypoints(number)
     foreground, alpha = warped_person(cut, matrix, height, width)
-    return Placed(foreground, alpha, _moved(joints, matrix))
+    return PlacedPerson(foreground, alpha, _transform_keypoints(joints, matrix))
 
 
 def warped_person(
     person: Person, matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]], height: int, width: int
 ) -> tuple[Picture, Picture]:
-    """Foreground (H, W, 3) and alpha (H, W) under the affine (2, 3) ``matrix``, averaged where it shrinks."""
+    """Apply an affine (2, 3) ``matrix``, with averaging if the person gets smaller.
+
+    Returns:
+        Straight foreground (H, W, 3) and alpha (H, W), uint8.
+    """
     foreground, alpha = person.foreground, person.alpha
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if scale < 0.75:  # warpAffine does not average: shrink first so that hair does not alias
@@ -151,8 +162,8 @@ def warped_person(
     return np.asarray(front, np.uint8), np.asarray(cv2.warpAffine(alpha, matrix, size), np.uint8)
 
 
-def relit(rng: Rng, foreground: Picture, alpha: Picture) -> Picture:
-    """Studio light made a room's: a smooth tinted gain across the person, brighter on one side."""
+def relight(rng: Rng, foreground: Picture, alpha: Picture) -> Picture:
+    """Simulate light from one side: a smooth, slightly coloured gain across the person's bounding box."""
     x, y, w, h = cv2.boundingRect((alpha > 25).astype(np.uint8))
     if w == 0 or h == 0:
         return foreground

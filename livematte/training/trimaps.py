@@ -1,7 +1,7 @@
-"""Training examples for networks that take a trimap: crops around soft outlines, and trimaps of them.
+"""Training samples for networks with a trimap input: crops around soft outlines, and random trimaps.
 
-A trimap is (H, W) uint8: 0 background, 128 unknown, 255 foreground. As in ``augment``, everything is drawn
-from one ``numpy`` generator, so an example is a function of its seed.
+A trimap is (H, W) uint8: 0 background, 128 unknown, 255 foreground. All random numbers come from one
+``numpy`` generator, so a sample is reproducible from its seed.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from livematte.training.data import PeopleStore, Picture
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 
 LOW, HIGH = 5, 250
-"""Alpha up to LOW is solid background, from HIGH solid foreground: 8-bit mattes are never quite solid."""
+"""Alpha <= LOW is solid background, alpha >= HIGH solid foreground, since 8-bit mattes contain noise."""
 
 SMALLEST = 256
-"""Photographs whose longer side is shorter than this have no fine detail to show."""
+"""Minimum longer side of photographs, in pixels; smaller ones have no fine detail."""
 
 
 def exact_trimap(alpha: Picture) -> Picture:
-    """The trimap whose unknown pixels are just the soft ones (AdaMatting eq. 2)."""
+    """Return the trimap in which exactly the soft pixels are unknown (AdaMatting eq. 2)."""
     return _trimap(alpha <= LOW, alpha >= HIGH)
 
 
 def eroded_trimap(rng: Rng, alpha: Picture) -> Picture:
-    """Solid regions eroded by random radii, up to a tenth of the picture; what it calls known is right.
+    """Return a trimap with solid regions eroded by random radii, up to a tenth of the shorter side.
 
-    "Random erode and dilate": AdaMatting sec. 4.1, after Xu et al. 2017, "Deep Image Matting".
+    All its known pixels are correct. "Random erode and dilate": AdaMatting sec. 4.1, after Xu et al. 2017,
+    "Deep Image Matting".
     """
     reach = max(2, min(alpha.shape) // 10)
     background, foreground = (
@@ -40,10 +41,10 @@ def eroded_trimap(rng: Rng, alpha: Picture) -> Picture:
 
 
 def coarse_trimap(rng: Rng, alpha: Picture) -> Picture:
-    """A trimap as made from a trimap-free network's alpha of a picture 2.5 to 8 times smaller.
+    """Simulate a trimap made from the alpha of a network without trimap, at a size 2.5 to 8 times smaller.
 
-    It has such an alpha's faults: outlines are displaced and smooth, thin parts may be missing, and now and
-    then a piece is taken for the other side; so what it calls known may be wrong.
+    It has the typical errors of such an alpha: displaced and smooth outlines, missing thin structures, and
+    sometimes a region assigned to the wrong side. Known pixels can therefore be wrong.
     """
     height, width = alpha.shape
     factor = float(np.exp(rng.uniform(np.log(2.5), np.log(8))))
@@ -59,11 +60,10 @@ def coarse_trimap(rng: Rng, alpha: Picture) -> Picture:
 
 
 def random_trimap(rng: Rng, alpha: Picture, coarse: float = 0.5) -> Picture:
-    """A trimap of (H, W) uint8 ``alpha``: {0, 128, 255}.
+    """Return a random trimap of (H, W) uint8 ``alpha``.
 
     Args:
-        coarse: share that :func:`coarse_trimap` makes, known regions that may be wrong; the rest are right
-            (:func:`eroded_trimap`).
+        coarse: probability of :func:`coarse_trimap`; the others are from :func:`eroded_trimap`.
     """
     return coarse_trimap(rng, alpha) if rng.random() < coarse else eroded_trimap(rng, alpha)
 
@@ -71,29 +71,37 @@ def random_trimap(rng: Rng, alpha: Picture, coarse: float = 0.5) -> Picture:
 def edge_crop(
     rng: Rng, people: PeopleStore, height: int, width: int
 ) -> tuple[Picture, Picture, Picture, Picture]:
-    """A crop around a person's soft outline, composited on a room near the photograph's own resolution.
+    """Return a crop around a person's soft outline, composited on a background.
+
+    Its resolution is close to that of the photograph.
 
     Returns:
         rgb (H, W, 3), alpha (H, W), straight foreground (H, W, 3) and background (H, W, 3), all uint8.
-        But for the camera's blur, noise and compression,
-        rgb = alpha * foreground + (1 - alpha) * background.
+        Except for blur, noise and compression, rgb = alpha * foreground + (1 - alpha) * background.
     """
-    foreground, alpha = _outline(rng, people, height, width)
+    foreground, alpha = _outline_crop(rng, people, height, width)
     if rng.random() < 0.35:
-        foreground, alpha = with_strands(rng, foreground, alpha)
-    background = _room(rng, people, height, width)
+        foreground, alpha = add_strands(rng, foreground, alpha)
+    background = _room_crop(rng, people, height, width)
     if rng.random() < 0.7:
         foreground, background = _tone(rng, foreground, 0.5), _tone(rng, background, 0.7)
-    rgb, foreground, background = photographed(rng, foreground, alpha, background)
+    rgb, foreground, background = simulate_photograph(rng, foreground, alpha, background)
     return rgb, alpha, foreground, background
 
 
-def photographed(
+def simulate_photograph(
     rng: Rng, foreground: Picture, alpha: Picture, background: Picture
 ) -> tuple[Picture, Picture, Picture]:
-    """The picture that a camera takes of these layers, and the layers in the camera's tone, one for both.
+    """Composite the layers and simulate a camera.
 
-    All (H, W, 3) uint8, ``alpha`` (H, W); but for blur, noise and compression the layers make the picture.
+    The same random tone is applied to both layers; blur, noise and compression only to the composite.
+
+    Args:
+        foreground, background: (H, W, 3) uint8.
+        alpha: (H, W) uint8.
+
+    Returns:
+        Picture, and foreground and background with the camera's tone.
     """
     table = int(rng.integers(1 << 31))
     foreground, background = (
@@ -101,7 +109,7 @@ def photographed(
     )
     a = alpha[..., None].astype(np.float32) / 255
     rgb = background + a * (foreground.astype(np.float32) - background)
-    return _sensor(rng, (rgb + 0.5).astype(np.uint8)), foreground, background
+    return _simulate_sensor(rng, (rgb + 0.5).astype(np.uint8)), foreground, background
 
 
 def _trimap(background: NDArray[np.bool_], foreground: NDArray[np.bool_]) -> Picture:
@@ -112,7 +120,7 @@ def _trimap(background: NDArray[np.bool_], foreground: NDArray[np.bool_]) -> Pic
 
 
 def _erode(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
-    """Solid up to the picture's border stays so."""
+    """Erode a region; it is not eroded from the picture's border."""
     if radius < 1 or mask.all():
         return mask
     inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
@@ -120,18 +128,18 @@ def _erode(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
 
 
 def _smooth_noise(rng: Rng, shape: tuple[int, int], sigma: float) -> NDArray[np.float32]:
-    """Noise of deviation 1 whose grain is ``sigma`` pixels."""
+    """Return Gaussian noise with standard deviation 1, blurred by ``sigma`` pixels."""
     noise = rng.normal(0, 1, shape).astype(np.float32)
     noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), sigma), np.float32)
     return noise / max(float(noise.std()), 1e-6)
 
 
 def _degraded(rng: Rng, alpha: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A small (h, w) float32 alpha with the faults of a small network."""
+    """Add the typical errors of a small network to an (h, w) float32 alpha."""
     shape = alpha.shape[0], alpha.shape[1]
-    if rng.random() < 0.3:  # what is thin is lost, or narrow gaps are closed
-        how = cv2.MORPH_OPEN if rng.random() < 0.7 else cv2.MORPH_CLOSE
-        alpha = np.asarray(cv2.morphologyEx(alpha, how, np.ones((3, 3), np.uint8)), np.float32)
+    if rng.random() < 0.3:  # removes thin structures or closes narrow gaps
+        operation = cv2.MORPH_OPEN if rng.random() < 0.7 else cv2.MORPH_CLOSE
+        alpha = np.asarray(cv2.morphologyEx(alpha, operation, np.ones((3, 3), np.uint8)), np.float32)
     if rng.random() < 0.8:  # displaced outlines
         strength, grain = rng.uniform(0.1, 1.0), float(rng.uniform(1.5, 6))
         y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
@@ -146,7 +154,7 @@ def _degraded(rng: Rng, alpha: NDArray[np.float32]) -> NDArray[np.float32]:
     alpha = (alpha - 0.5) * gain + 0.5 + bias
     if rng.random() < 0.5:
         alpha = alpha + float(rng.uniform(0, 0.1)) * _smooth_noise(rng, shape, float(rng.uniform(1, 4)))
-    if rng.random() < 0.2:  # a piece of one side taken for the other
+    if rng.random() < 0.2:  # assigns a region to the wrong side
         y, x = (float(rng.uniform(0, n)) for n in shape)
         rows, columns = np.ogrid[: shape[0], : shape[1]]
         radius = float(rng.uniform(0.05, 0.2)) * min(shape)
@@ -155,11 +163,12 @@ def _degraded(rng: Rng, alpha: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.clip(alpha, 0, 1).astype(np.float32)
 
 
-def _outline(rng: Rng, people: PeopleStore, height: int, width: int) -> tuple[Picture, Picture]:
-    """Straight foreground and alpha around a soft pixel: flipped, turned up to 45 degrees and resized.
+def _outline_crop(rng: Rng, people: PeopleStore, height: int, width: int) -> tuple[Picture, Picture]:
+    """Return straight foreground and alpha around a soft pixel, with random flip, rotation and resize.
 
-    The resize is 0.4 to 1.5: what crops of 800 to 320 pixels shrunk to 320 and a factor of 0.75 to 1.5 come
-    to (AdaMatting sec. 4.1), with its far end left out; more where the photograph would not fill the crop.
+    The rotation is up to 45 degrees. The resize factor is 0.4 to 1.5, and larger if the photograph would not
+    fill the crop. AdaMatting sec. 4.1 resizes crops of 320 to 800 pixels to 320 and then by 0.75 to 1.5,
+    which is 0.3 to 1.5 in total.
     """
     sides = [max(entry["shape"]) for entry in people.people]
     number = people.draw(rng)
@@ -178,7 +187,7 @@ def _outline(rng: Rng, people: PeopleStore, height: int, width: int) -> tuple[Pi
     scale = float(np.exp(rng.uniform(np.log(smallest), np.log(max(1.5, smallest)))))
     angle = np.radians(rng.uniform(-45, 45)) if rng.random() < 0.5 else 0.0
     flip = -1.0 if rng.random() < 0.5 else 1.0
-    reach = np.array([width, height]) / (2 * scale)  # the window stays in the photograph, corners apart
+    reach = np.array([width, height]) / (2 * scale)  # keeps the window in the photograph, except its corners
     middle = np.array([x, y]) + rng.uniform(-0.6, 0.6, 2) * reach
     middle = np.clip(middle, reach, np.maximum(np.array([columns, rows]) - reach, reach))
     source_f, source_a, shrink = person.foreground, person.alpha, 1.0
@@ -203,10 +212,10 @@ def _outline(rng: Rng, people: PeopleStore, height: int, width: int) -> tuple[Pi
     return foreground, alpha
 
 
-def with_strands(rng: Rng, foreground: Picture, alpha: Picture) -> tuple[Picture, Picture]:
-    """Foreground and alpha with drawn strands of hair that leave the outline; alpha only grows.
+def add_strands(rng: Rng, foreground: Picture, alpha: Picture) -> tuple[Picture, Picture]:
+    """Draw strands of hair that start at the outline into foreground and alpha; alpha never decreases.
 
-    Mattes that a network made have hardly any single hair, and what is never seen is never learnt.
+    Mattes predicted by a network contain almost no single hairs, so a model could not learn them otherwise.
     """
     ys, xs = np.nonzero((alpha > 64) & (alpha < 192))
     if not len(ys):
@@ -239,8 +248,8 @@ def with_strands(rng: Rng, foreground: Picture, alpha: Picture) -> tuple[Picture
     return np.where(alpha[..., None] > 127, foreground, painted), np.maximum(alpha, grown)
 
 
-def _room(rng: Rng, people: PeopleStore, height: int, width: int) -> Picture:
-    """A piece of a room, up to twice as near as a whole picture of this size would show it."""
+def _room_crop(rng: Rng, people: PeopleStore, height: int, width: int) -> Picture:
+    """Return a background crop (height, width), magnified by a random factor of up to 2."""
     near = float(rng.uniform(1, 2))
     rows, columns = int(height * near), int(width * near)
     whole = _background(rng, people, rows, columns)
@@ -248,8 +257,8 @@ def _room(rng: Rng, people: PeopleStore, height: int, width: int) -> Picture:
     return np.ascontiguousarray(whole[top : top + height, left : left + width])
 
 
-def _sensor(rng: Rng, picture: Picture) -> Picture:
-    """Blur, noise and compression as of a camera's full-size picture; colours stay as they are."""
+def _simulate_sensor(rng: Rng, picture: Picture) -> Picture:
+    """Simulate blur, noise and compression of a full-size camera picture, without changes of tone."""
     if rng.random() < 0.2:
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.3, 0.9))), np.uint8)
     if rng.random() < 0.4:

@@ -1,8 +1,8 @@
-"""Crops and trimaps as a render meets them: around what the default model leaves in doubt of a picture.
+"""Training crops for refiners with the same trimaps as in a render, made from the default model's alpha.
 
-A trimap drawn from the truth has an even band along every outline. The one that a refiner is given in a
-render follows the first network's alpha: wide where clothes look like the room, narrow elsewhere, wrong here
-and there.
+Trimaps made from the ground truth have a band of even width along each outline. In a render, the trimap is
+made from the default model's alpha: its band is wide where the person has the background's colours, narrow
+elsewhere, and it contains errors.
 """
 
 from __future__ import annotations
@@ -19,43 +19,43 @@ from livematte.options import DEFAULT_MODEL
 from livematte.protocols import Model
 from livematte.training.augment import Rng, _composite
 from livematte.training.data import PeopleStore, Picture
-from livematte.training.trimaps import edge_crop, photographed, random_trimap
+from livematte.training.trimaps import edge_crop, random_trimap, simulate_photograph
 
-FOUND = 0.6
-"""Share of such crops in a refiner's training; the rest keeps it good with trimaps that somebody drew."""
+MODEL_TRIMAP_SHARE = 0.6
+"""Default share of such crops in a refiner's training; the others train it for trimaps drawn by hand."""
 LONG_SIDES = 360, 760
-"""Of the whole picture; the photographs have no more detail than that."""
+"""Smallest and largest long side of the picture before cropping; photographs have no more detail."""
 ASPECTS = 16 / 9, 1.0, 3 / 4
-"""Width by height; few, since runtimes compile the model anew for every shape it is given."""
+"""Ratios of width to height; only a few, since runtimes compile the model for each input shape."""
 
 
 def refiner_example(
-    rng: Rng, people: PeopleStore, height: int, width: int, found: float, coarse: float
+    rng: Rng, people: PeopleStore, height: int, width: int, model_trimaps: float, coarse: float
 ) -> tuple[Picture, Picture, Picture, Picture, Picture]:
-    """A crop around an outline with its trimap, as :func:`found_crop` returns them.
+    """Return a crop around an outline with its trimap, in the order of :func:`model_trimap_crop`.
 
     Args:
-        found: share of crops whose trimap is made from the default model's alpha; the others have one drawn
-            from the truth.
-        coarse: as for :func:`livematte.training.trimaps.random_trimap`, of those others.
+        model_trimaps: probability of a trimap made from the default model's alpha; the others are made from
+            the true alpha with :func:`livematte.training.trimaps.random_trimap`.
+        coarse: argument of that function.
     """
-    if found and rng.random() < found:
-        crop = found_crop(rng, people, height, width)
+    if model_trimaps and rng.random() < model_trimaps:
+        crop = model_trimap_crop(rng, people, height, width)
         if crop is not None:
             return crop
     rgb, alpha, foreground, background = edge_crop(rng, people, height, width)
     return rgb, alpha, foreground, background, random_trimap(rng, alpha, coarse)
 
 
-def found_crop(
+def model_trimap_crop(
     rng: Rng, people: PeopleStore, height: int, width: int
 ) -> tuple[Picture, Picture, Picture, Picture, Picture] | None:
-    """A crop of people on a room, and its trimap; None where the model has no doubt of the picture.
+    """Return a crop of people on a background, with a trimap made from the default model's alpha.
 
     Returns:
         rgb (H, W, 3), alpha (H, W), straight foreground (H, W, 3), background (H, W, 3) and trimap (H, W: 0,
-        128, 255), all uint8. But for the camera's blur, noise and compression,
-        rgb = alpha * foreground + (1 - alpha) * background.
+        128, 255), all uint8. Except for blur, noise and compression,
+        rgb = alpha * foreground + (1 - alpha) * background. None if the trimap has no unknown pixels.
     """
     long_side = float(np.exp(rng.uniform(*np.log(LONG_SIDES))))
     aspect = ASPECTS[int(rng.integers(len(ASPECTS)))]
@@ -64,8 +64,8 @@ def found_crop(
     example = _composite(rng, people, rows, columns)
     assert example.background is not None
     layers = example.foreground(), example.alpha, example.background
-    picture, foreground, background = photographed(rng, *layers)
-    trimap = found_trimap(picture, float(np.exp(rng.normal(0, 0.25))))
+    picture, foreground, background = simulate_photograph(rng, *layers)
+    trimap = model_trimap(picture, float(np.exp(rng.normal(0, 0.25))))
     ys, xs = np.nonzero(trimap == UNKNOWN)
     if not len(ys):
         return None
@@ -75,13 +75,13 @@ def found_crop(
         for at, side, whole in ((ys[chosen], height, rows), (xs[chosen], width, columns))
     )
     window = np.s_[top : top + height, left : left + width]
-    whole_ones = picture, example.alpha, foreground, background, trimap
-    rgb, alpha, front, back, doubt = (np.ascontiguousarray(layer[window]) for layer in whole_ones)
-    return rgb, alpha, front, back, doubt
+    arrays = picture, example.alpha, foreground, background, trimap
+    rgb, alpha, foreground, background, trimap = (np.ascontiguousarray(array[window]) for array in arrays)
+    return rgb, alpha, foreground, background, trimap
 
 
-def found_trimap(picture: Picture, width: float = 1.0) -> Picture:
-    """The trimap that a render would make of ``picture`` (H, W, 3), its band ``width`` times as wide."""
+def model_trimap(picture: Picture, width: float = 1.0) -> Picture:
+    """Return the trimap of ``picture`` (H, W, 3) as in a render; ``width`` is a factor of the band width."""
     model = _default_model()
     height, columns = model.input_size(picture.shape[0], picture.shape[1])
     small = np.asarray(cv2.resize(picture, (columns, height), interpolation=cv2.INTER_AREA), np.uint8)

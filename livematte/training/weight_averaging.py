@@ -1,17 +1,17 @@
-r"""Means of trained weights ("Model soups", Wortsman et al. 2022): a file like those they are made of.
+r"""Average the weights of several training runs ("Model soups", Wortsman et al. 2022).
 
     python -m livematte.training.weight_averaging \
         runs/a/average.safetensors=0.25 runs/b/average.safetensors=0.75 \
         --out mean.safetensors
 
-Runs that began at the same weights lie near enough to each other that their mean is as good as either and
-often better. Encoders that began at the same weights may be mixed across models: a tensor of another model
-counts where :func:`fitting` finds its place, and every tensor is the mean over the files that have it, so
+The mean of runs that started from the same weights is usually at least as good as each of them. Encoders of
+different models can be averaged too if they started from the same weights: :func:`matching_tensors` finds the
+corresponding tensors, and each tensor is averaged over the files that contain it. For example,
 
     python -m livematte.training.weight_averaging \
         jmnet.safetensors=0 late-fusion.safetensors=1 --out start.safetensors
 
-is JMNet with Late Fusion's encoder, to be given to ``livematte train --start-from``.
+writes JMNet with the encoder of Late Fusion, for ``livematte train --start-from``.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from livematte.inference.weights import read_tensors
 from livematte.training.checkpoints import checkpoint_facts, save_checkpoint
 
 
-def fitting(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What of ``given`` has a place in ``own``, by the place's name: the same name and shape.
+def matching_tensors(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of ``given`` that match a tensor of ``own``, under the names in ``own``.
 
-    A tensor whose name ends just one of ``own``'s (``encoder.x``: ``deployable.encoder.x``) fits too:
-    encoders go from one paper's network to another's. Of several it is the one right in an ``encoder``.
+    Tensors match if name and shape are equal. A name also matches if exactly one name in ``own`` ends with it
+    (``encoder.x`` matches ``deployable.encoder.x``), so that an encoder can be used in another network. If
+    several names end with it, the one directly in an ``encoder`` is chosen.
     """
     fit = {}
     for name, tensor in given.items():
@@ -44,17 +45,17 @@ def fitting(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str,
     return fit
 
 
-def mean(
+def average_tensors(
     first: Mapping[str, Tensor], others: Sequence[Mapping[str, Tensor]], shares: Sequence[float]
 ) -> dict[str, Tensor]:
-    """The tensors of ``first``, each the weighted mean over all that have it.
+    """Return the tensors of ``first``, each replaced by its weighted mean over all mappings that contain it.
+
+    Integer tensors (counters of batch normalisation), and tensors that occur only with a share of 0, are
+    copied from ``first``.
 
     Args:
-        others: as :func:`fitting` gives them, by ``first``'s names.
-        shares: of ``first`` and each of ``others``; from 0.
-
-    What is no floating point number (batch normalisation's counts), and a tensor that only files with a
-    share of 0 have, is ``first``'s.
+        others: results of :func:`matching_tensors` for ``first``.
+        shares: weights >= 0 of ``first`` and each of ``others``.
     """
     placed = [first, *others]
     result = {}
@@ -70,29 +71,30 @@ def mean(
     return result
 
 
-def write_mean(files: Mapping[Path, float], out: Path) -> int:
-    """Write the mean of safetensors files; how many tensors others than the first had a part in.
+def write_average(files: Mapping[Path, float], out: Path) -> int:
+    """Write the weighted mean of safetensors files, with the names and metadata of the first file.
 
-    The first gives the names and the facts.
+    Returns:
+        Number of tensors of the first file that another file contains too.
 
     Raises:
-        UsageError: a share below 0, or no share above.
-        WeightsError: a file is not a whole safetensors file.
+        UsageError: a share is negative, all are 0, or a file has no matching tensor.
+        WeightsError: a file is not a complete safetensors file.
     """
     if any(not share >= 0 for share in files.values()) or not sum(files.values()):
-        told = ", ".join(f"{share:g}" for share in files.values())
-        raise UsageError(f"shares are numbers from 0, not all 0; given: {told}")
+        given = ", ".join(f"{share:g}" for share in files.values())
+        raise UsageError(f"shares {given} are invalid: use numbers from 0 that are not all 0")
     named, *further = files
     first = read_tensors(named)
-    others = [fitting(first, read_tensors(file)) for file in further]
+    others = [matching_tensors(first, read_tensors(file)) for file in further]
     for file, other in zip(further, others, strict=True):
         if not other:
             raise UsageError(f"{file} has no tensor that fits {named}")
     facts = checkpoint_facts(named)
     facts["mean_of"] = [f"{file.parent.name}/{file.name}: {share:g}" for file, share in files.items()]
-    for stale in ("mad", "mse"):  # measured on the first
+    for stale in ("mad", "mse"):  # metrics of the first file
         facts.pop(stale, None)
-    save_checkpoint(out, mean(first, others, list(files.values())), facts)
+    save_checkpoint(out, average_tensors(first, others, list(files.values())), facts)
     return len(set().union(*others))
 
 
@@ -102,19 +104,23 @@ def _share(text: str) -> tuple[Path, float]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Write it; 2, and a line, where that cannot be done."""
+    """Run the command line; return 0. An error ends the process with 2 and one line on stderr."""
     parser = argparse.ArgumentParser(
         prog="python -m livematte.training.weight_averaging",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "files", nargs="+", type=_share, metavar="FILE=SHARE", help="safetensors, the first gives the names"
+        "files",
+        nargs="+",
+        type=_share,
+        metavar="FILE=SHARE",
+        help="safetensors file and its weight; the first file sets the names",
     )
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(words)
     try:
-        shared = write_mean(dict(options.files), options.out)
+        shared = write_average(dict(options.files), options.out)
     except LivematteError as error:
         parser.exit(2, f"{error}\n")
     print(f"{options.out}: {shared} tensors are means")  # noqa: T201

@@ -21,7 +21,7 @@ from livematte.training.paper_augmentation import PaperAugmentation, paper_examp
 from livematte.training.recipe import Batch, Plan, Recipe, as_tensors, start_from_imagenet
 from livematte.training.steps import Step
 from livematte.training.trimaps import coarse_trimap, eroded_trimap
-from livematte.training.uncertain_crops import FOUND, refiner_example
+from livematte.training.uncertain_crops import MODEL_TRIMAP_SHARE, refiner_example
 
 PRINTED = ((320, 320),)
 SIDES = tuple(range(320, 801, 80))
@@ -62,7 +62,7 @@ class AdaMattingRecipe(Recipe):
             Step("small", n(700), SMALL, 16, 2e-4, 2e-3),
             Step("large", n(900), LARGE, 12, 5e-6, 1.5e-3),
         )
-        return Plan(self.name, seed, 0.3, 0.995, steps, {"found": FOUND})
+        return Plan(self.name, seed, 0.3, 0.995, steps, {"found": MODEL_TRIMAP_SHARE})
 
     def network(self) -> AdaMatting:
         """The live encoder starts from ImageNet weights if they are installed; the printed one does not."""
@@ -88,13 +88,13 @@ class AdaMattingRecipe(Recipe):
     ) -> dict[str, NDArray[Any]]:
         """A crop around a soft outline, and a trimap of it (H, W): 0, 0.5 or 1."""
         if self.name == "adamatting":
-            how = PaperAugmentation(SIDES, square(height, width), turn=45, scale=(0.75, 1.5))
-            example = paper_example(rng, people, how)
+            augmentation = PaperAugmentation(SIDES, square(height, width), turn=45, scale=(0.75, 1.5))
+            example = paper_example(rng, people, augmentation)
             rgb, alpha = example["rgb"], example["alpha"]
             trimap = eroded_trimap(rng, alpha)
         else:
-            found = float(self.options.get("found", 0.0))
-            rgb, alpha, _, _, trimap = refiner_example(rng, people, height, width, found, COARSE)
+            model_trimaps = float(self.options.get("found", 0.0))
+            rgb, alpha, _, _, trimap = refiner_example(rng, people, height, width, model_trimaps, COARSE)
         return {"rgb": rgb, "alpha": alpha, "trimap": _halves(trimap)}
 
     def losses(self, step: Step, network: nn.Module, batch: Batch, player: str) -> dict[str, Tensor]:

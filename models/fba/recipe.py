@@ -19,7 +19,7 @@ from livematte.models.fba import losses, model
 from livematte.models.fba.encoding import encode_trimap
 from livematte.models.fba.network import FBA, LiveEncoder, fba, fba_live
 from livematte.training.data import PeopleStore
-from livematte.training.foregrounds import extended
+from livematte.training.foregrounds import extend_colors
 from livematte.training.paper_augmentation import PaperAugmentation, paper_example, square
 from livematte.training.recipe import (
     Batch,
@@ -31,7 +31,7 @@ from livematte.training.recipe import (
 )
 from livematte.training.steps import Step
 from livematte.training.trimaps import random_trimap
-from livematte.training.uncertain_crops import FOUND, refiner_example
+from livematte.training.uncertain_crops import MODEL_TRIMAP_SHARE, refiner_example
 
 PRINTED = ((640, 640), (480, 480), (320, 320))
 LIVE = ((192, 192), (160, 160), (128, 128))
@@ -70,7 +70,7 @@ class FBARecipe(Recipe):
             )
             return Plan(self.name, seed, 1.0, 0.999, steps, {"imagenet": ""})
         main = Step("main", n(2500), LIVE, 8, 1e-5, 2e-3)
-        return Plan(self.name, seed, 0.3, 0.998, (main,), {"found": FOUND})
+        return Plan(self.name, seed, 0.3, 0.998, (main,), {"found": MODEL_TRIMAP_SHARE})
 
     def network(self) -> FBA:
         """The encoder starts from ImageNet weights: the live size's if they are installed, the printed size's
@@ -116,19 +116,21 @@ class FBARecipe(Recipe):
     ) -> dict[str, NDArray[Any]]:
         """A crop with both layers' colours everywhere (sec. 3.5), its trimap and the trimap's encoding."""
         if self.name == "fba":
-            how = PaperAugmentation((square(height, width),), radii=(3, 25), flip=True, tone=TONE, second=0.5)
-            example = paper_example(rng, people, how)
+            augmentation = PaperAugmentation(
+                (square(height, width),), radii=(3, 25), flip=True, tone=TONE, second=0.5
+            )
+            example = paper_example(rng, people, augmentation)
             rgb, alpha, trimap = example["rgb"], example["alpha"], example["trimap"]
             foreground, background = example["foreground"], example["background"]
         else:
-            found = float(self.options.get("found", 0.0))
-            layers = refiner_example(rng, people, height, width, found, COARSE)
+            model_trimaps = float(self.options.get("found", 0.0))
+            layers = refiner_example(rng, people, height, width, model_trimaps, COARSE)
             rgb, alpha, foreground, background, trimap = layers
         return {
             "rgb": rgb,
             "alpha": alpha,
             "trimap": trimap,
-            "foreground": extended(foreground, alpha, SEEN),
+            "foreground": extend_colors(foreground, alpha, SEEN),
             "background": background,
             "encoding": encode_trimap(trimap),
         }

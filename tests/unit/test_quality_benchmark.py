@@ -18,10 +18,10 @@ FRAME = Truth(np.zeros((64, 64, 3), np.uint8), ALPHA)
 def test_a_row_has_means_of_each_kind_and_the_time_of_a_frame() -> None:
     cases = {"stills": [Case("a", lambda: iter([FRAME]))], "clips": [Case("b", lambda: iter([FRAME] * 3))]}
 
-    def make(stack: ExitStack) -> truealpha.Judged:
+    def make(stack: ExitStack) -> truealpha.MattingMethod:
         return lambda rgb: ALPHA + np.float32(0.01)
 
-    means = truealpha.judge(make, cases)
+    means = truealpha.measure(make, cases)
     assert means["stills"]["MAD"] == pytest.approx(10, rel=1e-3)
     assert means["clips"]["dtSSD"] == 0 and means["clips"]["ms"] >= 0
     text = truealpha.table({"one": means}, "stills")
@@ -36,7 +36,7 @@ def test_weights_alone_are_the_only_rows(tmp_path: Path) -> None:
     options |= {"rvm": None, "mediapipe_python": None}
     names = [
         name
-        for name, _ in truealpha.contenders(
+        for name, _ in truealpha.methods(
             truealpha.argparse.Namespace(
                 **options, weights=[truealpha._weights(str(file))], sizes=truealpha._sizes("352,512")
             )
@@ -47,5 +47,5 @@ def test_weights_alone_are_the_only_rows(tmp_path: Path) -> None:
         "mine.safetensors, 512 px",
     ]
     everything = truealpha.argparse.Namespace(**options, weights=[], sizes=[512])
-    rows = [name for name, _ in truealpha.contenders(everything)]
+    rows = [name for name, _ in truealpha.methods(everything)]
     assert len(rows) > 4 and sum("refined by" in name for name in rows) >= 2

@@ -12,7 +12,7 @@ from livematte.models.fba.recipe import fba_live_recipe
 from livematte.training.data import PeopleStore
 from livematte.training.packing import pack
 from livematte.training.recipe import as_tensors
-from livematte.training.release import judge_refiner
+from livematte.training.release import validate_refiner
 from tests.people import draw_people
 
 
@@ -84,7 +84,7 @@ def test_prediction_of_a_batch_is_that_of_its_pictures(network, cache):
 def test_the_judge_measures_alpha_and_colour_against_what_was_given(network, cache, tmp_path):
     save_file(network.state_dict(), tmp_path / "untrained.safetensors")
     file, held_out = tmp_path / "untrained.safetensors", PeopleStore(cache, validation=True)
-    row, alphas = judge_refiner(LIVE, file, held_out, 2)
+    row, alphas = validate_refiner(LIVE, file, held_out, 2)
     assert len(alphas) == 2 and alphas[0].shape == (256, 256)
     assert set(row) == {"mad", "mse", "color_mse", "given_mad", "given_mse", "given_color_mse"}
     assert 0 < row["mse"] < row["mad"] < 500 and row["given_color_mse"] > 0

@@ -110,20 +110,20 @@ def test_only_photographs_have_no_background(people, composited):
 
 def flat_person(alpha, color=110, keypoints=None):
     foreground = np.full((*alpha.shape, 3), color, np.uint8)
-    return augment.Placed(foreground, (alpha * 255).astype(np.uint8), keypoints)
+    return augment.PlacedPerson(foreground, (alpha * 255).astype(np.uint8), keypoints)
 
 
 def test_patterns_are_on_the_clothes_and_not_on_the_face():
     neck = np.zeros((25, 3), np.float32)
     neck[1] = (30, 44, 1)
-    marked = augment._patterned(np.random.default_rng(1), flat_person(np.ones((90, 60)), keypoints=neck))
+    marked = augment._add_pattern(np.random.default_rng(1), flat_person(np.ones((90, 60)), keypoints=neck))
     assert (marked.foreground[:44] == 110).all() and marked.foreground[44:].std() > 5
-    unmarked = augment._patterned(np.random.default_rng(1), flat_person(np.ones((90, 60))))
+    unmarked = augment._add_pattern(np.random.default_rng(1), flat_person(np.ones((90, 60))))
     assert (unmarked.foreground[:30] == 110).all() and unmarked.foreground[30:].std() > 5
 
 
 @pytest.mark.parametrize(
-    "change", [augment._patterned, lambda *a: augment._camouflage(a[0], a[1].foreground, a[1])]
+    "change", [augment._add_pattern, lambda *a: augment._camouflage(a[0], a[1].foreground, a[1])]
 )
 def test_where_nobody_is_nothing_changes(change):
     empty = flat_person(np.zeros((40, 30)))

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from livematte.errors import MissingExtraError
-from livematte.training.foregrounds import ESTIMATORS, Estimator, closed_form, extended, push_pull
+from livematte.training.foregrounds import ESTIMATORS, Estimator, closed_form, extend_colors, push_pull
 
 SIZE = (72, 96)
 
@@ -28,7 +28,7 @@ def test_known_colours_stay_and_the_rest_are_like_those_nearby() -> None:
     _, alpha, colours = scene()
     given = colours.astype(np.uint8)
     given[alpha == 0] = (0, 255, 0)
-    out = extended(given, alpha)
+    out = extend_colors(given, alpha)
     assert np.array_equal(out[alpha > 0], given[alpha > 0])
     beyond = np.abs(out.astype(float) - colours)[alpha == 0]
     assert beyond.max() < 40 and beyond.mean() < 12
@@ -51,13 +51,13 @@ def test_resizing_extended_colours_spills_nothing() -> None:
 
     true = resized_over(colours.astype(np.uint8))
     spilt = np.abs(resized_over(given) - true).max()
-    kept = np.abs(resized_over(extended(given, alpha)) - true).max()
+    kept = np.abs(resized_over(extend_colors(given, alpha)) - true).max()
     assert kept < 6 < spilt
 
 
 def test_a_picture_without_foreground_is_left_alone() -> None:
     picture = np.full((5, 7, 3), 9, np.uint8)
-    assert np.array_equal(extended(picture, np.zeros((5, 7), np.uint8)), picture)
+    assert np.array_equal(extend_colors(picture, np.zeros((5, 7), np.uint8)), picture)
 
 
 @pytest.mark.parametrize("estimate", ESTIMATORS.values(), ids=ESTIMATORS)

@@ -42,7 +42,7 @@ class Says:
 def test_the_trimap_is_that_of_the_shipped_model(people: PeopleStore) -> None:
     kinds = set()
     for seed in range(4):
-        crop = uncertain_crops.found_crop(np.random.default_rng(seed), people, *SIZE)
+        crop = uncertain_crops.model_trimap_crop(np.random.default_rng(seed), people, *SIZE)
         assert crop is not None
         rgb, alpha, foreground, background, trimap = crop
         assert rgb.shape == foreground.shape == background.shape == (*SIZE, 3)
@@ -54,7 +54,9 @@ def test_the_trimap_is_that_of_the_shipped_model(people: PeopleStore) -> None:
 
 
 def test_a_crop_is_a_function_of_its_seed(people: PeopleStore) -> None:
-    first, second = (uncertain_crops.found_crop(np.random.default_rng(5), people, *SIZE) for _ in range(2))
+    first, second = (
+        uncertain_crops.model_trimap_crop(np.random.default_rng(5), people, *SIZE) for _ in range(2)
+    )
     assert first is not None and second is not None
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
 
@@ -62,7 +64,7 @@ def test_a_crop_is_a_function_of_its_seed(people: PeopleStore) -> None:
 def test_the_layers_make_the_picture(people: PeopleStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uncertain_crops, "_default_model", lambda: Says(0.5))
     monkeypatch.setattr(trimaps, "_sensor", lambda rng, picture: picture)
-    crop = uncertain_crops.found_crop(np.random.default_rng(0), people, *SIZE)
+    crop = uncertain_crops.model_trimap_crop(np.random.default_rng(0), people, *SIZE)
     assert crop is not None
     rgb, alpha, foreground, background, trimap = crop
     a = alpha[..., None].astype(np.float32) / 255
@@ -74,7 +76,7 @@ def test_where_nothing_is_in_doubt_a_trimap_is_drawn(
     people: PeopleStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uncertain_crops, "_default_model", lambda: Says(0.0))
-    assert uncertain_crops.found_crop(np.random.default_rng(0), people, *SIZE) is None
+    assert uncertain_crops.model_trimap_crop(np.random.default_rng(0), people, *SIZE) is None
     rgb, alpha, _, _, trimap = uncertain_crops.refiner_example(
         np.random.default_rng(0), people, *SIZE, 1.0, 0.5
     )

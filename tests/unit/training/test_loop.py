@@ -86,7 +86,7 @@ def train(out, cache, stop_after=None, precision="fp32", **options):
         if stop_after is not None and "loss" in row and (row["step"], row["iteration"]) == stop_after:
             stop.set()
 
-    settings = loop.Settings(precision=precision, judged=2, say=say, stop=stop)
+    settings = loop.Settings(precision=precision, validation_pictures=2, say=say, stop=stop)
     loop.train(SmallRecipe(), SmallRecipe().plan(1, 3), out, cache, settings=settings, **options)
     return seen
 
@@ -163,7 +163,7 @@ def test_batches_of_several_sizes_and_a_constant_rate_resume_exactly(tmp_path, c
                 stop.set()
 
         recipe = Sized()
-        settings = loop.Settings(precision=precision, judged=1, say=say, stop=stop)
+        settings = loop.Settings(precision=precision, validation_pictures=1, say=say, stop=stop)
         loop.train(recipe, recipe.plan(1, 3), out, cache, settings=settings)
 
     run(tmp_path / "whole")
@@ -196,7 +196,10 @@ class Faint(SmallRecipe):
 def test_small_gradients_are_not_lost_in_half_precision(tmp_path, cache):
     moved = {}
     for precision in ("fp32", "fp16"):
-        recipe, settings = Faint(), loop.Settings(precision=precision, judged=1, say=lambda row: None)
+        recipe, settings = (
+            Faint(),
+            loop.Settings(precision=precision, validation_pictures=1, say=lambda row: None),
+        )
         plan = recipe.plan(1, 3).only(["one"])
         loop.train(recipe, plan, tmp_path / precision, cache, settings=settings)
         torch.manual_seed(3)
@@ -209,9 +212,9 @@ def test_small_gradients_are_not_lost_in_half_precision(tmp_path, cache):
 
 def test_a_batch_too_small_for_the_processes_is_refused():
     plan = SmallRecipe().plan(1, 3)
-    loop.check_share(plan, 2)
+    loop.check_batch_size(plan, 2)
     with pytest.raises(UsageError, match="step two has a batch of 2, too small for 3 processes"):
-        loop.check_share(plan, 3)
+        loop.check_batch_size(plan, 3)
 
 
 def test_weights_to_start_from_are_taken_where_they_fit(tmp_path):

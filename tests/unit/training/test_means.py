@@ -37,11 +37,11 @@ def test_a_mean_of_runs_weighs_every_tensor_by_its_share(tmp_path):
 def test_another_models_encoder_is_mixed_in_where_it_fits(tmp_path):
     own = run(tmp_path / "own.safetensors", 1.0, "deployable.", head=4.0)
     other = run(tmp_path / "other.safetensors", 5.0, fusion=9.0)
-    weight_averaging.write_mean({own: 0.0, other: 1.0}, tmp_path / "all.safetensors")
+    weight_averaging.write_average({own: 0.0, other: 1.0}, tmp_path / "all.safetensors")
     tensors = load_file(tmp_path / "all.safetensors")
     assert (tensors["deployable.encoder.weight"] == 5).all()
     assert (tensors["head"] == 4).all() and "fusion" not in tensors  # what only a share of 0 has stays
-    weight_averaging.write_mean({own: 0.5, other: 0.5}, tmp_path / "half.safetensors")
+    weight_averaging.write_average({own: 0.5, other: 0.5}, tmp_path / "half.safetensors")
     assert (load_file(tmp_path / "half.safetensors")["deployable.encoder.weight"] == 3).all()
 
 

@@ -22,10 +22,10 @@ def two(rank, port, results):
     )  # of two pictures in the first process, of one in the second
     workers.mean_gradients([weight], 3)
     buffers = [torch.full((2,), float(rank)), torch.tensor(rank == 0), torch.tensor(rank)]
-    workers.same(buffers)
+    workers.broadcast(buffers)
     cpu = torch.device("cpu")
-    agreed = [workers.agree(here, cpu) for here in (rank == 1, False)]
-    results.put((rank, workers.share(3), weight.grad.tolist(), [b.tolist() for b in buffers], agreed))
+    agreed = [workers.any_process(here, cpu) for here in (rank == 1, False)]
+    results.put((rank, workers.local_batch(3), weight.grad.tolist(), [b.tolist() for b in buffers], agreed))
     workers.wait()
     torch.distributed.destroy_process_group()
 
@@ -53,4 +53,8 @@ def test_one_process_alone_changes_nothing():
     weight = nn.Parameter(torch.zeros(1))
     weight.grad = torch.ones(1)
     workers.mean_gradients([weight], 3)
-    assert weight.grad.item() == 1 and workers.agree(True, torch.device("cpu")) and workers.share(3) == 3
+    assert (
+        weight.grad.item() == 1
+        and workers.any_process(True, torch.device("cpu"))
+        and workers.local_batch(3) == 3
+    )

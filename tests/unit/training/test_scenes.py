@@ -50,7 +50,7 @@ def test_people_are_a_tenth_of_the_height_to_larger_than_the_picture(people: Peo
     """By how far the alphas reach: small ones stand at the bottom edge, large ones fill the height."""
     heights, edges = [], np.zeros(4, int)
     for seed in range(250):
-        alpha = scenes.stand(np.random.default_rng(seed), people, 64, 96).alpha > 128
+        alpha = scenes.place_person(np.random.default_rng(seed), people, 64, 96).alpha > 128
         rows = np.flatnonzero(alpha.any(1))
         heights.append(rows[-1] - rows[0] + 1 if len(rows) else 0)
         edges += [alpha[0].any(), alpha[-1].any(), alpha[:, 0].any(), alpha[:, -1].any()]
@@ -65,13 +65,13 @@ def test_a_person_is_lit_smoothly_and_from_one_side(people: PeopleStore) -> None
     alpha[10:30, 20:50] = 255
     changed = []
     for seed in range(20):
-        out = scenes.relit(np.random.default_rng(seed), grey, alpha).astype(int)
+        out = scenes.relight(np.random.default_rng(seed), grey, alpha).astype(int)
         np.testing.assert_array_equal(out[alpha == 0], 100)
         inside = out[10:30, 20:50]
         assert np.abs(np.diff(inside, axis=1)).max() < 12
         changed.append(np.ptp(inside[..., 1]))
     assert max(changed) > 40
-    np.testing.assert_array_equal(scenes.relit(np.random.default_rng(0), grey, alpha * 0), grey)
+    np.testing.assert_array_equal(scenes.relight(np.random.default_rng(0), grey, alpha * 0), grey)
 
 
 def test_joints_move_with_the_person(people: PeopleStore) -> None:
@@ -80,7 +80,7 @@ def test_joints_move_with_the_person(people: PeopleStore) -> None:
     only.people = [entry for entry in only.people if entry["name"] == "drawn_000"]
     seen = 0
     for seed in range(40):
-        person = scenes.stand(np.random.default_rng(seed), only, 64, 96)
+        person = scenes.place_person(np.random.default_rng(seed), only, 64, 96)
         assert person.keypoints is not None
         x, y = person.keypoints[0, :2].round().astype(int)
         if 2 <= x < 94 and 2 <= y < 62:

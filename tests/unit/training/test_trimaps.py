@@ -110,7 +110,7 @@ def test_small_photographs_are_taken_where_there_are_no_others(tmp_path):
 def test_strands_only_add_to_alpha_and_leave_solid_colours_alone(seed):
     alpha = disk_alpha()
     foreground = np.random.default_rng(1).integers(0, 256, (96, 96, 3), np.uint8)
-    drawn, grown = trimaps.with_strands(np.random.default_rng(seed), foreground, alpha)
+    drawn, grown = trimaps.add_strands(np.random.default_rng(seed), foreground, alpha)
     assert grown.dtype == np.uint8 and (grown >= alpha).all() and (grown > alpha).any()
     np.testing.assert_array_equal(drawn[alpha > 127], foreground[alpha > 127])
     thin = (grown > alpha) & (alpha == 0)
@@ -119,5 +119,5 @@ def test_strands_only_add_to_alpha_and_leave_solid_colours_alone(seed):
 
 def test_strands_need_an_outline():
     alpha, foreground = np.zeros((32, 32), np.uint8), np.zeros((32, 32, 3), np.uint8)
-    drawn, grown = trimaps.with_strands(np.random.default_rng(0), foreground, alpha)
+    drawn, grown = trimaps.add_strands(np.random.default_rng(0), foreground, alpha)
     assert not grown.any() and not drawn.any()

@@ -1,4 +1,4 @@
-"""Validation of a network in training, at its own size: figures, and pictures to look at."""
+"""Validation of a network during training: metrics, and sample pictures."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from livematte.training.recipe import Batch, Recipe
 from livematte.training.report import sample_sheet
 
 
-def on_device(batch: Batch, device: torch.device) -> Batch:
-    """Moved to ``device``, channels last."""
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Copy a batch to ``device``, in channels-last memory format."""
     to = {"device": device, "memory_format": torch.channels_last}
     return {k: v.to(**to) for k, v in batch.items()}  # type: ignore[call-overload]
 
@@ -31,12 +31,12 @@ def validate(
     count: int,
     side: int = 320,
 ) -> dict[str, float]:
-    """``mad`` and ``mse`` (x 1e3) on people composited on unseen rooms.
+    """Return ``mad`` and ``mse`` (x 1e3) on people composited on validation backgrounds.
 
     Args:
         network: in eval mode.
-        count: people, evenly spread over ``people``.
-        side: of the network's pictures, the longer one.
+        count: number of people, evenly spaced in ``people``.
+        side: longer side of the network's input, in pixels.
     """
     mad = mse = 0.0
     everyone = len(people.people)
@@ -57,7 +57,7 @@ def validate(
 def draw_samples(
     recipe: Recipe, network: nn.Module, device: torch.device, people: PeopleStore, file: Path, count: int = 12
 ) -> None:
-    """Write pictures, their alpha and the predicted alpha, a column each, to ``file``."""
+    """Write validation pictures with true and predicted alpha to ``file``, one column per picture."""
     columns = []
     last = len(people.people) - 1
     for number in np.linspace(min(3, last), last, min(count, last + 1)).astype(int):
@@ -76,9 +76,14 @@ def _predicted(
     size: tuple[int, int],
     number: int,
 ) -> Any:
-    """(h, w) float32 alpha of a validation picture and its alpha, shrunk to (width, height) ``size``."""
+    """Return the predicted alpha (h, w) float32 of a validation picture.
+
+    Args:
+        pair: picture (H, W, 3) and alpha (H, W), uint8.
+        size: (width, height) to which both are resized first.
+    """
     small, small_alpha = (
         np.asarray(cv2.resize(a, size, interpolation=cv2.INTER_AREA), np.uint8) for a in pair
     )
-    batch = on_device(recipe.held_out(small, small_alpha, number), device)
+    batch = to_device(recipe.held_out(small, small_alpha, number), device)
     return recipe.predict(network, batch)[0, 0].float().cpu().numpy()

@@ -1,4 +1,4 @@
-"""The house rules that a machine can keep: who may import whom, who may name whom, and where torch may be."""
+"""Rules for the source code that are checked automatically: imports, dependencies, names and docstrings."""
 
 from __future__ import annotations
 
@@ -25,17 +25,20 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "livematte"
 
 TORCH_ROOMS = {"encoders", "training"}
-"""Training and network building blocks; nobody gets here by rendering."""
+"""Training and network building blocks; a render does not import them."""
 
 NAMES = re.compile(
     r"late[-_ ]?fusion|jm[-_ ]?net|poma[-_ ]?gan|ada[-_ ]?matting|\bfba\b|\bobs\b|\bzoom\b", re.I
 )
-"""Papers and programs: known to models/ and plugins/ only."""
+"""Names of papers and programs, which may occur only in models/ and plugins/."""
 
 MAY_NAME = {CORE / "options" / "groups.py"}
 
 LONGEST = 400
-"""Lines. The aim is 300; this is where it stops being a matter of taste."""
+"""Maximum number of lines of a file; the recommended maximum is 300."""
+
+QUESTION_WORDS = ("What", "How", "Who", "Whom", "Whose", "Whether", "Where", "Which", "When", "Why")
+"""A docstring must not begin with one of these: it says what the object is or does, as a statement."""
 
 
 def files(room: Path) -> list[Path]:
@@ -63,10 +66,10 @@ def is_for_one_system(node: ast.AST) -> bool:
 
 
 def imports(node: ast.AST, *, module_level: bool = False, any_system: bool = False) -> Iterator[str]:
-    """Full names of what is imported below ``node``; ``from a import b`` gives ``a.b``.
+    """Yield the full names of all imports below ``node``; ``from a import b`` gives ``a.b``.
 
-    ``module_level`` leaves out what only runs in functions or only exists for type checkers, ``any_system``
-    what has a branch for Windows and one for the others.
+    ``module_level`` skips imports in functions and for type checkers only; ``any_system`` skips branches for
+    one operating system.
     """
     for child in ast.iter_child_nodes(node):
         if any_system and is_for_one_system(child):
@@ -74,7 +77,7 @@ def imports(node: ast.AST, *, module_level: bool = False, any_system: bool = Fal
         if isinstance(child, ast.Import):
             yield from (alias.name for alias in child.names)
         elif isinstance(child, ast.ImportFrom):
-            assert child.level == 0, "relative imports hide which room is meant"
+            assert child.level == 0, "use absolute imports"
             yield from (f"{child.module}.{alias.name}" for alias in child.names)
         elif module_level and (
             isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) or is_type_checking(child)
@@ -85,7 +88,7 @@ def imports(node: ast.AST, *, module_level: bool = False, any_system: bool = Fal
 
 
 def test_every_import_contract_is_kept() -> None:
-    """Layers, no circles, no sibling of a model or plug-in: ``[tool.importlinter]`` in pyproject.toml."""
+    """Layers, no cycles, independent models and plug-ins: ``[tool.importlinter]`` in pyproject.toml."""
     kept, report = check_contracts()
     assert kept, report
 
@@ -102,7 +105,7 @@ def test_contributing_shows_the_layers_of_the_contract() -> None:
 
 
 def names_and_strings(module: ast.Module) -> Iterator[str]:
-    """Identifiers and string constants, docstrings left out."""
+    """Yield identifiers and string constants, without docstrings."""
     documentation = {
         id(node.value)
         for node in ast.walk(module)
@@ -152,7 +155,9 @@ def imported_after(code: str) -> set[str]:
 @pytest.mark.parametrize("path", [*CORE_FILES, *OUTER_FILES, *files(ROOT / "benchmarks")], ids=short)
 def test_runtimes_with_telemetry_are_imported_by_import_quietly(path: Path) -> None:
     loud = {name for name in imports(tree(path)) if name.split(".")[0] in ("openvino", "onnxruntime")}
-    assert not loud, f"{short(path)} imports {loud}, which sends: use livematte.quiet.import_quietly"
+    assert not loud, (
+        f"{short(path)} imports {loud}, which sends telemetry: use livematte.quiet.import_quietly"
+    )
 
 
 def test_the_render_path_never_imports_torch() -> None:
@@ -174,16 +179,87 @@ def test_help_starts_without_anything_heavy() -> None:
 def test_nothing_is_posix_only(path: Path) -> None:
     posix = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
     found = {name.split(".")[0] for name in imports(tree(path), any_system=True)} & posix
-    assert not found, f"{short(path)} needs {found}, which Windows has not"
+    assert not found, f"{short(path)} needs {found}, which does not exist on Windows"
 
 
 @pytest.mark.parametrize("path", [*CORE_FILES, *OUTER_FILES], ids=short)
 def test_a_file_is_read_in_one_sitting(path: Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= LONGEST, f"{short(path)} has {lines} lines: which two ideas are in it?"
+    assert lines <= LONGEST, f"{short(path)} has {lines} lines: split it into two files"
     assert path.name not in ("utils.py", "helpers.py", "common.py", "misc.py"), (
-        "a file is named after its idea"
+        f"{short(path)}: name the file after its content"
     )
+
+
+DOCUMENTED_FILES = [*CORE_FILES, *OUTER_FILES, *files(ROOT / "benchmarks")]
+
+
+def docstrings(module: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and text of each docstring: of modules, classes and functions, and the strings after constants."""
+    for node in ast.walk(module):
+        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+            continue
+        if isinstance(node.value.value, str):
+            yield node.lineno, node.value.value
+
+
+@pytest.mark.parametrize("path", DOCUMENTED_FILES, ids=short)
+def test_no_docstring_begins_with_a_question_word(path: Path) -> None:
+    question = re.compile(rf"\s*(?:{'|'.join(QUESTION_WORDS)})\b", re.I)
+    wrong = [
+        f"{short(path)}:{line}: {text.strip().splitlines()[0]}"
+        for line, text in docstrings(tree(path))
+        if question.match(text)
+    ]
+    assert not wrong, "\n".join(["begin with a noun or a verb, not with a question word:", *wrong])
+
+
+def test_docstrings_of_every_kind_are_checked() -> None:
+    source = '''
+"""Module."""
+CONSTANT = 1
+"""Constant."""
+class Example:
+    """Class."""
+    field: int
+    """Field."""
+    async def method(self):
+        """Method."""
+        if True:
+            def inner():
+                """Inner."""
+'''
+    found = {text for _, text in docstrings(ast.parse(source))}
+    assert found == {"Module.", "Constant.", "Class.", "Field.", "Method.", "Inner."}
+
+
+@pytest.mark.parametrize("path", DOCUMENTED_FILES, ids=short)
+def test_no_function_name_ends_in_of(path: Path) -> None:
+    wrong = [
+        f"{short(path)}:{node.lineno}: {node.name}"
+        for node in ast.walk(tree(path))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.endswith("_of")
+    ]
+    assert not wrong, "\n".join(["name a function after what it does or returns:", *wrong])
+
+
+def class_names(node: ast.AST) -> Iterator[str]:
+    """Names of the public classes below ``node``, without those defined inside functions."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+            yield child.name
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield from class_names(child)
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    """Variants of a class for different systems in one file count once."""
+    places: dict[str, list[str]] = {}
+    for path in [*CORE_FILES, *OUTER_FILES]:
+        for name in sorted(set(class_names(tree(path)))):
+            places.setdefault(name, []).append(short(path))
+    shared = [f"{name}: {', '.join(paths)}" for name, paths in places.items() if len(paths) > 1]
+    assert not shared, "\n".join(["rename all but one of each:", *shared])
 
 
 def test_every_package_is_in_the_wheel() -> None:
@@ -199,7 +275,7 @@ def test_every_package_is_in_the_wheel() -> None:
 
 
 def test_weights_come_with_their_licence_in_the_wheel() -> None:
-    """What weights were trained on may allow less than Apache-2.0 does."""
+    """The licence of the training data can be more restrictive than Apache-2.0."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert "weights/LICENSE" in settings["tool"]["setuptools"]["package-data"]["*"]
     listed = {path for pattern in settings["project"]["license-files"] for path in ROOT.glob(pattern)}
@@ -222,7 +298,7 @@ def test_every_dependency_is_pinned() -> None:
 
 @pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
 def test_every_pin_is_a_version_that_is_allowed(python: str) -> None:
-    """Else pip refuses to install anything on that Python."""
+    """Otherwise pip cannot install the package with the constraints on this Python version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = [project["optional-dependencies"][extra] for extra in ("train", "test", "dev")]
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()

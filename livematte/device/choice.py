@@ -51,17 +51,17 @@ class Device:
 
 
 def choose_device(spec: str = "auto", runtime: str = "torch") -> Device:
-    """The device that ``spec`` means: 'auto', 'cpu', 'cuda', 'cuda:N', 'directml', 'directml:N' or 'coreml'.
-
-    'auto' takes the first usable NVIDIA GPU, or the CPU if there is none; it never takes the others, because
-    their speed was not measured. ``why`` gives the choice and the reason.
+    """Choose a device.
 
     Args:
-        runtime: the runtime that will use it: 'torch', 'onnxruntime', 'tensorrt', 'openvino', or 'auto' for
-            whichever can.
+        spec: 'auto', 'cpu', 'cuda', 'cuda:N', 'directml', 'directml:N' or 'coreml'. 'auto' is the first
+            usable NVIDIA GPU, or the CPU if there is none; it is never one of the others, because their speed
+            was not measured. The result's ``why`` gives the reason.
+        runtime: the runtime that will use the device: 'torch', 'onnxruntime', 'tensorrt', 'openvino', or
+            'auto' for any that supports it.
 
     Raises:
-        UsageError: ``spec`` is none of these, or one that ``runtime`` never runs on.
+        UsageError: ``spec`` is invalid, or ``runtime`` does not support it.
         DeviceError: a device was asked for and cannot be used; the message says what is missing.
     """
     if spec == "cpu":

@@ -49,15 +49,15 @@ class ExecutionContext(Protocol):
         ...
 
     def wait_event(self, event: Any) -> None:
-        """Let work that is queued in this block from now on start after ``event``."""
+        """Make work that is queued in this block after this call wait for ``event``."""
         ...
 
     def download(self, arrays: Sequence[Array]) -> Download:
-        """Begin to copy arrays, which must not be written to any more, to the computer's memory."""
+        """Start to copy arrays to host memory; they must not be modified any more."""
         ...
 
     def close(self) -> None:
-        """Wait for copies that nobody asks for any more."""
+        """Wait for all copies that have not finished."""
         ...
 
 
@@ -99,17 +99,17 @@ class _CpuDownload:
 
 
 _MOST_UPLOADS = 3
-"""Uploads under way before the next one waits: each keeps a frame's size of pinned memory."""
+"""Maximum number of concurrent uploads; each uses pinned memory of the size of a frame."""
 
 
 class CudaContext:
     """A GPU, with one copy stream in each direction and pinned memory. See :class:`ExecutionContext`.
 
-    Work is queued on CUDA's default stream, which is also CuPy's and torch's unless somebody changed it.
+    Work is queued on CUDA's default stream, which CuPy and torch use by default too.
 
     Raises:
         MissingExtraError: CuPy is not installed.
-        DeviceError: it finds no GPU that it can use; inside a block, its memory is used up or it has failed.
+        DeviceError: there is no usable GPU; inside a block, the GPU has run out of memory or has failed.
     """
 
     def __init__(self, index: int = 0) -> None:
@@ -213,7 +213,7 @@ def _copy_streams(module: Any, index: int) -> tuple[Any, Any]:
 
 
 def _pinned(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Pinned memory, which asynchronous copies need. CuPy keeps what is freed for the next call."""
+    """Allocate pinned memory, which asynchronous copies need. CuPy reuses freed memory."""
     dtype = np.dtype(dtype)
     count = int(np.prod(shape))
     memory = cupy().cuda.alloc_pinned_memory(count * dtype.itemsize)

@@ -55,7 +55,7 @@ def to_gpu(array: Array) -> Array:
 
 
 def to_host(array: Array) -> Array:
-    """``array`` as a NumPy array; itself if it is one. Waits for what is queued on the current stream."""
+    """Return ``array`` as a NumPy array, without a copy if it is one. Waits for the current stream."""
     if not on_gpu(array):
         return array
     count_transfer(downloaded=array.nbytes)

@@ -17,10 +17,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from livematte.errors import InputError, ModelError, OutputError
-from livematte.evaluation.truth import Case, Truth
+from livematte.evaluation.frame_metrics import (
+    Alpha,
+    FrameResult,
+    Picture,
+    draw_errors,
+    still_metrics,
+    temporal_metrics,
+    unknown_pixels,
+)
+from livematte.evaluation.truth import Case
 from livematte.frame import ColorInfo, Frame, Matte
 from livematte.kernels.convert import planes_from_rgb
 from livematte.matting import metrics
@@ -28,9 +36,6 @@ from livematte.matting.compositor import Compositor
 from livematte.matting.frame_matting import FrameMatting
 from livematte.progress import Meter, Progress
 from livematte.protocols import Model
-
-Picture = NDArray[np.uint8]
-Alpha = NDArray[np.float32]
 
 MattingMethod = Callable[[Picture], "Alpha | Matte"]
 """Returns the alpha of a picture, or a matte to evaluate foreground colours too, at the picture's size."""
@@ -185,36 +190,17 @@ def _predict(method: MattingMethod, rgb: Picture, where: str) -> Matte:
     return matte
 
 
-@dataclass(frozen=True)
-class _FrameResult:
-    """Ground truth and predicted alpha of one frame.
-
-    Attributes:
-        alpha: (H, W) float32 in [0, 1].
-        mask: (H, W), True for pixels to evaluate; None for all.
-    """
-
-    truth: Truth
-    alpha: Alpha
-    mask: NDArray[np.bool_] | None
-
-    def person(self) -> Picture:
-        """Return the true person on black, (H, W) uint8 grey, from which the true motion is estimated."""
-        grey = cv2.cvtColor(self.truth.rgb, cv2.COLOR_RGB2GRAY)
-        return np.asarray(grey * self.truth.alpha + 0.5, np.uint8)
-
-
 def _evaluate_case(method: MattingMethod, case: Case, band: bool) -> tuple[Score, ErrorPicture]:
     begin = getattr(method, "begin", None)
     if begin is not None:
         begin()
     values: list[dict[str, float]] = []
-    previous: _FrameResult | None = None
+    previous: FrameResult | None = None
     worst: ErrorPicture | None = None
     for number, truth in enumerate(case.frames(), 1):
         matte = _predict(method, truth.rgb, f"{case.name}, frame {number}")
-        result = _FrameResult(
-            truth, np.asarray(matte.alpha, np.float32), _unknown_pixels(truth) if band else None
+        result = FrameResult(
+            truth, np.asarray(matte.alpha, np.float32), unknown_pixels(truth) if band else None
         )
         found = still_metrics(result.alpha, truth.alpha, result.mask)
         if matte.foreground is not None and truth.foreground is not None:
@@ -222,43 +208,14 @@ def _evaluate_case(method: MattingMethod, case: Case, band: bool) -> tuple[Score
             found["fgSAD"] = metrics.foreground_sad(matte.foreground, colour, truth.alpha)
             found["fgMSE"] = metrics.foreground_mse(matte.foreground, colour, truth.alpha)
         if previous is not None:
-            found |= _temporal_metrics(previous, result)
+            found |= temporal_metrics(previous, result)
         values.append({name: FACTORS[name] * value for name, value in found.items()})
         if worst is None or values[-1]["MAD"] > worst.mad:
-            worst = ErrorPicture(case.name, number, values[-1]["MAD"], _draw_errors(result))
+            worst = ErrorPicture(case.name, number, values[-1]["MAD"], draw_errors(result))
         previous = result
     if worst is None:
         raise InputError(f"{case.name} contains no readable picture")
     return Score(case.name, len(values), _means(values)), worst
-
-
-def still_metrics(alpha: Alpha, truth: Alpha, mask: NDArray[np.bool_] | None) -> dict[str, float]:
-    """Return the metrics of one picture, without :data:`FACTORS`; ``mask`` selects the pixels to evaluate."""
-    return {
-        "SAD": metrics.sad(alpha, truth, mask),
-        "MAD": metrics.mad(alpha, truth, mask),
-        "MSE": metrics.mse(alpha, truth, mask),
-        "Grad": metrics.grad(alpha, truth, mask),
-        "Conn": metrics.conn(alpha, truth, mask),
-    }
-
-
-def _temporal_metrics(before: _FrameResult, now: _FrameResult) -> dict[str, float]:
-    """Return the metrics of two consecutive frames; none if their sizes differ (a new shot)."""
-    if before.alpha.shape != now.alpha.shape:
-        return {}
-    four = (now.alpha, before.alpha, now.truth.alpha, before.truth.alpha)
-    flow = metrics.motion(before.person(), now.person())
-    return {
-        "dtSSD": metrics.dtssd(*four, now.mask),
-        "MESSDdt": metrics.messddt(*four, flow, before.mask),
-    }
-
-
-def _unknown_pixels(truth: Truth) -> NDArray[np.bool_]:
-    if truth.trimap is not None:
-        return (truth.trimap > 0) & (truth.trimap < 255)
-    return metrics.unknown_band(truth.alpha)
 
 
 def _means(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -268,17 +225,6 @@ def _means(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
         for name, value in one.items():
             found[name].append(value)
     return {name: float(np.mean(found[name])) for name in FACTORS if name in found}
-
-
-def _draw_errors(result: _FrameResult) -> Picture:
-    error = result.alpha - result.truth.alpha
-    if result.mask is not None:
-        error = error * result.mask
-    much, little = np.clip(error, 0, 1), np.clip(-error, 0, 1)
-    errors = np.stack((1 - little, 1 - much - little, 1 - much), -1)
-    greys = [np.repeat(alpha[..., None], 3, 2) for alpha in (result.truth.alpha, result.alpha)]
-    panels = [np.rint(np.clip(panel, 0, 1) * 255).astype(np.uint8) for panel in (*greys, errors)]
-    return np.hstack((result.truth.rgb, *panels))
 
 
 def heading(name: str) -> str:

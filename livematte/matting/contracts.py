@@ -198,10 +198,10 @@ def checked_frames(source: Source) -> Iterator[Frame]:
 
 
 def check_frame(frame: object, who: str) -> None:
-    """Raise InputError unless ``frame`` is a Frame whose planes match its format: drivers send damaged ones.
+    """Raise InputError unless ``frame`` is a Frame whose planes match its format, since drivers can fail.
 
     Args:
-        who: begins the line: ``the camera sent``.
+        who: start of the error message, such as ``the camera sent``.
     """
     if not isinstance(frame, Frame):
         raise InputError(f"{who} {describe(frame)}, expected a Frame")
@@ -212,9 +212,10 @@ def check_frame(frame: object, who: str) -> None:
 
 
 def check_background_frame(background: Background, made: object, frame: Frame) -> Frame:
-    """The frame that a background returned. InputError unless it has the size, format and colour of ``frame``
-    and
-    is not ``frame`` itself, which shows the room.
+    """Return the frame that a background made.
+
+    Raises:
+        InputError: its size, format or colour differs from ``frame``, or it is ``frame`` itself.
     """
     who = title("background", background)
     if not isinstance(made, Frame):

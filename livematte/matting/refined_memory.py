@@ -35,14 +35,14 @@ class _BegunFrame:
 class RefinedMemory:
     """Refined alpha of one shot.
 
-    A place that was refined before and is not refined now keeps its alpha where neither the picture nor the
-    first network's alpha changed. A place that is refined again is filtered as by
-    :class:`livematte.matting.temporal.TemporalFilter`. Frames come in order: :meth:`begin_frame`, then
-    :meth:`end_frame`. A new shot needs a new object.
+    A pixel that was refined earlier but not in this frame keeps its refined alpha if neither the picture nor
+    the unrefined alpha has changed there. A pixel that is refined again is filtered over time like in
+    :class:`livematte.matting.temporal.TemporalFilter`. Call for each frame, in order: :meth:`begin_frame`,
+    then :meth:`end_frame`. A new shot needs a new object.
 
     Args:
         size: (height, width) of the working picture.
-        mode: one of :data:`livematte.matting.temporal.MODES`; ``off`` takes refined alpha as it is.
+        mode: one of :data:`livematte.matting.temporal.MODES`; ``off`` does not filter refined alpha.
         xp: the module of all arrays: numpy or cupy.
     """
 

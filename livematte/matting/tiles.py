@@ -107,17 +107,17 @@ def crop(picture: Array, box: Box) -> Array:
 def sort_by_urgency(
     trimap: Array, tiles: Iterable[Tile], waiting: Mapping[GridPosition, int], stale: Array | None = None
 ) -> list[Tile]:
-    """The tiles with an unknown pixel in their cell, the most urgent first.
+    """Return the tiles with an unknown pixel in their cell, most urgent first.
 
-    Tiles that have waited longest come first, but a tile that changed precedes still ones that have waited up
-    to :data:`PRIORITY` frames longer; then those with most unknown pixels. So with time for one tile a frame,
-    every tile gets its turn, and changed ones get it sooner.
+    Tiles are sorted by waiting time, longest first, and then by the number of unknown pixels, largest first.
+    A changed tile counts as if it had waited :data:`PRIORITY` frames longer. Even with time for only one tile
+    per frame, each tile is refined eventually.
 
     Args:
         trimap: (h, w) uint8 of the working picture.
         waiting: for each tile that was left out, the number of frames that it has waited.
-        stale: (h, w) in [0, 1]: 1 where refined alpha of earlier frames holds no more; a GPU is waited for.
-            None: everywhere alike.
+        stale: (h, w) in [0, 1]: 1 where refined alpha of earlier frames is no longer valid. An array on a GPU
+            causes a synchronisation. None: equal for all pixels.
     """
     unknown = trimap == UNKNOWN
     amounts = {tile.position: int(np.count_nonzero(crop(unknown, tile.cell))) for tile in tiles}

@@ -84,10 +84,10 @@ def make_trimap(
 
 
 def trimap_from_matte(matte: Matte, size: tuple[int, int]) -> Array:
-    """:func:`make_trimap` of a matte, in the computer's memory: what is small of it comes down from a GPU.
+    """Return :func:`make_trimap` of a matte as a NumPy array; its small arrays are downloaded from a GPU.
 
-    ``extras["trimap"]`` is the network's own: (h, w) 0, 0.5, 1, or (3, h, w) the probabilities of
-    background, unknown and foreground, whose mean is used.
+    ``extras["trimap"]`` is the network's trimap, if any: (h, w) with 0, 0.5 and 1, or (3, h, w) with the
+    probabilities of background, unknown and foreground, which are converted to their expected value.
     """
     own = matte.extras.get("trimap")
     if own is not None:
@@ -124,7 +124,7 @@ def _doubt(alpha: Array, narrow: float, wide: float) -> Array:
 
 
 def _keep_cores(alpha: Array, front: Array) -> None:
-    """Mark a core of a person who is soft everywhere (far away, moving fast) as sure foreground."""
+    """Mark the core of a person as sure foreground if no pixel has a high alpha (distance, fast motion)."""
     count, labels = cv2.connectedComponents((alpha > 0.5).view(np.uint8), ltype=cv2.CV_32S)
     for label in np.flatnonzero(np.bincount(labels[front], minlength=count)[1:] == 0) + 1:
         inside = labels == label

@@ -27,6 +27,9 @@ always present."""
 
 Option = float | str | bool
 
+_SETTINGS = ("seed", "average", "encoder_factor", "options", "shares", "steps")
+"""Keys of a configuration file."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -62,19 +65,19 @@ class Plan:
         plan = self
         for key, value in table.items():
             if key == "steps":
-                plan = replace(plan, steps=_changed_steps(plan.steps, value))
+                plan = replace(plan, steps=_override_steps(plan.steps, value))
             elif key == "options":
-                _known("option", value, plan.options)
+                _check_names("option", value, plan.options)
                 plan = replace(plan, options={**plan.options, **value})
             elif key == "shares":
-                _known("share", value, plan.shares)
+                _check_names("share", value, plan.shares)
                 plan = replace(plan, shares={**plan.shares, **value})
             elif key in ("seed", "average", "encoder_factor"):
                 if isinstance(value, bool) or not isinstance(value, (int, float)):
                     raise UsageError(f"{key} = {value!r} in the configuration is not a number")
                 plan = replace(plan, **{key: value})  # type: ignore[arg-type]
             else:
-                _known("setting", [key], ["seed", "average", "encoder_factor", "options", "shares", "steps"])
+                _check_names("setting", [key], _SETTINGS)
         return plan
 
     def only(self, names: list[str]) -> Plan:
@@ -83,7 +86,7 @@ class Plan:
         Raises:
             UsageError: a name is unknown.
         """
-        _known("step", names, [step.name for step in self.steps])
+        _check_names("step", names, [step.name for step in self.steps])
         return replace(self, steps=tuple(step for step in self.steps if step.name in names))
 
     def facts(self) -> dict[str, Any]:
@@ -91,19 +94,19 @@ class Plan:
         return asdict(self) | {"options": dict(self.options), "shares": dict(self.shares)}
 
 
-def _known(kind: str, given: Any, known: Any) -> None:
+def _check_names(kind: str, given: Any, known: Any) -> None:
     for name in given:
         if name not in known:
-            raise UsageError(f"unknown {kind} {name!r}: known are {', '.join(known) or 'none'}")
+            raise UsageError(f"unknown {kind} {name!r}: allowed are {', '.join(known) or 'none'}")
 
 
-def _changed_steps(steps: tuple[Step, ...], table: Mapping[str, Mapping[str, Any]]) -> tuple[Step, ...]:
-    _known("step", table, [step.name for step in steps])
+def _override_steps(steps: tuple[Step, ...], table: Mapping[str, Mapping[str, Any]]) -> tuple[Step, ...]:
+    _check_names("step", table, [step.name for step in steps])
     out = []
     for step in steps:
         values = dict(table.get(step.name, {}))
         own = [field.name for field in fields(step) if field.name != "name"]
-        _known(f"setting of step {step.name}:", values, own)
+        _check_names(f"setting of step {step.name}:", values, own)
         if "sizes" in values:
             values["sizes"] = tuple((int(h), int(w)) for h, w in values["sizes"])
         out.append(replace(step, **values))

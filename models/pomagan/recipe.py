@@ -240,7 +240,7 @@ class POMAGANRecipe(Recipe):
 
 
 def _is_alpha(step: Step) -> bool:
-    """Whether alpha is learnt, after or, in the last step, with the segmentation."""
+    """Return True if the step trains the alpha generator; the last step trains both generators."""
     return step.scenes or step.name.startswith("alpha")
 
 
@@ -267,7 +267,7 @@ def _made(step: Step, network: TrainedPOMAGAN, batch: Batch) -> Tensor:
 
 
 def _both(step: Step, network: TrainedPOMAGAN, rgb: Tensor) -> tuple[Tensor, Tensor]:
-    """Segmentation, which learns in the last step alone, and alpha."""
+    """Return segmentation and alpha; the segmentation has gradients only in the last step."""
     both = network.deployable
     with torch.set_grad_enabled(step.scenes and torch.is_grad_enabled()):
         segmentation: Tensor = both.segmentation(rgb)

@@ -57,7 +57,7 @@ def test_a_run_trains_refuses_to_be_overwritten_and_its_weights_matte(data, tmp_
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["plan"]["seed"] == 4 and len(record["data_hash"]) == 64
     again = livematte("train", *options(data, tmp_path), "--workers", workers)
-    assert again.returncode == 2 and "holds a run already: give --resume" in again.stderr
+    assert again.returncode == 2 and "already contains a run: use --resume" in again.stderr
     out = tmp_path / "cut.png"
     picture = sorted((data / "people").iterdir())[0]
     weights = tmp_path / "run" / "average.safetensors"

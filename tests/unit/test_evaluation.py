@@ -128,7 +128,7 @@ def test_foreground_is_judged_where_both_know_it() -> None:
 def test_an_answer_that_is_none_is_refused() -> None:
     with pytest.raises(ModelError, match="frame 1.*size"):
         evaluate(lambda rgb: np.zeros((4, 4), np.float32), [case("a", person())])
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="NaN or infinity"):
         evaluate(lambda rgb: np.full(rgb.shape[:2], np.nan, np.float32), [case("a", person())])
     with pytest.raises(InputError):
         evaluate(lambda rgb: np.zeros(rgb.shape[:2], np.float32), [])

@@ -13,7 +13,7 @@ def as_float32(x: Array) -> Array:
 
 
 class _Memory:
-    """A flat view of a plane that NumPy calls writable: Numba would compile anew for read-only arrays."""
+    """A flat view of a plane, marked as writable: Numba would compile another variant for read-only arrays."""
 
     def __init__(self, plane: Array, length: int) -> None:
         self._plane = plane
@@ -26,9 +26,9 @@ class _Memory:
 
 
 def flatten_plane(plane: Array) -> tuple[Array, int]:
-    """A plane as 1-D contiguous memory, which must not be written to, and its row stride in samples.
+    """Return a plane as a 1-D contiguous array, which must not be written to, and its row stride in samples.
 
-    Copied only if samples do not lie side by side in rows that go down.
+    The plane is copied only if the samples of a row are not contiguous, or if its row stride is negative.
     """
     height, width = plane.shape
     stride, rest = divmod(plane.strides[0], plane.itemsize)

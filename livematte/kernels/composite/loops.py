@@ -107,10 +107,9 @@ def fuse_plane(
     out: Any,
     size: tuple[int, int],
 ) -> None:
-    """αF + (1-α)·behind; with ``straight`` F itself where α > 0, and behind elsewhere.
+    """Compute αF + (1-α)·behind; with ``straight``, F where α > 0, and behind elsewhere.
 
-    Where α is 1 the equation gives back the picture, where it is 0 what is behind: to the code, without
-    branches.
+    The equation needs no branches for α = 1 and α = 0: it returns the exact codes of F and behind.
     """
     height, width = size
     v, h = chroma

@@ -216,7 +216,7 @@ def test_a_folder_without_truth_says_what_is_wanted(tmp_path: Path) -> None:
         find_cases(tmp_path / "nowhere")
     write(tmp_path / "image" / "a.png", RGB)
     write(tmp_path / "alpha" / "b.png", ALPHA8)
-    with pytest.raises(InputError, match="has the name of one"):
+    with pytest.raises(InputError, match="has the same name as a file in"):
         find_cases(tmp_path)
 
 

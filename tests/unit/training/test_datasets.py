@@ -220,7 +220,7 @@ def test_a_layout_that_does_not_fit_says_which_folders_it_wants(tmp_path: Path) 
     p3m(tmp_path)
     with pytest.raises(UsageError, match="clip_img with matting.* it has train, validation"):
         samples(tmp_path, "aisegment")
-    with pytest.raises(UsageError, match=r"unknown layout 'p3m': known are auto, .*p3m-10k"):
+    with pytest.raises(UsageError, match=r"unknown layout 'p3m': allowed are auto, .*p3m-10k"):
         samples(tmp_path, "p3m")
     with pytest.raises(UsageError, match="nowhere"):
         samples(tmp_path / "nowhere")

@@ -63,7 +63,7 @@ def test_a_crop_is_a_function_of_its_seed(people: PeopleStore) -> None:
 
 def test_the_layers_make_the_picture(people: PeopleStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uncertain_crops, "_default_model", lambda: Says(0.5))
-    monkeypatch.setattr(trimaps, "_sensor", lambda rng, picture: picture)
+    monkeypatch.setattr(trimaps, "_simulate_sensor", lambda rng, picture: picture)
     crop = uncertain_crops.model_trimap_crop(np.random.default_rng(0), people, *SIZE)
     assert crop is not None
     rgb, alpha, foreground, background, trimap = crop

@@ -179,7 +179,7 @@ def test_batches_of_several_sizes_and_a_constant_rate_resume_exactly(tmp_path, c
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path, cache):
     train(tmp_path, cache)
-    with pytest.raises(UsageError, match="holds a run already: give --resume"):
+    with pytest.raises(UsageError, match="already contains a run: use --resume"):
         train(tmp_path, cache, resume=False)
 
 
@@ -213,7 +213,7 @@ def test_small_gradients_are_not_lost_in_half_precision(tmp_path, cache):
 def test_a_batch_too_small_for_the_processes_is_refused():
     plan = SmallRecipe().plan(1, 3)
     loop.check_batch_size(plan, 2)
-    with pytest.raises(UsageError, match="step two has a batch of 2, too small for 3 processes"):
+    with pytest.raises(UsageError, match="step two has a batch of 2, which is too small for 3 processes"):
         loop.check_batch_size(plan, 3)
 
 

@@ -47,7 +47,7 @@ def test_another_models_encoder_is_mixed_in_where_it_fits(tmp_path):
 
 @pytest.mark.parametrize(
     ("shares", "line"),
-    [((-1, 2), "shares are numbers from 0, not all 0; given: -1, 2"), ((0, 0), "not all 0; given: 0, 0")],
+    [((-1, 2), "shares -1, 2 are invalid: use numbers from 0"), ((0, 0), "shares 0, 0 are invalid")],
 )
 def test_shares_that_make_no_mean_are_refused_in_one_line(tmp_path, capsys, shares, line):
     files = [run(tmp_path / f"{n}.safetensors", 1.0) for n in range(2)]

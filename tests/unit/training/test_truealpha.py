@@ -106,8 +106,8 @@ def test_what_is_missing_is_said(data: Path, tmp_path: Path) -> None:
         split_cutouts(tmp_path)
     (tmp_path / "cutouts.json").write_text(json.dumps({"train": [], "val": ["gone"]}))
     (tmp_path / "cutouts").mkdir()
-    with pytest.raises(InputError, match="no room that is held out"):
+    with pytest.raises(InputError, match="no validation background"):
         find_cases(tmp_path / "cutouts")
     trees.rooms(tmp_path / "backgrounds", suffix=".jpg")
-    with pytest.raises(InputError, match="has nobody"):
+    with pytest.raises(InputError, match="contains none of the files"):
         find_cases(tmp_path / "cutouts")

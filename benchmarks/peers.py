@@ -1,4 +1,4 @@
-"""Other programs' networks, measured beside the project's own; none of them is a dependency."""
+"""Adapters for two other matting projects, for comparison in benchmarks; neither is a dependency."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Alpha = NDArray[np.float32]
 
 
 class Rvm:
-    """RobustVideoMatting (MobileNetV3) on ONNX Runtime, long side shrunk to ``side``; it remembers a clip."""
+    """RobustVideoMatting (MobileNetV3) on ONNX Runtime, recurrent, with a long side of ``side`` pixels."""
 
     def __init__(self, weights: Path, side: int) -> None:
         onnxruntime = import_quietly("onnxruntime")
@@ -56,7 +56,7 @@ while head := sys.stdin.buffer.read(12):
 
 
 class MediaPipe:
-    """MediaPipe's selfie segmentation (general), in an interpreter of its own: its NumPy is older."""
+    """MediaPipe's selfie segmentation (general) in another Python interpreter: it needs an older NumPy."""
 
     def __init__(self, python: str) -> None:
         self._process = subprocess.Popen(
@@ -69,14 +69,14 @@ class MediaPipe:
 
     def __call__(self, rgb: Picture) -> Alpha:
         height, width = rgb.shape[:2]
-        given, answer = self._process.stdin, self._process.stdout
-        assert given is not None and answer is not None
-        given.write(struct.pack("<3i", height, width, self._begins) + np.ascontiguousarray(rgb).tobytes())
-        given.flush()
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None
+        stdin.write(struct.pack("<3i", height, width, self._begins) + np.ascontiguousarray(rgb).tobytes())
+        stdin.flush()
         self._begins = False
-        alpha = np.frombuffer(answer.read(height * width * 4), np.float32)
+        alpha = np.frombuffer(stdout.read(height * width * 4), np.float32)
         if alpha.size != height * width:
-            raise RuntimeError("MediaPipe's interpreter gave up: does it have mediapipe==0.10.21?")
+            raise RuntimeError("MediaPipe's interpreter stopped: use one with mediapipe==0.10.21")
         return alpha.reshape(height, width)
 
     def close(self) -> None:

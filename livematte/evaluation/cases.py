@@ -238,15 +238,17 @@ def _data_set(data: Path) -> list[Case]:
     split = any(folder.name.lower() in SPLITS for folder in data.iterdir() if folder.is_dir())
     if layout in ("image-alpha", "foreground-alpha") and not split:
         return []
-    found = [sample for sample in samples(data, layout) if sample.split == "val" and sample.alpha is not None]
-    if found and not any(sample.image for sample in found):
+    validation = [
+        sample for sample in samples(data, layout) if sample.split == "val" and sample.alpha is not None
+    ]
+    if validation and not any(sample.image for sample in validation):
         raise InputError(
             f"{data} ({layout}) has foregrounds without pictures: use a folder with frames and alphas, or "
             "the packed folder that livematte train made from it"
         )
     return [
         _case(sample.name, _Paths(sample.image, sample.alpha, None, sample.trimap))
-        for sample in found
+        for sample in validation
         if sample.image is not None and sample.alpha is not None and sample.frame is None
     ]
 

@@ -35,7 +35,7 @@ class FrameResult:
 
 
 def still_metrics(alpha: Alpha, truth: Alpha, mask: NDArray[np.bool_] | None) -> dict[str, float]:
-    """Return the metrics of one picture, without :data:`FACTORS`; ``mask`` selects the pixels to evaluate."""
+    """Return the unscaled metrics of one picture; ``mask`` selects the pixels to evaluate, None all."""
     return {
         "SAD": metrics.sad(alpha, truth, mask),
         "MAD": metrics.mad(alpha, truth, mask),
@@ -58,7 +58,7 @@ def temporal_metrics(before: FrameResult, now: FrameResult) -> dict[str, float]:
 
 
 def unknown_pixels(truth: Truth) -> NDArray[np.bool_]:
-    """Return (H, W), True for the unknown pixels of the trimap, or else of :func:`metrics.unknown_band`."""
+    """Return (H, W), True for unknown pixels of the trimap; without one, those of the unknown band."""
     if truth.trimap is not None:
         return (truth.trimap > 0) & (truth.trimap < 255)
     return metrics.unknown_band(truth.alpha)

@@ -202,14 +202,14 @@ def _evaluate_case(method: MattingMethod, case: Case, band: bool) -> tuple[Score
         result = FrameResult(
             truth, np.asarray(matte.alpha, np.float32), unknown_pixels(truth) if band else None
         )
-        found = still_metrics(result.alpha, truth.alpha, result.mask)
+        frame_metrics = still_metrics(result.alpha, truth.alpha, result.mask)
         if matte.foreground is not None and truth.foreground is not None:
             colour = truth.foreground.astype(np.float32) / np.float32(255)
-            found["fgSAD"] = metrics.foreground_sad(matte.foreground, colour, truth.alpha)
-            found["fgMSE"] = metrics.foreground_mse(matte.foreground, colour, truth.alpha)
+            frame_metrics["fgSAD"] = metrics.foreground_sad(matte.foreground, colour, truth.alpha)
+            frame_metrics["fgMSE"] = metrics.foreground_mse(matte.foreground, colour, truth.alpha)
         if previous is not None:
-            found |= temporal_metrics(previous, result)
-        values.append({name: FACTORS[name] * value for name, value in found.items()})
+            frame_metrics |= temporal_metrics(previous, result)
+        values.append({name: FACTORS[name] * value for name, value in frame_metrics.items()})
         if worst is None or values[-1]["MAD"] > worst.mad:
             worst = ErrorPicture(case.name, number, values[-1]["MAD"], draw_errors(result))
         previous = result
@@ -220,11 +220,11 @@ def _evaluate_case(method: MattingMethod, case: Case, band: bool) -> tuple[Score
 
 def _means(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the mean of each metric over the entries that have it, in the order of :data:`FACTORS`."""
-    found = defaultdict(list)
+    by_name = defaultdict(list)
     for one in values:
         for name, value in one.items():
-            found[name].append(value)
-    return {name: float(np.mean(found[name])) for name in FACTORS if name in found}
+            by_name[name].append(value)
+    return {name: float(np.mean(by_name[name])) for name in FACTORS if name in by_name}
 
 
 def heading(name: str) -> str:

@@ -140,8 +140,8 @@ class PeopleStore:
 
     def keypoints(self, number: int) -> Keypoints | None:
         """Return the joints of the person with index ``number``; None if there are no annotations."""
-        found = self._pose.get(self.people[number]["name"])
-        return None if found is None else np.asarray(found, np.float32)
+        joints = self._pose.get(self.people[number]["name"])
+        return None if joints is None else np.asarray(joints, np.float32)
 
     def room(self, number: int) -> Picture:
         """Return background ``number``: (H, W, 3) uint8 RGB, a view of the file."""

@@ -88,18 +88,18 @@ def samples(folder: Path, layout: str = "auto", *, clip_frames: int = 16) -> lis
         InputError: there are no pictures, or a list of the data set cannot be read.
     """
     root, name = find_root(folder, layout)
-    found = []
+    result = []
     for part in LAYOUTS[name]:
         if (here := part_folders(root, part)) is not None:
-            found += list(_pairs(root, name, part, here, clip_frames))
+            result += list(_pairs(root, name, part, here, clip_frames))
     if name == "livematte":
-        found = list(_by_split_file(root / "split.json", found))
-        found += _true_alpha(root, clip_frames)
+        result = list(_by_split_file(root / "split.json", result))
+        result += _true_alpha(root, clip_frames)
     if name == "composition-1k":
-        found = list(_on_listed_backgrounds(root, found))
-    if not found:
+        result = list(_on_listed_backgrounds(root, result))
+    if not result:
         raise InputError(f"{folder} has the folders of {name}, but there is no picture in them")
-    return found
+    return result
 
 
 def list_files(folder: Path, layout: str = "auto") -> list[tuple[str, Path]]:
@@ -113,8 +113,8 @@ def list_files(folder: Path, layout: str = "auto") -> list[tuple[str, Path]]:
     for part in LAYOUTS[name]:
         folders += [f for f in part_folders(root, part) or () if f is not None]
     own = (CUTOUTS, CUTCLIPS) if name == "livematte" else ()
-    found = [folder_below(root, path) for path in ("background|backgrounds|bg", *own)]
-    folders += [folder for folder in found if folder is not None]
+    others = [folder_below(root, path) for path in ("background|backgrounds|bg", *own)]
+    folders += [folder for folder in others if folder is not None]
     return [
         (file.relative_to(root).as_posix(), file)
         for folder in dict.fromkeys(folders)
@@ -202,42 +202,42 @@ def frame_count(video: Path) -> int:
         raise InputError(f"{video} is not a readable video: {error}") from error
 
 
-def _by_split_file(file: Path, found: Iterable[Sample]) -> Iterator[Sample]:
+def _by_split_file(file: Path, unsplit: Iterable[Sample]) -> Iterator[Sample]:
     """Yield samples with the split from ``split.json``; samples that it does not list are skipped."""
     try:
         split = json.loads(file.read_text(encoding="utf-8"))
         train, val = set(split["train"]), set(split["val"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file} is not a list of train and val names: {error}") from error
-    for sample in found:
+    for sample in unsplit:
         if sample.name in train | val:
             yield replace(sample, split="val" if sample.name in val else "train", teacher=True)
 
 
 def _true_alpha(root: Path, clip_frames: int) -> list[Sample]:
     """Return cut-outs, then frames of keyed clips; the split is by person, not by frame."""
-    found = []
+    result = []
     for split, stems in split_cutouts(root).items():
         for stem in stems:
             file = root / CUTOUTS / f"{stem}.webp"
             name = f"{CUTOUTS}/{stem}"
-            found.append(
+            result.append(
                 Sample(name, "livematte", "val" if split == "val" else "train", file, foreground=file)
             )
     for clip, (colour, alpha) in find_clips(root).items():
         held_out: Split = "val" if is_validation_clip(clip) else "train"
         for n in _spread(list(range(frame_count(alpha))), clip_frames):
             name = f"{CUTCLIPS}/{clip}/{n:05d}"
-            found.append(Sample(name, "livematte", held_out, alpha, foreground=colour, frame=n))
-    return found
+            result.append(Sample(name, "livematte", held_out, alpha, foreground=colour, frame=n))
+    return result
 
 
-def _on_listed_backgrounds(root: Path, found: Iterable[Sample]) -> Iterator[Sample]:
+def _on_listed_backgrounds(root: Path, all_samples: Iterable[Sample]) -> Iterator[Sample]:
     """Yield each test foreground once for each background that the data set's lists assign to it."""
     test = folder_below(root, "Test_set")
     lists = [] if test is None else [test / f"test_{kind}_names.txt" for kind in ("fg", "bg")]
     if not lists or not all(file.exists() for file in lists):
-        yield from found
+        yield from all_samples
         return
     foregrounds, backgrounds = (file.read_text(encoding="utf-8").split("\n") for file in lists)
     foregrounds = [line.strip() for line in foregrounds if line.strip()]
@@ -249,7 +249,7 @@ def _on_listed_backgrounds(root: Path, found: Iterable[Sample]) -> Iterator[Samp
         if (trimap_folder := folder_below(root, f"{COMPOSITION_TEST}/trimaps"))
         else {}
     )
-    for sample in found:
+    for sample in all_samples:
         number = order.get(sample.picture.name) if sample.split == "val" else None
         if number is None or not each:
             yield sample

@@ -148,15 +148,15 @@ def pack_folders(
 
 def _keypoints(folders: Sequence[Path]) -> dict[str, Any]:
     """Read keypoints by sample name from all ``pose.json`` files."""
-    found: dict[str, Any] = {}
+    keypoints: dict[str, Any] = {}
     for file in (folder / "pose.json" for folder in folders):
         if not file.exists():
             continue
         try:
-            found |= json.loads(file.read_text(encoding="utf-8"))
+            keypoints |= json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{file} does not contain keypoints by name: {error}") from error
-    return found
+    return keypoints
 
 
 def _scaled_keypoints(keypoints: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -231,13 +231,13 @@ def _pack_rooms(files: dict[Path, bool], out: BinaryIO, long_side: int) -> list[
 def _backgrounds(folder: Path | None) -> dict[Path, bool]:
     """Return all pictures below a folder; the value is True for those in the validation split."""
     files = [] if folder is None else sorted(f for f in folder.rglob("*") if f.suffix.lower() in PICTURES)
-    found = {file: is_validation_room(file.stem) for file in files if not file.name.startswith(".")}
-    if len(found) < 2:
+    for_validation = {file: is_validation_room(file.stem) for file in files if not file.name.startswith(".")}
+    if len(for_validation) < 2:
         where = f"in {folder}: " if folder is not None else "given: "
         raise InputError(f"no backgrounds {where}use a folder with at least two pictures without people")
-    if len(set(found.values())) == 1:  # with few files, the hash can assign all to one split
-        found[max(found)] = not found[max(found)]
-    return found
+    if len(set(for_validation.values())) == 1:  # with few files, the hash can assign all to one split
+        for_validation[max(for_validation)] = not for_validation[max(for_validation)]
+    return for_validation
 
 
 def data_hash(*folders: Path, layouts: Sequence[str] = ("auto",), backgrounds: Path | None = None) -> str:

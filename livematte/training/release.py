@@ -209,7 +209,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         recipe: Recipe = registry.load("recipes", options.model)
         if recipe.released is None:
-            raise UsageError(f"{options.model} has no shipped weights: release a live size")
+            raise UsageError(f"{options.model} has no shipped weights: use the name of a live size")
         with torch.no_grad():
             install(recipe.released, options.average, options.cache, data=options.data, count=options.count)
     except LivematteError as error:

@@ -173,7 +173,7 @@ class POMAGANRecipe(Recipe):
         where = losses.border(truth, self._number("border_share"))
         likeness = self._likeness(network, (s, rgb * s), (truth, rgb * truth))
         return {
-            "adversarial": self._fooling(step, network, _shown(step, batch, s)),
+            "adversarial": self._fooling(step, network, _discriminator_input(step, batch, s)),
             "perceptual": self._number("segmentation_perceptual") * likeness,
             "pixels": self._number("segmentation_pixels") * losses.segmentation(rgb, s, truth),
             "border": self._number("segmentation_border") * losses.segmentation_border(rgb, s, truth, where),
@@ -181,7 +181,7 @@ class POMAGANRecipe(Recipe):
 
     def _alpha_losses(self, step: Step, network: TrainedPOMAGAN, batch: Batch) -> dict[str, Tensor]:
         rgb, truth, room = batch["rgb"], batch["alpha"], batch["background"]
-        segmentation, alpha = _both(step, network, rgb)
+        segmentation, alpha = _run_generators(step, network, rgb)
         network.made = batch, alpha.detach()
         where = losses.border(losses.binary(truth), self._number("border_share"))
         likeness = self._likeness(
@@ -190,7 +190,7 @@ class POMAGANRecipe(Recipe):
             (truth, rgb * truth, losses.combined(rgb, truth, room)),
         )
         terms = {
-            "adversarial": self._fooling(step, network, _shown(step, batch, alpha)),
+            "adversarial": self._fooling(step, network, _discriminator_input(step, batch, alpha)),
             "perceptual": self._number("alpha_perceptual") * likeness,
             "pixels": self._number("alpha_pixels") * losses.alpha(rgb, alpha, truth, room),
             "border": self._number("alpha_border") * losses.alpha_border(rgb, alpha, truth, room, where),
@@ -210,20 +210,23 @@ class POMAGANRecipe(Recipe):
         scale = self._number("perceptual_scale")
         return losses.perceptual(network.features, weights, predicted, truth, scale)
 
-    def _fooling(self, step: Step, network: TrainedPOMAGAN, shown: Tensor) -> Tensor:
+    def _fooling(self, step: Step, network: TrainedPOMAGAN, maps: Tensor) -> Tensor:
         discriminator = _discriminator(step, network).requires_grad_(False)  # its weights get no gradient
-        return self._number("adversarial") * losses.fooling(discriminator(shown))
+        return self._number("adversarial") * losses.fooling(discriminator(maps))
 
     def _discriminator_losses(self, step: Step, network: TrainedPOMAGAN, batch: Batch) -> dict[str, Tensor]:
         """Losses on the generator's last output, which is computed now if there is none for this batch."""
         if network.made is None or network.made[0] is not batch:
             with torch.no_grad():
-                network.made = batch, _made(step, network, batch)
+                network.made = batch, _generate(step, network, batch)
         fake = network.made[1]
         network.made = None
         truth = batch["alpha"] if _is_alpha(step) else losses.binary(batch["alpha"])
         discriminator = _discriminator(step, network).requires_grad_(True)
-        real, made = discriminator(_shown(step, batch, truth)), discriminator(_shown(step, batch, fake))
+        real, made = (
+            discriminator(_discriminator_input(step, batch, truth)),
+            discriminator(_discriminator_input(step, batch, fake)),
+        )
         return {"adversarial": losses.telling_apart(real, made)}
 
     def predict(self, network: nn.Module, batch: Batch) -> Tensor:
@@ -257,16 +260,16 @@ def _discriminator(step: Step, network: TrainedPOMAGAN) -> MultiScaleDiscriminat
     return network.segmentation_discriminator
 
 
-def _made(step: Step, network: TrainedPOMAGAN, batch: Batch) -> Tensor:
+def _generate(step: Step, network: TrainedPOMAGAN, batch: Batch) -> Tensor:
     """Output of this step's generator for a batch, (N, 1, H, W)."""
     both, rgb = network.deployable, batch["rgb"]
     if not _is_alpha(step):
         made: Tensor = both.segmentation(rgb)
         return made
-    return _both(step, network, rgb)[1]
+    return _run_generators(step, network, rgb)[1]
 
 
-def _both(step: Step, network: TrainedPOMAGAN, rgb: Tensor) -> tuple[Tensor, Tensor]:
+def _run_generators(step: Step, network: TrainedPOMAGAN, rgb: Tensor) -> tuple[Tensor, Tensor]:
     """Return segmentation and alpha; the segmentation has gradients only in the last step."""
     both = network.deployable
     with torch.set_grad_enabled(step.scenes and torch.is_grad_enabled()):
@@ -275,7 +278,7 @@ def _both(step: Step, network: TrainedPOMAGAN, rgb: Tensor) -> tuple[Tensor, Ten
     return segmentation, alpha
 
 
-def _shown(step: Step, batch: Batch, map_: Tensor) -> Tensor:
+def _discriminator_input(step: Step, batch: Batch, map_: Tensor) -> Tensor:
     """Input of a discriminator: the picture as condition, the map, and for alpha also F and I (table 3)."""
     rgb = batch["rgb"]
     if not _is_alpha(step):

@@ -13,7 +13,7 @@ def as_float32(x: Array) -> Array:
 
 
 class _Memory:
-    """A flat view of a plane, marked as writable: Numba would compile another variant for read-only arrays."""
+    """A flat view of a plane, marked as writable: for read-only arrays Numba compiles another variant."""
 
     def __init__(self, plane: Array, length: int) -> None:
         self._plane = plane

@@ -81,7 +81,7 @@ def test_printed_crops_show_soft_edges_and_are_functions_of_their_seed(recipe, p
         assert all(np.array_equal(one[k], two[k]) for k in one)
         assert one["rgb"].shape == (64, 64, 3) and one["alpha"].shape == (64, 64)
     assert np.mean([((p["alpha"] > 5) & (p["alpha"] < 250)).any() for p in first]) == 1
-    with pytest.raises(UsageError, match="64x96: a printed size is trained on squares"):
+    with pytest.raises(UsageError, match="crops of 64x96 are invalid"):
         recipe.picture(np.random.default_rng(0), people, recipe.plan(1, 1).steps[0], 64, 96)
 
 

@@ -33,7 +33,7 @@ _KEYS = (
 )
 
 
-class ControlledSession(Protocol):
+class PreviewedSession(Protocol):
     """The part of :class:`livematte.streaming.session.Session` that the hot keys use."""
 
     background: PathLike | Background
@@ -79,7 +79,7 @@ class Panel:
 
     def __init__(
         self,
-        session: ControlledSession,
+        session: PreviewedSession,
         backgrounds: Sequence[PathLike] = (),
         models: Sequence[str] = (),
         *,

@@ -15,7 +15,7 @@ from livematte import registry
 from livematte.clock import Clock, SystemClock
 from livematte.errors import LivematteError, OutputError, UsageError
 from livematte.frame import Array
-from livematte.preview.panel import ControlledSession, Line, Panel
+from livematte.preview.panel import Line, Panel, PreviewedSession
 from livematte.preview.picture import preview_picture
 
 PLACES = ("auto", "window", "terminal")
@@ -123,7 +123,7 @@ class Preview:
     """
 
     def __init__(
-        self, session: ControlledSession, view: View, panel: Panel, clock: Clock | None = None
+        self, session: PreviewedSession, view: View, panel: Panel, clock: Clock | None = None
     ) -> None:
         self.trouble = ""
         self._session, self._view, self._panel = session, view, panel

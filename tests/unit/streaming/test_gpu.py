@@ -36,9 +36,17 @@ from tests.cuda_shim.hazards import nothing_is_given_back_in_use  # noqa: F401 -
 from tests.livepeers import FORMAT, LEVELS, BundleMaker, CollectingSink, FindsThePerson, shows_person
 from tests.unit.kernels.backends import ON_GPU, SOURCE, Backend, down, running
 from tests.unit.kernels.test_components import blobs
+from tests.unit.offline.test_engine_gpu import (
+    BACKGROUNDS,
+    HEIGHT,
+    PICTURE,
+    WIDTH,
+    GreenIsPerson,
+    frame_of,
+    model,
+)
 from tests.unit.streaming import test_engine
 from tests.unit.streaming.test_engine import TICK, Bench, model_and_composite
-from tests.unit.test_engine_gpu import BACKGROUNDS, HEIGHT, PICTURE, WIDTH, GreenIsPerson, frame_of, model
 
 OUTPUT = replace(FORMAT, height=HEIGHT, width=WIDTH)
 COUNT = 5

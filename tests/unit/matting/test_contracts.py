@@ -19,7 +19,7 @@ from livematte.offline.engine import Output, mattes, render
 from livematte.protocols import LiveFormat, Model, Source
 from livematte.resolve import resolve_background, resolve_model
 from livematte.streaming.sinks import open_live_sink
-from tests.unit.test_engine import EverythingIsForeground, GreySource, ListSink
+from tests.unit.offline.test_engine import EverythingIsForeground, GreySource, ListSink
 
 ALPHA = np.ones((32, 32), np.float32)
 

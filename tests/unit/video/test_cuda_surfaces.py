@@ -33,7 +33,7 @@ from livematte.video.writer import FileSink, open_sink
 from tests.cuda_shim import fakecupy
 from tests.unit.kernels.backends import ON_GPU, SOURCE, Backend, running
 from tests.unit.kernels.pictures import random_frame
-from tests.unit.test_engine_gpu import (
+from tests.unit.offline.test_engine_gpu import (
     COUNT,
     CUDA,
     HEIGHT,

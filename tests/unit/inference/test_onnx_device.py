@@ -12,7 +12,7 @@ from livematte.device import PROVIDERS, Device, choice, choose_device
 from livematte.errors import DeviceError, ModelError, UsageError
 from livematte.inference import open_network
 from livematte.inference.network import OutOfMemory
-from tests.unit.runtime.test_torch_cuda import expected, picture, toy
+from tests.unit.inference.test_torch_cuda import expected, picture, toy
 
 REAL = onnxruntime.InferenceSession
 DEVICES = [

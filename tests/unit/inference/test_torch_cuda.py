@@ -17,9 +17,9 @@ from livematte.inference import open_network
 from livematte.inference.batching import BatchedNetwork
 from livematte.inference.network import OutOfMemory
 from livematte.inference.torch_cuda import BYTES_PER_PICTURE, GraphNetwork, _cast_weights
-from tests.unit.runtime import toys
-from tests.unit.runtime.cards import LazyCard
-from tests.unit.runtime.toys import GREY, RGB, Toy, expected
+from tests.unit.inference import toys
+from tests.unit.inference.cards import LazyCard
+from tests.unit.inference.toys import GREY, RGB, Toy, expected
 
 toy = partial(toys.toy, batches=True)
 

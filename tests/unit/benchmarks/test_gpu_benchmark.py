@@ -23,7 +23,7 @@ from tests.conftest import no_cuda
 from tests.cuda_shim import build, fakecupy
 from tests.unit.kernels.backends import SOURCE, running
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 needs_compiler = pytest.mark.skipif(build.compiler() is None, reason="no C++ compiler with fibres")
 

@@ -14,7 +14,7 @@ from livematte.inference import RUNTIMES, open_network
 from livematte.inference.onnx_network import export_onnx
 from livematte.inference.quantize import quantize
 from livematte.inference.weights import sha256
-from tests.unit.runtime.toys import GREY, RGB, Toy, expected, toy
+from tests.unit.inference.toys import GREY, RGB, Toy, expected, toy
 
 CPU = choose_device("cpu")
 

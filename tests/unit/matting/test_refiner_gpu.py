@@ -32,7 +32,7 @@ from tests.cuda_shim import fakecupy
 from tests.cuda_shim.hazards import nothing_is_given_back_in_use  # noqa: F401 - for every test here
 from tests.unit.kernels.backends import ON_GPU, SOURCE, Backend, down, running
 from tests.unit.kernels.pictures import disc
-from tests.unit.test_engine_gpu import CUDA, Keeping
+from tests.unit.offline.test_engine_gpu import CUDA, Keeping
 
 HEIGHT, WIDTH, COUNT = 240, 400, 3
 RED, BLUE = (220, 40, 40), (30, 40, 230)

@@ -44,7 +44,7 @@ from livematte.streaming.session import Session
 from livematte.tools.bench import bench
 from livematte.video.hardware import HWACCELS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CORE = ROOT / "livematte"
 SNAPSHOT = Path(__file__).with_name("help.tsv")
 

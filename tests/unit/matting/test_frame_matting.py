@@ -23,7 +23,7 @@ from livematte.protocols import SourceInfo
 from tests.unit.kernels.backends import SOURCE, running
 from tests.unit.kernels.pictures import disc
 from tests.unit.kernels.test_cuda import needs_compiler
-from tests.unit.test_refiners import BLUE, RED, TwoColours
+from tests.unit.matting.test_refiner import BLUE, RED, TwoColours
 
 HEIGHT, WIDTH = 240, 400
 GREEN, YELLOW = np.array([20.0, 150, 60]), np.array([250.0, 240, 60])

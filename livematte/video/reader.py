@@ -27,6 +27,7 @@ from livematte.video.hardware import HardwareDecoder, check_hwaccel, open_hardwa
 from livematte.video.orientation import read_orientation
 from livematte.video.pixels import JPEG_RANGE_FORMATS, Converter, nearest_format, view_planes
 from livematte.video.probe import describe, is_still
+from livematte.video.repeats import RepeatedPictures
 from livematte.video.timestamps import (
     PtsNormalizer,
     as_fraction,
@@ -258,20 +259,21 @@ class FileSource:
 
     def _decode(self) -> Iterator[VideoFrame]:
         packets: Iterator[Packet[VideoStream]] = self._container.demux(self._stream)
+        repeats = RepeatedPictures()
         while True:
-            packet: Packet[VideoStream] | None
             try:
-                packet = next(packets)
-            except StopIteration:
-                return
+                packet = next(packets, None)
             except (av.error.FFmpegError, OSError) as error:
                 self.damaged += 1
                 self.note(f"the file ends early: {getattr(error, 'strerror', None) or error}")
                 packet = None
-            if packet is not None and packet.is_corrupt:
-                self.damaged += 1
+            if packet is not None:
+                self.damaged += packet.is_corrupt
+                if not packet.size:
+                    repeats.add(packet)
+                    continue
             try:
-                frames = self._decoder.decode(packet if packet is not None and packet.size else None)
+                frames = self._decoder.decode(packet)
             except av.error.EOFError:
                 frames = []
             except (av.error.FFmpegError, ValueError):
@@ -282,8 +284,9 @@ class FileSource:
                     self.damaged += 1
                 if self._hardware is not None and self._hardware.is_active and frame.interlaced_frame:
                     frame = self._hardware.download(frame)  # the deinterlacer takes planar frames
-                yield frame
+                yield from repeats.then(frame)
             if packet is None:
+                yield from repeats.rest()
                 return
 
     def note(self, line: str) -> None:

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -171,9 +172,11 @@ def decode_beginning(path: str) -> None:
     with open_container(path) as container:
         stream = video_stream(container, path)
         decoder = decoder_for(stream)
-        for packet in container.demux(stream):
+        for packet in chain(container.demux(stream), (None,)):
+            if packet is not None and not packet.size:
+                continue  # the same picture again; for a decoder it would be the end
             with suppress(av.error.FFmpegError, ValueError):
-                for frame in decoder.decode(packet if packet.size else None):
+                for frame in decoder.decode(packet):
                     read_side_data(frame, Type.DISPLAYMATRIX)
                     found += 1
             if found >= PICTURES:

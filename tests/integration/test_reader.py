@@ -6,11 +6,13 @@ import threading
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from livematte.errors import InputError, UsageError
 from livematte.video import open_video
+from livematte.video.trial_decode import decode_beginning
 from tests import clips
 
 
@@ -320,3 +322,24 @@ def test_planes_outlive_the_source_and_cannot_be_written(tmp_path):
     assert [clips.number(plane) for plane in kept] == list(range(30))
     with pytest.raises(ValueError, match="read-only"):
         kept[0][0, 0] = 1
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "ffv1"])
+def test_an_empty_packet_is_the_same_picture_again(tmp_path, codec):
+    path = clips.make_clip(tmp_path / "a.nut", frames=6, codec=codec, options={"g": "1"})
+    still = tmp_path / "still.nut"
+    with av.open(str(path)) as old, av.open(str(still), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.pts is not None:
+                kept = packet if packet.pts * packet.time_base * 25 in (0, 3) else av.Packet(0)
+                if kept is not packet:
+                    kept.pts = kept.dts = packet.pts
+                    kept.time_base, kept.duration = packet.time_base, packet.duration
+                kept.stream = stream
+                new.mux(kept)
+    with open_video(still) as source:
+        frames = [(frame.pts, clips.number(frame.planes[0])) for frame in source]
+    assert [number for _, number in frames] == [0, 0, 0, 3, 3, 3]
+    assert len({pts for pts, _ in frames}) == 6
+    decode_beginning(str(still))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,17 @@ from av.packet import Packet
 from av.stream import AttachmentStream, DataStream, Discard, Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 
+from livematte.video.audio_codecs import COPY, named_layout, ways_to_store
 from livematte.video.container import open_container, video_stream
 from livematte.video.timestamps import container_start_time
-from livematte.video.transcode import AudioTranscoder, StreamCopier, StreamWriter, SubtitleTranscoder
+from livematte.video.transcode import (
+    AudioTranscoder,
+    HeaderOnly,
+    StreamCopier,
+    StreamWriter,
+    SubtitleTranscoder,
+)
+from livematte.video.trial_mux import Make, TrialMuxer
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -31,6 +40,13 @@ _FILE_TAGS = ("encoder", "major_brand", "minor_version", "compatible_brands", "r
 _QUICKTIME = {"deu": "ger", "fre": "fra", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice",
               "zho": "chi", "sqi": "alb", "rum": "ron", "cze": "ces", "slo": "slk"}  # fmt: skip
 """Language codes that FFmpeg's QuickTime table uses instead of the ISO 639-2 ones."""
+
+
+_COVER_TYPES = {
+    "mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png"), "bmp": ("image/bmp", "bmp"),
+    "gif": ("image/gif", "gif"), "webp": ("image/webp", "webp"), "tiff": ("image/tiff", "tiff"),
+}  # fmt: skip
+"""MIME type and extension of an attached cover picture, by codec."""
 
 
 _EMPTY_SUBTITLE = b"\0\0"
@@ -48,17 +64,26 @@ def content_tags(metadata: dict[str, str]) -> dict[str, str]:
 class PassthroughStreams:
     """Reads the source a second time and muxes its packets in step with the video.
 
-    Audio is copied bit-exactly with shifted times. Streams that the container cannot hold are transcoded
-    (audio to AAC or Opus, text to the container's subtitle format) or dropped, with a line in ``notes``.
+    Audio is copied bit-exactly with shifted times. Streams that the container does not take, when
+    tried, are transcoded (audio: see :mod:`livematte.video.audio_codecs`; text to the container's subtitle
+    format) or dropped, with a line in ``notes``.
 
     Args:
         source: the file to read; the video stream that the reader selects is skipped.
         output: the output container before its header is written; streams are added to it.
         muxer: name of its muxer.
+        options: its options, with which streams are tried.
         end: seconds from the start of the source at which copying stops; None copies everything.
     """
 
-    def __init__(self, source: str | Path, output: OutputContainer, muxer: str, end: float | None) -> None:
+    def __init__(
+        self,
+        source: str | Path,
+        output: OutputContainer,
+        muxer: str,
+        options: dict[str, str],
+        end: float | None,
+    ) -> None:
         self.notes: list[str] = []
         self._input = open_container(source)
         self._output, self._muxer = output, muxer
@@ -70,15 +95,19 @@ class PassthroughStreams:
         )
         self._shift = Fraction(0)
         video = video_stream(self._input, source)
-        self.video_metadata = content_tags(video.metadata)
+        self.video_metadata, self.video_disposition = content_tags(video.metadata), video.disposition
         self.metadata = content_tags(self._input.metadata)
         self._writers: dict[int, StreamWriter] = {}
-        for stream in self._input.streams:
-            writer = None if stream.index == video.index else self._add_stream(stream)
-            if writer is None:
-                stream.discard = Discard.all
-            else:
-                self._writers[stream.index] = writer
+        self._trial = TrialMuxer(source, video.index, muxer, options)
+        try:
+            for stream in self._input.streams:
+                writer = None if stream.index == video.index else self._add_stream(stream)
+                if writer is None or isinstance(writer, HeaderOnly):
+                    stream.discard = Discard.all
+                else:
+                    self._writers[stream.index] = writer
+        finally:
+            self._trial.close()
         self._packets: Iterator[Packet[Stream]] = iter(())
         self._next: Packet[Stream] | None = None
         self._subtitles: list[Packet[Stream]] = []
@@ -167,50 +196,74 @@ class PassthroughStreams:
         return self._begin is None or begins >= self._begin
 
     def _add_stream(self, stream: Stream) -> StreamWriter | None:
+        """Add a stream in the first way that the container accepts. Add a note if that is not a copy."""
         label = f"{stream.type} stream {stream.index}"
+        codec_context = getattr(stream, "codec_context", None)
         if isinstance(stream, AttachmentStream):
-            if self._muxer == "matroska":
-                self._output.add_stream_from_template(stream)
-            else:
-                self.notes.append(f"attachment {stream.name!r} dropped: {self._muxer} has no attachments")
-            return None
-        if isinstance(stream, DataStream):
+            label = f"attachment {stream.name!r}"
+        elif isinstance(stream, DataStream):
             if stream.name not in ("bin_data", None):  # a chapter track; chapters are written separately
                 self.notes.append(
                     f"{label} ({stream.name}) dropped: only audio, subtitles and cover pictures are copied"
                 )
             return None
-        if getattr(stream, "codec_context", None) is None:
+        elif codec_context is None:
             self.notes.append(f"{label} dropped: FFmpeg does not support its codec")
             return None
-        cover = bool(stream.disposition & Disposition.attached_pic)
-        if stream.type == "video" and not cover:
+        elif stream.type == "video" and not stream.disposition & Disposition.attached_pic:
             self.notes.append(f"{label} dropped: only the main video stream is rendered")
             return None
-        codec = stream.codec_context.codec.canonical_name
-        try:
-            copied = self._output.add_stream_from_template(stream, opaque=True)
-        except ValueError:
-            return self._add_transcoded(stream, label, codec)
+        elif stream.type == "video":
+            label = f"cover picture {stream.index}"
+        codec = "" if codec_context is None else codec_context.codec.canonical_name
+        for way in self._ways(stream, codec):
+            if self._trial.accepts(stream.index, way):
+                writer = way(self._output, stream)
+                break
+        else:
+            what = label if not codec else f"{label} ({codec})"
+            self.notes.append(f"{what} dropped: {self._muxer} cannot store it")
+            return None
+        if isinstance(writer, AudioTranscoder | SubtitleTranscoder):
+            self.notes.append(_transcoding_note(label, codec, stream, writer, self._muxer))
+        return writer
+
+    def _ways(self, stream: Stream, codec: str) -> list[Make]:
+        """Return the ways to store a stream, the best one first."""
+        if isinstance(stream, AttachmentStream):
+            return [_attach]
+        if isinstance(stream, AudioStream):
+            return [
+                self._copy if way == COPY else partial(self._transcode_audio, codec=way)
+                for way in ways_to_store(codec, self._muxer)
+            ]
+        if isinstance(stream, SubtitleStream):
+            return [self._copy, self._transcode_subtitle]
+        return [partial(_attach_cover, data=self._trial.first_packet(stream.index)), self._copy]
+
+    def _copy(self, output: OutputContainer, stream: Stream) -> StreamWriter:
+        if isinstance(stream, AudioStream) and stream.layout.name != (layout := named_layout(stream)):
+            stream.codec_context.layout = layout
+        copied = output.add_stream_from_template(stream, opaque=True)
         self._copy_tags(copied, stream)
         # Broadcast AAC repeats its configuration in every packet (ADTS); other containers store it once.
-        strip = codec == "aac" and not stream.codec_context.extradata
+        context = stream.codec_context
+        strip = context.codec.canonical_name == "aac" and not context.extradata
         return StreamCopier(
-            self._output, copied, BitStreamFilterContext("aac_adtstoasc", stream) if strip else None
+            output, copied, BitStreamFilterContext("aac_adtstoasc", stream) if strip else None
         )
 
-    def _add_transcoded(self, stream: Stream, label: str, codec: str) -> StreamWriter | None:
-        writer: AudioTranscoder | SubtitleTranscoder | None = None
-        if isinstance(stream, AudioStream):
-            writer = AudioTranscoder(self._output, stream, self._muxer)
-        elif isinstance(stream, SubtitleStream):
-            writer = SubtitleTranscoder.create(self._output, stream, self._muxer)
+    def _transcode_audio(self, output: OutputContainer, stream: Stream, codec: str) -> StreamWriter:
+        assert isinstance(stream, AudioStream)
+        writer = AudioTranscoder(output, stream, codec)
+        self._copy_tags(writer.stream, stream)
+        return writer
+
+    def _transcode_subtitle(self, output: OutputContainer, stream: Stream) -> StreamWriter:
+        assert isinstance(stream, SubtitleStream)
+        writer = SubtitleTranscoder.create(output, stream, self._muxer)
         if writer is None:
-            self.notes.append(f"{label} ({codec}) dropped: {self._muxer} cannot store it")
-            return None
-        self.notes.append(
-            f"{label} re-encoded from {codec} to {writer.codec}: {self._muxer} cannot store {codec}"
-        )
+            raise ValueError("picture subtitles cannot become text")
         self._copy_tags(writer.stream, stream)
         return writer
 
@@ -234,3 +287,37 @@ class PassthroughStreams:
             moved = (round((begin - self._shift) / base), round((end - self._shift) / base))
             chapters.append(chapter | {"start": moved[0], "end": moved[1], "time_base": base})
         return chapters
+
+
+def _attach(output: OutputContainer, stream: Stream) -> StreamWriter:
+    output.add_stream_from_template(stream)
+    return HeaderOnly()
+
+
+def _attach_cover(output: OutputContainer, stream: Stream, data: bytes) -> StreamWriter:
+    """Store a cover picture as Matroska does: as an attachment with a name."""
+    kind = _COVER_TYPES.get(stream.codec_context.codec.canonical_name)
+    if kind is None or not data:
+        raise ValueError("not a type of picture for covers")
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    output.add_attachment(tags.get("filename", f"cover.{kind[1]}"), kind[0], data)
+    return HeaderOnly()
+
+
+def _transcoding_note(
+    label: str, codec: str, stream: Stream, writer: AudioTranscoder | SubtitleTranscoder, muxer: str
+) -> str:
+    changes = []
+    if isinstance(writer, AudioTranscoder) and isinstance(stream, AudioStream):
+        settings = writer.settings
+        if settings.rate != stream.rate:
+            changes.append(f"{stream.rate} Hz becomes {settings.rate} Hz")
+        if settings.layout != named_layout(stream):
+            changes.append(f"{stream.layout.name} becomes {settings.layout}")
+        if COPY not in ways_to_store(codec, muxer):
+            changes.append(f"most players do not read {codec} in {muxer}")
+        else:
+            changes.append(f"{muxer} cannot store {codec}")
+    else:
+        changes.append(f"{muxer} cannot store {codec}")
+    return f"{label} re-encoded from {codec} to {writer.codec}: {', '.join(changes)}"

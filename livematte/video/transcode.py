@@ -7,6 +7,7 @@ from typing import Protocol
 
 import av.error
 from av.audio.codeccontext import AudioCodecContext
+from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.bitstream import BitStreamFilterContext
@@ -15,6 +16,8 @@ from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.stream import SubtitleStream
+
+from livematte.video.audio_codecs import choose_audio_settings, configure, named_layout
 
 TEXT_SUBTITLE_CODECS = {"subrip", "ass", "ssa", "mov_text", "webvtt", "text", "microdvd", "mpl2", "sami",
                "realtext", "stl"}  # fmt: skip
@@ -38,6 +41,16 @@ def shift_packet(packet: Packet[Stream], shift: Fraction) -> Packet[Stream]:
         packet.pts = None if packet.pts is None else packet.pts - ticks
         packet.dts = None if packet.dts is None else packet.dts - ticks
     return packet
+
+
+class HeaderOnly:
+    """A stream that the header holds whole, such as an attachment: there are no packets to write."""
+
+    def write(self, packet: Packet[Stream], shift: Fraction) -> None:
+        """Do nothing."""
+
+    def flush(self) -> None:
+        """Do nothing."""
 
 
 class StreamCopier:
@@ -65,21 +78,37 @@ class StreamCopier:
 
 
 class AudioTranscoder:
-    """Transcodes audio to AAC (MP4, MOV) or Opus (WebM, Matroska) at a transparent bit rate."""
+    """Transcodes audio: lossless to ALAC, or to AAC or Opus at a transparent bit rate.
 
-    def __init__(self, output: OutputContainer, source: AudioStream, muxer: str) -> None:
-        self.codec = "aac" if muxer in ("mp4", "mov") else "opus"
-        rate = source.rate if self.codec == "aac" else 48000
+    Raises:
+        ValueError: the encoder accepts no settings near those of the source.
+    """
+
+    def __init__(self, output: OutputContainer, source: AudioStream, codec: str) -> None:
+        self.settings = settings = choose_audio_settings(codec, source)
+        self.codec = codec
         self._output, self._source = output, source
-        self.stream = output.add_stream("aac" if self.codec == "aac" else "libopus", rate=rate)
-        layout = source.layout.name
+        stream = output.add_stream(settings.encoder, rate=settings.rate)
+        assert isinstance(stream, AudioStream)
+        self.stream = stream
         context = self.stream.codec_context
         assert isinstance(context, AudioCodecContext)
-        context.layout = layout
-        context.bit_rate = 96_000 * max(1, source.channels)
-        context.time_base = Fraction(1, rate)
+        configure(context, settings)
+        context.time_base = Fraction(1, settings.rate)
         context.open()
-        self._resampler = AudioResampler(context.format, layout, rate, context.frame_size or None)
+        if source.layout.name != named_layout(source):
+            source.codec_context.layout = named_layout(
+                source
+            )  # the resampler must know which channel is which
+        self._context = context
+        self._form: tuple[object, ...] | None = None
+        self._resampler = self._new_resampler()
+
+    def _new_resampler(self) -> AudioResampler:
+        settings = self.settings
+        return AudioResampler(
+            settings.format, settings.layout, settings.rate, self._context.frame_size or None
+        )
 
     def write(self, packet: Packet[Stream], shift: Fraction) -> None:
         """Decode, resample if needed, encode and mux. A broken packet becomes a short silence."""
@@ -90,13 +119,21 @@ class AudioTranscoder:
         for frame in frames:
             if frame.pts is not None and frame.time_base:
                 frame.pts -= round(shift / frame.time_base)
-            for ready in self._resampler.resample(frame):
-                self._output.mux(self.stream.encode(ready))
+            form = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if self._form not in (None, form):  # a broadcast changes from stereo to 5.1
+                self._encode(self._resampler.resample(None))
+                self._resampler = self._new_resampler()
+            self._form = form
+            self._encode(self._resampler.resample(frame))
+
+    def _encode(self, frames: list[AudioFrame]) -> None:
+        for frame in frames:
+            self._output.mux(self.stream.encode(frame))
 
     def flush(self) -> None:
         """Encode and mux the buffered samples."""
-        for ready in self._resampler.resample(None):
-            self._output.mux(self.stream.encode(ready))
+        if self._form is not None:
+            self._encode(self._resampler.resample(None))
         self._output.mux(self.stream.encode(None))
 
 

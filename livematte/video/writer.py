@@ -161,8 +161,9 @@ class FileSink:
         self._stream = self._open_encoder(chosen, threads)
         self._passthrough: PassthroughStreams | None = None
         if source is not None:
-            self._passthrough = PassthroughStreams(source, self._container, muxer, end)
+            self._passthrough = PassthroughStreams(source, self._container, muxer, options, end)
             self._stream.metadata.update(self._passthrough.video_metadata)
+            self._stream.disposition = self._passthrough.video_disposition
             self._container.metadata.update(self._passthrough.metadata)
             self.notes += self._passthrough.notes
         if muxer in ("mp4", "mov"):

@@ -1,0 +1,166 @@
+"""Sound and covers that a container or encoder does not take as they are: the picture always comes out."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.audio.resampler import AudioResampler
+from av.stream import Disposition
+
+from tests import clips
+from tests.integration.test_writer import render
+
+
+def add_sound(clip: Path, target: Path, codec: str, rate: int, layout: str) -> Path:
+    """Write ``target``: the pictures of ``clip``, and a second of noise in 16 bits (8 in ``pcm_u8``)."""
+    with av.open(str(clip)) as old, av.open(str(target), "w") as new:
+        video = new.add_stream_from_template(old.streams.video[0])
+        sound: Any = new.add_stream(codec, rate=rate, options={"strict": "experimental"})
+        sound.codec_context.layout = layout
+        sound.codec_context.time_base = Fraction(1, rate)
+        sound.codec_context.open()
+        channels = sound.codec_context.layout.nb_channels
+        noise = np.random.default_rng(0).integers(-9000, 9000, (1, rate * channels), np.int16)
+        frame = av.AudioFrame.from_ndarray(noise, "s16", layout)
+        frame.sample_rate, frame.pts = rate, 0
+        size = sound.codec_context.frame_size or 1024
+        resampler = AudioResampler(sound.codec_context.format, layout, rate, size)
+        for part in (frame, None):
+            for piece in resampler.resample(part):
+                new.mux(sound.encode(piece))
+        new.mux(sound.encode(None))
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                new.mux(packet)
+    return target
+
+
+def samples(path: Path) -> np.ndarray:
+    """(channels, n) int32: the decoded sound."""
+    with av.open(str(path)) as made:
+        to_32_bits = AudioResampler("s32p")
+        parts = [part for frame in made.decode(audio=0) for part in to_32_bits.resample(frame)]
+    return np.concatenate([part.to_ndarray() for part in parts], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("codec", "rate", "layout", "source", "target", "stored", "stored_rate", "stored_layout"),
+    [
+        ("libopus", 48000, "stereo", "mkv", "mov", "aac", 48000, "stereo"),
+        ("flac", 44100, "5.1(side)", "mkv", "mov", "alac", 44100, "5.1"),
+        ("flac", 44100, "stereo", "mkv", "mp4", "flac", 44100, "stereo"),
+        ("tta", 48000, "stereo", "mkv", "mp4", "alac", 48000, "stereo"),
+        ("wavpack", 96000, "5.1(side)", "mkv", "mov", "alac", 96000, "5.1"),
+        ("ac3", 48000, "5.1(side)", "mkv", "webm", "opus", 48000, "5.1"),
+        ("adpcm_ms", 22222, "mono", "avi", "mp4", "aac", 22050, "mono"),
+        ("adpcm_ms", 11024, "stereo", "avi", "webm", "opus", 48000, "stereo"),
+        ("wavpack", 192000, "mono", "mkv", "mp4", None, None, "mono"),
+        ("vorbis", 192000, "stereo", "mkv", "mov", "aac", 96000, "stereo"),
+        ("pcm_s16le", 48000, "4.0", "mkv", "webm", "opus", 48000, "quad"),  # Matroska names no layout
+        ("pcm_s16le", 48000, "2.1", "mkv", "mov", "pcm_s16le", 48000, None),
+        ("pcm_s24le", 48000, "stereo", "mov", "mp4", "alac", 48000, "stereo"),
+        ("pcm_u8", 11025, "mono", "avi", "m4v", "alac", 11025, "mono"),
+        ("pcm_f32le", 48000, "stereo", "mov", "mp4", "aac", 48000, "stereo"),
+        ("pcm_f32le", 48000, "stereo", "mov", "mov", "pcm_f32le", 48000, "stereo"),
+        ("pcm_s24le", 96000, "mono", "mov", "mkv", "pcm_s24le", 96000, None),
+    ],
+)
+def test_every_sound_comes_out_as_the_container_takes_it(
+    tmp_path, codec, rate, layout, source, target, stored, stored_rate, stored_layout
+):
+    picture = "mpeg4" if source == "avi" else "libx264"
+    clip = clips.make_clip(tmp_path / f"clip.{source}", frames=25, codec=picture)
+    clip = add_sound(clip, tmp_path / f"in.{source}", codec, rate, layout)
+    out = render(clip, tmp_path / f"out.{target}", **({"preset": "8"} if target == "webm" else {}))
+    with av.open(str(out.path)) as made:
+        assert [stream.type for stream in made.streams] == ["video", "audio"]
+        sound = made.streams.audio[0]
+        name = sound.codec_context.codec.canonical_name
+        assert stored in (name, None)
+        assert sound.rate == (stored_rate or sound.rate)
+        assert stored_layout in (sound.layout.name, None)
+        assert sum(1 for _ in made.decode(video=0)) == 25
+    notes = [note for note in out.notes if "audio" in note]
+    copied = name == {"libopus": "opus"}.get(codec, codec)
+    assert len(notes) == (0 if copied else 1)
+    before, after = samples(clip), samples(out.path)
+    assert after.shape[1] / sound.rate == pytest.approx(before.shape[1] / rate, abs=0.06)
+    if name == "alac":
+        assert np.array_equal(np.sort(after[:, :1000], 0), np.sort(before[:, :1000], 0))
+
+
+def with_cover(target: Path, codec: str = "mjpeg") -> Path:
+    """A clip of 10 pictures whose cover is one picture of ``codec``."""
+    clip = clips.make_clip(target.with_name("plain" + target.suffix), frames=10, audio=1)
+    form = "yuvj420p" if codec == "mjpeg" else "rgb24"
+    encoder: Any = av.CodecContext.create(codec, "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 48, form, Fraction(1, 25)
+    picture = clips.video_frame(0, 1, (48, 64)).reformat(format=form)
+    data = b"".join(bytes(packet) for each in (picture, None) for packet in encoder.encode(each))
+    with av.open(str(clip)) as old, av.open(str(target), "w") as new:
+        streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        if target.suffix == ".mkv":
+            new.add_attachment(f"front.{codec}", {"mjpeg": "image/jpeg"}.get(codec, f"image/{codec}"), data)
+        else:
+            cover: Any = new.add_stream(codec, rate=25)
+            cover.width, cover.height, cover.pix_fmt = 64, 48, form
+            cover.disposition = Disposition.attached_pic
+            packet = av.Packet(data)
+            packet.stream, packet.pts, packet.dts, packet.time_base = cover, 0, 0, Fraction(1, 25)
+            packet.is_keyframe = True
+            new.start_encoding()
+            new.mux(packet)
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream_index]
+                new.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("codec", ["mjpeg", "png"])
+@pytest.mark.parametrize("source", ["mp4", "mkv"])
+@pytest.mark.parametrize("target", ["mp4", "mov", "mkv", "webm"])
+def test_a_cover_stays_a_cover_or_is_dropped_with_a_note(tmp_path, source, target, codec):
+    clip = with_cover(tmp_path / f"in.{source}", codec)
+    with av.open(str(clip)) as made:
+        data = next(bytes(packet) for packet in made.demux(video=1) if packet.size)
+        role = made.streams.video[0].disposition
+    out = render(clip, tmp_path / f"out.{target}", **({"preset": "8"} if target == "webm" else {}))
+    notes = [note for note in out.notes if "cover" in note]
+    with av.open(str(out.path)) as made:
+        main, *others = made.streams.video
+        assert main.codec_context is not None
+        assert main.disposition == role or target in ("mp4", "mov")  # there a track is always on
+        covers = [stream for stream in others if stream.disposition & Disposition.attached_pic]
+        assert covers == others
+        assert len(covers) + len(notes) == 1
+        assert len(covers) == (target in KEEPS_COVERS)
+        if covers:
+            assert next(bytes(packet) for packet in made.demux(covers[0]) if packet.size) == data
+
+
+KEEPS_COVERS = ("mkv",)
+
+
+def test_dispositions_are_kept(tmp_path):
+    plain = clips.make_clip(tmp_path / "plain.mkv", frames=25, audio=2, subtitles="subrip")
+    clip = tmp_path / "in.mkv"
+    wanted = [Disposition.default, Disposition(0), Disposition.default | Disposition.forced,
+              Disposition.forced]  # fmt: skip
+    with av.open(str(plain)) as old, av.open(str(clip), "w") as new:
+        for stream, role in zip(old.streams, wanted, strict=True):
+            new.add_stream_from_template(stream).disposition = role
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = new.streams[packet.stream_index]
+                new.mux(packet)
+    for target in ("out.mkv", "out.webm"):
+        out = render(clip, tmp_path / target, **({"preset": "8"} if target == "out.webm" else {}))
+        with av.open(str(out.path)) as made:
+            assert [stream.disposition for stream in made.streams] == wanted

@@ -112,6 +112,11 @@ class PassthroughStreams:
         self._next: Packet[Stream] | None = None
         self._subtitles: list[Packet[Stream]] = []
 
+    @property
+    def copies_cover(self) -> bool:
+        """True if a cover picture is copied as a stream."""
+        return any(self._input.streams[index].type == "video" for index in self._writers)
+
     def start(self, shift: Fraction, *, trimmed: bool) -> None:
         """Start copying, with ``shift`` seconds subtracted from all times.
 

@@ -20,6 +20,7 @@ from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
 
 from livematte.video.container import open_container
+from livematte.video.mp4_boxes import hide_empty_video_tracks
 from livematte.video.transcode import HeaderOnly, StreamWriter
 
 _PACKETS = 8
@@ -85,6 +86,8 @@ class TrialMuxer:
                 for packet in packets:
                     writer.write(packet, shift)
                 writer.flush()
+            if self._muxer == "mp4" and _is_cover(stream):
+                hide_empty_video_tracks(file)
             file.seek(0)
             if header_only:
                 return _holds_attachment(file)

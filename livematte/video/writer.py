@@ -33,6 +33,7 @@ from livematte.video.encoders import (
 )  # fmt: skip
 from livematte.video.hdr_metadata import set_hdr_options
 from livematte.video.images import STILLS, ImageSequenceSink, write_image
+from livematte.video.mp4_boxes import hide_empty_video_tracks
 from livematte.video.muxer_options import COMMON_TAGS, FRAGMENTED, INTERLEAVING, movie_timescale
 from livematte.video.passthrough import PassthroughStreams
 from livematte.video.pixels import Converter, to_video_frame
@@ -335,6 +336,9 @@ class FileSink:
             self._passthrough.mux_subtitles()
             self.notes += [line for line in self._passthrough.notes if line not in self.notes]
         self._container.close()
+        if self._muxer == "mp4" and self._passthrough is not None and self._passthrough.copies_cover:
+            with open(self._file.temporary, "r+b") as file:
+                hide_empty_video_tracks(file)
 
     def close(self) -> None:
         """Finish the file and move it to its target.

@@ -145,7 +145,7 @@ def test_a_cover_stays_a_cover_or_is_dropped_with_a_note(tmp_path, source, targe
             assert next(bytes(packet) for packet in made.demux(covers[0]) if packet.size) == data
 
 
-KEEPS_COVERS = ("mkv",)
+KEEPS_COVERS = ("mp4", "mkv")
 
 
 def test_dispositions_are_kept(tmp_path):

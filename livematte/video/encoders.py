@@ -49,6 +49,8 @@ class Encoder:
     """Usable pixel formats among those that FFmpeg lists; all if empty."""
     codec_tag: str = ""
     """Codec tag in MP4 and MOV, if it is not FFmpeg's default."""
+    max_rate: int | None = None
+    """Highest frame rate that it accepts, in frames per second."""
     fallback: str = ""
     """For a GPU encoder: the equivalent software encoder."""
 
@@ -81,7 +83,8 @@ ENCODERS: Mapping[str, Encoder] = {
         {"x265-params": "log-level=error"}, even_size=True, codec_tag=_APPLE,
     ),
     "svt-av1": Encoder(
-        "libsvtav1", ("mp4", "matroska", "webm"), 24, (1, 63), "8", tuple(map(str, range(14))), even_size=True
+        "libsvtav1", ("mp4", "matroska", "webm"), 24, (1, 63), "8", tuple(map(str, range(14))),
+        even_size=True, max_rate=240,
     ),
     "vp9": Encoder(
         "libvpx-vp9", ("webm", "matroska", "mp4"), 24, (0, 63), "5", tuple(map(str, range(9))),

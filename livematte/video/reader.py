@@ -34,6 +34,7 @@ from livematte.video.timestamps import (
     container_start_time,
     declared_end,
     exact_seconds,
+    frame_rate,
 )
 
 _END_TOLERANCE = Fraction(1, 2)
@@ -191,7 +192,7 @@ class FileSource:
     ) -> SourceInfo:
         stream, container = self._stream, self._container
         still = is_still(container, stream, self._path)
-        rate = as_fraction(stream.average_rate or stream.guessed_rate)
+        rate = frame_rate(self._path, stream)
         seconds = stream.duration * self._time_base if stream.duration else None
         if seconds is None and container.duration:
             seconds = Fraction(container.duration, 1_000_000)
@@ -357,11 +358,10 @@ class FileSource:
         surface = self._hardware is not None and self._hardware.is_surface(frame)
         source = VideoFormat(self._hardware.sw_format) if surface and self._hardware else frame.format
         format = nearest_format(source)
-        rgb = PIXEL_FORMATS[format].rgb
         still = is_still(self._container, self._stream, self._path)
         full = source.name.startswith("yuvj") or (source.name.startswith(("gray", "ya")) and still)
-        color = read_color_info(frame, rgb=rgb, full_range_default=full, height=frame.height)
-        return format, color
+        rgb, height = PIXEL_FORMATS[format].rgb, frame.height
+        return format, read_color_info(frame, rgb=rgb, full_range_default=full, height=height)
 
     def _frame(self, decoded: VideoFrame, pts: int) -> Frame:
         format, color = self._output_format(decoded)

@@ -14,7 +14,7 @@ from av.stream import Discard
 from av.video.stream import VideoStream
 
 from livematte.video.container import open_container, video_stream
-from livematte.video.timestamps import as_fraction, container_start_time, declared_end, exact_seconds
+from livematte.video.timestamps import container_start_time, declared_end, exact_seconds, frame_rate
 
 SEGMENT_SECONDS = 20
 """Approximate segment length in seconds.
@@ -67,13 +67,13 @@ def split_video(
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all
-        return list(_segments(container, stream, workers, overlap, start, end))
+        return list(_segments(container, stream, frame_rate(path, stream), workers, overlap, start, end))
     finally:
         container.close()
 
 
 def _segments(
-    container: InputContainer, stream: VideoStream, workers: int, overlap: int,
+    container: InputContainer, stream: VideoStream, rate: Fraction | None, workers: int, overlap: int,
     start: float | None, end: float | None,
 ) -> Iterator[Segment]:  # fmt: skip
     origin = container_start_time(container, stream)
@@ -83,7 +83,6 @@ def _segments(
         ends = origin + Fraction(container.duration, 1_000_000)
     if end is not None:
         ends = min(ends, origin + exact_seconds(end)) if ends is not None else None
-    rate = as_fraction(stream.average_rate or stream.guessed_rate)
     read = None if start is None else exact_seconds(start)
     first: int | None = None
     if ends is not None and rate and stream.time_base:

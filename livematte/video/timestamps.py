@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
+import av.error
 from av.container.input import InputContainer
 from av.stream import Stream
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from livematte.video.container import open_container
+
+_PLAUSIBLE_RATE = 120
+"""Frames per second; a higher declared rate is measured."""
+
+_MEASURED_FRAMES = 250
 
 _TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT: MPEG transport and program streams
 
@@ -19,6 +30,34 @@ def as_fraction(number: Fraction | None) -> Fraction | None:
     PyAV 19 returns its own type instead of :class:`~fractions.Fraction`, and 0 instead of None.
     """
     return Fraction(number.numerator, number.denominator) if number else None
+
+
+def frame_rate(path: str | Path, stream: VideoStream) -> Fraction | None:
+    """Return the average frame rate of a stream of the file ``path``; None if it is not known.
+
+    Browsers record with a clock of milliseconds and declare no rate: FFmpeg then reports 1000 frames a
+    second. An implausible rate, or none, is therefore replaced by that of the first frames.
+    """
+    declared = as_fraction(stream.average_rate or stream.guessed_rate)
+    if (declared is not None and declared <= _PLAUSIBLE_RATE) or not Path(path).is_file():
+        return declared
+    return _measured_rate(path, stream.index) or declared
+
+
+def _measured_rate(path: str | Path, index: int) -> Fraction | None:
+    times: set[int] = set()
+    with open_container(path) as container:
+        stream = container.streams[index]
+        with contextlib.suppress(av.error.FFmpegError, OSError):
+            for packet in container.demux(stream):
+                if packet.stream_index == index and packet.pts is not None:
+                    times.add(packet.pts)
+                if len(times) == _MEASURED_FRAMES:
+                    break
+        time_base = as_fraction(stream.time_base)
+    if len(times) < 2 or time_base is None:
+        return None
+    return ((len(times) - 1) / ((max(times) - min(times)) * time_base)).limit_denominator(100)
 
 
 def container_start_time(container: InputContainer, stream: Stream | None = None) -> Fraction:

@@ -187,7 +187,10 @@ class FileSink:
         try:
             library = ENCODERS[self._encoder].library
             os.environ.setdefault("SVT_LOG", "1")  # errors only: it bypasses FFmpeg's log
-            stream = self._container.add_stream(library, rate=info.average_rate or 25, options=options)
+            rate = info.average_rate or Fraction(25)
+            # Only a hint for rate control: the times of the frames are kept.
+            rate = min(rate, Fraction(ENCODERS[self._encoder].max_rate or rate))
+            stream = self._container.add_stream(library, rate=rate, options=options)
             assert isinstance(stream, VideoStream)
             context = stream.codec_context
             context.width, context.height = info.width, info.height
@@ -199,7 +202,7 @@ class FileSink:
             context.color_range = 2 if color.full_range else color.range_tag
             context.thread_count = threads
             if ENCODERS[self._encoder].crf is not None:
-                context.gop_size = max(12, round(_KEY_FRAME_SECONDS * (info.average_rate or 25)))
+                context.gop_size = max(12, round(_KEY_FRAME_SECONDS * rate))
             if ENCODERS[self._encoder].codec_tag and self._muxer in ("mp4", "mov"):
                 context.codec_tag = ENCODERS[self._encoder].codec_tag
             if self._alpha and self._encoder == "vp9":

@@ -583,3 +583,27 @@ def test_svt_says_nothing_past_the_log(tmp_path):
                           capture_output=True, text=True)  # fmt: skip
     assert (done.stdout, done.stderr) == ("", "")
     assert len(times(tmp_path / "out.mp4")) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec"), [("mp4", "x264"), ("mkv", "x264"), ("mp4", "svt-av1"), ("webm", "vp9")]
+)
+def test_a_rate_of_one_frame_per_millisecond_is_not_believed(tmp_path, kind, codec):
+    pts = [40 * i + (i * 7) % 11 for i in range(150)]
+    source = clips.make_clip(tmp_path / "in.mkv", frames=150, pts=pts, rate=1000, time_base=Fraction(1, 1000))
+    with av.open(str(source)) as made:
+        assert made.streams.video[0].average_rate == 1000
+    assert open_video(source).info.average_rate == pytest.approx(25, abs=0.1)
+    out = render(source, tmp_path / f"out.{kind}", codec=codec, preset="veryfast" if codec == "x264" else "8")
+    assert times(out.path) == times(source)
+    with av.open(str(out.path)) as made:
+        assert made.streams.video[0].average_rate == pytest.approx(25, abs=0.5)
+        keys = [packet.pts for packet in made.demux(video=0) if packet.size and packet.is_keyframe]
+    assert len(keys) >= 3
+
+
+def test_svt_takes_more_than_240_frames_a_second(tmp_path):
+    source = clips.make_clip(tmp_path / "in.mp4", frames=30, rate=480)
+    assert open_video(source).info.average_rate == 480
+    out = render(source, tmp_path / "out.mp4", codec="svt-av1", preset="10")
+    assert times(out.path) == times(source)

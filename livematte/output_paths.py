@@ -17,7 +17,7 @@ from livematte.options import EncodingOptions, OutputOptions, PathLike
 from livematte.options.declaration import declared, names
 from livematte.protocols import Model, SourceInfo
 from livematte.video.container import PATTERN
-from livematte.video.images import STILLS
+from livematte.video.images import STILLS, is_numbered
 
 
 def output_paths(picture: PathLike, options: Mapping[str, Any]) -> dict[str, str]:
@@ -45,9 +45,7 @@ def is_picture(target: PathLike) -> bool:
     """Return True if the target is one picture, not a video or numbered pictures."""
     name = os.fspath(target)
     path = Path(name)
-    return (
-        path.suffix.lower() in STILLS and not PATTERN.search(path.name) and not name.endswith(("/", os.sep))
-    )
+    return path.suffix.lower() in STILLS and not is_numbered(path) and not name.endswith(("/", os.sep))
 
 
 def check_outputs(
@@ -78,7 +76,7 @@ def _same_file(a: Path, b: Path) -> bool:
 
 def _exists(target: Path) -> bool:
     """Return True if the file exists, or at least one file of numbered pictures."""
-    if not PATTERN.search(target.name):
+    if not is_numbered(target):
         return target.exists()
     numbered = re.compile(r"\d+".join(map(re.escape, PATTERN.split(target.name))))
     return target.parent.is_dir() and any(numbered.fullmatch(file.name) for file in target.parent.iterdir())

@@ -36,7 +36,7 @@ from livematte.options.declaration import pick
 from livematte.progress import Meter, Progress
 from livematte.resolve import resolve
 from livematte.video.concat import ConcatSink, open_concat
-from livematte.video.container import PATTERN
+from livematte.video.images import is_numbered
 from livematte.video.reader import open_video
 from livematte.video.split import Segment, split_video
 
@@ -125,7 +125,7 @@ def render_file(
     if "debug" in job.targets:
         raise UsageError("debug-view needs a single device: use --device cuda:0")
     for path in job.targets.values():
-        if path.endswith(("/", os.sep)) or PATTERN.search(Path(path).name):
+        if path.endswith(("/", os.sep)) or is_numbered(Path(path)):
             raise UsageError(
                 f"{path}: numbered pictures need a single device: use --device cuda:0, or a video file"
             )

@@ -73,8 +73,10 @@ def read_clip(colour: Path, alpha: Path) -> Iterator[tuple[Picture, Picture]]:
     """
     import av
 
+    from livematte.video.container import ffmpeg_name
+
     try:
-        with av.open(str(colour)) as front, av.open(str(alpha)) as key:
+        with av.open(ffmpeg_name(colour)) as front, av.open(ffmpeg_name(alpha)) as key:
             pairs = zip(front.decode(video=0), key.decode(video=0), strict=False)
             for rgb, matte in pairs:
                 alpha8 = luma(matte)

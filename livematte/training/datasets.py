@@ -194,8 +194,10 @@ def frame_count(video: Path) -> int:
     """Return the number of frames of a video. Raises InputError."""
     import av
 
+    from livematte.video.container import ffmpeg_name
+
     try:
-        with av.open(str(video)) as container:
+        with av.open(ffmpeg_name(video)) as container:
             stream = container.streams.video[0]
             return stream.frames or sum(1 for _ in container.decode(stream))
     except (av.FFmpegError, IndexError) as error:

@@ -91,8 +91,10 @@ def _frame(video: Path, number: int) -> av.VideoFrame:
     """Decode frame ``number`` (from 0) of a video, starting at the key frame before it."""
     import av
 
+    from livematte.video.container import ffmpeg_name
+
     try:
-        with av.open(str(video)) as container:
+        with av.open(ffmpeg_name(video)) as container:
             stream = container.streams.video[0]
             rate, base = stream.average_rate, stream.time_base
             start = stream.start_time or 0

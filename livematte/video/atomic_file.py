@@ -11,6 +11,7 @@ import av
 import av.error
 
 from livematte.errors import OutputError, UsageError
+from livematte.video.container import ffmpeg_name
 
 
 def check_target(path: Path, source: str | Path | None = None) -> Path:
@@ -102,7 +103,7 @@ def sibling_path(path: Path, word: str) -> Path:
 def count_playable_frames(path: Path) -> int:
     """Return the number of frames that can be read back from a file that may be incomplete."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(ffmpeg_name(path)) as container:
             count = 0
             try:
                 for packet in container.demux(video=0):

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from livematte.errors import OutputError
 from livematte.protocols import SourceInfo
 from livematte.video.atomic_file import describe_write_error
+from livematte.video.container import ffmpeg_name
 from livematte.video.writer import FileSink, Kind, open_file_sink
 
 _ANNEX_B_FILTERS = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
@@ -132,7 +133,7 @@ class ConcatSink:
 
 def _packets(path: Path) -> Iterator[Packet[VideoStream]]:
     """The packets of a file in decoding order, in the encoder's form."""
-    with av.open(str(path)) as container:
+    with av.open(ffmpeg_name(path)) as container:
         stream = container.streams.video[0]
         name = _ANNEX_B_FILTERS.get(stream.codec_context.codec.canonical_name)
         bitstream_filter = BitStreamFilterContext(name, stream) if name else None

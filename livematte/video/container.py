@@ -44,6 +44,19 @@ def is_sequence(path: str | Path) -> bool:
     return bool(PATTERN.search(Path(path).name)) and not Path(path).exists()
 
 
+def ffmpeg_name(path: str | Path) -> str:
+    """The name of a file, or a pattern of numbered pictures, as FFmpeg must be given it.
+
+    FFmpeg takes a name such as ``10:30.mkv``, ``tcp:127.0.0.1:80`` or ``pipe:0`` for an address.
+    After ``file:`` everything is the name of a file.
+    """
+    path = Path(path)
+    folder = path.parent.absolute()
+    if is_sequence(path):  # a % in the folder is no part of the pattern
+        folder = Path(str(folder).replace("%", "%%"))
+    return f"file:{folder / path.name}"
+
+
 def open_container(path: str | Path, hwaccel: HWAccel | None = None) -> InputContainer:
     """Open a file, with hardware decoders if ``hwaccel`` is given and supports the codec.
 
@@ -53,7 +66,7 @@ def open_container(path: str | Path, hwaccel: HWAccel | None = None) -> InputCon
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(path)):
         raise InputError(f"{path} is a URL: download it first, livematte reads files")
     path = Path(path)
-    options: dict[str, str] = {}
+    options = {"pattern_type": "none"}  # a file may be called 50%d.png
     format = None
     if is_sequence(path):
         format = "image2"
@@ -68,7 +81,7 @@ def open_container(path: str | Path, hwaccel: HWAccel | None = None) -> InputCon
         raise InputError(f"{path} is empty (0 bytes)")
     try:
         container: InputContainer = av.open(
-            str(path), "r", format=format, options=options, hwaccel=hwaccel, **_TOLERANT
+            ffmpeg_name(path), "r", format=format, options=options, hwaccel=hwaccel, **_TOLERANT
         )
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise InputError(_why_not_opened(path, error)) from error
@@ -79,6 +92,10 @@ def open_container(path: str | Path, hwaccel: HWAccel | None = None) -> InputCon
 
 
 def _first_number(pattern: Path) -> int:
+    try:
+        assert pattern.name % 1
+    except (TypeError, ValueError):
+        raise InputError(f"{pattern}: use one pattern such as %04d, and %% for a percent sign") from None
     name = PATTERN.sub("\0", pattern.name, count=1)
     before, after = (re.escape(part.replace("%%", "%")) for part in name.split("\0"))
     numbered = re.compile(before + r"(\d+)" + after + "$")

@@ -21,6 +21,8 @@ from livematte.protocols import SourceInfo
 from livematte.video.alpha_video import extract_alpha
 from livematte.video.atomic_file import AtomicFile, describe_write_error, sibling_path
 from livematte.video.color import as_rgb
+from livematte.video.container import PATTERN
+from livematte.video.encoders import CONTAINERS
 from livematte.video.pixels import Converter, to_video_frame, writable_planes
 
 STILLS = {
@@ -30,6 +32,11 @@ STILLS = {
 """FFmpeg encoder by file extension."""
 
 _NO_ALPHA = {"mjpeg", "bmp"}
+
+
+def is_numbered(path: Path) -> bool:
+    """True where an output is numbered pictures, not a video or a file that has exactly this name."""
+    return bool(PATTERN.search(path.name)) and path.suffix.lower() not in CONTAINERS and not path.is_file()
 
 
 def write_image(path: str | Path, frame: Frame, *, alpha: bool | None = None) -> None:
@@ -154,6 +161,10 @@ class ImageSequenceSink:
     def __init__(self, pattern: Path, info: SourceInfo, *, alpha: bool, grey: bool) -> None:
         if pattern.suffix.lower() != ".png":
             raise UsageError(f"{pattern}: numbered pictures must be .png")
+        try:
+            assert pattern.name % 1
+        except (TypeError, ValueError):
+            raise UsageError(f"{pattern}: use one pattern such as %04d, and %% for a percent sign") from None
         self.path, self.frames = pattern, 0
         self.notes = ["numbered pictures have no audio, times or tags"]
         self._alpha, self._done = alpha, False

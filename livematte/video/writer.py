@@ -21,7 +21,6 @@ from livematte.frame import Frame
 from livematte.protocols import SourceInfo
 from livematte.video.alpha_video import to_grey_frame
 from livematte.video.atomic_file import AtomicFile, count_playable_frames, describe_write_error
-from livematte.video.container import PATTERN
 from livematte.video.cuda_surfaces import CONTEXT_FORMAT, SurfacePool, open_surface_pool
 from livematte.video.encoders import (
     ALPHA_ADVICE,
@@ -32,7 +31,7 @@ from livematte.video.encoders import (
     encoder_options,
 )  # fmt: skip
 from livematte.video.hdr_metadata import set_hdr_options
-from livematte.video.images import STILLS, ImageSequenceSink, write_image
+from livematte.video.images import STILLS, ImageSequenceSink, is_numbered, write_image
 from livematte.video.mp4_boxes import hide_empty_video_tracks
 from livematte.video.muxer_options import COMMON_TAGS, FRAGMENTED, INTERLEAVING, movie_timescale
 from livematte.video.passthrough import PassthroughStreams
@@ -75,8 +74,8 @@ def open_sink(
         OutputError: the folder is missing or not writable, the target is a directory, the encoder is missing.
     """
     spelled, path = os.fspath(path), Path(path)
-    if spelled.endswith(("/", os.sep)) or PATTERN.search(path.name):
-        pattern = path if PATTERN.search(path.name) else path / "%06d.png"
+    if spelled.endswith(("/", os.sep)) or is_numbered(path):
+        pattern = path if is_numbered(path) else path / "%06d.png"
         return ImageSequenceSink(pattern, info, alpha=alpha, grey=kind == "alpha")
     return open_file_sink(
         path, info, kind=kind, alpha=alpha, codec=codec, crf=crf, preset=preset,

@@ -16,7 +16,7 @@ from livematte.matting.contracts import check_answer, check_matte, input_size
 from livematte.options import EncodingOptions, OutputOptions, PathLike
 from livematte.options.declaration import declared, names
 from livematte.protocols import Model, SourceInfo
-from livematte.video.container import PATTERN
+from livematte.video.container import PATTERN, exists
 from livematte.video.images import STILLS, is_numbered
 
 
@@ -77,7 +77,7 @@ def _same_file(a: Path, b: Path) -> bool:
 def _exists(target: Path) -> bool:
     """Return True if the file exists, or at least one file of numbered pictures."""
     if not is_numbered(target):
-        return target.exists()
+        return exists(target)
     numbered = re.compile(r"\d+".join(map(re.escape, PATTERN.split(target.name))))
     return target.parent.is_dir() and any(numbered.fullmatch(file.name) for file in target.parent.iterdir())
 

@@ -90,9 +90,13 @@ def _named(spec: str) -> Background | None:
 
 
 def _from_file(path: Path, spec: str, fit: str, open_video: Callable[[str], Source] | None) -> Background:
-    if path.is_dir():
+    try:
+        there = path.exists()
+    except OSError:  # the name is too long
+        there = False
+    if there and path.is_dir():
         raise UsageError(f"background {spec!r} is a folder: give a file in it, or {_ALLOWED}")
-    if not path.exists() and "%" not in path.name:
+    if not there and "%" not in path.name:
         looks_like_file = path.suffix or len(path.parts) > 1
         what = "no such file" if looks_like_file else "neither a known colour nor a file"
         raise UsageError(f"background {spec!r}: {what}; allowed are {_ALLOWED}")

@@ -198,7 +198,7 @@ def render(
     began = time.monotonic()
     target = Path(sinks[0].path).resolve()
     folder = tempfile.TemporaryDirectory(
-        prefix=f".{target.stem}.parts-", dir=target.parent, ignore_cleanup_errors=True
+        prefix=".livematte-parts-", dir=target.parent, ignore_cleanup_errors=True
     )
     state = _State([Task(number, segment, Path(folder.name)) for number, segment in enumerate(segments)])
     meter = Meter(frames, progress)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 
 import av
@@ -21,6 +23,9 @@ def check_target(path: Path, source: str | Path | None = None) -> Path:
         UsageError: it is the file that is being read.
         OutputError: its folder is missing or not writable, or it is a directory or a device.
     """
+    length, most = _name_length(path.name), _longest_name(path.parent)
+    if length > most:
+        raise OutputError(f"{path}: the name has {length} bytes, {most} are allowed: give it a shorter one")
     target = path.resolve()
     if source is not None and target.exists() and Path(source).exists() and os.path.samefile(source, target):
         raise UsageError(f"{path} is the input file: choose another output file")
@@ -54,26 +59,39 @@ def describe_write_error(error: BaseException, path: Path, frames: int | None = 
 
 
 class AtomicFile:
-    """An output file that is written as ``<stem>.rendering-xxxx<ext>`` next to its target."""
+    """An output file that is written as ``<stem>.rendering-xxxx<ext>`` next to its target.
+
+    Attributes:
+        notes: what :meth:`commit` could not keep of the file that it replaced.
+    """
 
     def __init__(self, path: Path, source: str | Path | None = None) -> None:
         self.path = path
+        self.notes: list[str] = []
         self._target = check_target(path, source)
-        self.temporary = sibling_path(self._target, f"rendering-{secrets.token_hex(2)}")
+        self.temporary = temporary_path(self._target)
         try:
             self.file = UnbufferedFile(self.temporary)
         except OSError as error:
             raise OutputError(describe_write_error(error, path)) from error
 
     def commit(self) -> None:
-        """Close the file and rename it to the target in one step. Call this when the file is complete."""
+        """Close the file and rename it to the target in one step. Call this when the file is complete.
+
+        A file that is replaced hands on its permissions. Its other names (hard links) keep the old content.
+        """
         self.file.close()
         try:
-            os.replace(self.temporary, self._target)
+            others = replace_file(self.temporary, self._target)
         except OSError as error:
             raise OutputError(
                 f"{describe_write_error(error, self.path)} (the finished file is {self.temporary})"
             ) from error
+        if others:
+            names = "1 other name" if others == 1 else f"{others} other names"
+            self.notes.append(
+                f"{self.path} is a new file: the old one had {names} (hard links), which keep it"
+            )
 
     def keep_partial(self) -> Path:
         """Keep an incomplete file. Use the name of the target if it is free, else ``<stem>.partial<ext>``."""
@@ -90,14 +108,65 @@ class AtomicFile:
         self.temporary.unlink(missing_ok=True)
 
 
+_LONG_SUFFIX = 16
+"""Characters of what is no file extension any more, but part of the name of a folder."""
+
+
 def sibling_path(path: Path, word: str) -> Path:
-    """Return ``clip.<word>.mp4`` for ``clip.mp4``, or ``clip.<word>-2.mp4`` if that exists."""
-    found = path.with_name(f"{path.stem}.{word}{path.suffix}")
+    """Return ``clip.<word>.mp4`` for ``clip.mp4``, or ``clip.<word>-2.mp4`` if that exists.
+
+    The stem is shortened where the name would be too long for the file system.
+    """
+    found = _fitting_name(path, word)
     number = 1
     while found.exists():
         number += 1
-        found = path.with_name(f"{path.stem}.{word}-{number}{path.suffix}")
+        found = _fitting_name(path, f"{word}-{number}")
     return found
+
+
+def temporary_path(path: Path) -> Path:
+    """Return a name that nobody can guess, next to ``path``."""
+    return sibling_path(path, f"rendering-{secrets.token_hex(8)}")
+
+
+def _fitting_name(path: Path, word: str) -> Path:
+    stem, suffix = (path.stem, path.suffix) if len(path.suffix) < _LONG_SUFFIX else (path.name, "")
+    end, most = f".{word}{suffix}", _longest_name(path.parent)
+    while len(stem) > 1 and _name_length(stem + end) > most:
+        stem = stem[:-1]
+    return path.with_name(stem + end)
+
+
+def _name_length(name: str) -> int:
+    """Bytes of a file name; UTF-16 units on Windows."""
+    return len(name.encode("utf-16-le", "surrogatepass")) // 2 if os.name == "nt" else len(os.fsencode(name))
+
+
+def _longest_name(folder: Path) -> int:
+    """Length of the longest file name in ``folder``, in the unit of :func:`_name_length`."""
+    if hasattr(os, "pathconf"):
+        with contextlib.suppress(OSError, ValueError):
+            return max(os.pathconf(folder, "PC_NAME_MAX"), 32)
+    return 255
+
+
+def replace_file(new: Path, target: Path) -> int:
+    """Rename ``new`` to ``target`` in one step, with the permissions of a file that was there.
+
+    Returns:
+        the number of other names (hard links) that the replaced file has.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    others = 0
+    with contextlib.suppress(OSError):  # also FileNotFoundError: nothing is replaced
+        old = target.stat()
+        others = max(0, old.st_nlink - 1)
+        new.chmod(stat.S_IMODE(old.st_mode))
+    os.replace(new, target)
+    return others
 
 
 def count_playable_frames(path: Path) -> int:
@@ -125,7 +194,7 @@ class UnbufferedFile:
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self.error: OSError | None = None
-        self._file = open(path, "w+b", buffering=0)  # noqa: SIM115 - closed by the muxer's owner
+        self._file = open(path, "x+b", buffering=0)  # noqa: SIM115 - closed by the muxer's owner
         self.seek, self.tell, self.close = self._file.seek, self._file.tell, self._file.close
 
     @property

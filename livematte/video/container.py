@@ -39,9 +39,17 @@ _TOLERANT: dict[str, Any] = {} if _PYAV >= 19 else {"metadata_errors": "replace"
 """Text that is not UTF-8 is no reason to refuse a file; PyAV 19 never does, and lacks the argument."""
 
 
+def exists(path: str | Path) -> bool:
+    """Return True if there is a file or folder ``path``; False also if the name is too long for one."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
+
+
 def is_sequence(path: str | Path) -> bool:
     """Return True if ``path`` is a pattern of numbered pictures and no file has that exact name."""
-    return bool(PATTERN.search(Path(path).name)) and not Path(path).exists()
+    return bool(PATTERN.search(Path(path).name)) and not exists(path)
 
 
 def ffmpeg_name(path: str | Path) -> str:
@@ -71,7 +79,7 @@ def open_container(path: str | Path, hwaccel: HWAccel | None = None) -> InputCon
     if is_sequence(path):
         format = "image2"
         options = {"start_number": str(_first_number(path))}
-    elif not path.exists():
+    elif not exists(path):
         raise InputError(f"{path}: no such file")
     elif path.is_dir():
         raise InputError(

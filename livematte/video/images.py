@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from dataclasses import replace
 from fractions import Fraction
@@ -19,9 +18,15 @@ from livematte.errors import OutputError, UsageError
 from livematte.frame import Frame
 from livematte.protocols import SourceInfo
 from livematte.video.alpha_video import extract_alpha
-from livematte.video.atomic_file import AtomicFile, describe_write_error, sibling_path
+from livematte.video.atomic_file import (
+    AtomicFile,
+    describe_write_error,
+    replace_file,
+    sibling_path,
+    temporary_path,
+)
 from livematte.video.color import as_rgb
-from livematte.video.container import PATTERN
+from livematte.video.container import PATTERN, exists
 from livematte.video.encoders import CONTAINERS
 from livematte.video.pixels import Converter, to_video_frame, writable_planes
 
@@ -36,7 +41,7 @@ _NO_ALPHA = {"mjpeg", "bmp"}
 
 def is_numbered(path: Path) -> bool:
     """True where an output is numbered pictures, not a video or a file that has exactly this name."""
-    return bool(PATTERN.search(path.name)) and path.suffix.lower() not in CONTAINERS and not path.is_file()
+    return bool(PATTERN.search(path.name)) and path.suffix.lower() not in CONTAINERS and not exists(path)
 
 
 def write_image(path: str | Path, frame: Frame, *, alpha: bool | None = None) -> None:
@@ -173,7 +178,7 @@ class ImageSequenceSink:
             raise OutputError(f"{self._folder} is not a folder")
         if not self._folder.parent.is_dir():
             raise OutputError(f"folder {self._folder.parent} does not exist: create it first")
-        self._temporary = self._folder.with_name(f"{self._folder.name}.rendering-{secrets.token_hex(2)}")
+        self._temporary = temporary_path(self._folder)
         try:
             if self._folder.exists() and not os.access(self._folder, os.W_OK):
                 raise PermissionError(13, "not writable")
@@ -210,7 +215,7 @@ class ImageSequenceSink:
                 self._temporary.rename(self._folder)
                 return
             for picture in sorted(self._temporary.iterdir()):
-                shutil.move(picture, self._folder / picture.name)
+                replace_file(picture, self._folder / picture.name)
             self._temporary.rmdir()
         except OSError as error:
             raise OutputError(

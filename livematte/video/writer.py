@@ -366,6 +366,7 @@ class FileSink:
             raise
         self._release()
         self._file.commit()
+        self.notes += self._file.notes
 
     def abort(self) -> None:
         """Stop, finish what was written if possible and keep it; ``notes`` names the file."""

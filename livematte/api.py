@@ -42,6 +42,8 @@ from livematte.progress import Progress
 from livematte.protocols import Background, Model
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve
 from livematte.video import trial_decode
+from livematte.video.container import is_pipe, require_rereadable
+from livematte.video.encoders import CONTAINERS
 from livematte.video.hardware import check_hwaccel
 from livematte.video.images import check_image
 from livematte.video.reader import open_video
@@ -80,6 +82,8 @@ def render(
     check_hwaccel(chosen["hwaccel"])
     inputs = {"input": input, **input_files(RenderOptions, chosen)}
     check_outputs(inputs, targets.values(), chosen)
+    if Path(targets["picture"]).suffix.lower() in CONTAINERS or len(resolved.compute.devices) > 1:
+        require_rereadable(os.fspath(input), "audio and subtitles are read beside the video")
     trial_decode.begin(*inputs.values())
     trial_decode.check(input)
     segment_notes: list[str] = []
@@ -226,7 +230,7 @@ def mattes(input: PathLike, **options: Unpack[MattesOptions]) -> Iterator[tuple[
     resolved = resolve(chosen)
     trial_decode.check(input)
     section = pick(SectionOptions, chosen)
-    if not Path(input).is_fifo():  # a pipe can be read only once
+    if not is_pipe(os.fspath(input)):  # a pipe can be read only once
         open_video(os.fspath(input), **section).close()  # raises errors of the file now
     network = resolved.model()
     compositor = resolved.compositor()

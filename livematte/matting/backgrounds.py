@@ -274,6 +274,11 @@ class Video:
         self._length: Fraction | None = None
         self._shown = 0
         self._rewind(Fraction(0))
+        if not self._still and Path(path).is_fifo():
+            self.close()
+            raise InputError(
+                f"background {path!r} is a pipe, which cannot be played again: save it as a file first"
+            )
 
     def _rewind(self, origin: Fraction) -> None:
         """Restart at the first frame, which is shown at ``origin``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,25 @@ def exists(path: str | Path) -> bool:
         return False
 
 
+def is_pipe(path: str | Path) -> bool:
+    """Return True if ``path`` can be read once only: ``-`` (standard input) or a named pipe."""
+    if str(path) == "-" and not exists(path):
+        return True
+    with suppress(OSError):
+        return Path(path).is_fifo()
+    return False
+
+
+def require_rereadable(path: str | Path, why: str) -> None:
+    """Raise InputError if ``path`` is a pipe. A second opening of one would wait for ever.
+
+    Args:
+        why: what it is read again for.
+    """
+    if is_pipe(path):
+        raise InputError(f"{path} is a pipe, which can be read only once, and {why}: save it as a file first")
+
+
 def is_sequence(path: str | Path) -> bool:
     """Return True if ``path`` is a pattern of numbered pictures and no file has that exact name."""
     return bool(PATTERN.search(Path(path).name)) and not exists(path)
@@ -74,6 +94,8 @@ def open_container(path: str | Path, hwaccel: HWAccel | None = None) -> InputCon
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(path)):
         raise InputError(f"{path} is a URL: download it first, livematte reads files")
     path = Path(path)
+    if str(path) == "-" and not exists(path):
+        raise InputError("- (standard input) cannot be read: save it as a file first")
     options = {"pattern_type": "none"}  # a file may be called 50%d.png
     format = None
     if is_sequence(path):
@@ -85,6 +107,8 @@ def open_container(path: str | Path, hwaccel: HWAccel | None = None) -> InputCon
         raise InputError(
             f"{path} is a directory: name a video file, or numbered pictures as {path / '%04d.png'}"
         )
+    elif path.is_char_device() or path.is_socket():
+        raise InputError(f"{path} is a device or a socket: name a file")
     elif path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes)")
     try:

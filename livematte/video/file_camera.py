@@ -16,7 +16,7 @@ from livematte.clock import Clock, SystemClock
 from livematte.errors import CameraLost, InputError
 from livematte.frame import Frame
 from livematte.video import trial_decode
-from livematte.video.container import video_stream
+from livematte.video.container import require_rereadable, video_stream
 from livematte.video.reader import FileSource, open_video
 
 STILL_RATE = Fraction(30)
@@ -147,6 +147,7 @@ class FileCamera:
 
     def _reopen(self) -> None:
         """Open the source again. A failed URL raises CameraLost, like an unplugged camera."""
+        require_rereadable(self._path_or_url, "it has ended")
         try:
             source = _open(self._path_or_url)
         except InputError as error:

@@ -21,6 +21,7 @@ from livematte.frame import Frame
 from livematte.protocols import SourceInfo
 from livematte.video.alpha_video import to_grey_frame
 from livematte.video.atomic_file import AtomicFile, count_playable_frames, describe_write_error
+from livematte.video.container import require_rereadable
 from livematte.video.cuda_surfaces import CONTEXT_FORMAT, SurfacePool, open_surface_pool
 from livematte.video.encoders import (
     ALPHA_ADVICE,
@@ -103,6 +104,8 @@ def open_file_sink(
     if suffix not in CONTAINERS:
         suffix = ".mp4"  # a directory: AtomicFile raises
     name = choose_encoder(codec, CONTAINERS[suffix], alpha=alpha)
+    if copy_streams_from is not None:
+        require_rereadable(copy_streams_from, "audio and subtitles are read beside the video")
     file = AtomicFile(path, copy_streams_from or info.details.get("path"))
     try:
         return FileSink(

@@ -37,6 +37,7 @@ from livematte.progress import Meter, Progress
 from livematte.resolve import resolve
 from livematte.video.concat import ConcatSink, open_concat
 from livematte.video.images import is_numbered
+from livematte.video.read_check import ReadCheck
 from livematte.video.reader import open_video
 from livematte.video.split import Segment, split_video
 
@@ -204,7 +205,7 @@ def render(
     meter = Meter(frames, progress)
     inbox: queue.Queue[tuple[_Process, str, Any]] = queue.Queue()
     workers: list[_Process] = []
-    stopped = False
+    check_read, stopped = ReadCheck(job.input), False
     try:
         try:
             on_cpu = sum(not device.startswith("cuda") for device in devices)
@@ -213,6 +214,7 @@ def render(
                 workers.append(_start_worker(job, device, job.options["threads"] or share))
                 threading.Thread(target=workers[-1].listen, args=(inbox,), daemon=True).start()
             stopped = _process_segments(state, workers, inbox, sinks, meter, stop)
+            check_read()
         except BaseException as error:
             state.failure = state.failure or error
         whole = state.failure is None and state.joined == len(segments)

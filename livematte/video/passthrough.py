@@ -17,8 +17,10 @@ from av.packet import Packet
 from av.stream import AttachmentStream, DataStream, Discard, Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 
+from livematte.errors import InputError
 from livematte.video.audio_codecs import COPY, named_layout, ways_to_store
 from livematte.video.container import open_container, video_stream
+from livematte.video.read_check import ReadCheck
 from livematte.video.timestamps import container_start_time
 from livematte.video.transcode import (
     AudioTranscoder,
@@ -74,6 +76,9 @@ class PassthroughStreams:
         muxer: name of its muxer.
         options: its options, with which streams are tried.
         end: seconds from the start of the source at which copying stops; None copies everything.
+
+    Attributes:
+        failure: why the source could not be read to its end; what was read until there is written.
     """
 
     def __init__(
@@ -85,7 +90,8 @@ class PassthroughStreams:
         end: float | None,
     ) -> None:
         self.notes: list[str] = []
-        self._input = open_container(source)
+        self.failure: InputError | None = None
+        self._input, self._check_read, self._position = open_container(source), ReadCheck(source), 0
         self._output, self._muxer = output, muxer
         self._begin: Fraction | None = None
         self._end = (
@@ -182,11 +188,21 @@ class PassthroughStreams:
         self._input.close()
 
     def _advance(self) -> None:
+        early = False
         try:
             self._next = next((packet for packet in self._packets if packet.size), None)
         except (av.error.FFmpegError, OSError) as error:
+            early = True
             self.notes.append(f"audio and subtitles end early: {getattr(error, 'strerror', None) or error}")
             self._next = None
+        if self._next is not None:
+            self._position = self._next.pos or self._position
+            return
+        self._packets = iter(())
+        try:
+            self._check_read(early=early, position=self._position)
+        except InputError as error:
+            self.failure = self.failure or error
 
     def _is_in_range(self, packet: Packet[Stream]) -> bool:
         if packet.pts is None or packet.stream.disposition & Disposition.attached_pic:

@@ -27,6 +27,7 @@ from livematte.video.hardware import HardwareDecoder, check_hwaccel, open_hardwa
 from livematte.video.orientation import read_orientation
 from livematte.video.pixels import JPEG_RANGE_FORMATS, Converter, nearest_format, view_planes
 from livematte.video.probe import describe, is_still
+from livematte.video.read_check import ReadCheck
 from livematte.video.repeats import RepeatedPictures
 from livematte.video.timestamps import (
     PtsNormalizer,
@@ -112,6 +113,7 @@ class FileSource:
         self.damaged = 0
         self.notes: list[str] = []
         self._path, self._container, self._stream = path, container, stream
+        self._check_read, self._position = ReadCheck(path), 0
         self._lock = threading.Lock()
         self._closed = self._started = False
         self._hardware = self._open_hardware(hwaccel, gpu, card)
@@ -265,10 +267,12 @@ class FileSource:
             try:
                 packet = next(packets, None)
             except (av.error.FFmpegError, OSError) as error:
+                self._check_read(early=True, position=self._position)
                 self.damaged += 1
                 self.note(f"the file ends early: {getattr(error, 'strerror', None) or error}")
                 packet = None
             if packet is not None:
+                self._position = packet.pos or self._position
                 self.damaged += packet.is_corrupt
                 if not packet.size:
                     repeats.add(packet)
@@ -299,7 +303,7 @@ class FileSource:
         """Yield upright frames of one size and format in presentation order. Planes are read-only.
 
         Raises:
-            InputError: the source was already iterated.
+            InputError: the source was already iterated, or the file cannot be read to its end or was changed.
         """
         if self._started:
             raise InputError(f"{self._path} can be iterated only once: open it again")
@@ -318,18 +322,22 @@ class FileSource:
                     return
                 pts = clock.normalized_pts(decoded)
                 if self._end_time is not None and pts * self._time_base >= self._end_time:
+                    self._check_read(may_grow=True)
                     return
                 frame = self._frame(decoded, pts)
                 ended = (pts + decoded.duration) * self._time_base
             yield frame
 
     def _check_end(self, ended: Fraction) -> None:
-        """Add a note if the video ends at ``ended``, earlier than the file declares."""
+        """Add a note if the video ends at ``ended``, earlier than the file declares. Raises InputError."""
         announced = declared_end(self._container, self._stream)
         if announced is None:
+            self._check_read(position=self._position)
             return
         wanted = announced if self._end_time is None else min(announced, self._end_time)
-        if ended < wanted - _END_TOLERANCE:
+        early = ended < wanted - _END_TOLERANCE
+        self._check_read(early=early, position=self._position)
+        if early:
             origin = container_start_time(self._container, self._stream)
             there, described = (f"{float(time - origin):.1f}" for time in (ended, announced))
             self.note(f"the end of {self._path} is missing: its video ends at {there} of {described} seconds")

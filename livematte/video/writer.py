@@ -344,6 +344,8 @@ class FileSink:
         if self._muxer == "mp4" and self._passthrough is not None and self._passthrough.copies_cover:
             with open(self._file.temporary, "r+b") as file:
                 hide_empty_video_tracks(file)
+        if complete and self._passthrough is not None and self._passthrough.failure is not None:
+            raise self._passthrough.failure
 
     def close(self) -> None:
         """Finish the file and move it to its target.

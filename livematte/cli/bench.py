@@ -44,7 +44,7 @@ def _show(report: BenchReport) -> None:
     from rich.table import Table
 
     network_size = f"{report.network_size[1]} x {report.network_size[0]}"
-    print(f"{report.clip}, {report.width} x {report.height}; {report.model} at {network_size}")
+    terminal.say(f"{report.clip}, {report.width} x {report.height}; {report.model} at {network_size}")
     print(f"network ready after {report.start_up:.2f} s")
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("milliseconds per frame", "p50", "p95", "p99", "fps"):

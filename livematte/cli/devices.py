@@ -48,17 +48,17 @@ def _show(cameras: list[CameraInfo], default: str | None) -> None:
     for camera in cameras:
         mark = " *" if camera.id == default else ""
         kind = " (virtual)" if camera.virtual else ""
-        console.print(f"{camera.name}{kind}{mark}", style="bold", markup=False, highlight=False)
+        console.print(terminal.cell(f"{camera.name}{kind}{mark}", "bold"))
         table = Table(show_header=False, box=None, padding=(0, 2))
         table.add_column(style="cyan")
         table.add_column(overflow="fold")
-        table.add_row("id", camera.id)
+        table.add_row("id", terminal.cell(camera.id))
         if camera.address != camera.id:
-            table.add_row("opened as", camera.address)
+            table.add_row("opened as", terminal.cell(camera.address))
         if camera.trouble:
-            table.add_row("problem", camera.trouble)
+            table.add_row("problem", terminal.cell(camera.trouble))
         for number, (format, lines) in enumerate(_by_format(camera).items()):
-            table.add_row("modes" if number == 0 else "", f"{format}: {', '.join(lines)}")
+            table.add_row("modes" if number == 0 else "", terminal.cell(f"{format}: {', '.join(lines)}"))
         console.print(table)
     if default is not None:
         console.print("* default of --camera", style="dim")

@@ -33,7 +33,7 @@ def doctor(model: str) -> int:
         findings = list(diagnose(model))
         broken = sum(finding.good is False for finding in findings)
         report = {"broken": broken, "findings": terminal.jsonable(findings)}
-        print(json.dumps(report, ensure_ascii=False, indent=1))
+        print(json.dumps(report, indent=1))
     else:
         broken = _show(diagnose(model))
     return 1 if broken else 0
@@ -42,7 +42,7 @@ def doctor(model: str) -> int:
 def _show(findings: Iterator[Finding]) -> int:
     """Print each finding as soon as it is known; return the number of problems."""
     from rich.console import Console
-    from rich.markup import escape
+    from rich.text import Text
 
     console, group, broken = Console(), "", 0
     # The test of a runtime takes seconds, or a minute on a busy machine.
@@ -50,13 +50,13 @@ def _show(findings: Iterator[Finding]) -> int:
         for finding in findings:
             if finding.group != group:
                 group = finding.group
-                console.print(f"\n[bold]{escape(group)}[/bold]", highlight=False)
+                console.print(terminal.cell(f"\n{group}", "bold"))
             mark, style = _MARKS[finding.good]
             broken += finding.good is False
-            line = f"[{style}]{mark}[/{style}] {escape(finding.name)}: {escape(finding.what)}"
-            console.print(line, highlight=False, soft_wrap=True)
+            line = Text.assemble((mark, style), f" {terminal.one_line(f'{finding.name}: {finding.what}')}")
+            console.print(line, soft_wrap=True)
             if finding.fix:
-                console.print(f"    [cyan]{escape(finding.fix)}[/cyan]", highlight=False, soft_wrap=True)
+                console.print(terminal.cell(f"    {finding.fix}", "cyan"), soft_wrap=True)
     console.print()
     verdict = "no problems found" if not broken else f"problems: {broken}, see the lines with ✗"
     console.print(verdict, style="bold")

@@ -69,7 +69,7 @@ def _show(report: Report, facts: Mapping[str, object], out: PathLike | None) -> 
 
     what = "1 case" if len(report.scores) == 1 else f"{len(report.scores)} cases"
     region = "unknown band" if report.band else "whole picture"
-    print(f"{facts['model']}, {facts['judged']}: {what} of {facts['data']}, {region}")
+    terminal.say(f"{facts['model']}, {facts['judged']}: {what} of {facts['data']}, {region}")
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("", "mean", "median", "worst"):
         table.add_column(column, justify="right" if column else "left")
@@ -79,6 +79,6 @@ def _show(report: Report, facts: Mapping[str, object], out: PathLike | None) -> 
     Console().print(table)
     print("Worst results by MAD x 1000:")
     for strip in report.worst[:5]:
-        print(f"  {strip.mad:7.2f}  {strip.name}, frame {strip.frame}")
+        terminal.say(f"  {strip.mad:7.2f}  {strip.name}, frame {strip.frame}")
     if out is not None:
-        print(f"{out}: scores.json, scores.md and worst/")
+        terminal.say(f"{out}: scores.json, scores.md and worst/")

@@ -72,7 +72,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         for fact in ("title", "paper", "licence", "problem"):
             if fact in row:
-                console.print(f"{row['name']}: {fact}: {row[fact]}", markup=False, highlight=False)
+                console.print(terminal.cell(f"{row['name']}: {fact}: {row[fact]}"))
 
 
 def _table(title: str, rows: list[dict[str, Any]]) -> Table:
@@ -87,7 +87,7 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         precisions = [file["precision"] for file in row.get("files", ())]
         table.add_row(
-            f"{row['name']} *" if row.get("default") else row["name"],
+            terminal.cell(f"{row['name']} *" if row.get("default") else row["name"]),
             _millions(row.get("parameters")),
             _joined([f"{file['bytes'] / 1e6:.1f} MB" for file in row.get("files", ())]),
             _joined(precisions),

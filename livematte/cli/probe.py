@@ -33,7 +33,9 @@ def probe(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(show_header=False, box=None, title=info.name, title_justify="left", title_style="bold")
+    table = Table(
+        show_header=False, box=None, title=terminal.cell(info.name), title_justify="left", title_style="bold"
+    )
     table.add_column(style="cyan")
     table.add_column(overflow="fold", min_width=12)
     table.add_row("size", f"{info.width} x {info.height}")
@@ -50,7 +52,7 @@ def probe(
     full = "full range" if info.color.full_range else "limited range"
     table.add_row("colour", f"{info.color.matrix}, {full}")
     for key, value in _rows(info.details):
-        table.add_row(key, value)
+        table.add_row(terminal.cell(key), terminal.cell(value))
     Console().print(table)
 
 

@@ -12,7 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from livematte.printable import printable
+
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from livematte.progress import Progress
 
 PLAIN_SECONDS = 5.0
@@ -42,18 +46,25 @@ def for_people() -> bool:
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` with each run of white space, including line breaks, as one space."""
-    return " ".join(text.split())
+    """Return ``text`` printable, with each run of white space, including line breaks, as one space."""
+    return printable(" ".join(text.split()))
+
+
+def cell(text: str, style: str = "") -> Text:
+    """Return ``text`` for rich, without markup. Line breaks are its only control characters."""
+    from rich.text import Text
+
+    return Text(printable(text, keep="\n"), style=style)
 
 
 def error(message: str, *, kind: str = "UsageError", notes: Iterable[str] = ()) -> None:
     """Print an error and its notes on stderr, one line each; with ``--json`` also an event."""
-    notes = [one_line(note) for note in notes]
+    notes = list(notes)
     if _state["json"]:
-        event("error", kind=kind, message=one_line(message), notes=notes)
+        event("error", kind=kind, message=message, notes=notes)
     print(f"livematte: error: {one_line(message)}", file=sys.stderr)
     for note in notes:
-        print(f"livematte: note: {note}", file=sys.stderr)
+        print(f"livematte: note: {one_line(note)}", file=sys.stderr)
 
 
 def note(message: str) -> None:
@@ -65,7 +76,7 @@ def note(message: str) -> None:
 def say(message: str = "") -> None:
     """Print a line of the result on stdout."""
     if for_people():
-        print(message)
+        print(printable(message))
 
 
 def event(name: str, **facts: Any) -> None:
@@ -171,7 +182,7 @@ class _Bar:
             expand=True,
             transient=True,
         )
-        self._task = self._bar.add_task(title, total=None, rate="starting", left="")
+        self._task = self._bar.add_task(printable(title), total=None, rate="starting", left="")
 
     def __enter__(self) -> Display:
         self._bar.start()

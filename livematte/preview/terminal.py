@@ -14,6 +14,7 @@ from rich.text import Text
 from livematte.errors import OutputError
 from livematte.frame import Array
 from livematte.preview.keys import TerminalKeys
+from livematte.printable import printable
 
 COLUMNS, ROWS = 96, 27
 """Maximum size of a picture in character cells; more would only take more time."""
@@ -154,7 +155,7 @@ class TerminalView:
 
     def _line(self, text: str, tone: str) -> str:
         with self._console.capture() as drawn:
-            line = Text(text, style=_STYLES.get(tone, ""), no_wrap=True, overflow="ellipsis")
+            line = Text(printable(text), style=_STYLES.get(tone, ""), no_wrap=True, overflow="ellipsis")
             line.truncate(self._console.width - 1, overflow="ellipsis")
             self._console.print(line, end="")
         return drawn.get()

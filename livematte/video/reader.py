@@ -331,13 +331,10 @@ class FileSource:
     def _check_end(self, ended: Fraction) -> None:
         """Add a note if the video ends at ``ended``, earlier than the file declares. Raises InputError."""
         announced = declared_end(self._container, self._stream)
-        if announced is None:
-            self._check_read(position=self._position)
-            return
-        wanted = announced if self._end_time is None else min(announced, self._end_time)
-        early = ended < wanted - _END_TOLERANCE
+        wanted = announced if announced is None or self._end_time is None else min(announced, self._end_time)
+        early = wanted is not None and ended < wanted - _END_TOLERANCE
         self._check_read(early=early, position=self._position)
-        if early:
+        if announced is not None and early:
             origin = container_start_time(self._container, self._stream)
             there, described = (f"{float(time - origin):.1f}" for time in (ended, announced))
             self.note(f"the end of {self._path} is missing: its video ends at {there} of {described} seconds")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from livematte.errors import UsageError
+from livematte.printable import printable
 
 if TYPE_CHECKING:
     from livematte.plugins.obs.controller import ObsController
@@ -92,7 +93,7 @@ def setup(
     if as_json:
         typer.echo(json.dumps({"name": item, "done": done, "scenes": scenes}))
     else:
-        typer.echo(f"{item}: {done} in {', '.join(scenes)}. Next command: livematte live --to obs")
+        typer.echo(f"{item}: {done} in {printable(', '.join(scenes))}. Next command: livematte live --to obs")
 
 
 @app.command()
@@ -126,7 +127,8 @@ def status(
         typer.echo(json.dumps(facts))
         return
     typer.echo(
-        f"OBS {version['obsVersion']}, websocket {version['obsWebSocketVersion']}, scene on air: {scene}"
+        f"OBS {version['obsVersion']}, websocket {version['obsWebSocketVersion']}, "
+        f"scene on air: {printable(scene)}"
     )
     if found is None:
         typer.echo(f"{item}: not found; livematte live --to obs adds it")

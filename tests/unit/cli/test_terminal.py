@@ -15,6 +15,8 @@ from livematte.cli import interrupt, terminal
 from livematte.cli.parameters import complete_background, complete_names
 from livematte.errors import InputError
 from livematte.progress import Progress
+from livematte.video.camera_modes import CameraInfo
+from tests.clips import make_clip
 
 
 @pytest.fixture(autouse=True)
@@ -149,3 +151,52 @@ def test_notes_of_an_error_follow_it(
         "livematte: error: the disk is full",
         "livematte: note: 12 frames are in out.mp4",
     ]
+
+
+FOREIGN = "a[/foo]\x1b]0;title\x07\x9b31m\u202eb\\"
+
+
+def test_control_characters_of_others_are_shown_as_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.say(FOREIGN)
+    terminal.note(FOREIGN)
+    terminal.error(FOREIGN, notes=[FOREIGN])
+    out, err = capsys.readouterr()
+    assert out == "a[/foo]\\x1b]0;title\\x07\\x9b31m\\u202eb\\\n"
+    assert err.count("\\x1b]0;title\\x07\\x9b31m\\u202eb\\") == 3
+    assert all(character == "\n" or character.isprintable() for character in out + err)
+
+
+def test_json_keeps_the_exact_text(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.configure(as_json=True, quiet=False)
+    terminal.error(f"two  spaces {FOREIGN}\n", notes=["a\nb"])
+    event = json.loads(capsys.readouterr().out)
+    assert (event["message"], event["notes"]) == (f"two  spaces {FOREIGN}\n", ["a\nb"])
+
+
+def test_bytes_that_are_no_text_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.say("a\udce4b")
+    assert capsys.readouterr().out == "a\\udce4b\n"
+
+
+def test_probe_prints_foreign_tags_and_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = make_clip(
+        tmp_path / "[bold]x[red].mkv", frames=2, size=(64, 96), metadata={"title": FOREIGN, "[/b]": "x"}
+    )
+    assert cli.run(["probe", str(clip)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "[bold]x[red].mkv" in out and "a[/foo]\\x1b" in "".join(out.split())
+    assert all(character == "\n" or character.isprintable() for character in out)
+    assert cli.run(["probe", str(clip), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["details"]["metadata"]["title"] == FOREIGN
+
+
+def test_a_camera_with_a_foreign_name_is_listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from livematte.cli import devices
+
+    devices._show([CameraInfo(FOREIGN, FOREIGN, (), "[/x]", trouble=FOREIGN)], None)
+    out = capsys.readouterr().out
+    assert "a[/foo]" in out
+    assert all(character == "\n" or character.isprintable() for character in out)

@@ -91,7 +91,7 @@ class PassthroughStreams:
     ) -> None:
         self.notes: list[str] = []
         self.failure: InputError | None = None
-        self._input, self._check_read, self._position = open_container(source), ReadCheck(source), 0
+        self._input, self._check_read = open_container(source), ReadCheck(source)
         self._output, self._muxer = output, muxer
         self._begin: Fraction | None = None
         self._end = (
@@ -137,7 +137,9 @@ class PassthroughStreams:
             # If seeking fails, read from the start; earlier packets are skipped anyway.
             with contextlib.suppress(av.error.FFmpegError):
                 self._input.seek(max(0, int((self._begin - 1) * 1_000_000)))
-        self._packets = self._input.demux(*[self._input.streams[index] for index in self._writers])
+        self._packets = self._check_read.follow(
+            self._input.demux(*[self._input.streams[index] for index in self._writers])
+        )
         self._advance()
         first = self._next
         if self._muxer in ("matroska", "webm") and first is not None and first.pts is not None:
@@ -196,11 +198,10 @@ class PassthroughStreams:
             self.notes.append(f"audio and subtitles end early: {getattr(error, 'strerror', None) or error}")
             self._next = None
         if self._next is not None:
-            self._position = self._next.pos or self._position
             return
         self._packets = iter(())
         try:
-            self._check_read(early=early, position=self._position)
+            self._check_read(early=early)
         except InputError as error:
             self.failure = self.failure or error
 

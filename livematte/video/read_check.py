@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
+
+from av.packet import Packet
+from av.stream import Stream
 
 from livematte.errors import InputError
 
 TAIL_BYTES = 1 << 26
 """Bytes that are read again behind the last packet, to see whether the disk gives them."""
+
+StreamT = TypeVar("StreamT", bound=Stream)
 
 _CHUNK = 1 << 20
 
@@ -23,16 +30,22 @@ class ReadCheck:
 
     def __init__(self, path: str | Path) -> None:
         self._path = path
+        self._position: int | None = None
         self._before = _state(path)
 
-    def __call__(self, *, early: bool = False, position: int | None = None, may_grow: bool = False) -> None:
+    def follow(self, packets: Iterator[Packet[StreamT]]) -> Iterator[Packet[StreamT]]:
+        """Yield ``packets``, and remember where the last one is: what follows it is read again."""
+        for packet in packets:
+            self._position = packet.pos or self._position
+            yield packet
+
+    def __call__(self, *, early: bool = False, may_grow: bool = False) -> None:
         """Check the file after its last packet was read.
 
         Where another file has the name now, this one was replaced in one step: what was opened is whole.
 
         Args:
             early: there was an error, or less than the file declares.
-            position: offset of the last packet in bytes; what follows it is read again.
             may_grow: only its beginning was wanted, so it may have grown since.
 
         Raises:
@@ -53,9 +66,9 @@ class ReadCheck:
             raise InputError(
                 f"{self._path} was changed while it was read: start again when nothing writes to it any more"
             )
-        if position is not None and position >= 0:
+        if self._position is not None and self._position >= 0 and not may_grow:
             try:
-                _read(Path(self._path), position)
+                _read(Path(self._path), self._position)
             except OSError as error:
                 raise InputError(
                     f"{self._path} cannot be read to its end: {error.strerror or error}; copy it elsewhere"

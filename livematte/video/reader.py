@@ -113,8 +113,7 @@ class FileSource:
         self.damaged = 0
         self.notes: list[str] = []
         self._path, self._container, self._stream = path, container, stream
-        self._check_read, self._position = ReadCheck(path), 0
-        self._lock = threading.Lock()
+        self._lock, self._check_read = threading.Lock(), ReadCheck(path)
         self._closed = self._started = False
         self._hardware = self._open_hardware(hwaccel, gpu, card)
         self._decoder = decoder_for(stream) if self._hardware is None else self._hardware.context
@@ -261,18 +260,18 @@ class FileSource:
         )
 
     def _decode(self) -> Iterator[VideoFrame]:
-        packets: Iterator[Packet[VideoStream]] = self._container.demux(self._stream)
+        packets = self._check_read.follow(self._container.demux(self._stream))
+        packet: Packet[VideoStream] | None
         repeats = RepeatedPictures()
         while True:
             try:
                 packet = next(packets, None)
             except (av.error.FFmpegError, OSError) as error:
-                self._check_read(early=True, position=self._position)
+                self._check_read(early=True)
                 self.damaged += 1
                 self.note(f"the file ends early: {getattr(error, 'strerror', None) or error}")
                 packet = None
             if packet is not None:
-                self._position = packet.pos or self._position
                 self.damaged += packet.is_corrupt
                 if not packet.size:
                     repeats.add(packet)
@@ -333,7 +332,7 @@ class FileSource:
         announced = declared_end(self._container, self._stream)
         wanted = announced if announced is None or self._end_time is None else min(announced, self._end_time)
         early = wanted is not None and ended < wanted - _END_TOLERANCE
-        self._check_read(early=early, position=self._position)
+        self._check_read(early=early)
         if announced is not None and early:
             origin = container_start_time(self._container, self._stream)
             there, described = (f"{float(time - origin):.1f}" for time in (ended, announced))

@@ -108,4 +108,4 @@ def test_a_render_of_a_file_that_is_cut_keeps_the_older_output(tmp_path: Path) -
 
 def test_pipes_and_addresses_are_not_checked(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "%04d.png", "rtsp://camera/1"):
-        ReadCheck(path)(early=True, position=5)
+        ReadCheck(path)(early=True)

@@ -11,8 +11,9 @@ import threading
 
 import typer
 
-from livematte.cli import terminal
+from livematte.cli import streams, terminal
 from livematte.cli.app import app
+from livematte.cli.interrupt import handled, raise_interrupt, request_stop
 from livematte.errors import LivematteError
 
 INTERRUPTED = 130
@@ -31,12 +32,17 @@ _EXPECTED = {
 
 def main(args: list[str] | None = None) -> None:
     """Run one command and end the process with its exit code."""
-    _replace_unencodable()
+    guard = streams.guard_streams(request_stop)
     code = 1
     try:
-        code = run(args)
+        with handled(raise_interrupt):
+            code = run(args)
     finally:
-        _flush()
+        sys.stdout.flush()
+    if guard is not None and guard.error is not None and code == 0:
+        code = 1
+        if not guard.reader_is_gone:
+            terminal.error(f"standard output cannot be written: {guard.error.strerror or guard.error}")
     if any(thread.name.startswith("livematte-") for thread in threading.enumerate()):
         os._exit(code)  # an abandoned thread runs C code: a normal exit would wait for it or crash
     sys.exit(code)
@@ -64,9 +70,6 @@ def run(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         terminal.error("interrupted", kind="Interrupted")
         return INTERRUPTED
-    except BrokenPipeError:  # `livematte probe … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:
         _traceback_if_wanted()
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -95,18 +98,3 @@ def _traceback_if_wanted() -> None:
         import traceback
 
         traceback.print_exc()
-
-
-def _replace_unencodable() -> None:
-    """Make output streams print '?' for characters that their encoding lacks, instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="replace")
-
-
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

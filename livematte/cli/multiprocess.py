@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from livematte.cli.interrupt import handled
 from livematte.training import TOGETHER
 
 GRACE, GRACE_INTERRUPTED = 5.0, 60.0
@@ -28,8 +29,8 @@ def run_together(
 ) -> int:
     """Run ``command`` in ``count`` processes and wait for all.
 
-    The first Ctrl-C (or SIGTERM) is forwarded once, so that the processes can end cleanly; the second kills
-    them. If one process fails, the others are killed, because they would wait for it forever.
+    The first Ctrl-C (or other signal to stop) is forwarded once, so that the processes can end cleanly; the
+    second kills them. If one process fails, the others are killed, because they would wait for it forever.
 
     Returns:
         0, or the first exit status that is not 0; 130 after Ctrl-C.
@@ -41,20 +42,17 @@ def run_together(
     if sys.platform == "win32":
         group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     interrupts: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda number, _: interrupts.append(number)) for number in numbers]
     processes: list[subprocess.Popen[bytes]] = []
     try:
-        for rank in range(count):
-            own = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-            processes.append(subprocess.Popen(command, env=own, **group))  # type: ignore[call-overload]
-        return _wait(processes, interrupts, say)
+        with handled(lambda number, _: interrupts.append(number)):
+            for rank in range(count):
+                own = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+                processes.append(subprocess.Popen(command, env=own, **group))  # type: ignore[call-overload]
+            return _wait(processes, interrupts, say)
     finally:
         for process in processes:
             with contextlib.suppress(OSError):
                 process.kill()
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
         rendezvous.cleanup()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from livematte.printable import printable
+from livematte.sudden_end import before_sudden_end
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -163,6 +165,11 @@ class _Lines(_Silent):
         self._last_line = line
 
 
+def _restore_line() -> None:
+    """Erase the bar and show the cursor. Not with rich, which could wait for a lock."""
+    os.write(sys.stderr.fileno(), b"\r\x1b[2K\x1b[?25h")
+
+
 class _Bar:
     """Shows a progress bar in a terminal."""
 
@@ -185,11 +192,13 @@ class _Bar:
         self._task = self._bar.add_task(printable(title), total=None, rate="starting", left="")
 
     def __enter__(self) -> Display:
+        self._forget = before_sudden_end(_restore_line)
         self._bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
+        self._forget()
 
     def __call__(self, progress: Progress) -> None:
         total = None if progress.total is None else max(progress.total, progress.done)

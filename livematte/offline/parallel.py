@@ -35,6 +35,7 @@ from livematte.options import SectionOptions
 from livematte.options.declaration import pick
 from livematte.progress import Meter, Progress
 from livematte.resolve import resolve
+from livematte.sudden_end import before_sudden_end
 from livematte.video.concat import ConcatSink, open_concat
 from livematte.video.images import is_numbered
 from livematte.video.read_check import ReadCheck
@@ -206,6 +207,15 @@ def render(
     inbox: queue.Queue[tuple[_Process, str, Any]] = queue.Queue()
     workers: list[_Process] = []
     check_read, stopped = ReadCheck(job.input), False
+
+    def put_away() -> None:
+        for worker in workers:
+            worker.process.kill()
+        for worker in workers:
+            worker.process.wait(_PATIENCE)
+        folder.cleanup()
+
+    forget = before_sudden_end(put_away)
     try:
         try:
             on_cpu = sum(not device.startswith("cuda") for device in devices)
@@ -230,6 +240,7 @@ def render(
             if worker.process.poll() is None:
                 worker.process.kill()
         folder.cleanup()
+        forget()
     notes = [*state.notes, *(note for sink in sinks for note in sink.notes)]
     if isinstance(state.failure, LivematteError):
         state.failure.notes = (*state.failure.notes, *notes)

@@ -208,7 +208,9 @@ def main() -> None:
     with open(os.devnull, "rb") as null:
         os.dup2(null.fileno(), 0)
     os.dup2(2, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process requests the stop
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK"):
+        if hasattr(signal, name):  # the parent process requests the stop
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     lock = threading.Lock()
 
     def send(kind: str, value: Any = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from typing import Any
@@ -64,10 +65,14 @@ else:
             """Return the keys pressed since the last call. Never waits."""
             if self._before is None or not select.select([self._file], [], [], 0)[0]:
                 return []
-            return parse_keys(os.read(self._file, 256).decode(errors="ignore"))
+            try:
+                return parse_keys(os.read(self._file, 256).decode(errors="ignore"))
+            except OSError:  # the terminal is gone
+                return []
 
         def close(self) -> None:
             """Restore the settings of the terminal. May be called twice."""
             before, self._before = self._before, None
             if before is not None:
-                termios.tcsetattr(self._file, termios.TCSANOW, before)
+                with contextlib.suppress(OSError, termios.error):  # the terminal is gone
+                    termios.tcsetattr(self._file, termios.TCSANOW, before)

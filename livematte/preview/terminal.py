@@ -15,6 +15,7 @@ from livematte.errors import OutputError
 from livematte.frame import Array
 from livematte.preview.keys import TerminalKeys
 from livematte.printable import printable
+from livematte.sudden_end import before_sudden_end
 
 COLUMNS, ROWS = 96, 27
 """Maximum size of a picture in character cells; more would only take more time."""
@@ -150,6 +151,7 @@ class TerminalView:
     def _start(self) -> None:
         self._started = True
         self._keys = self._keys or TerminalKeys()
+        self._forget = before_sudden_end(self.close)
         self._console.set_alt_screen(True)
         self._console.show_cursor(False)
 
@@ -167,6 +169,7 @@ class TerminalView:
         self.closed = True
         if not self._started:
             return
+        self._forget()
         if self._keys is not None:
             self._keys.close()
         self._console.show_cursor(True)

@@ -13,6 +13,7 @@ import av
 import av.error
 
 from livematte.errors import OutputError, UsageError
+from livematte.sudden_end import before_sudden_end
 from livematte.video.container import ffmpeg_name
 
 
@@ -74,6 +75,15 @@ class AtomicFile:
             self.file = UnbufferedFile(self.temporary)
         except OSError as error:
             raise OutputError(describe_write_error(error, path)) from error
+        self._forget = before_sudden_end(self._put_away)
+
+    def _put_away(self) -> None:
+        """Keep what can be played, under a name that a user understands."""
+        self.file.close()
+        if count_playable_frames(self.temporary, most=1):
+            self.keep_partial()
+        else:
+            self.discard()
 
     def commit(self) -> None:
         """Close the file and rename it to the target in one step. Call this when the file is complete.
@@ -87,6 +97,8 @@ class AtomicFile:
             raise OutputError(
                 f"{describe_write_error(error, self.path)} (the finished file is {self.temporary})"
             ) from error
+        finally:
+            self._forget()
         if others:
             names = "1 other name" if others == 1 else f"{others} other names"
             self.notes.append(
@@ -100,12 +112,14 @@ class AtomicFile:
         if final.exists():
             final = sibling_path(self._target, "partial")
         os.replace(self.temporary, final)
+        self._forget()
         return final
 
     def discard(self) -> None:
         """Close and delete the file."""
         self.file.close()
         self.temporary.unlink(missing_ok=True)
+        self._forget()
 
 
 _LONG_SUFFIX = 16
@@ -169,14 +183,16 @@ def replace_file(new: Path, target: Path) -> int:
     return others
 
 
-def count_playable_frames(path: Path) -> int:
-    """Return the number of frames that can be read back from a file that may be incomplete."""
+def count_playable_frames(path: Path, most: int | None = None) -> int:
+    """Return the number of frames (up to ``most``) that can be read back from a possibly incomplete file."""
     try:
         with av.open(ffmpeg_name(path)) as container:
             count = 0
             try:
                 for packet in container.demux(video=0):
                     count += packet.size > 0 and not packet.is_corrupt
+                    if count == most:
+                        break
             except av.error.FFmpegError:
                 pass  # the end of an incomplete file
             return count

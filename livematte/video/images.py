@@ -17,6 +17,7 @@ from av.video.frame import VideoFrame
 from livematte.errors import OutputError, UsageError
 from livematte.frame import Frame
 from livematte.protocols import SourceInfo
+from livematte.sudden_end import before_sudden_end
 from livematte.video.alpha_video import extract_alpha
 from livematte.video.atomic_file import (
     AtomicFile,
@@ -186,6 +187,11 @@ class ImageSequenceSink:
         except OSError as error:
             raise OutputError(describe_write_error(error, pattern)) from error
         self._encode = StillEncoder("png", alpha=alpha, grey=grey)
+        self._forget = before_sudden_end(self._put_away)
+
+    def _put_away(self) -> None:
+        (self._temporary / (self.path.name % (self.frames + 1))).unlink(missing_ok=True)  # not complete
+        self.abort()
 
     def write(self, frame: Frame) -> None:
         """Write one picture.
@@ -210,6 +216,7 @@ class ImageSequenceSink:
         if self._done:
             return
         self._done = True
+        self._forget()
         try:
             if not self._folder.exists():
                 self._temporary.rename(self._folder)
@@ -227,6 +234,7 @@ class ImageSequenceSink:
         if self._done:
             return
         self._done = True
+        self._forget()
         if self.frames == 0:
             shutil.rmtree(self._temporary, ignore_errors=True)
             self.notes.append(f"{self.path}: stopped before the first picture; no file was kept")

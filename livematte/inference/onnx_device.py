@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import onnx
 
-from livematte.cache import cache_folder
+from livematte.cache import cache_folder, discard_changed_files, seal_files
 from livematte.device import PROVIDERS, Device, from_numpy, to_numpy
 from livematte.errors import DeviceError, LivematteError
 from livematte.frame import Array
@@ -79,12 +80,17 @@ class ProviderNetwork:
         """Return a session on the device. Raise if the provider cannot be used."""
         if self._kind in ("cuda", "tensorrt"):
             onnxruntime.preload_dlls()  # libraries that pip installed with it or with torch
+        engines = cache_folder("tensorrt") if self._kind == "tensorrt" else None
+        if engines is not None:
+            discard_changed_files(engines)
         try:
             session = onnxruntime.InferenceSession(
-                model, options, providers=self._providers(), enable_fallback=0
+                model, options, providers=self._providers(engines), enable_fallback=0
             )
         except Exception as error:  # ONNX Runtime raises classes that it does not export
             raise self._to_error(error) from error
+        if engines is not None:
+            seal_files(engines)
         if (
             PROVIDERS[self._kind] not in session.get_providers()
         ):  # ONNX Runtime only warns and continues without it
@@ -94,7 +100,7 @@ class ProviderNetwork:
             )
         return session
 
-    def _providers(self) -> list[tuple[str, dict[str, Any]]]:
+    def _providers(self, engines: Path | None) -> list[tuple[str, dict[str, Any]]]:
         """Return the provider with its options, and the fallbacks for unsupported operators."""
         index = self._device.index
         cuda = {"device_id": index, "use_tf32": 0, "cudnn_conv_algo_search": "EXHAUSTIVE"}
@@ -103,9 +109,8 @@ class ProviderNetwork:
             own = {"ModelFormat": "MLProgram", "RequireStaticInputShapes": "1"}
         if self._kind == "tensorrt":
             own = {"device_id": index, "trt_fp16_enable": self.precision == "fp16"}
-            folder = cache_folder("tensorrt")
-            if folder is not None:  # an engine takes minutes to build
-                own |= {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(folder)}
+            if engines is not None:  # an engine takes minutes to build
+                own |= {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(engines)}
         rest = [(PROVIDERS["cuda"], cuda)] if self._kind == "tensorrt" else []
         return [(PROVIDERS[self._kind], own), *rest, ("CPUExecutionProvider", {})]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from livematte.cache import cache_folder, write_cached
+from livematte.cache import cache_folder, read_cached, write_cached
 from livematte.errors import WeightsError
 from livematte.frame import Array
 from livematte.inference.network import Program
@@ -68,8 +68,8 @@ def cached_onnx(program: Program) -> bytes:
     """Return the torch module of ``program`` as fp32 ONNX, from the cache if it was exported before."""
     folder = cache_folder("onnx")
     file = folder / f"{program.name}-{program.key[:16]}-torch{version('torch')}.onnx" if folder else None
-    if file is not None and file.is_file():
-        return file.read_bytes()
+    if file is not None and (cached := read_cached(file)) is not None:
+        return cached
     data = export_onnx(program)
     if file is not None:
         write_cached(file, data)

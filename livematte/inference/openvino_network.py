@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from livematte.cache import cache_folder, write_cached
+from livematte.cache import cache_folder, discard, read_cached, write_cached
 from livematte.errors import WeightsError
 from livematte.frame import Array
 from livematte.inference.lru_cache import LRUCache, Shapes
@@ -69,8 +69,9 @@ class OpenVinoNetwork:
         """Return True if the weights were loaded before. If not, they are read now to report errors early."""
         if self._program.module is None:
             return False
-        return self.precision == self._program.onnx_precision or bool(
-            _find_converted(self._program, self._folder)
+        converted = _converted_path(self._program, self._folder)
+        return self.precision == self._program.onnx_precision or (
+            converted is not None and converted.is_file()
         )
 
     def _read(self) -> Any:
@@ -91,9 +92,10 @@ class OpenVinoNetwork:
         OpenVINO's own CACHE_DIR must read the whole model to find its cache entry, which takes twice as long.
         """
         file = self._blob_path(shapes)
-        if file is not None and file.is_file():
-            with suppress(RuntimeError):  # incomplete or incompatible: compiled again below
-                return self._core.import_model(file.read_bytes(), "CPU", self._options)
+        cached = None if file is None else read_cached(file)
+        if cached is not None:
+            with suppress(RuntimeError):  # incompatible: compiled again below
+                return self._core.import_model(cached, "CPU", self._options)
         model = self._read() if self._model is None else self._model.clone()
         ports = zip(model.inputs, shapes, strict=True)
         model.reshape({port.get_any_name(): list(shape) for port, shape in ports})
@@ -134,31 +136,37 @@ class OpenVinoNetwork:
 
 def load_converted(core: Any, program: Program, folder: Path | None) -> Any:
     """Return the torch module of ``program`` as an OpenVINO model, cached if possible."""
-    cached = _find_converted(program, folder)
-    if cached is not None:
-        return core.read_model(str(cached))
-    model = convert(program)
     file = _converted_path(program, folder)
-    if file is not None:
+    cached = None if file is None else read_cached(file)
+    if file is not None and cached is not None:
         try:
-            with TemporaryDirectory(dir=file.parent, prefix=".part-") as scratch:
-                part = Path(scratch) / file.name
-                openvino.save_model(model, str(part), compress_to_fp16=False)
-                os.replace(part.with_suffix(".bin"), file.with_suffix(".bin"))
-                os.replace(part, file)  # last: the pair counts only when this is there
-        except (OSError, RuntimeError):
-            return model  # a full disk disables the cache, not the run
+            return core.read_model(*_unpack(cached))
+        except (RuntimeError, ValueError):
+            discard(file)
+    model = convert(program)
+    if file is not None:
+        with suppress(OSError, RuntimeError):  # a full disk disables the cache, not the run
+            write_cached(file, _pack(model))
     return model
 
 
 def _converted_path(program: Program, folder: Path | None) -> Path | None:
-    return folder / f"{program.name}-{program.key[:16]}-{version('openvino')}.xml" if folder else None
+    return folder / f"{program.name}-{program.key[:16]}-{version('openvino')}.model" if folder else None
 
 
-def _find_converted(program: Program, folder: Path | None) -> Path | None:
-    """Return the path of a cached converted model; None if there is none."""
-    file = _converted_path(program, folder)
-    return file if file and file.is_file() and file.with_suffix(".bin").is_file() else None
+def _pack(model: Any) -> bytes:
+    """Return a model as the length of its XML in 8 bytes, the XML and the weights."""
+    with TemporaryDirectory(prefix="livematte-") as scratch:
+        xml = Path(scratch) / "model.xml"
+        openvino.save_model(model, str(xml), compress_to_fp16=False)
+        graph, weights = xml.read_bytes(), xml.with_suffix(".bin").read_bytes()
+    return len(graph).to_bytes(8, "little") + graph + weights
+
+
+def _unpack(data: bytes) -> tuple[bytes, bytes]:
+    """Return XML and weights of a packed model."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    return data[8:end], data[end:]
 
 
 def convert(program: Program) -> Any:

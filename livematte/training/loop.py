@@ -20,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import mkdtemp
 from typing import Any, TextIO
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two spinning threads starve the loader
@@ -46,7 +46,7 @@ from livematte.training.report import loss_plot
 from livematte.training.steps import Step
 from livematte.training.validation import draw_samples, to_device, validate
 
-os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder("torch") or gettempdir()))
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder("torch") or mkdtemp(prefix="livematte-")))
 """PyTorch creates this folder with the first optimiser; its default is a folder in /tmp."""
 
 LOG_EVERY, SAVE_EVERY, VALIDATE_EVERY = 50, 200, 400

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from livematte.cache import cache_folder
+from livematte.cache import cache_folder, read_cached
 from livematte.device import choose_device
 from livematte.errors import ModelError, WeightsError
 from livematte.inference import RUNTIMES, open_network
@@ -141,13 +141,51 @@ def test_runs_where_the_cache_cannot_be_written(runtime, tmp_path, monkeypatch):
     )
 
 
-def test_damaged_compiled_network_is_made_anew(cache):
+def flipped(data):
+    """Every 97th byte of the second half is another: weights lie there."""
+    changed = bytearray(data)
+    for at in range(len(changed) // 2, len(changed), 97):
+        changed[at] ^= 0x55
+    return bytes(changed)
+
+
+DAMAGES = {
+    "truncated": lambda data: data[:100],
+    "without its end": lambda data: data[:-1],
+    "longer": lambda data: data + b"x",
+    "empty": lambda data: b"",
+    "zeros": lambda data: bytes(len(data)),
+    "flipped": flipped,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    ("runtime", "pattern"), [("openvino", "*.blob"), ("openvino", "*"), ("onnxruntime", "*.onnx")]
+)
+def test_damaged_compiled_network_is_made_anew(cache, runtime, pattern, damage):
     rgb = picture(8)
+    open_network(toy(), CPU, runtime)(rgb)
+    files = {file: file.read_bytes() for file in cache.rglob(pattern) if file.is_file()}
+    assert files
+    for file, data in files.items():
+        file.write_bytes(DAMAGES[damage](data))
+    np.testing.assert_allclose(open_network(toy(), CPU, runtime)(rgb)[0], expected(rgb)[0], atol=1e-5)
+    assert all(read_cached(file) for file in files), "made anew on disk, too"
+
+
+def test_a_compiled_network_under_the_name_of_another_is_not_used(cache):
+    class Other(Toy):
+        def __init__(self):
+            super().__init__()
+            self.last.bias.data += 1
+
+    rgb = picture(6)
+    open_network(toy(module=Other, key="f" * 64), CPU, "openvino")(rgb)
+    foreign = next(cache.rglob("*.blob")).read_bytes()
     open_network(toy(), CPU, "openvino")(rgb)
-    blobs = list(cache.rglob("*.blob"))
-    assert blobs
-    for blob in blobs:
-        blob.write_bytes(blob.read_bytes()[:100])
+    for blob in cache.rglob("*.blob"):
+        blob.write_bytes(foreign)
     np.testing.assert_allclose(open_network(toy(), CPU, "openvino")(rgb)[0], expected(rgb)[0], atol=1e-5)
 
 

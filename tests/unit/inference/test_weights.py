@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from livematte import cache
 from livematte.errors import ModelError, UsageError, WeightsError
 from livematte.inference import weights
 
@@ -156,22 +155,6 @@ def test_small_files_keep_the_limit_by_storing_the_largest_tensor_in_8_bits(tmp_
     weights.load_into(other, tmp_path / "w.safetensors")
     step = module[0].weight.abs().amax(dim=(1, 2, 3), keepdim=True) / 127
     assert ((other[0].weight - module[0].weight).abs() <= step / 2 + 1e-6).all()
-
-
-def test_cache_moves_with_the_environment_and_is_none_where_it_cannot_be_written(tmp_path, monkeypatch):
-    monkeypatch.setenv("LIVEMATTE_CACHE", str(tmp_path / "here"))
-    assert cache.cache_folder("onnx") == tmp_path / "here" / "onnx"
-    assert list((tmp_path / "here" / "onnx").iterdir()) == []
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("LIVEMATTE_CACHE", str(tmp_path / "file"))
-    assert cache.cache_folder("onnx") is None
-
-
-def test_cached_file_is_whole_and_leaves_no_part(tmp_path):
-    cache.write_cached(tmp_path / "a", b"12")
-    cache.write_cached(tmp_path / "a", b"345")
-    assert (tmp_path / "a").read_bytes() == b"345" and [f.name for f in tmp_path.iterdir()] == ["a"]
-    cache.write_cached(tmp_path / "gone" / "a", b"1")  # no folder: no cache, no error
 
 
 def test_sha256_is_that_of_the_whole_file(tmp_path):

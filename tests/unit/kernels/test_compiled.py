@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
+
+import pytest
 
 ROOT = Path(__file__).parents[3]
 
@@ -67,3 +71,53 @@ def test_where_the_package_cannot_be_written_the_cache_is_in_the_folder_of_livem
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "ours" / "numba").rglob("*.nbi")) and not (tmp_path / "home").exists()
+
+
+SCRIPT = """
+import numpy as np
+from livematte.kernels._shared import compiled
+compiled._takes_files = lambda folder: False
+@compiled.compiled
+def twice(x): return x * 2
+assert twice(4) == 8 and twice(1.5) == 3
+"""
+
+
+@pytest.fixture(scope="module")
+def loops(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a script and a cache with its compiled loops."""
+    folder = tmp_path_factory.mktemp("loops")
+    (folder / "script.py").write_text(SCRIPT, encoding="utf-8")
+    start(folder, folder / "cache")
+    return folder
+
+
+def start(folder: Path, cache: Path) -> None:
+    code = f"import sys; sys.path.insert(0, {str(folder)!r}); import script"
+    done = run(code, LIVEMATTE_CACHE=str(cache))
+    assert done.returncode == 0, done.stderr
+
+
+def test_compiled_loops_are_used_again(loops: Path) -> None:
+    written = {file: file.stat().st_mtime_ns for file in (loops / "cache").rglob("*.nb?")}
+    assert sorted(file.suffix for file in written) == [".nbc", ".nbc", ".nbi"]
+    start(loops, loops / "cache")
+    assert {file: file.stat().st_mtime_ns for file in (loops / "cache").rglob("*.nb?")} == written
+
+
+@pytest.mark.parametrize("suffix", ["*.nbi", "*.nbc"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: b"not a pickle",
+        lambda data: data[:-40] + bytes([data[-40] ^ 1]) + data[-39:],
+    ],
+)
+def test_damaged_compiled_loops_are_made_anew(
+    loops: Path, tmp_path: Path, suffix: str, damage: Callable[[bytes], bytes]
+) -> None:
+    copytree(loops / "cache", tmp_path / "cache")
+    for file in (tmp_path / "cache").rglob(suffix):
+        file.write_bytes(damage(file.read_bytes()))
+    start(loops, tmp_path / "cache")

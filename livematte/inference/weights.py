@@ -85,17 +85,22 @@ def find_card(name: str, group: str = "models") -> ModelCard:
         ModelError: the model has no card.
     """
     entry = registry.entry(group, name)
+    what = f"model {registry.describe(entry)}"
     try:
         spec = find_spec(entry.module)
+    except KeyboardInterrupt:
+        raise
     except ImportError as error:
-        raise ModelError(f"model {name!r} is registered but not installed: {error}") from error
+        raise ModelError(f"{what} is registered but not installed: {error}") from error
+    except BaseException as error:  # the packages above the module are imported, which runs their code
+        raise ModelError(f"{what} is registered but cannot be found: {registry.reason(error)}") from error
     if spec is None or spec.origin is None:
-        raise ModelError(f"model {name!r} is registered but its module {entry.module} does not exist")
+        raise ModelError(f"{what} is registered but its module {entry.module} does not exist")
     for path in sorted(Path(spec.origin).parent.glob("card*.toml")):
         card = read_card(path)
         if card.name == name:
             return card
-    raise ModelError(f"model {name!r} has no card*.toml next to {spec.origin}")
+    raise ModelError(f"{what} has no card*.toml next to {spec.origin}")
 
 
 def sha256(path: Path) -> str:

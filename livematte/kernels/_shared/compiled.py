@@ -17,6 +17,7 @@ from numba.core.caching import IndexDataCacheFile
 from livematte.cache import cache_folder
 
 _CONFIG: Any = numba.config
+_CacheFile: Any = IndexDataCacheFile
 
 _RELAXED = {"nnan", "nsz", "arcp", "contract"}
 """Assumptions about floats: no NaN, no signed zero, fused multiply and add allowed. Sums keep their order."""
@@ -43,7 +44,7 @@ def compiled(function: F) -> F:
         return cast(F, numba.njit(nogil=True, fastmath=_RELAXED)(function))
 
 
-class VerifiedCacheFile(IndexDataCacheFile):  # type: ignore[misc]  # Numba has no types
+class VerifiedCacheFile(_CacheFile):  # type: ignore[misc]  # Numba has no types
     """Numba's files of one function, with the hash of what is compiled at the end of each file of code.
 
     Where something is wrong with them, there is nothing in them: the function is compiled again.

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
@@ -31,12 +30,9 @@ from livematte.kernels.color.css import parse_color
 from livematte.options import LiveOptions
 from livematte.options.commands import COMMANDS, PROFILES
 from livematte.options.declaration import Declared, declared, keywords, pick
+from livematte.text_files import read_toml
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
+_LIMIT = 10**18
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -58,8 +54,8 @@ def resolve_background_path(spec: str, folder: Path) -> str:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("text in quotes")
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError("text in quotes, without the character NUL")
     return value
 
 
@@ -70,20 +66,20 @@ def _flag(value: Any) -> bool:
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("a whole number")
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= _LIMIT:
+        raise ValueError("a whole number of at most 18 digits")
     return value
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError("a number")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -_LIMIT < value < _LIMIT:
+        raise ValueError("a number of at most 18 digits")
     return value
 
 
 def _texts(value: Any) -> list[str]:
     listed = value if isinstance(value, list) else [value]
-    if not all(isinstance(each, str) for each in listed):
+    if not all(isinstance(each, str) and "\0" not in each for each in listed):
         raise ValueError('text in quotes, or several: ["…", "…"]')
     return listed
 
@@ -93,11 +89,16 @@ def _tables(value: Any) -> list[str]:
         return _texts(value)
     if not all(isinstance(own, dict) for own in value.values()):
         raise ValueError("a table for each sink, such as [sink-option.virtualcam]")
-    return [f"{name}.{option}={_plain(it)}" for name, own in value.items() for option, it in own.items()]
+    return [
+        _text(f"{name}.{option}={_plain(it)}") for name, own in value.items() for option, it in own.items()
+    ]
 
 
 def _plain(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(_number(value))
+    plain = _text(value) if isinstance(value, str) else str(value)
+    return plain.lower() if isinstance(value, bool) else plain
 
 
 _READERS: Mapping[Any, Callable[[Any], Any]] = {
@@ -150,12 +151,7 @@ def read_profile(path: str | os.PathLike[str], command: str) -> dict[str, Any]:
         UsageError: an option is unknown, given twice, or has a value of a wrong type.
     """
     path = Path(path)
-    try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"profile {path} cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"profile {path} is not valid TOML: {error}") from error
+    given = read_toml(path, "profile", InputError)
     known, options = known_options(command), dict[str, Any]()
     folder = path.absolute().parent
     for key, value in given.items():
@@ -167,8 +163,16 @@ def read_profile(path: str | os.PathLike[str], command: str) -> dict[str, Any]:
         try:
             options[name] = read_value(known[name], value, folder)
         except ValueError as error:
-            raise UsageError(f"profile {path}: {key} = {value!r} is invalid: use {error}") from None
+            raise UsageError(f"profile {path}: {key} = {_shown(value)} is invalid: use {error}") from None
     return options
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # a number of thousands of digits
+        return "a number"
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _unknown(key: str, name: str, command: str) -> str:

@@ -17,12 +17,13 @@ from livematte.cli.multiprocess import run_together
 from livematte.cli.parameters import complete_names, takes
 from livematte.errors import InputError, UsageError
 from livematte.options.commands import TrainCommand, TrainOptions
+from livematte.text_files import read_toml
 from livematte.training import TOGETHER
 
 if sys.version_info >= (3, 11):
-    import tomllib
+    pass
 else:
-    import tomli as tomllib
+    pass
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
@@ -147,12 +148,7 @@ def _cache_name(data: list[Path], layouts: list[str], backgrounds: Path | None) 
 def _read(config: Path | None) -> dict[str, Any]:
     if config is None:
         return {}
-    try:
-        return tomllib.loads(config.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"configuration {config} cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"configuration {config} is not valid TOML: {error}") from error
+    return read_toml(config, "configuration", InputError, UsageError)
 
 
 def _device(wanted: str) -> str:

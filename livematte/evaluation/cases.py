@@ -15,7 +15,6 @@ Five kinds of folders are recognised by their contents:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -43,6 +42,7 @@ from livematte.training.cutouts import CUTCLIPS, CUTOUTS
 from livematte.training.data import PeopleStore, Person, Picture, is_validation_room
 from livematte.training.datasets import find_layout, samples
 from livematte.training.foregrounds import blur_fusion
+from livematte.training.split_file import read_split
 
 IMAGES = ("image", "images", "img", "rgb", "input", "com", "merged", "original", "fgr")
 ALPHAS = ("alpha", "alphas", "pha", "matte", "mattes", "mask", "masks", "gt")
@@ -113,7 +113,7 @@ class LoosePeople(PeopleStore):
     """The validation people and backgrounds of an unpacked folder, with the interface of a packed one."""
 
     def __init__(self, data: Path) -> None:
-        held_out = set(json.loads((data / "split.json").read_text(encoding="utf-8"))["val"])
+        held_out = set(read_split(data / "split.json")["val"])
         self._data = data
         self.people: list[dict[str, Any]] = [
             {"name": file.stem, "kind": "photograph"}

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 from livematte.errors import ModelError
 from livematte.inference import Input, Program
-from livematte.inference.weights import ModelCard, check_user_weights, load_into, sha256, verified_path
+from livematte.inference.weights import (
+    ModelCard,
+    check_onnx,
+    check_user_weights,
+    load_into,
+    sha256,
+    verified_path,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -106,6 +113,7 @@ def load_program(spec: ModelSpec, card: ModelCard, weights: str | Path | None, p
     if weights is not None:
         path = check_user_weights(weights)
         if path.suffix.lower() == ".onnx":
+            check_onnx(path)
             kind = "int8" if ".int8" in path.name else "fp32"
             return Program(name, sha256(path), inputs, outputs, None, path, kind)
         return Program(name, sha256(path), inputs, outputs, partial(spec.load, path), batches=spec.batches)

@@ -9,7 +9,7 @@ import onnx
 
 from livematte.cache import cache_folder, discard_changed_files, seal_files
 from livematte.device import PROVIDERS, Device, from_numpy, to_numpy
-from livematte.errors import DeviceError, LivematteError
+from livematte.errors import DeviceError, LivematteError, WeightsError
 from livematte.frame import Array
 from livematte.inference.lru_cache import LRUCache, Shapes
 from livematte.inference.network import OutOfMemory, Program
@@ -51,7 +51,13 @@ class ProviderNetwork:
         self._program, self._device = program, device
         self._kind = "tensorrt" if runtime == "tensorrt" else device.kind
         self._model = load_onnx(program, "fp32")
-        graph = onnx.load_model_from_string(self._model).graph
+        try:
+            graph = onnx.load_model_from_string(self._model).graph
+        except Exception as error:  # protobuf's own, or of a text that is not UTF-8
+            reason = " ".join(str(error).split())
+            raise WeightsError(
+                f"{program.name}: {program.onnx} is not a complete ONNX file: {reason}"
+            ) from error
         check_outputs(program, (output.name for output in graph.output))
         self._dimensions = {
             value.name: [length.dim_param for length in value.type.tensor_type.shape.dim]

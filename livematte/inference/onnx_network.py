@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from livematte.cache import cache_folder, read_cached, write_cached
-from livematte.errors import WeightsError
+from livematte.errors import ModelError, WeightsError
 from livematte.frame import Array
 from livematte.inference.network import Program
-from livematte.inference.shape_checks import check_inputs, check_outputs
+from livematte.inference.shape_checks import check_input_names, check_inputs, check_outputs
 from livematte.quiet import import_quietly
 
 onnxruntime = import_quietly("onnxruntime")
@@ -45,12 +45,18 @@ class OnnxNetwork:
             what = program.onnx or "the model exported by torch"
             raise WeightsError(f"{program.name}: ONNX Runtime cannot read {what}: {error}") from error
         check_outputs(program, (output.name for output in self._session.get_outputs()))
+        check_input_names(program, (each.name for each in self._session.get_inputs()))
 
     def __call__(self, *arrays: Array) -> tuple[Array, ...]:
         """Run once."""
         check_inputs(self._program, arrays)
         names = (i.name for i in self._program.inputs)
-        return tuple(self._session.run(list(self._program.outputs), dict(zip(names, arrays, strict=True))))
+        feeds = dict(zip(names, arrays, strict=True))
+        try:
+            return tuple(self._session.run(list(self._program.outputs), feeds))
+        except Exception as error:  # as above
+            reason = " ".join(str(error).split())
+            raise ModelError(f"{self._program.name}: ONNX Runtime cannot run it: {reason}") from error
 
     def submit(self, *arrays: Array) -> CompletedRun:
         """Run immediately: concurrent runs are not faster, because one run uses all threads."""

@@ -13,11 +13,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from livematte.cache import cache_folder, discard, read_cached, write_cached
-from livematte.errors import WeightsError
+from livematte.errors import ModelError, WeightsError
 from livematte.frame import Array
 from livematte.inference.lru_cache import LRUCache, Shapes
 from livematte.inference.network import Program
-from livematte.inference.shape_checks import check_inputs, check_outputs
+from livematte.inference.shape_checks import check_input_names, check_inputs, check_outputs
 from livematte.quiet import import_quietly
 
 openvino = import_quietly("openvino")
@@ -83,6 +83,7 @@ class OpenVinoNetwork:
             except RuntimeError as error:
                 raise WeightsError(f"{program.name}: OpenVINO cannot read {program.onnx}: {error}") from error
             check_outputs(program, (name for out in model.outputs for name in out.get_names()))
+            check_input_names(program, (port.get_any_name() for port in model.inputs))
             return model
         return load_converted(self._core, program, self._folder)
 
@@ -97,9 +98,13 @@ class OpenVinoNetwork:
             with suppress(RuntimeError):  # incompatible: compiled again below
                 return self._core.import_model(cached, "CPU", self._options)
         model = self._read() if self._model is None else self._model.clone()
-        ports = zip(model.inputs, shapes, strict=True)
-        model.reshape({port.get_any_name(): list(shape) for port, shape in ports})
-        compiled = self._core.compile_model(model, "CPU", self._options)
+        by_name = zip(self._program.inputs, shapes, strict=True)
+        try:
+            model.reshape({wanted.name: list(shape) for wanted, shape in by_name})
+            compiled = self._core.compile_model(model, "CPU", self._options)
+        except RuntimeError as error:
+            what = f"{self._program.name}: OpenVINO cannot compile it for inputs of the size {shapes}"
+            raise ModelError(f"{what}: {' '.join(str(error).split())}") from error
         if file is not None:
             blob = io.BytesIO()
             compiled.export_model(blob)

@@ -29,6 +29,16 @@ def check_inputs(program: Program, arrays: tuple[Array, ...], batch: int = 1) ->
             )
 
 
+def check_input_names(program: Program, given: Iterable[str]) -> None:
+    """Raise WeightsError unless ``given``, the inputs that a model file needs, are :attr:`Program.inputs`."""
+    needed, wanted = sorted(given), sorted(each.name for each in program.inputs)
+    if needed != wanted:
+        raise WeightsError(
+            f"{program.onnx} does not fit {program.name}: it has the inputs {', '.join(needed) or 'none'} "
+            f"instead of {', '.join(wanted)}"
+        )
+
+
 def check_outputs(program: Program, given: Iterable[str]) -> None:
     """Raise WeightsError unless ``given`` contains all of :attr:`Program.outputs`."""
     missing = sorted({*program.outputs} - {*given})

@@ -7,7 +7,6 @@ verified by sha256. Only formats that contain no code are read: safetensors and 
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -16,11 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from livematte import registry
 from livematte.errors import ModelError, WeightsError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from livematte.text_files import read_toml
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -60,19 +55,31 @@ def read_card(path: Path) -> ModelCard:
     Raises:
         ModelError: it cannot be read, is not TOML, or lacks ``name`` or a file's ``sha256`` or ``precision``.
     """
-    try:
-        facts = tomllib.loads(path.read_text(encoding="utf-8"))
-        files = tuple(
-            WeightFile(path.parent / "weights" / entry["name"], entry["precision"], entry["sha256"].lower())
-            for entry in facts.get("files", [])
+    facts = read_toml(path, "model card", ModelError)
+    tables = facts.get("files", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ModelError(f"model card {path}: files must be tables, [[files]]")
+    files = tuple(
+        WeightFile(
+            path.parent / "weights" / _fact(path, table, "name"),
+            _fact(path, table, "precision"),
+            _fact(path, table, "sha256").lower(),
         )
-        return ModelCard(facts["name"], path, facts, files)
-    except OSError as error:
-        raise ModelError(f"model card {path} cannot be read: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ModelError(f"model card {path} is not TOML: {error}") from error
-    except KeyError as error:
-        raise ModelError(f"model card {path} lacks {error}") from error
+        for table in tables
+    )
+    metrics = facts.get("metrics", {})
+    scores = [metrics.get(file.precision, {}) for file in files] if isinstance(metrics, dict) else [metrics]
+    if not all(isinstance(table, dict) for table in scores):
+        raise ModelError(f"model card {path}: metrics must be tables, [metrics.fp16]")
+    return ModelCard(_fact(path, facts, "name"), path, facts, files)
+
+
+def _fact(path: Path, table: Mapping[str, Any], key: str) -> str:
+    if key not in table:
+        raise ModelError(f"model card {path} lacks {key!r}")
+    if not isinstance(table[key], str) or not table[key] or "\0" in table[key]:
+        raise ModelError(f"model card {path}: {key} must be text in quotes")
+    return str(table[key])
 
 
 def find_card(name: str, group: str = "models") -> ModelCard:
@@ -160,19 +167,56 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Tensors stored in 8 bits (``x`` and ``x.scale``) become float32.
 
     Raises:
-        WeightsError: it is not a complete safetensors file.
+        WeightsError: it is not a complete safetensors file, or a number in it is NaN or infinite.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         given = load_file(str(path))
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:  # ValueError: a name that is not UTF-8
         raise WeightsError(f"weight file {path} is not a complete safetensors file: {error}") from error
+    bad = sorted(name for name, tensor in given.items() if not tensor.isfinite().all())
+    if bad:
+        raise WeightsError(_not_finite(path, bad))
     for name in [k for k in given if k.endswith(".scale") and k[:-6] in given]:
         scale, whole = given.pop(name), name[:-6]
         given[whole] = given[whole].float() * scale.reshape(-1, *(1,) * (given[whole].dim() - 1))
     return given
+
+
+def check_onnx(path: Path) -> None:
+    """Check a user's ONNX file before a runtime reads it.
+
+    Raises:
+        WeightsError: it is not an ONNX file, or a weight in it is NaN or infinite.
+    """
+    import numpy as np
+    import onnx
+
+    try:
+        graph = onnx.load(str(path)).graph
+        kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+        tensors = [
+            *graph.initializer,
+            *(a.t for node in graph.node for a in node.attribute if a.HasField("t")),
+        ]
+        arrays = {each.name: onnx.numpy_helper.to_array(each) for each in tensors if each.data_type in kinds}
+    except Exception as error:  # protobuf, UTF-8, files beside it: each has exceptions of its own
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"weight file {path} is not a complete ONNX file: {reason}") from error
+    if not graph.node:
+        raise WeightsError(f"weight file {path} is not a complete ONNX file: it has no operations")
+    bad = sorted(name for name, array in arrays.items() if not np.isfinite(array).all())
+    if bad:
+        raise WeightsError(_not_finite(path, bad))
+
+
+def _not_finite(path: Path, names: list[str]) -> str:
+    return (
+        f"weight file {path} has NaN or infinite numbers in {len(names)} tensors ({', '.join(names[:3])}"
+        f"{', ...' if len(names) > 3 else ''}): its training failed; use an earlier checkpoint"
+    )
 
 
 def load_into(module: nn.Module, path: Path, part: str = "") -> None:

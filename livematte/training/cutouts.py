@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 
 from livematte.errors import InputError
 from livematte.training.data import Picture
+from livematte.training.split_file import read_split
 
 if TYPE_CHECKING:
     import av
@@ -43,11 +43,7 @@ def split_cutouts(data: Path) -> dict[str, list[str]]:
     file = data / f"{CUTOUTS}.json"
     if not file.is_file():
         return {"train": [], "val": []}
-    try:
-        lists = json.loads(file.read_text(encoding="utf-8"))
-        return {split: [str(stem) for stem in lists[split]] for split in ("train", "val")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} is not a list of train and val names: {error}") from error
+    return read_split(file)
 
 
 def is_validation_clip(name: str) -> bool:

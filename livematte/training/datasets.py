@@ -5,7 +5,6 @@ The folders of each data set are in :mod:`livematte.training.layouts`.
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from livematte.errors import InputError, UsageError
 from livematte.training.cutouts import CUTCLIPS, CUTOUTS, find_clips, is_validation_clip, split_cutouts
 from livematte.training.data import Kind
 from livematte.training.layouts import COMPOSITION_TEST, LAYOUTS, Part, find_root, folder_below, part_folders
+from livematte.training.split_file import read_split
 
 Split = Literal["train", "val"]
 T = TypeVar("T")
@@ -206,11 +206,8 @@ def frame_count(video: Path) -> int:
 
 def _by_split_file(file: Path, unsplit: Iterable[Sample]) -> Iterator[Sample]:
     """Yield samples with the split from ``split.json``; samples that it does not list are skipped."""
-    try:
-        split = json.loads(file.read_text(encoding="utf-8"))
-        train, val = set(split["train"]), set(split["val"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} is not a list of train and val names: {error}") from error
+    split = read_split(file)
+    train, val = set(split["train"]), set(split["val"])
     for sample in unsplit:
         if sample.name in train | val:
             yield replace(sample, split="val" if sample.name in val else "train", teacher=True)

@@ -185,3 +185,26 @@ def test_the_example_is_one() -> None:
     assert options["background"] == "blur:25" and options["to"] == ["virtualcam"]
     commented = [line.removeprefix("# ") for line in EXAMPLE.read_text(encoding="utf-8").splitlines()]
     assert "[sink-option.virtualcam]" in commented
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'camera = "a\\u0000b"',
+        'to = ["obs", "\\u0000"]',
+        'background = "\\u0000"',
+        '[sink-option.obs]\nscene = "\\u0000"',
+        "[sink-option.obs]\nport = 0x" + "f" * 5000,
+        "threads = 0x" + "f" * 5000,
+        "rate = 0x" + "f" * 5000,
+        "rate = nan",
+        "delay = inf",
+        "threads = -99999999999999999999",
+        "threads = " + "[" * 60 + "]" * 60,
+        "camera = 1979-05-27",
+    ],
+)
+def test_values_that_no_option_can_have_are_one_short_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=": give ") as caught:
+        read_profile(written(tmp_path, text), "live")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600

@@ -4,13 +4,15 @@ import hashlib
 import sys
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from livematte.device import choose_device
 from livematte.errors import ModelError, UsageError, WeightsError
-from livematte.inference import weights
+from livematte.inference import Input, Program, open_network, weights
 
 CARD = """
 name = "tiny"
@@ -59,7 +61,17 @@ def test_missing_file_is_named(card):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("name = ", "not TOML"), ("x = 1", "lacks 'name'"), ("name='a'\n[[files]]\nname='b'", "lacks")],
+    [
+        ("name = ", "not TOML"),
+        ("x = 1", "lacks 'name'"),
+        ("name='a'\n[[files]]\nname='b'", "lacks"),
+        ("name = 3", "name must be text"),
+        ("name='a'\nfiles = 3", "files must be tables"),
+        ("name='a'\nfiles = ['x']", "files must be tables"),
+        ("name='a'\nmetrics = [1]", "metrics must be tables"),
+        (f"{CARD}\n[metrics]\nfp16 = 2", "metrics must be tables"),
+        ("name='a'\n[[files]]\nname='b'\nprecision='fp16'\nsha256=7", "sha256 must be text"),
+    ],
 )
 def test_broken_card_is_a_model_error(tmp_path, text, said):
     (tmp_path / "card.toml").write_text(text)
@@ -161,3 +173,56 @@ def test_sha256_is_that_of_the_whole_file(tmp_path):
     data = np.random.default_rng(0).integers(0, 256, 3_000_000, dtype=np.uint8).tobytes()
     (tmp_path / "a").write_bytes(data)
     assert weights.sha256(tmp_path / "a") == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_weights_that_are_not_finite_are_refused_and_named(tmp_path, value, dtype):
+    tensors = {k: v.to(dtype) if v.dim() else v for k, v in tiny().state_dict().items()}
+    tensors["0.weight"][1, 2, 0, 0] = value
+    save_file(tensors, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"NaN or infinite numbers in 1 tensors \(0\.weight\)"):
+        weights.load_into(tiny(), tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_onnx_file_that_is_not_finite_is_refused(tmp_path, value):
+    with pytest.raises(WeightsError, match=r"NaN or infinite numbers in 1 tensors \(weight\)"):
+        weights.check_onnx(onnx_file(tmp_path, value))
+
+
+def onnx_file(folder, value=1.0):
+    """An ONNX file that multiplies by one weight, which is that value."""
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    weight = onnx.numpy_helper.from_array(np.array([value], np.float32), "weight")
+    node = onnx.helper.make_node("Mul", ["x", "weight"], ["y"], name="times")
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:], [weight])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(folder / "w.onnx"))
+    return folder / "w.onnx"
+
+
+@pytest.mark.parametrize("old", [b"times", b"weight", b"Mul"])
+def test_a_name_in_an_onnx_file_that_is_not_utf8_is_one_line(tmp_path, old):
+    path = onnx_file(tmp_path)
+    path.write_bytes(path.read_bytes().replace(old, b"\xff" * len(old)))
+    with pytest.raises(WeightsError, match="w.onnx") as caught:
+        weights.check_onnx(path)
+        forms = Program("toy", "0" * 64, (), ("y",), None, path, "fp32")
+        open_network(forms, choose_device("cpu"), "onnxruntime")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\xff" * 64, bytes(64)])
+def test_what_is_no_onnx_is_refused(tmp_path, data):
+    (tmp_path / "w.onnx").write_bytes(data)
+    with pytest.raises(WeightsError, match="not a complete ONNX file"):
+        weights.check_onnx(tmp_path / "w.onnx")
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_an_onnx_file_with_other_inputs_is_refused(tmp_path, runtime):
+    image = Input("rgb", "float32", (1,), (1,))
+    forms = Program("toy", "0" * 64, (image,), ("y",), None, onnx_file(tmp_path), "fp32")
+    with pytest.raises(WeightsError, match="it has the inputs x instead of rgb"):
+        open_network(forms, choose_device("cpu"), runtime)

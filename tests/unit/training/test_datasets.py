@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from livematte.errors import InputError, UsageError
+from livematte.evaluation.cases import find_cases
 from livematte.training.datasets import LAYOUTS, Sample, find_layout, list_files, samples
 from livematte.training.foregrounds import push_pull
 from livematte.training.loading import load
@@ -264,11 +265,44 @@ def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
             load(samples(tmp_path / "PPM")[0])
 
 
-def test_a_broken_split_file_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "not JSON"),
+        ("train: [ann]", "not JSON"),
+        ("null", "it holds null"),
+        ("[]", "it holds a list"),
+        ("3", "it holds a number"),
+        ('"val"', "it holds text"),
+        ("{}", "'train' is missing"),
+        ('{"train": ["ann"]}', "'val' is missing"),
+        ('{"train": "ann", "val": "cleo"}', "'train' is text"),
+        ('{"train": ["ann"], "val": null}', "'val' is null"),
+        ('{"train": ["ann"], "val": {"cleo": 1}}', "'val' is an object"),
+        ('{"train": ["ann"], "val": [1]}', "'val' holds 1"),
+        ('{"train": [["ann"]], "val": ["cleo"]}', "'train' holds ..ann"),
+        ('{"train": ["ann", ""], "val": ["cleo"]}', "'train' holds '', which is no name"),
+        ('{"train": ["ann", "ann"], "val": ["cleo"]}', "'ann' is twice in one list"),
+        ('{"train": ["ann", "cleo"], "val": ["cleo"]}', "'cleo' is in train and in val"),
+        ('{"train": ["ann"], "val": [], "val": ["cleo"]}', "the key 'val' is there twice"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_broken_split_file_is_one_line(tmp_path: Path, text: str, said: str) -> None:
     livematte(tmp_path)
-    (tmp_path / "split.json").write_text('{"train": ["ann"]}')
-    with pytest.raises(InputError, match=r"split\.json"):
-        samples(tmp_path)
+    (tmp_path / "split.json").write_text(text)
+    for read in (samples, find_cases):
+        with pytest.raises(InputError, match=rf"split\.json .*{said}") as caught:
+            list(read(tmp_path))
+        assert "\n" not in str(caught.value)
+
+
+def test_a_split_that_names_nobody_is_one_line(tmp_path: Path) -> None:
+    livematte(tmp_path)
+    (tmp_path / "split.json").write_text('{"train": [], "val": []}')
+    for read in (samples, find_cases):
+        with pytest.raises(InputError):
+            read(tmp_path)
 
 
 def test_sixteen_bit_alpha_keeps_its_range(tmp_path: Path) -> None:

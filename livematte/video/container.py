@@ -24,6 +24,9 @@ MAX_SIDE = 16384
 MAX_PIXELS = 1 << 27
 """Larger pictures are rejected: a header can declare any size, and several copies of each frame are held."""
 
+_BUDGET = {"max_pixels": str(MAX_PIXELS)}
+"""Option of FFmpeg's decoders: they refuse a larger picture before they take memory for it."""
+
 PATTERN = re.compile(r"%0?\d*d")
 """Pattern of a numbered image sequence, e.g. ``frames/%04d.png``."""
 
@@ -96,11 +99,12 @@ def open_container(path: str | Path, hwaccel: HWAccel | None = None) -> InputCon
     path = Path(path)
     if str(path) == "-" and not exists(path):
         raise InputError("- (standard input) cannot be read: save it as a file first")
-    options = {"pattern_type": "none"}  # a file may be called 50%d.png
+    # av.open decodes the first pictures to find their format. A file may be called 50%d.png.
+    options = {**_BUDGET, "pattern_type": "none"}
     format = None
     if is_sequence(path):
         format = "image2"
-        options = {"start_number": str(_first_number(path))}
+        options = {**_BUDGET, "start_number": str(_first_number(path))}
     elif not exists(path):
         raise InputError(f"{path}: no such file")
     elif path.is_dir():
@@ -179,6 +183,11 @@ def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     if chosen.codec_context is None:
         raise InputError(f"{path}: FFmpeg has no decoder for its video codec")
     check_size(chosen.codec_context.width, chosen.codec_context.height, path)
+    if not chosen.codec_context.width and re.search("image2|_pipe$", container.format.name):
+        raise InputError(
+            f"{path}: the picture is damaged, or too large for FFmpeg (the limit is"
+            f" {MAX_PIXELS // 1_000_000} megapixels); scale it down first"
+        )
     return chosen
 
 
@@ -200,8 +209,10 @@ def decoder_for(stream: VideoStream) -> VideoCodecContext:
         with_alpha = CodecContext.create(library, "r")
         assert isinstance(with_alpha, VideoCodecContext)
         with_alpha.extradata = context.extradata
+        with_alpha.options = dict(_BUDGET)
         return with_alpha
     context.thread_type = _THREADS
+    context.options = {**context.options, **_BUDGET}
     return context
 
 

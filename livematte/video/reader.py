@@ -21,14 +21,7 @@ from livematte.errors import DeviceError, InputError, UsageError
 from livematte.frame import PIXEL_FORMATS, ColorInfo, Frame
 from livematte.protocols import SourceInfo
 from livematte.video.color import read_color_info
-from livematte.video.container import (
-    MAX_PIXELS,
-    check_size,
-    decoder_for,
-    first_frame,
-    open_container,
-    video_stream,
-)
+from livematte.video.container import check_size, decoder_for, first_frame, open_container, video_stream
 from livematte.video.deinterlace import Deinterlacer
 from livematte.video.hardware import HardwareDecoder, check_hwaccel, open_hardware
 from livematte.video.orientation import read_orientation
@@ -255,7 +248,7 @@ class FileSource:
                 raise InputError(
                     f"{self._path} has no frame at or after {float(self._first_time - origin):g} s"
                 )
-            why = f"damaged, or too large for FFmpeg: the limit is {MAX_PIXELS // 1_000_000} megapixels"
+            why = "damaged, or too large for FFmpeg"
             raise InputError(f"{self._path}: no frame of its video could be decoded ({why})")
         return decoded, first
 

@@ -212,7 +212,7 @@ def render(
         for worker in workers:
             worker.process.kill()
         for worker in workers:
-            worker.process.wait(_PATIENCE)
+            worker.process.wait(_EXIT_SECONDS)
         folder.cleanup()
 
     forget = before_sudden_end(put_away)

@@ -171,8 +171,13 @@ class PassthroughStreams:
             self._advance()
         if seconds is None:
             self.mux_subtitles()
-            for writer in self._writers.values():
+            for index, writer in self._writers.items():
                 writer.flush()
+                if writer.moved:
+                    self.notes.append(
+                        f"{self._input.streams[index].type} stream {index}: some timestamps were not rising: "
+                        "they were moved after the previous packet"
+                    )
 
     def mux_subtitles(self) -> None:
         """Mux the subtitles that were held back. Only subtitles may follow.

@@ -25,7 +25,13 @@ SUBTITLE_CODEC_BY_MUXER = {"mp4": "mov_text", "mov": "mov_text", "matroska": "su
 
 
 class StreamWriter(Protocol):
-    """Accepts packets of a source stream and muxes the result."""
+    """Accepts packets of a source stream and muxes the result.
+
+    Attributes:
+        moved: True if times that did not rise were moved after the previous ones.
+    """
+
+    moved: bool
 
     def write(self, packet: Packet[Stream], shift: Fraction) -> None:
         """Write the next packet, in source times; ``shift`` seconds are subtracted."""
@@ -46,6 +52,8 @@ def shift_packet(packet: Packet[Stream], shift: Fraction) -> Packet[Stream]:
 class HeaderOnly:
     """A stream that the header holds whole, such as an attachment: there are no packets to write."""
 
+    moved = False
+
     def write(self, packet: Packet[Stream], shift: Fraction) -> None:
         """Do nothing."""
 
@@ -60,18 +68,40 @@ class StreamCopier:
         self, output: OutputContainer, stream: Stream, strip: BitStreamFilterContext | None = None
     ) -> None:
         self._output, self._stream, self._strip = output, stream, strip
+        self._last: int | None = None
+        self._next = 0
+        self.moved = False
 
     def write(self, packet: Packet[Stream], shift: Fraction) -> None:
         """Mux the packet. A subtitle that starts before the cut is shortened to start at the cut."""
-        for each in self._strip.filter(packet) if self._strip else [packet]:
+        try:
+            packets = self._strip.filter(packet) if self._strip else [packet]
+        except av.error.FFmpegError:
+            return  # a broken packet
+        for each in packets:
             self._mux(shift_packet(each, shift))
 
     def _mux(self, packet: Packet[Stream]) -> None:
         if isinstance(self._stream, SubtitleStream) and packet.pts is not None and packet.pts < 0:
             packet.duration = max(0, (packet.duration or 0) + packet.pts)
             packet.pts = packet.dts = 0
+        self._keep_rising(packet)
         packet.stream = self._stream
         self._output.mux(packet)
+
+    def _keep_rising(self, packet: Packet[Stream]) -> None:
+        """Move a packet after the previous one if it is earlier: muxers refuse it. Subtitles may coincide."""
+        if packet.dts is None:
+            return
+        together = isinstance(self._stream, SubtitleStream)
+        if self._last is not None and (
+            packet.dts < self._last or (packet.dts == self._last and not together)
+        ):
+            later = (self._last + 1 if together else self._next) - packet.dts
+            packet.dts += later
+            packet.pts = None if packet.pts is None else packet.pts + later
+            self.moved = True
+        self._last, self._next = packet.dts, packet.dts + max(1, packet.duration or 0)
 
     def flush(self) -> None:
         """Do nothing: no packets are buffered."""
@@ -102,6 +132,9 @@ class AudioTranscoder:
             )  # the resampler must know which channel is which
         self._context = context
         self._form: tuple[object, ...] | None = None
+        self._last: int | None = None
+        self._next = 0
+        self.moved = False
         self._resampler = self._new_resampler()
 
     def _new_resampler(self) -> AudioResampler:
@@ -114,11 +147,16 @@ class AudioTranscoder:
         """Decode, resample if needed, encode and mux. A broken packet becomes a short silence."""
         try:
             frames = self._source.codec_context.decode(packet)
-        except av.error.InvalidDataError:
+        except (av.error.FFmpegError, ValueError):  # some decoders return error codes of their own
             return
         for frame in frames:
             if frame.pts is not None and frame.time_base:
                 frame.pts -= round(shift / frame.time_base)
+                if self._last is not None and frame.pts <= self._last:
+                    frame.pts, self.moved = self._next, True
+                self._last = frame.pts
+                length = Fraction(frame.samples, frame.sample_rate) / frame.time_base
+                self._next = frame.pts + max(1, round(length))
             form = (frame.format.name, frame.layout.name, frame.sample_rate)
             if self._form not in (None, form):  # a broadcast changes from stereo to 5.1
                 self._encode(self._resampler.resample(None))
@@ -143,6 +181,8 @@ class SubtitleTranscoder:
     def __init__(self, output: OutputContainer, source: SubtitleStream, codec: str) -> None:
         self.codec = codec
         self._output, self._source = output, source
+        self._last = 0
+        self.moved = False
         source.codec_context.open(strict=False)
         self.stream = output.add_stream(codec)
         self.stream.time_base = Fraction(1, 1000)
@@ -172,8 +212,11 @@ class SubtitleTranscoder:
         begin = pts * base - shift
         end = begin + length * base
         begin = max(begin, Fraction(0))
+        if begin < Fraction(self._last, 1000):
+            begin, end = Fraction(self._last, 1000), Fraction(self._last, 1000) + length * base
+            self.moved = True
         encoded.time_base = Fraction(1, 1000)
-        encoded.pts = encoded.dts = round(begin * 1000)
+        encoded.pts = encoded.dts = self._last = round(begin * 1000)
         encoded.duration = max(0, round((end - begin) * 1000))
         encoded.stream = self.stream
         self._output.mux(encoded)

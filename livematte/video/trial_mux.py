@@ -26,7 +26,7 @@ from livematte.video.transcode import HeaderOnly, StreamWriter
 _PACKETS = 8
 """Packets of each stream to try: some muxers need several before they can write their header."""
 
-_LOOKAHEAD = 400
+_LOOKAHEAD = 200
 """Packets to read in search of them; sparse subtitles may have none there, then only the header is tried."""
 
 Make = Callable[[OutputContainer, Stream], StreamWriter]

@@ -41,11 +41,13 @@ class OnnxNetwork:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            outputs = [each.name for each in self._session.get_outputs()]  # fails where one is not UTF-8
+            inputs = [each.name for each in self._session.get_inputs()]
         except Exception as error:  # ONNX Runtime raises classes that it does not export
             what = program.onnx or "the model exported by torch"
             raise WeightsError(f"{program.name}: ONNX Runtime cannot read {what}: {error}") from error
-        check_outputs(program, (output.name for output in self._session.get_outputs()))
-        check_input_names(program, (each.name for each in self._session.get_inputs()))
+        check_outputs(program, outputs)
+        check_input_names(program, inputs)
 
     def __call__(self, *arrays: Array) -> tuple[Array, ...]:
         """Run once."""

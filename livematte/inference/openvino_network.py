@@ -80,10 +80,12 @@ class OpenVinoNetwork:
         if program.onnx is not None and program.onnx_precision == self.precision:
             try:
                 model = self._core.read_model(str(program.onnx))
-            except RuntimeError as error:
+                outputs = [name for port in model.outputs for name in port.get_names()]
+                inputs = [port.get_any_name() for port in model.inputs]
+            except (RuntimeError, UnicodeDecodeError) as error:
                 raise WeightsError(f"{program.name}: OpenVINO cannot read {program.onnx}: {error}") from error
-            check_outputs(program, (name for out in model.outputs for name in out.get_names()))
-            check_input_names(program, (port.get_any_name() for port in model.inputs))
+            check_outputs(program, outputs)
+            check_input_names(program, inputs)
             return model
         return load_converted(self._core, program, self._folder)
 

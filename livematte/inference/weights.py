@@ -196,6 +196,9 @@ def check_onnx(path: Path) -> None:
 
     try:
         graph = onnx.load(str(path)).graph
+        for each in (*graph.input, *graph.output, *graph.node, *graph.initializer):
+            if not isinstance(each.name, str):  # protobuf gives bytes then
+                raise ValueError("a name in it is not UTF-8")
         kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
         tensors = [
             *graph.initializer,

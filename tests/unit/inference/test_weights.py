@@ -202,15 +202,23 @@ def onnx_file(folder, value=1.0):
     return folder / "w.onnx"
 
 
-@pytest.mark.parametrize("old", [b"times", b"weight", b"Mul"])
+@pytest.mark.parametrize("old", [b"times", b"weight", b"\x01x", b"\x01y"])
 def test_a_name_in_an_onnx_file_that_is_not_utf8_is_one_line(tmp_path, old):
     path = onnx_file(tmp_path)
-    path.write_bytes(path.read_bytes().replace(old, b"\xff" * len(old)))
-    with pytest.raises(WeightsError, match="w.onnx") as caught:
+    path.write_bytes(path.read_bytes().replace(old, old[:-1] + b"\xff"))
+    with pytest.raises(WeightsError, match=r"w\.onnx is not a complete ONNX file: .*UTF-8") as caught:
         weights.check_onnx(path)
-        forms = Program("toy", "0" * 64, (), ("y",), None, path, "fp32")
-        open_network(forms, choose_device("cpu"), "onnxruntime")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("old", [b"\x01x", b"\x01y"])
+def test_no_runtime_fails_otherwise_on_a_name_that_is_not_utf8(tmp_path, old, runtime):
+    path = onnx_file(tmp_path)
+    path.write_bytes(path.read_bytes().replace(old, b"\x01\xff"))
+    forms = Program("toy", "0" * 64, (Input("x", "float32", (1,), (1,)),), ("y",), None, path, "fp32")
+    with pytest.raises(WeightsError, match=r"w\.onnx"):
+        open_network(forms, choose_device("cpu"), runtime)
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\xff" * 64, bytes(64)])

@@ -6,10 +6,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-dev
 PYTEST_ARGS ?=
-PARALLEL := -n auto --dist loadfile
+PARALLEL := -n auto --dist loadfile --max-worker-restart=0
 OTHER := build/lowest
 OTHER_BIN := $(OTHER)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
-EXTRAS := --extra test --extra train --extra obs --extra virtualcam
 
 .PHONY: help demo install test coverage test-lowest test-newest check lint types bench clean
 
@@ -59,7 +58,7 @@ test-newest: RESOLUTION := highest
 test-lowest test-newest:  ## in an environment of their own, build/lowest
 	$(PYTHON) -m venv --clear $(OTHER)
 	$(OTHER_BIN)/python -m pip install --quiet uv
-	$(OTHER_BIN)/python -m uv pip compile --quiet --resolution $(RESOLUTION) $(EXTRAS) --output-file $(OTHER)/versions.txt pyproject.toml
+	$(OTHER_BIN)/python -m uv pip compile --quiet --resolution $(RESOLUTION) --extra dev --output-file $(OTHER)/versions.txt pyproject.toml
 	$(OTHER_BIN)/python -m pip install --quiet --requirement $(OTHER)/versions.txt setuptools
 	$(OTHER_BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	$(OTHER_BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)

@@ -53,7 +53,7 @@ def cache_folder(*parts: str) -> Path | None:
 
 
 def _why_not_private(found: os.stat_result) -> str:
-    """Why a folder or file may hold what another user wrote; empty if it may not, and on Windows.
+    """Return the reason why another user can have written a file or folder; empty if none can or on Windows.
 
     Windows keeps the folders of a user from other users without this.
     """

@@ -75,7 +75,7 @@ def describe(found: EntryPoint) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What ended an import, in one line; an ImportError says enough without its class."""
+    """Return the error that ended an import, in one line; an ImportError without its class name."""
     said = " ".join(str(error).split())
     if isinstance(error, ImportError) and said:
         return said

@@ -1,4 +1,4 @@
-"""What is put in order where the process ends at once, without unwinding: after a second Ctrl-C."""
+"""Clean-up for a process that ends at once, without unwinding the stack: after a second Ctrl-C."""
 
 from __future__ import annotations
 

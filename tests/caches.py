@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import platform
 import shutil
 import time
@@ -22,15 +21,29 @@ from platformdirs import user_cache_path
 
 ROOT = Path(__file__).parents[1]
 KEPT = 4
-"""Folders of a kind that stay however old they are; others go after a day without use."""
+"""Folders of a kind that stay, some 500 MB each; others go two hours after a run began to use them."""
 
-_DAY = 24 * 3600.0
+_IN_USE = 2 * 3600.0
+
+
+_ROOT = "LIVEMATTE_TEST_CACHE"
+
+
+def settle(otherwise: str) -> None:
+    """Choose the folder that holds all of it, for this process and those it starts; ``otherwise`` where the
+    user's cannot be written.
+    """
+    place = Path(os.environ.get(_ROOT) or user_cache_path("livematte-tests", appauthor=False))
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        place = Path(otherwise)
+    os.environ[_ROOT] = str(place if os.access(place, os.W_OK) else otherwise)
 
 
 def root() -> Path:
-    """The folder that holds all of it."""
-    named = os.environ.get("LIVEMATTE_TEST_CACHE")
-    return Path(named) if named else user_cache_path("livematte-tests", appauthor=False)
+    """The folder that was chosen."""
+    return Path(os.environ[_ROOT])
 
 
 def fingerprint(*patterns: str, packages: tuple[str, ...] = ()) -> str:
@@ -55,13 +68,13 @@ def folder(kind: str, mark: str) -> Path:
 
 
 def _forget_old(paths: Iterator[Path], kept: int) -> None:
-    """Delete what was not used for a day, except for the ``kept`` used last."""
+    """Delete what no run may still use, except for the ``kept`` used last."""
     found = []
     for path in paths:
         with suppress(OSError):  # another run deletes too
             found.append((path.stat().st_mtime, path))
     for used, path in sorted(found, reverse=True)[kept:]:
-        if time.time() - used > _DAY:
+        if time.time() - used > _IN_USE:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
@@ -80,56 +93,30 @@ def shims() -> Path:
     return own
 
 
-# Loops that Numba compiled. It keeps them beside the source, for as long as that has the same time and size.
-
-
 def _loops() -> Path:
     mark = fingerprint("livematte/kernels/**/*.py", packages=("llvmlite", "numba", "numpy"))
     return folder("loops", mark)
 
 
-def _stamp(index: Path) -> tuple[float, int] | None:
-    """What Numba compares: time and size of the source that an index beside it belongs to."""
-    try:
-        found = (index.parent.parent / f"{index.name.split('.')[0]}.py").stat()
-    except OSError:
-        return None
-    return found.st_mtime, found.st_size
-
-
 def restore_loops() -> None:
-    """Put what was compiled from the same sources beside them, unless there is something already."""
-    stored = _loops()
-    for index in stored.rglob("*.nbi"):
-        target = ROOT / index.relative_to(stored)
-        stamp = _stamp(target)
-        if stamp is None or target.exists():
-            continue
-        with suppress(OSError, pickle.UnpicklingError, ValueError, TypeError):
-            with open(index, "rb") as file:
-                numba, data = pickle.load(file), pickle.loads(file.read())
-            target.parent.mkdir(exist_ok=True)
-            for name in data[1].values():
-                shutil.copyfile(index.with_name(name), target.with_name(name))
-            target.write_bytes(pickle.dumps(numba) + pickle.dumps((stamp, data[1])))
+    """Put what Numba compiled from the same sources beside them, where it looks for it."""
+    _copy_loops(_loops(), ROOT)
 
 
 def store_loops() -> None:
-    """Keep what is compiled and up to date."""
-    stored = _loops()
-    for index in (ROOT / "livematte" / "kernels").rglob("__pycache__/*.nbi"):
-        target = stored / index.relative_to(ROOT)
-        with suppress(OSError, pickle.UnpicklingError, ValueError, TypeError):
-            with open(index, "rb") as file:
-                pickle.load(file)
-                stamp, overloads = pickle.loads(file.read())
-            known = target.exists() and target.stat().st_mtime >= index.stat().st_mtime
-            if known or stamp != _stamp(index):
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            for name in overloads.values():
-                shutil.copyfile(index.with_name(name), target.with_name(name))
-            shutil.copyfile(index, target)
+    """Keep what Numba has compiled."""
+    _copy_loops(ROOT, _loops())
+
+
+def _copy_loops(source: Path, target: Path) -> None:
+    """Copy what is newer, an index after the files that it names."""
+    found = (source / "livematte" / "kernels").rglob("__pycache__/*.nb[ic]")
+    for path in sorted(found, key=lambda path: path.suffix):
+        copy = target / path.relative_to(source)
+        with suppress(OSError):
+            if not copy.exists() or copy.stat().st_mtime < path.stat().st_mtime:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, copy)
 
 
 @contextmanager

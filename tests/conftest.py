@@ -21,6 +21,7 @@ _WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 _PLACE = tempfile.mkdtemp(prefix="livematte-test-")
 
 # Before anything is imported, and for the processes that tests start.
+caches.settle(otherwise=_PLACE)
 os.environ["LIVEMATTE_CACHE"] = str(caches.networks())
 for _name in ("XDG_RUNTIME_DIR", "XDG_CACHE_HOME"):  # no live session of other processes is seen
     os.environ[_name] = _PLACE

@@ -1,4 +1,4 @@
-"""What becomes of a sound track in a container, and the settings with which an encoder takes it."""
+"""Codec of a sound track in each container, and the settings that its encoder accepts."""
 
 from __future__ import annotations
 

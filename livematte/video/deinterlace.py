@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 import av.error
@@ -45,3 +45,33 @@ class Deinterlacer:
                 return
             ready.pts, ready.dts, ready.duration = self._times.popleft()
             yield ready
+
+
+def progressive(
+    first: VideoFrame | None,
+    rest: Iterator[VideoFrame],
+    time_base: Fraction,
+    note: Callable[[str], None],
+) -> Iterator[VideoFrame]:
+    """Yield decoded frames, deinterlaced from the first interlaced one on.
+
+    Args:
+        first: a frame that was read before ``rest``; None without any frame.
+        note: called with a line for the user at the first interlaced frame.
+    """
+    deinterlacer: Deinterlacer | None = None
+    frame = first
+    while frame is not None:
+        if deinterlacer is not None and not deinterlacer.accepts(frame):
+            yield from deinterlacer.push(None)
+            deinterlacer = None
+        if deinterlacer is None and frame.interlaced_frame:
+            note("interlaced: deinterlaced with bwdif, one frame for each frame")
+            deinterlacer = Deinterlacer(frame, time_base)
+        if deinterlacer is None:
+            yield frame
+        else:
+            yield from deinterlacer.push(frame)
+        frame = next(rest, None)
+    if deinterlacer is not None:
+        yield from deinterlacer.push(None)

@@ -272,3 +272,13 @@ def _distance(have: PixelFormat, want: PixelFormat) -> tuple[int, ...]:
     spare_chroma = sum(max(0, b - a) for a, b in zip(have.chroma, want.chroma, strict=True))
     lost_bits, spare_bits = max(0, want.depth - have.depth), max(0, have.depth - want.depth)
     return lost_chroma, lost_bits, spare_chroma, spare_bits, int(have.interleaved != want.interleaved)
+
+
+def unsupported_format(encoder: str, info: SourceInfo, format: str, error: Exception) -> str:
+    """Return the line for an encoder that refused a size or pixel format, and the option that helps."""
+    reason = getattr(error, "strerror", None) or error
+    fallback = ENCODERS[encoder].fallback
+    advice = (
+        f" (this GPU or its driver may not support it: use --codec {fallback} instead)" if fallback else ""
+    )
+    return f"{encoder} does not support {info.width}x{info.height} {format}: {reason}{advice}"

@@ -1,4 +1,4 @@
-"""Whether a file was read to its end as it was when it was opened.
+"""Check that a file was read to its end and was not changed since it was opened.
 
 FFmpeg reports a read error of a disk as the end of the file, and a file that is cut or written to while it is
 read looks the same. A file that was damaged before is none of these: the frames that it has are used.

@@ -22,7 +22,7 @@ from livematte.frame import PIXEL_FORMATS, ColorInfo, Frame
 from livematte.protocols import SourceInfo
 from livematte.video.color import read_color_info
 from livematte.video.container import check_size, decoder_for, first_frame, open_container, video_stream
-from livematte.video.deinterlace import Deinterlacer
+from livematte.video.deinterlace import progressive
 from livematte.video.hardware import HardwareDecoder, check_hwaccel, open_hardware
 from livematte.video.orientation import read_orientation
 from livematte.video.pixels import JPEG_RANGE_FORMATS, Converter, nearest_format, view_planes
@@ -309,7 +309,7 @@ class FileSource:
         self._started = True
         rate = self.info.average_rate
         clock = PtsNormalizer(self._time_base, rate, self.note)
-        frames = self._progressive()
+        frames = progressive(self._first_frame, self._decoded, self._time_base, self.note)
         ended = Fraction(0)
         while True:
             with self._lock:  # close() may run in another thread and must not overlap with FFmpeg calls
@@ -337,25 +337,6 @@ class FileSource:
             origin = container_start_time(self._container, self._stream)
             there, described = (f"{float(time - origin):.1f}" for time in (ended, announced))
             self.note(f"the end of {self._path} is missing: its video ends at {there} of {described} seconds")
-
-    def _progressive(self) -> Iterator[VideoFrame]:
-        """Yield the decoded frames, deinterlaced from the first interlaced one on."""
-        deinterlacer: Deinterlacer | None = None
-        frame: VideoFrame | None = self._first_frame
-        while frame is not None:
-            if deinterlacer is not None and not deinterlacer.accepts(frame):
-                yield from deinterlacer.push(None)
-                deinterlacer = None
-            if deinterlacer is None and frame.interlaced_frame:
-                self.note("interlaced: deinterlaced with bwdif, one frame for each frame")
-                deinterlacer = Deinterlacer(frame, self._time_base)
-            if deinterlacer is None:
-                yield frame
-            else:
-                yield from deinterlacer.push(frame)
-            frame = next(self._decoded, None)
-        if deinterlacer is not None:
-            yield from deinterlacer.push(None)
 
     def _output_format(self, frame: VideoFrame) -> tuple[str, ColorInfo]:
         """Return the output format of a decoded frame and its colour interpretation."""

@@ -30,6 +30,7 @@ from livematte.video.encoders import (
     choose_encoder,
     choose_output_format,
     encoder_options,
+    unsupported_format,
 )  # fmt: skip
 from livematte.video.hdr_metadata import set_hdr_options
 from livematte.video.images import STILLS, ImageSequenceSink, is_numbered, write_image
@@ -212,17 +213,10 @@ class FileSink:
             if self._surfaces is None:  # otherwise it is opened with the first frame
                 context.open()
         except (av.error.FFmpegError, ValueError) as error:
-            raise self._encoder_error(error) from error
+            raise OutputError(
+                f"{self.path}: {unsupported_format(self._encoder, self._info, self._format, error)}"
+            ) from error
         return stream
-
-    def _encoder_error(self, error: Exception) -> OutputError:
-        what = f"{self._info.width}x{self._info.height} {self._format}"
-        reason = getattr(error, "strerror", None) or error
-        fallback = ENCODERS[self._encoder].fallback
-        advice = f" (this GPU or its driver may not support it: use --codec {fallback} instead)"
-        return OutputError(
-            f"{self.path}: {self._encoder} does not support {what}: {reason}{advice if fallback else ''}"
-        )
 
     def write(self, frame: Frame) -> None:
         """Encode one frame; its planes are copied.
@@ -253,7 +247,9 @@ class FileSink:
             self._encode(picture)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             if not self._stream.codec_context.is_open:
-                raise self._encoder_error(error) from error
+                raise OutputError(
+                    f"{self.path}: {unsupported_format(self._encoder, self._info, self._format, error)}"
+                ) from error
             raise OutputError(
                 describe_write_error(self._file.file.error or error, self.path, self.frames)
             ) from error

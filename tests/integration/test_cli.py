@@ -331,7 +331,10 @@ def test_a_closed_pipe_is_no_traceback() -> None:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-@pytest.mark.parametrize("target", ["demo", "test", "check", "bench", "help", "clean"])
+@pytest.mark.parametrize(
+    "target",
+    ["demo", "test", "coverage", "test-lowest", "test-newest", "check", "bench", "help", "clean"],
+)
 def test_the_makefile_parses(target: str) -> None:
     done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

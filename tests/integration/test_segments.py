@@ -177,14 +177,14 @@ def test_a_part_that_cannot_be_joined_ends_the_workers(
         raise LivematteError("the disk is full")
 
     ended: list[int | None] = []
-    end = parallel._Process.end
+    end = parallel._Process.close
 
     def watched_end(worker: parallel._Process) -> None:
         end(worker)
         ended.append(worker.process.poll())
 
     monkeypatch.setattr(parallel.ConcatSink, "append", refuse)
-    monkeypatch.setattr(parallel._Process, "end", watched_end)
+    monkeypatch.setattr(parallel._Process, "close", watched_end)
     with pytest.raises(LivematteError, match="the disk is full"):
         livematte.render(person, tmp_path / "out.mp4", device=TWO, size=64, preset="ultrafast")
     assert len(ended) == 2 and None not in ended

@@ -205,6 +205,6 @@ def test_the_example_is_one() -> None:
     ],
 )
 def test_values_that_no_option_can_have_are_one_short_line(tmp_path: Path, text: str) -> None:
-    with pytest.raises(UsageError, match=": give ") as caught:
+    with pytest.raises(UsageError, match=" is invalid: use ") as caught:
         read_profile(written(tmp_path, text), "live")
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600

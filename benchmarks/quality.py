@@ -23,7 +23,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -77,13 +77,10 @@ def methods(options: argparse.Namespace) -> Iterator[tuple[str, Make]]:
         yield "RVM MobileNetV3, 288 px", lambda _: Rvm(options.rvm, 288)
         yield "RVM MobileNetV3, 512 px", lambda _: Rvm(options.rvm, 512)
     if options.mediapipe_python:
-
-        def peer(stack: ExitStack) -> MattingMethod:
-            made = MediaPipe(options.mediapipe_python)
-            stack.callback(made.close)
-            return made
-
-        yield "MediaPipe selfie", peer
+        yield (
+            "MediaPipe selfie",
+            lambda stack: stack.enter_context(closing(MediaPipe(options.mediapipe_python))),
+        )
 
 
 def measure(make: Make, stills: list[Case], clips: list[Case]) -> dict[str, dict[str, float]]:

@@ -21,7 +21,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -103,13 +103,10 @@ def methods(options: argparse.Namespace) -> Iterator[tuple[str, Make]]:
     if options.rvm:
         yield "RVM MobileNetV3, 512 px", lambda _: Rvm(options.rvm, 512)
     if options.mediapipe_python:
-
-        def peer(stack: ExitStack) -> MattingMethod:
-            made = MediaPipe(options.mediapipe_python)
-            stack.callback(made.close)
-            return made
-
-        yield "MediaPipe selfie", peer
+        yield (
+            "MediaPipe selfie",
+            lambda stack: stack.enter_context(closing(MediaPipe(options.mediapipe_python))),
+        )
 
 
 def measure(make: Make, cases: Mapping[str, Sequence[Case]]) -> Means:

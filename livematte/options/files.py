@@ -43,7 +43,7 @@ class LoadOptions(WeightsOption, SizeOption, DeviceOptions, total=False):
     """Options of ``livematte.load_model``."""
 
 
-class MatteOptions(
+class FrameMattingOptions(
     ModelOption,
     WeightsOption,
     SizeOption,
@@ -51,9 +51,12 @@ class MatteOptions(
     IslandsOption,
     RefinerOptions,
     BudgetOption,
-    AugmentOption,
     total=False,
 ):
+    """Options for the matte of successive frames, of a file or live."""
+
+
+class MatteOptions(FrameMattingOptions, AugmentOption, total=False):
     """Options for the matte of a video."""
 
 

@@ -6,23 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from livematte.errors import UsageError
 from livematte.options.declaration import Form, Option, declared
-from livematte.options.files import DeviceOptions
+from livematte.options.files import DeviceOptions, FrameMattingOptions
 from livematte.options.groups import (
     BACKGROUND,
     BACKGROUND_OPTION,
     BEHAVIOUR,
     CAMERA,
     OUTPUT,
-    BudgetOption,
     FitOption,
     ForegroundOption,
-    IslandsOption,
-    ModelOption,
     PathLike,
-    RefinerOptions,
-    SizeOption,
-    TemporalOption,
-    WeightsOption,
 )
 
 if TYPE_CHECKING:
@@ -207,13 +200,7 @@ class LiveOptions(
     FitOption,
     PlaceholderOption,
     BehaviourOptions,
-    ModelOption,
-    WeightsOption,
-    SizeOption,
-    TemporalOption,
-    IslandsOption,
-    RefinerOptions,
-    BudgetOption,
+    FrameMattingOptions,
     ForegroundOption,
     DeviceOptions,
     total=False,

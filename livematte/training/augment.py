@@ -5,6 +5,7 @@ All random numbers come from one ``numpy`` generator, so a picture is reproducib
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -211,6 +212,15 @@ def _add_pattern(rng: Rng, person: PlacedPerson) -> PlacedPerson:
     return replace(person, foreground=out)
 
 
+def _vary(rng: Rng, person: PlacedPerson) -> PlacedPerson:
+    """Give some people patterned clothes, and most of them other colours."""
+    if rng.random() < 0.12:
+        person = _add_pattern(rng, person)
+    if rng.random() < 0.7:
+        person = replace(person, foreground=_tone(rng, person.foreground, 0.7))
+    return person
+
+
 def _camouflage(rng: Rng, background: Picture, person: PlacedPerson) -> Picture:
     """Shift the background's colours towards those of a person's clothes, which makes matting harder."""
     height = person.alpha.shape[0]
@@ -236,16 +246,16 @@ def _composite(rng: Rng, store: PeopleStore, height: int, width: int) -> Example
     draw = rng.random()
     people = 0 if draw < 0.03 else 2 if draw < 0.2 else 1
     for _ in range(people):
-        person = _place(rng, store, height, width)
-        if rng.random() < 0.12:
-            person = _add_pattern(rng, person)
-        if rng.random() < 0.7:
-            person = replace(person, foreground=_tone(rng, person.foreground, 0.7))
-        placed.append(person)
+        placed.append(_vary(rng, _place(rng, store, height, width)))
     if placed and rng.random() < 0.2:
         background = _camouflage(rng, background, placed[-1])
+    return _blend(background, placed)
+
+
+def _blend(background: Picture, placed: Sequence[PlacedPerson]) -> Example:
+    """Composite people on a background, the last one in front."""
     picture = background.astype(np.float32)
-    total = np.zeros((height, width), np.float32)
+    total = np.zeros(background.shape[:2], np.float32)
     for person in placed:
         alpha = person.alpha.astype(np.float32) / 255
         picture += alpha[..., None] * (person.foreground - picture)

@@ -17,14 +17,15 @@ from livematte.training.augment import (
     Example,
     PlacedPerson,
     Rng,
-    _add_pattern,
     _background,
+    _blend,
     _camouflage,
     _photograph,
     _resize,
     _simulate_camera,
     _tone,
     _transform_keypoints,
+    _vary,
 )
 from livematte.training.data import PeopleStore, Person, Picture
 
@@ -51,24 +52,13 @@ def composite_scene(rng: Rng, store: PeopleStore, height: int, width: int) -> Ex
     count = 0 if draw < 0.03 else 1 if draw < 0.85 else 2 if draw < 0.95 else 3
     placed = []
     for _ in range(count):
-        person = place_person(rng, store, height, width)
-        if rng.random() < 0.12:
-            person = _add_pattern(rng, person)
-        if rng.random() < 0.7:
-            person = replace(person, foreground=_tone(rng, person.foreground, 0.7))
+        person = _vary(rng, place_person(rng, store, height, width))
         if rng.random() < 0.5:
             person = replace(person, foreground=relight(rng, person.foreground, person.alpha))
         placed.append(person)
     if placed and rng.random() < 0.15:
         background = _camouflage(rng, background, placed[-1])
-    picture = background.astype(np.float32)
-    total = np.zeros((height, width), np.float32)
-    for person in placed:
-        alpha = person.alpha.astype(np.float32) / 255
-        picture += alpha[..., None] * (person.foreground - picture)
-        total += alpha * (1 - total)
-    alpha8 = (total * 255 + 0.5).astype(np.uint8)
-    return Example(picture.astype(np.uint8), alpha8, tuple(placed), background)
+    return _blend(background, placed)
 
 
 def room(rng: Rng, store: PeopleStore, height: int, width: int) -> Picture:

@@ -159,15 +159,18 @@ def _why_not_opened(path: Path, error: Exception) -> str:
     return f"{path} cannot be opened: {getattr(error, 'strerror', None) or error}"
 
 
+def is_cover(stream: Stream) -> bool:
+    """Return True if the stream is a cover picture, not a video."""
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
 def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     """Return the stream that a player would show: the default or best one, never a cover picture.
 
     Raises:
         InputError: there is none, FFmpeg cannot decode it, or it is larger than MAX_SIDE or MAX_PIXELS.
     """
-    videos = [
-        stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
-    ]
+    videos = [stream for stream in container.streams.video if not is_cover(stream)]
     if not videos:
         kinds = sorted({str(stream.type) for stream in container.streams})
         if container.streams.video:

@@ -14,12 +14,12 @@ from av.audio.stream import AudioStream
 from av.bitstream import BitStreamFilterContext
 from av.container.output import OutputContainer
 from av.packet import Packet
-from av.stream import AttachmentStream, DataStream, Discard, Disposition, Stream
+from av.stream import AttachmentStream, DataStream, Discard, Stream
 from av.subtitles.stream import SubtitleStream
 
 from livematte.errors import InputError
 from livematte.video.audio_codecs import COPY, named_layout, ways_to_store
-from livematte.video.container import open_container, video_stream
+from livematte.video.container import is_cover, open_container, video_stream
 from livematte.video.read_check import ReadCheck
 from livematte.video.timestamps import container_start_time
 from livematte.video.transcode import (
@@ -211,7 +211,7 @@ class PassthroughStreams:
             self.failure = self.failure or error
 
     def _is_in_range(self, packet: Packet[Stream]) -> bool:
-        if packet.pts is None or packet.stream.disposition & Disposition.attached_pic:
+        if packet.pts is None or is_cover(packet.stream):
             return True
         begins = packet.pts * packet.time_base
         ends = begins + (packet.duration or 0) * packet.time_base
@@ -237,7 +237,7 @@ class PassthroughStreams:
         elif codec_context is None:
             self.notes.append(f"{label} dropped: FFmpeg does not support its codec")
             return None
-        elif stream.type == "video" and not stream.disposition & Disposition.attached_pic:
+        elif stream.type == "video" and not is_cover(stream):
             self.notes.append(f"{label} dropped: only the main video stream is rendered")
             return None
         elif stream.type == "video":

@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 
 from livematte.frame import ColorInfo
 from livematte.video import color as colors
+from livematte.video.container import is_cover
 from livematte.video.hdr_metadata import read_hdr_metadata
 from livematte.video.orientation import Orientation
 from livematte.video.timestamps import has_arbitrary_start
@@ -73,7 +74,7 @@ def _stream(stream: Stream) -> dict[str, Any]:
     if isinstance(stream, VideoStream) and context is not None:
         description |= {
             "size": [stream.height, stream.width],
-            "cover": bool(stream.disposition & Disposition.attached_pic),
+            "cover": is_cover(stream),
         }
     if isinstance(stream, AudioStream) and context is not None:
         description |= {"sample_rate": stream.rate, "channels": stream.channels, "layout": stream.layout.name}

@@ -17,9 +17,9 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container.output import OutputContainer
 from av.packet import Packet
-from av.stream import Discard, Disposition, Stream
+from av.stream import Discard, Stream
 
-from livematte.video.container import open_container
+from livematte.video.container import is_cover, open_container
 from livematte.video.mp4_boxes import hide_empty_video_tracks
 from livematte.video.transcode import HeaderOnly, StreamWriter
 
@@ -57,7 +57,7 @@ class TrialMuxer:
                 if found is not None and packet.size and len(found) < _PACKETS:
                     found.append(packet)
                 full = all(
-                    self._packets[stream.index] if _is_cover(stream)
+                    self._packets[stream.index] if is_cover(stream)
                     else len(self._packets[stream.index]) == _PACKETS
                     for stream in wanted
                 )  # fmt: skip
@@ -86,7 +86,7 @@ class TrialMuxer:
                 for packet in packets:
                     writer.write(packet, shift)
                 writer.flush()
-            if self._muxer == "mp4" and _is_cover(stream):
+            if self._muxer == "mp4" and is_cover(stream):
                 hide_empty_video_tracks(file)
             file.seek(0)
             if header_only:
@@ -122,17 +122,13 @@ def _holds_only(stream: Stream, file: io.BytesIO) -> bool:
         return (
             len(made.streams) == 1
             and getattr(found, "codec_context", None) is not None
-            and (found.type, _is_cover(found)) == (stream.type, _is_cover(stream))
+            and (found.type, is_cover(found)) == (stream.type, is_cover(stream))
         )
 
 
 def _holds_attachment(file: io.BytesIO) -> bool:
     with av.open(file) as made:
-        return any(stream.type == "attachment" or _is_cover(stream) for stream in made.streams)
-
-
-def _is_cover(stream: Stream) -> bool:
-    return bool(stream.disposition & Disposition.attached_pic)
+        return any(stream.type == "attachment" or is_cover(stream) for stream in made.streams)
 
 
 def _copy(packet: Packet[Stream]) -> Packet[Stream]:

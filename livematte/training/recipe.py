@@ -253,6 +253,17 @@ def start_from_published(encoder: DenseNet201 | ResNet50, file: Option) -> None:
         ) from error
 
 
+def fix_batch_norm(network: nn.Module) -> None:
+    """Make batch normalisation use its stored statistics, which are then not updated; its scale and shift are
+    still trained.
+
+    For batches that are too small, or too different in size, for statistics of their own.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
 def freeze(*modules: nn.Module) -> None:
     """Exclude modules from training: no gradients, and fixed batch normalisation statistics."""
     for module in modules:

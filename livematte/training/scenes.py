@@ -36,6 +36,10 @@ PLAIN = 0.08
 """Probability that the background of a composite is from :func:`augment._background`."""
 
 
+FURNITURE = 0.4
+"""Probability that dark objects, or objects in the colours of a person's clothes, stand behind the person."""
+
+
 def scene_example(rng: Rng, store: PeopleStore, height: int, width: int) -> Example:
     """Return one training picture (H, W) with its ground truth."""
     if rng.random() < WHOLE and "photograph" in store.indices_by_kind():
@@ -58,6 +62,8 @@ def composite_scene(rng: Rng, store: PeopleStore, height: int, width: int) -> Ex
         placed.append(person)
     if placed and rng.random() < 0.15:
         background = _camouflage(rng, background, placed[-1])
+    if placed and rng.random() < FURNITURE:
+        background = add_furniture(rng, background, placed[-1])
     return _blend(background, placed)
 
 
@@ -80,6 +86,62 @@ def room(rng: Rng, store: PeopleStore, height: int, width: int) -> Picture:
         sigma = float(rng.uniform(0.5, 4)) * height / 250
         out = np.asarray(cv2.GaussianBlur(out, (0, 0), sigma), np.uint8)
     return out
+
+
+def add_furniture(rng: Rng, background: Picture, person: PlacedPerson) -> Picture:
+    """Draw one to four objects such as chair backs and screens, mostly beside the person's shoulders.
+
+    They are near black or have the mean colour of the person's clothes, are lit from one side, and have the
+    texture of the background. Without them a network takes a dark chair beside a dark jacket for the person.
+    """
+    height, width = person.alpha.shape
+    rows = np.flatnonzero(person.alpha.max(1) > 128)
+    if rows.size < 8:
+        return background
+    size = float(np.clip(rows.size, 0.2 * height, height))
+    columns = np.flatnonzero(person.alpha.max(0) > 128)
+    lower = np.s_[int(rows[0] + 0.4 * rows.size) : height]
+    clothes = person.foreground[lower][person.alpha[lower] > 200]
+    out = background.astype(np.float32)
+    for _ in range(int(rng.integers(1, 5))):
+        if len(clothes) > 16 and rng.random() < 0.55:
+            colour = clothes.mean(0) * rng.uniform(0.6, 1.3)
+        else:
+            colour = rng.uniform(4, 60) * (1 + rng.normal(0, 0.1, 3))
+        side = int(rng.integers(2))
+        near = float(columns[-1] if side else columns[0]) + rng.normal(0, 0.25) * size
+        middle = np.array([near if rng.random() < 0.75 else rng.uniform(0, width), 0.0])
+        middle[1] = rows[0] + size * rng.uniform(0.2, 1.1)
+        half = size * rng.uniform(0.08, 0.4, 2)
+        mask = _rounded_shape(rng, middle, half, height, width)[..., None]
+        light = 1 + rng.uniform(-0.6, 0.6) * (np.linspace(-0.5, 0.5, width, dtype=np.float32)[None, :, None])
+        texture = rng.uniform(0, 0.5) * (background.astype(np.float32) - float(background.mean()))
+        out += mask * (np.clip(colour * light + texture, 0, 255) - out)
+    return np.asarray(np.clip(out, 0, 255), np.uint8)
+
+
+def _rounded_shape(
+    rng: Rng,
+    middle: np.ndarray[tuple[int], np.dtype[np.float64]],
+    half: np.ndarray[tuple[int], np.dtype[np.float64]],
+    height: int,
+    width: int,
+) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Return a mask (H, W) in [0, 1] of a superellipse, from round to almost rectangular.
+
+    It is slightly rotated, sometimes wider at the top, and often reaches the bottom edge, as a chair does.
+    """
+    angle = np.radians(rng.normal(0, 12))
+    power = float(rng.choice([2.0, 3.0, 5.0, 8.0]))
+    x, y = np.meshgrid(np.arange(width) - middle[0], np.arange(height) - middle[1])
+    u = np.abs(x * np.cos(angle) + y * np.sin(angle)) / half[0]
+    v = (y * np.cos(angle) - x * np.sin(angle)) / half[1]
+    u = u * (1 + rng.uniform(-0.3, 0.3) * np.clip(v, -1, 1))
+    if rng.random() < 0.5:
+        v = np.minimum(v, 0)  # no lower end
+    inside = (u**power + np.abs(v) ** power) ** (1 / power)
+    softness = rng.uniform(1, 4) / float(half.min())
+    return np.asarray(np.clip((1 - inside) / softness + 0.5, 0, 1), np.float32)
 
 
 def visible_box(rng: Rng, box: Box, kind: str, shape: tuple[int, int]) -> Box:

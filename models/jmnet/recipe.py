@@ -23,6 +23,7 @@ from livematte.training.recipe import (
     Batch,
     Plan,
     Recipe,
+    fix_batch_norm,
     freeze,
     start_from_imagenet,
     start_from_published,
@@ -93,6 +94,8 @@ class JMNetRecipe(Recipe):
         network.requires_grad_(True)
         if isinstance(network.encoder, EfficientNetLite0) and not step.scenes:
             freeze(*network.encoder.early_layers())
+        if step.scenes:
+            fix_batch_norm(network)
 
     def picture(
         self, rng: np.random.Generator, people: PeopleStore, step: Step, height: int, width: int

@@ -17,7 +17,15 @@ from livematte.models.late_fusion import losses, model
 from livematte.models.late_fusion.network import LateFusion, late_fusion, late_fusion_live
 from livematte.training.data import PeopleStore
 from livematte.training.paper_augmentation import PaperAugmentation, paper_example, square
-from livematte.training.recipe import Batch, Plan, Recipe, freeze, start_from_imagenet, start_from_published
+from livematte.training.recipe import (
+    Batch,
+    Plan,
+    Recipe,
+    fix_batch_norm,
+    freeze,
+    start_from_imagenet,
+    start_from_published,
+)
 from livematte.training.steps import FINE, LARGE, LIVE, SMALL, Step, every_size
 
 PRINTED = ((512, 512), (800, 800))
@@ -83,10 +91,8 @@ class LateFusionRecipe(Recipe):
             parameter.requires_grad_(name.startswith("fusion.") or not fusing)
         if fusing:
             freeze(network.encoder, network.foreground, network.background)
-        if step.name.startswith("joint"):
-            for module in network.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
+        if step.name.startswith("joint") or step.scenes:
+            fix_batch_norm(network)
         if isinstance(network.encoder, EfficientNetLite0) and not step.scenes:
             freeze(*network.encoder.early_layers())
 

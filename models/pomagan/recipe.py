@@ -25,7 +25,16 @@ from livematte.models.pomagan import losses, model
 from livematte.models.pomagan.network import pomagan, pomagan_live
 from livematte.models.pomagan.training import MultiScaleDiscriminator, TrainedPOMAGAN, VGG19Features
 from livematte.training.data import PeopleStore
-from livematte.training.recipe import Batch, Option, Plan, Recipe, freeze, imagenet_file, start_from_imagenet
+from livematte.training.recipe import (
+    Batch,
+    Option,
+    Plan,
+    Recipe,
+    fix_batch_norm,
+    freeze,
+    imagenet_file,
+    start_from_imagenet,
+)
 from livematte.training.steps import FINE, LARGE, LIVE, SMALL, Step, every_size
 
 PRINTED = ((768, 1280),)
@@ -121,6 +130,8 @@ class POMAGANRecipe(Recipe):
         generator = _generator(step, network)
         generator.requires_grad_(True)
         generator.train()
+        if step.scenes:
+            fix_batch_norm(generator)
         _discriminator(step, network).requires_grad_(True).train()
         encoder = network.deployable.segmentation.encoder
         if isinstance(encoder, EfficientNetLite0) and not step.scenes:

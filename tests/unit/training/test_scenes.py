@@ -74,6 +74,22 @@ def test_a_person_is_lit_smoothly_and_from_one_side(people: PeopleStore) -> None
     np.testing.assert_array_equal(scenes.relight(np.random.default_rng(0), grey, alpha * 0), grey)
 
 
+def test_furniture_is_behind_the_person_in_the_colour_of_the_clothes_or_dark(people: PeopleStore) -> None:
+    """It changes the background only; on a light wall, what it draws is darker than the wall."""
+    wall = np.full((64, 96, 3), 220, np.uint8)
+    covered = []
+    for seed in range(20):
+        person = scenes.place_person(np.random.default_rng(seed), people, 64, 96)
+        before = person.foreground.copy(), person.alpha.copy()
+        out = scenes.add_furniture(np.random.default_rng(seed), wall, person)
+        np.testing.assert_array_equal(person.foreground, before[0])
+        np.testing.assert_array_equal(person.alpha, before[1])
+        covered.append(float((np.abs(out.astype(int) - wall).max(2) > 30).mean()))
+    assert 0.05 < np.mean(covered) < 0.6
+    empty = scenes.PlacedPerson(wall, np.zeros((64, 96), np.uint8), None)
+    np.testing.assert_array_equal(scenes.add_furniture(np.random.default_rng(0), wall, empty), wall)
+
+
 def test_joints_move_with_the_person(people: PeopleStore) -> None:
     """The joints were put at the middle of the body, which is opaque."""
     only = people.only("photograph")

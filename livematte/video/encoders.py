@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 import av.error
 from av.codec.codec import Codec
+from av.codec.context import CodecContext
 
 from livematte.device import driver_gpus
 from livematte.errors import OutputError, UsageError
@@ -15,6 +16,7 @@ from livematte.frame import PIXEL_FORMATS, ColorInfo, PixelFormat
 from livematte.protocols import SourceInfo
 from livematte.video.alpha_video import grey_color, grey_format
 from livematte.video.color import as_yuv
+from livematte.video.priority import kept_priority
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """FFmpeg muxer by file extension."""
@@ -162,6 +164,12 @@ def choose_encoder(codec: str | None, muxer: str, *, alpha: bool) -> str:
             f"--codec {name}: no NVIDIA GPU or driver was found; use --codec {encoder.fallback} instead"
         )
     return name
+
+
+def open_context(context: CodecContext) -> None:
+    """Open an encoder with its settings; the priority of the process stays as it is."""
+    with kept_priority():
+        context.open()
 
 
 def encoder_options(name: str, crf: int | None, preset: str | None, format: str) -> dict[str, str]:

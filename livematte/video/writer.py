@@ -30,6 +30,7 @@ from livematte.video.encoders import (
     choose_encoder,
     choose_output_format,
     encoder_options,
+    open_context,
     unsupported_format,
 )  # fmt: skip
 from livematte.video.hdr_metadata import set_hdr_options
@@ -211,7 +212,7 @@ class FileSink:
             if self._alpha and self._encoder == "vp9":
                 stream.metadata["alpha_mode"] = "1"
             if self._surfaces is None:  # otherwise it is opened with the first frame
-                context.open()
+                open_context(context)
         except (av.error.FFmpegError, ValueError) as error:
             raise OutputError(
                 f"{self.path}: {unsupported_format(self._encoder, self._info, self._format, error)}"

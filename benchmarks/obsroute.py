@@ -1,6 +1,6 @@
 """Measure the latency and CPU time of the route to OBS; part of ``python -m benchmarks.live``.
 
-    python -m benchmarks.obsroute tcp://127.0.0.1:24455
+    python -m benchmarks.obsroute gopher://127.0.0.1:24455/9/SECRET
 
 reads the stream of the plug-in until its end, like OBS with the demuxer of FFmpeg, in a separate process. It
 then prints as JSON at what time each frame was complete. Frames contain their number as black and white bars.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -103,11 +104,12 @@ def run_in_one_thread(engine: LiveEngine, after: Callable[[], None]) -> None:
 
 def drain(url: str) -> None:
     """Read the OBS stream in a thread until it ends, and discard the data."""
-    host, port = url.removeprefix("tcp://").split(":")
+    address = urlsplit(url)
 
     def body() -> None:
         buffer = bytearray(1 << 20)
-        with socket.create_connection((host, int(port))) as connection:
+        with socket.create_connection((address.hostname or "", address.port or 0)) as connection:
+            connection.sendall(address.path.removeprefix("/9").encode() + b"\n")
             while connection.recv_into(buffer):
                 pass
 

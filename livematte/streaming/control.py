@@ -1,7 +1,9 @@
-"""Control server of a live session, for other programs of the keys_match user.
+"""Control server of a live session, for other programs of the same user.
 
 :mod:`livematte.streaming.session_registry` describes the protocol. Each client has its own thread and limits
-for time and size, so that no client can block the session or another client.
+for time and size, so that no client can block the session or another client: silent clients make room for new
+ones, and commands that can take long, such as the change of the model, have places of their own, so that
+``pause`` and ``stop`` never wait for them.
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,8 +34,12 @@ from livematte.streaming.session_registry import (
 )
 from livematte.streaming.stats import LiveStats
 
-CLIENTS = 8
-"""Maximum number of clients served at the keys_match time; others wait."""
+CLIENTS = 32
+"""Maximum number of clients whose request has not arrived yet; the oldest is disconnected for a new one."""
+CHANGES_AT_ONCE = 8
+"""Maximum number of changes that are under way, or wait for another change of the same option."""
+CHANGE_SECONDS = 30.0
+"""Longest time that a change waits for an earlier change of the same option."""
 REQUEST_SECONDS = 5.0
 """Time limit for receiving a request, and again for sending the reply."""
 _POLL = 0.25
@@ -82,7 +88,9 @@ class Control:
         self.registration = RegisteredSession(os.getpid(), name, platform.node(), address, key, answer)
         self._closed, self._lock = threading.Event(), threading.Lock()
         self._slots = threading.Semaphore(CLIENTS)
+        self._change_slots = threading.Semaphore(CHANGES_AT_ONCE)
         self._clients: dict[socket.socket, threading.Thread] = {}
+        self._receiving: dict[socket.socket, None] = {}  # in order of arrival
         self._option_locks = {name: threading.Lock() for name in CHANGES}
         try:
             _write_private(self._file, json.dumps(asdict(self.registration)))
@@ -117,38 +125,55 @@ class Control:
     def _accept(self) -> None:
         with self._listener:
             while not self._closed.is_set():
-                if not self._slots.acquire(timeout=_POLL):
-                    continue
                 try:
                     peer, _ = self._listener.accept()
                 except TimeoutError:
-                    self._slots.release()
+                    continue
                 except OSError:  # too many open files, or the client has disconnected
-                    self._slots.release()
                     self._closed.wait(_POLL)
-                else:
+                    continue
+                if self._slots.acquire(blocking=False) or self._free_slot():
                     self._start_client(peer)
+                else:
+                    peer.close()
+
+    def _free_slot(self) -> bool:
+        """Stop to wait for the request of the oldest client; return True if its slot is free."""
+        with self._lock:
+            for oldest in list(self._receiving)[:1]:
+                with suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RD)  # a request that has arrived is still read and answered
+        return self._slots.acquire(timeout=_POLL)
 
     def _start_client(self, peer: socket.socket) -> None:
         thread = threading.Thread(target=self._serve, args=(peer,), name="livematte-control", daemon=True)
         with self._lock:
             self._clients[peer] = thread
+            self._receiving[peer] = None
         try:
             thread.start()
         except RuntimeError:  # no thread can be started
+            self._end_receiving(peer)
             self._disconnect(peer)
+
+    def _end_receiving(self, peer: socket.socket) -> None:
+        with self._lock:
+            del self._receiving[peer]
+        self._slots.release()
 
     def _disconnect(self, peer: socket.socket) -> None:
         with self._lock:
             del self._clients[peer]
         peer.close()
-        self._slots.release()
 
     def _serve(self, peer: socket.socket) -> None:
         """Read one request and send its reply. A client without the key, or too slow, gets no reply."""
         stop = False
         try:
-            request = read_line(peer, REQUEST_BYTES, REQUEST_SECONDS)
+            try:
+                request = read_line(peer, REQUEST_BYTES, REQUEST_SECONDS)
+            finally:
+                self._end_receiving(peer)
             if keys_match(request.get("key"), self.registration.key):
                 command = request.get("command")
                 reply = self._reply(command, request.get("value"))
@@ -174,12 +199,13 @@ class Control:
     def _execute(self, command: object, value: object) -> dict[str, Any]:
         session = self._session
         if isinstance(command, str) and command in CHANGES:
-            with self._option_locks[command]:
-                setattr(session, command, _check_text(command, value))
+            text = _check_text(command, value)
+            with self._change(command):
+                setattr(session, command, text)
         elif command == "blur":
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise UsageError(f"blur {value!r} is invalid: use a number of pixels for a height of 720")
-            with self._option_locks["background"]:
+            with self._change("background"):
                 session.background = f"blur:{value}"
         elif command in ("pause", "resume"):
             session.paused = command == "pause"
@@ -192,6 +218,21 @@ class Control:
             "paused": session.paused,
         }
         return {**facts, "stats": asdict(session.stats())} if command == "stats" else facts
+
+    @contextmanager
+    def _change(self, option: str) -> Iterator[None]:
+        """Change an option while no other client changes it. Raises SessionError if that takes too long."""
+        if not self._change_slots.acquire(blocking=False):
+            raise SessionError(f"{CHANGES_AT_ONCE} other changes are under way: try again later")
+        try:
+            if not self._option_locks[option].acquire(timeout=CHANGE_SECONDS):
+                raise SessionError(f"an earlier change of {option} is still under way: try again later")
+            try:
+                yield
+            finally:
+                self._option_locks[option].release()
+        finally:
+            self._change_slots.release()
 
 
 def _to_text(value: object, path: str) -> str:
@@ -220,10 +261,8 @@ def _listen(path: Path) -> tuple[socket.socket, str | int]:
                 path.unlink()
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        exclusive = getattr(
-            socket, "SO_EXCLUSIVEADDRUSE", None
-        )  # otherwise Windows lets other programs bind the keys_match port
-        if exclusive is not None:
+        exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
+        if exclusive is not None:  # otherwise Windows lets other programs bind the same port
             listener.setsockopt(socket.SOL_SOCKET, exclusive, 1)
         listener.bind(("127.0.0.1", 0))
         listener.listen(_BACKLOG)

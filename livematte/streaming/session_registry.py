@@ -116,8 +116,7 @@ class RegisteredSession:
             raise UsageError(f"{command}: the value is too long: use at most {REQUEST_BYTES} bytes")
         try:
             with _socket(self.address) as peer:
-                peer.settimeout(seconds)
-                peer.connect(self.address if isinstance(self.address, str) else ("127.0.0.1", self.address))
+                _connect(peer, self.address, seconds)
                 peer.sendall(request)
                 reply = read_line(peer, REPLY_BYTES, seconds)
         except (ConnectionRefusedError, FileNotFoundError, ValueError) as error:
@@ -253,6 +252,19 @@ def read_line(peer: socket.socket, limit: int, seconds: float) -> dict[str, Any]
 def keys_match(given: object, key: str) -> bool:
     """Return True if ``given`` is the key. Constant time, against timing attacks."""
     return isinstance(given, str) and secrets.compare_digest(given.encode("utf-8", "replace"), key.encode())
+
+
+def _connect(peer: socket.socket, address: str | int, seconds: float) -> None:
+    """Connect within ``seconds``, also while the queue of the server is full. Raises TimeoutError."""
+    end = time.monotonic() + seconds
+    peer.settimeout(seconds)
+    while True:
+        try:
+            return peer.connect(address if isinstance(address, str) else ("127.0.0.1", address))
+        except BlockingIOError:  # Linux: the queue of a Unix socket is full
+            if time.monotonic() > end:
+                raise TimeoutError from None
+            time.sleep(0.01)
 
 
 def _socket(address: str | int) -> socket.socket:

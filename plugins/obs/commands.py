@@ -78,14 +78,15 @@ def setup(
     """
     from livematte.plugins.obs.client import parse_port
     from livematte.plugins.obs.controller import LUA_KIND, MEDIA_KIND, media_settings, parse_placement
-    from livematte.plugins.obs.stream_server import HOST, PORT
+    from livematte.plugins.obs.stream_secret import load_secret
+    from livematte.plugins.obs.stream_server import PORT, stream_address
 
     if route not in ("media", "lua"):
         raise UsageError(f"unknown route {route!r}: use media or lua")
     placement = parse_placement(position, size)
-    url = f"tcp://{HOST}:{parse_port('obs-stream-port', PORT if stream_port is None else stream_port)}"
+    wanted = parse_port("obs-stream-port", PORT if stream_port is None else stream_port)
     kind = MEDIA_KIND if route == "media" else LUA_KIND
-    settings = media_settings(url) if route == "media" else {}
+    settings = media_settings(stream_address(wanted, load_secret())) if route == "media" else {}
     with _controller(host, port, password_file, item) as controller:
         done = controller.ensure(kind, settings, scene=scene, placement=placement, permanent=True)
         found = controller.find()

@@ -27,6 +27,7 @@ from livematte.plugins.obs.controller import (
 from livematte.plugins.obs.monitor import ItemMonitor
 from livematte.plugins.obs.pictures import BgraConverter, find_layout
 from livematte.plugins.obs.shared import SharedPictures
+from livematte.plugins.obs.stream_secret import load_secret
 from livematte.plugins.obs.stream_server import PORT as STREAM_PORT
 from livematte.plugins.obs.stream_server import StreamServer
 from livematte.protocols import LiveFormat
@@ -176,5 +177,5 @@ def _open_transport(
     if route == "lua":
         shared = SharedPictures(width=width, height=height, name=item)
         return shared, LUA_KIND, {"path": str(shared.path)}
-    server = StreamServer(width=width, height=height, rate=rate, port=port)
+    server = StreamServer(width=width, height=height, rate=rate, port=port, secret=load_secret())
     return server, MEDIA_KIND, media_settings(server.url)

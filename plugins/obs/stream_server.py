@@ -1,11 +1,15 @@
 """Serve pictures over loopback TCP: NUT with raw BGRA video, one muxer per client, always the newest picture.
 
-A Media Source in OBS and every program that uses FFmpeg can read it: ``ffplay -f nut tcp://127.0.0.1:24455``.
+A client sends the secret of the stream in its first line, as ``/SECRET``, else it gets nothing and does not
+count: every program and web page on this machine can connect to the port. FFmpeg sends such a line for an
+address of the kind ``gopher://127.0.0.1:24455/9/SECRET`` and then reads plain bytes, so that a Media Source
+in OBS and every program that uses FFmpeg can read the stream.
 """
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import select
 import socket
 import sys
@@ -37,32 +41,49 @@ _SEND_BUFFER = 1 << 18
 pictures."""
 _WRITE = 1 << 20
 """Write buffer of the muxer in bytes."""
+CLIENTS = 8
+"""Maximum number of clients that read the stream; each needs memory for a few pictures."""
+WAITING = 16
+"""Maximum number of connections that have not sent the secret; the oldest is closed for a new one."""
+SECRET_SECONDS = 2.0
+"""Time limit for sending the secret; FFmpeg sends it as soon as it is connected."""
+_SECRET_BYTES = 128
+
+
+def stream_address(port: int, secret: str) -> str:
+    """Return the address of a stream on this machine, in the syntax of FFmpeg."""
+    return f"gopher://{HOST}:{port}/9/{secret}"
 
 
 class StreamServer:
-    """Serves the picture of the last :meth:`publish` to any number of clients, each in its own thread.
+    """Serves the picture of the last :meth:`publish` to :data:`CLIENTS` clients, each in its own thread.
 
-    A slow client misses pictures. Only programs on this machine can connect, but those of every user.
+    A slow client misses pictures. Only programs on this machine that know the secret can read.
     """
 
-    def __init__(self, *, width: int, height: int, rate: Fraction, port: int = PORT) -> None:
+    def __init__(
+        self, *, width: int, height: int, rate: Fraction, port: int = PORT, secret: str | None = None
+    ) -> None:
         """Start to listen.
 
         Args:
             width, height: size of the pictures in pixels.
             rate: pictures per second, written to the stream header; timestamps do not follow it.
             port: preferred port; a free port if it is in use or 0.
+            secret: what a client must send, letters and digits; None: a new one.
 
         Raises:
             OutputError: no port can be opened.
         """
         self.width, self.height, self.rate = width, height, rate
+        self._secret = secret or secrets.token_hex(16)
         self._server = _listen(port)
         self.port = int(self._server.getsockname()[1])
         self._changed = threading.Condition()
         self._picture: Array | None = None
         self._number = 0
         self._clients: set[_ClientThread] = set()
+        self._waiting: dict[_ClientThread, None] = {}  # in order of arrival
         self._closed = False
         self._refuse_until = 0.0
         self._accept_thread = threading.Thread(target=self._accept, name="obs stream accept", daemon=True)
@@ -70,12 +91,12 @@ class StreamServer:
 
     @property
     def url(self) -> str:
-        """URL that clients open, in the syntax of FFmpeg."""
-        return f"tcp://{HOST}:{self.port}"
+        """Address that clients open, in the syntax of FFmpeg; it contains the secret."""
+        return stream_address(self.port, self._secret)
 
     @property
     def clients(self) -> int:
-        """Number of connected clients."""
+        """Number of clients that read the stream."""
         with self._changed:
             return len(self._clients)
 
@@ -110,16 +131,29 @@ class StreamServer:
                 raise EOFError
             return self._number, self._picture if self._number != number else None
 
+    def admit(self, client: _ClientThread, line: bytes) -> bool:
+        """Count a client that sent the first line ``line``; False if it is wrong or there are too many."""
+        right = secrets.compare_digest(line.strip(), f"/{self._secret}".encode())
+        with self._changed:
+            if not right or self._closed or len(self._clients) >= CLIENTS:
+                return False
+            del self._waiting[client]
+            self._clients.add(client)
+            self._changed.notify_all()
+            return True
+
     def remove_client(self, client: _ClientThread) -> None:
         """Remove a client whose connection has ended."""
         with self._changed:
             self._clients.discard(client)
+            self._waiting.pop(client, None)
+            self._changed.notify_all()
 
     def disconnect_clients(self) -> None:
         """Disconnect all clients, even within a picture, and accept none for :data:`RECONNECT_PAUSE` s."""
         with self._changed:
             self._refuse_until = time.monotonic() + RECONNECT_PAUSE
-            clients = list(self._clients)
+            clients = [*self._clients, *self._waiting]
         for client in clients:
             client.disconnect()
 
@@ -129,7 +163,7 @@ class StreamServer:
             if self._closed:
                 return
             self._closed = True
-            clients = list(self._clients)
+            clients = [*self._clients, *self._waiting]
             self._changed.notify_all()
         _close_socket(self._server)
         for client in clients:
@@ -152,13 +186,25 @@ class StreamServer:
             try:
                 client = _ClientThread(self, connection)
                 with self._changed:
-                    if self._closed or time.monotonic() < self._refuse_until:
+                    refused = time.monotonic() < self._refuse_until or not self._make_room()
+                    if self._closed or refused:
                         connection.close()
                         continue  # accept() ends the loop once the server is closed
-                    client.start()
-                    self._clients.add(client)
+                    self._waiting[client] = None
+                    try:
+                        client.start()
+                    except RuntimeError:
+                        del self._waiting[client]
+                        raise
             except (OSError, RuntimeError):  # the client has gone, or no thread can be started
                 connection.close()
+
+    def _make_room(self) -> bool:
+        """Close the oldest connection that has not sent the secret if there are :data:`WAITING` of them."""
+        if len(self._waiting) >= WAITING:
+            next(iter(self._waiting)).disconnect()
+            self._changed.wait_for(lambda: len(self._waiting) < WAITING, 0.5)
+        return len(self._waiting) < WAITING
 
 
 class _ClientThread(threading.Thread):
@@ -169,7 +215,6 @@ class _ClientThread(threading.Thread):
         self._server, self._connection, self._first_write = server, connection, False
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        connection.settimeout(SEND_TIMEOUT)
 
     def disconnect(self) -> None:
         """Shut the connection down, even within a picture. The thread of this client then closes it."""
@@ -180,7 +225,9 @@ class _ClientThread(threading.Thread):
         """Send until either side closes the connection. A connection error ends only this client."""
         try:
             with contextlib.suppress(OSError, EOFError, av.FFmpegError):
-                self._serve()
+                if self._server.admit(self, self._read_first_line()):
+                    self._connection.settimeout(SEND_TIMEOUT)
+                    self._serve()
         finally:
             _close_socket(self._connection)
             self._server.remove_client(self)
@@ -200,6 +247,22 @@ class _ClientThread(threading.Thread):
             return len(data) + 1
         self._connection.sendall(data)
         return len(data)
+
+    def _read_first_line(self) -> bytes:
+        """Return the first line, or its beginning if it is too long.
+
+        Raises:
+            TimeoutError: it was not complete after :data:`SECRET_SECONDS`.
+            EOFError: the client closed the connection first.
+        """
+        end, line = time.monotonic() + SECRET_SECONDS, b""
+        while b"\n" not in line and len(line) < _SECRET_BYTES:
+            self._connection.settimeout(max(0.001, end - time.monotonic()))
+            received = self._connection.recv(_SECRET_BYTES - len(line))
+            if not received:
+                raise EOFError
+            line += received
+        return line
 
     def _serve(self) -> None:
         server = self._server

@@ -377,7 +377,7 @@ def test_the_commands_and_the_errors_of_obs_itself(obs: RealObs, capsys: pytest.
         90,
     ]
     assert cli.run(["obs", "status", *port]) == 0
-    assert "livematte: in Scene, route media, stays" in capsys.readouterr().out
+    assert "livematte: in Scene, route media, permanent" in capsys.readouterr().out
     with livematte(obs):
         pass
     assert obs.inputs() == {"backdrop", "livematte"}, "what was set up for good stays"

@@ -90,8 +90,8 @@ def call(ear: Control) -> socket.socket:
     address = ear.registration.address
     assert isinstance(address, str)
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    session_registry._connect(peer, address, 20)
     peer.settimeout(20)
-    peer.connect(address)
     return peer
 
 
@@ -360,14 +360,64 @@ def test_who_takes_too_long_is_hung_up_on(ear: Control, monkeypatch: pytest.Monk
 
 
 @needs_unix
-def test_one_caller_more_waits_for_a_place(ear: Control) -> None:
-    slow = [call(ear) for _ in range(control.CLIENTS)]
-    with pytest.raises(SessionError, match="does not answer"):
-        ear.registration.ask("pause", seconds=0.3)
-    slow[0].close()
+def test_silent_callers_make_room_for_new_ones(
+    ear: Control, stopped: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "REQUEST_SECONDS", 600.0)
+    silent = [call(ear) for _ in range(3 * control.CLIENTS)]
     assert ask("pause")["paused"]
-    for peer in slow:
+    assert said(silent[0]) == b"" and len(ear._receiving) <= control.CLIENTS
+    ask("stop")
+    assert stopped.wait(20)
+    for peer in silent:
         peer.close()
+
+
+def test_blocked_changes_keep_no_other_command_waiting(
+    ear: Control, steered: Remembers, stopped: threading.Event
+) -> None:
+    """One change blocks, others wait for it, and further ones are refused at once."""
+    steered.going_on.clear()
+    heard: list[dict[str, Any] | BaseException] = []
+
+    def change() -> None:
+        try:
+            heard.append(ask("model", "large"))
+        except SessionError as error:
+            heard.append(error)
+
+    callers = [threading.Thread(target=change) for _ in range(control.CHANGES_AT_ONCE)]
+    for caller in callers:
+        caller.start()
+    assert steered.waits.wait(20)
+    while ear._change_slots.acquire(blocking=False):
+        ear._change_slots.release()
+        time.sleep(0.01)
+    with pytest.raises(LivematteError, match="8 other changes are under way: try again later"):
+        ask("background", "white")
+    assert ask("pause")["paused"] and ask("stats")["paused"]
+    steered.going_on.set()
+    for caller in callers:
+        caller.join(20)
+    assert [type(each) for each in heard] == [dict] * control.CHANGES_AT_ONCE
+    assert ask("background", "white")["background"] == "white"
+    ask("stop")
+    assert stopped.wait(20)
+
+
+def test_a_change_waits_only_so_long_for_an_earlier_one(
+    ear: Control, steered: Remembers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "CHANGE_SECONDS", 0.1)
+    steered.going_on.clear()
+    blocked = threading.Thread(target=lambda: ask("model", "large"))
+    blocked.start()
+    assert steered.waits.wait(20)
+    with pytest.raises(LivematteError, match="an earlier change of model is still under way"):
+        ask("model", "small")
+    steered.going_on.set()
+    blocked.join(20)
+    assert ask("model", "small")["model"] == "small"
 
 
 def test_a_model_in_the_making_holds_up_no_other_command(ear: Control, steered: Remembers) -> None:

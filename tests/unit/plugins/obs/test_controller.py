@@ -32,7 +32,7 @@ from livematte.plugins.obs.controller import (
 )
 from tests.unit.plugins.obs.fake_obs import FakeObs
 
-SETTINGS = media_settings("tcp://127.0.0.1:24455")
+SETTINGS = media_settings("gopher://127.0.0.1:24455")
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_a_new_item_fills_the_canvas_with_the_settings_that_obs_needs(
     made = fake.inputs["livematte"]
     assert made["inputKind"] == "ffmpeg_source"
     assert made["settings"] == {
-        "is_local_file": False, "input": "tcp://127.0.0.1:24455", "input_format": "nut",
+        "is_local_file": False, "input": "gopher://127.0.0.1:24455", "input_format": "nut",
         "buffering_mb": 0, "reconnect_delay_sec": 1, "hw_decode": False, "clear_on_media_end": True,
         "close_when_inactive": False, "restart_on_activate": False, "linear_alpha": True,
         "livematte": "session",
@@ -215,9 +215,9 @@ def test_an_item_that_is_as_it_should_be_is_left_alone(fake: FakeObs, controller
 
 def test_only_what_differs_is_written(fake: FakeObs, controller: ObsController) -> None:
     controller.ensure(MEDIA_KIND, SETTINGS)
-    assert controller.ensure(MEDIA_KIND, media_settings("tcp://127.0.0.1:5")) == "changed"
+    assert controller.ensure(MEDIA_KIND, media_settings("gopher://127.0.0.1:5")) == "changed"
     assert [data["inputSettings"] for data in fake.asked("SetInputSettings")] == [
-        {"input": "tcp://127.0.0.1:5"}
+        {"input": "gopher://127.0.0.1:5"}
     ]
     assert fake.inputs["livematte"]["settings"]["linear_alpha"] is True
 

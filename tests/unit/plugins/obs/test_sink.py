@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import av
 import numpy as np
 import pytest
 
+from livematte import cli
 from livematte.errors import InputError, LivematteError, UsageError
 from livematte.frame import Array, Frame
 from livematte.plugins.obs import sink as module
@@ -23,6 +27,7 @@ from livematte.plugins.obs.controller import ObsController, media_settings
 from livematte.plugins.obs.monitor import ItemMonitor
 from livematte.plugins.obs.shared import HEADER, MAGIC, SLOTS, SharedPictures
 from livematte.plugins.obs.sink import ObsSink, obs
+from livematte.plugins.obs.stream_secret import load_secret
 from livematte.protocols import LiveFormat, LiveSink
 from tests.unit.plugins.obs.fake_obs import FakeObs
 
@@ -116,10 +121,10 @@ def test_closing_takes_the_item_out_and_leaves_the_rest(
 
 def test_an_item_that_was_set_up_for_good_stays(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:
     client = ObsClient(port=fake.port, password="secret")
-    ObsController(client).ensure("ffmpeg_source", media_settings("tcp://127.0.0.1:1"), permanent=True)
+    ObsController(client).ensure("ffmpeg_source", media_settings("gopher://127.0.0.1:1"), permanent=True)
     client.close()
     sink = open_sink()
-    assert fake.inputs["livematte"]["settings"]["input"] != "tcp://127.0.0.1:1"
+    assert fake.inputs["livematte"]["settings"]["input"] != "gopher://127.0.0.1:1"
     sink.close()
     assert "livematte" in fake.inputs
 
@@ -127,7 +132,7 @@ def test_an_item_that_was_set_up_for_good_stays(fake: FakeObs, open_sink: Callab
 def test_what_a_killed_livematte_left_is_taken_over_and_removed(
     fake: FakeObs, open_sink: Callable[..., ObsSink]
 ) -> None:
-    settings = {**media_settings("tcp://127.0.0.1:1"), "livematte": "session"}
+    settings = {**media_settings("gopher://127.0.0.1:1"), "livematte": "session"}
     fake.add("livematte", "ffmpeg_source", **settings)
     sink = open_sink()
     assert fake.asked("CreateInput") == []
@@ -171,7 +176,9 @@ def test_readers_are_let_go_at_the_first_sign_that_obs_ends_them(
 ) -> None:
     sink = open_sink()
     url = fake.inputs["livematte"]["settings"]["input"]
-    with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), 5) as reader:
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname or "", address.port or 0), 5) as reader:
+        reader.sendall(address.path.removeprefix("/9").encode() + b"\n")
         assert until(lambda: sink._transport.clients == 1)
         fake.event("InputRemoved", inputName="another")
         fake.event(event, **data)
@@ -217,6 +224,39 @@ def test_a_wrong_password_is_an_error_and_leaves_no_port_open(
     with pytest.raises(WrongPasswordError, match="code 4009"):
         open_sink()
     assert len(closed) == 1
+
+
+def test_a_web_page_does_not_switch_the_camera_on(open_sink: Callable[..., ObsSink]) -> None:
+    sink = open_sink()
+    sink.send(frame())
+    with socket.create_connection(("127.0.0.1", sink._transport.port), 5) as page:  # type: ignore[attr-defined]
+        page.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        page.settimeout(10)
+        with contextlib.suppress(ConnectionError):
+            assert page.recv(1) == b""
+        assert not sink.watched
+
+
+def test_the_address_of_the_stream_stays_the_same_and_is_the_one_of_the_setup(fake: FakeObs) -> None:
+    notes = []
+    for _ in range(2):
+        sink = obs(FORMAT, route="stream", stream_port=0)
+        notes.append(urlsplit(sink.notes[0].split()[3]).path)
+        sink.close()
+    assert notes[0] == notes[1] == f"/9/{load_secret()}"
+    assert cli.run(["obs", "setup", "--obs-port", str(fake.port)]) == 0
+    assert fake.inputs["livematte"]["settings"]["input"].endswith(notes[0])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the folder from other users by itself")
+def test_only_its_user_can_read_the_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVEMATTE_CACHE", str(tmp_path / "cache"))
+    first = load_secret()
+    (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert file.stat().st_mode & 0o077 == 0
+    assert load_secret() == first
+    file.write_bytes(b"changed")
+    assert load_secret() not in (first, "changed")
 
 
 def test_it_is_watched_while_obs_shows_it(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -40,6 +41,25 @@ def until(fact: Callable[[], bool], seconds: float = 10.0) -> bool:
 
 def opened(server: StreamServer) -> InputContainer:
     return av.open(server.url, format="nut", timeout=10, options={"probesize": "32", "analyzeduration": "0"})
+
+
+def connected(server: StreamServer) -> socket.socket:
+    """Connect as FFmpeg does: with the secret in the first line."""
+    peer = socket.create_connection(("127.0.0.1", server.port), 5)
+    peer.sendall(f"/{server.url.rsplit('/', 1)[1]}\r\n".encode())
+    return peer
+
+
+def ends(peer: socket.socket) -> bytes:
+    """Return what is received until the server closes the connection."""
+    got = b""
+    peer.settimeout(10)
+    try:
+        while block := peer.recv(1 << 16):
+            got += block
+    except ConnectionError:  # closed with unread data
+        pass
+    return got
 
 
 @pytest.fixture
@@ -126,7 +146,7 @@ def test_a_client_that_goes_away_leaves_the_others_alone(server: StreamServer, r
     with opened(server) as good:
         frames = good.decode(video=0)
         next(frames)
-        bad = socket.create_connection(("127.0.0.1", server.port))
+        bad = connected(server)
         assert until(lambda: server.clients == 2)
         if rude:
             bad.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
@@ -147,7 +167,7 @@ def test_a_client_that_goes_away_leaves_the_others_alone(server: StreamServer, r
 
 
 def test_a_client_that_leaves_while_nothing_is_sent_is_noticed(server: StreamServer) -> None:
-    silent = socket.create_connection(("127.0.0.1", server.port))
+    silent = connected(server)
     assert until(lambda: server.clients == 1)
     silent.close()
     assert until(lambda: server.clients == 0)
@@ -157,7 +177,7 @@ def test_a_client_that_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "SEND_TIMEOUT", 0.2)
     server = StreamServer(width=1280, height=720, rate=Fraction(30), port=0)
     try:
-        with socket.create_connection(("127.0.0.1", server.port)):
+        with connected(server):
             assert until(lambda: server.clients == 1)
 
             def gone() -> bool:
@@ -172,9 +192,12 @@ def test_a_client_that_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyP
 class Recorded:
     """A fake connection that stores each sent block and fails after some of them."""
 
-    def __init__(self, last: int) -> None:
+    def __init__(self, last: int, first_line: bytes) -> None:
         self.sent: list[bytes] = []
-        self._last = last
+        self._last, self._first_line = last, first_line
+
+    def recv(self, limit: int) -> bytes:
+        return self._first_line[:limit]
 
     def sendall(self, data: bytes) -> None:
         if len(self.sent) == self._last:
@@ -189,8 +212,9 @@ class Recorded:
 def test_the_first_byte_of_a_picture_goes_alone(server: StreamServer) -> None:
     """Otherwise OBS 29 cannot quit while pictures arrive; see tests/integration/test_obs_real.py."""
     server.publish(picture(0))
-    connection = Recorded(last=3)
+    connection = Recorded(3, f"/{server.url.rsplit('/', 1)[1]}\n".encode())
     client = module._ClientThread(server, connection)  # type: ignore[arg-type]
+    server._waiting[client] = None
     client.start()
 
     def ended() -> bool:
@@ -209,15 +233,12 @@ def test_disconnect_clients_refuses_new_ones_for_a_while(
     server: StreamServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RECONNECT_PAUSE", 0.5)
-    with socket.create_connection(("127.0.0.1", server.port), 5) as reader:
+    with connected(server) as reader:
         assert until(lambda: server.clients == 1)
         server.disconnect_clients()
-        reader.settimeout(5)
-        while reader.recv(1 << 16):
-            pass
-    with socket.create_connection(("127.0.0.1", server.port), 5) as early:
-        early.settimeout(5)
-        assert early.recv(1) == b""
+        ends(reader)
+    with connected(server) as early:
+        assert ends(early) == b""
     time.sleep(0.5)
     server.publish(picture(1))
     with opened(server) as reader_again:
@@ -250,7 +271,7 @@ def test_a_taken_port_is_replaced_by_a_free_one(server: StreamServer) -> None:
 
 
 def test_only_this_machine_can_connect(server: StreamServer) -> None:
-    assert server.url == f"tcp://127.0.0.1:{server.port}"
+    assert re.fullmatch(rf"gopher://127\.0\.0\.1:{server.port}/9/[0-9a-f]{{32}}", server.url)
     assert server._server.getsockname()[0] == "127.0.0.1"
 
 
@@ -262,3 +283,59 @@ def test_an_invalid_port_is_refused() -> None:
 def test_a_picture_of_another_size_is_refused(server: StreamServer) -> None:
     with pytest.raises(ValueError, match="must be uint8"):
         server.publish(picture(0, HEIGHT, WIDTH + 1))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"\n",
+        b"/" + b"0" * 32 + b"\r\n",
+        b"x" * 500,
+        b"\xff\n",
+    ],
+    ids=["a web page", "nothing", "a guess", "too long", "not ASCII"],
+)
+def test_who_does_not_know_the_secret_gets_nothing_and_does_not_count(
+    server: StreamServer, line: bytes
+) -> None:
+    server.publish(picture(0))
+    with socket.create_connection(("127.0.0.1", server.port), 5) as stranger:
+        stranger.sendall(line)
+        assert ends(stranger) == b"" and server.clients == 0
+    with opened(server) as reader:
+        assert next(reader.decode(video=0)) is not None
+
+
+def test_who_sends_nothing_is_disconnected(server: StreamServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SECRET_SECONDS", 0.2)
+    with socket.create_connection(("127.0.0.1", server.port), 5) as silent:
+        assert ends(silent) == b""
+
+
+def test_many_silent_connections_keep_nobody_out(
+    server: StreamServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECRET_SECONDS", 60.0)
+    server.publish(picture(1))
+    silent = [socket.create_connection(("127.0.0.1", server.port), 5) for _ in range(3 * module.WAITING)]
+    with opened(server) as reader:
+        assert np.array_equal(next(reader.decode(video=0)).to_ndarray(format="bgra"), picture(1))
+        assert len(server._waiting) <= module.WAITING
+    for peer in silent:
+        peer.close()
+
+
+def test_no_more_clients_than_allowed_read_the_stream(
+    server: StreamServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CLIENTS", 2)
+    readers = [connected(server) for _ in range(2)]
+    assert until(lambda: server.clients == 2)
+    with connected(server) as third:
+        assert ends(third) == b""
+    readers.pop().close()
+    assert until(lambda: server.clients == 1)
+    with connected(server):
+        assert until(lambda: server.clients == 2)
+    readers.pop().close()

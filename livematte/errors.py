@@ -19,6 +19,8 @@ A message says what is wrong, with which value, what is allowed and what to do n
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 
 class LivematteError(Exception):
     """Base class of all errors raised on purpose. ``exit_code`` is the exit code of the CLI."""
@@ -43,6 +45,21 @@ class MissingExtraError(UsageError):
             f"(with pipx: pipx install --force '.[{extra}]') in the livematte folder"
         )
         self.extra = extra
+
+
+def check_extra(module: str, what: str, extra: str) -> None:
+    """Check, without importing it, that an optional module is installed.
+
+    Args:
+        module: name for ``import``.
+        what: what needs it, as the beginning of a sentence.
+        extra: the extra that installs it.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    if find_spec(module) is None:
+        raise MissingExtraError(what, extra)
 
 
 class OptionError(UsageError, TypeError):

@@ -16,6 +16,7 @@ from livematte.matting.contracts import check_answer, check_matte, input_size
 from livematte.options import EncodingOptions, OutputOptions, PathLike
 from livematte.options.declaration import declared, names
 from livematte.protocols import Model, SourceInfo
+from livematte.video.atomic_file import check_name
 from livematte.video.container import PATTERN, exists
 from livematte.video.images import STILLS, is_numbered
 
@@ -53,11 +54,14 @@ def check_outputs(
 ) -> None:
     """Raise UsageError if a target is an input, is given twice, or exists and must not be replaced.
 
+    Raises OutputError if it cannot be a name on this system.
+
     Args:
         inputs: path of each input by its name in errors; values that are not paths are ignored.
     """
     paths = [Path(target) for target in targets]
     for number, target in enumerate(paths):
+        check_name(target)
         for name, given in inputs.items():
             if isinstance(given, (str, os.PathLike)) and _same_file(Path(given), target):
                 raise UsageError(f"{target} is also the {name}: give the output another name")

@@ -14,6 +14,7 @@ import typer
 from livematte.cli import streams, terminal
 from livematte.cli.app import app
 from livematte.cli.interrupt import handled, raise_interrupt, request_stop
+from livematte.cli.system_errors import system_reason
 from livematte.errors import LivematteError
 
 INTERRUPTED = 130
@@ -72,6 +73,10 @@ def run(args: list[str] | None = None) -> int:
         return INTERRUPTED
     except Exception as error:
         _traceback_if_wanted()
+        system = system_reason(error)
+        if system:
+            terminal.error(system, kind="System")
+            return 1
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         terminal.error(
             f"this is a bug in livematte: {what}. Please report the command and its output with the variable "

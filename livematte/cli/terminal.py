@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from livematte.printable import printable
+from livematte.printable import printable, shorten
 from livematte.sudden_end import before_sudden_end
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 5.0
 """Interval between two progress lines if the output is not a terminal, in seconds."""
+
+_LONGEST = 1000
+"""Characters of an error that are printed; a name in it may have many thousands."""
 
 _state = {"json": False, "quiet": False}
 
@@ -64,7 +67,7 @@ def error(message: str, *, kind: str = "UsageError", notes: Iterable[str] = ()) 
     notes = list(notes)
     if _state["json"]:
         event("error", kind=kind, message=message, notes=notes)
-    print(f"livematte: error: {one_line(message)}", file=sys.stderr)
+    print(f"livematte: error: {shorten(one_line(message), _LONGEST)}", file=sys.stderr)
     for note in notes:
         print(f"livematte: note: {one_line(note)}", file=sys.stderr)
 

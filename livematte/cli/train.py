@@ -15,15 +15,10 @@ from livematte import registry
 from livematte.cli import terminal
 from livematte.cli.multiprocess import run_together
 from livematte.cli.parameters import complete_names, takes
-from livematte.errors import InputError, UsageError
+from livematte.errors import InputError, UsageError, check_extra
 from livematte.options.commands import TrainCommand, TrainOptions
 from livematte.text_files import read_toml
 from livematte.training import TOGETHER
-
-if sys.version_info >= (3, 11):
-    pass
-else:
-    pass
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
@@ -57,6 +52,7 @@ def train(
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}: allowed are {', '.join(PRECISIONS)}")
     registry.entry("recipes", recipe)
+    check_extra("torch", "training", "train")
     out = options["out"] or Path("runs") / recipe
     changes = _read(options["config"])
     chosen = _device(device)

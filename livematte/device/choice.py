@@ -111,7 +111,7 @@ def torch_trouble() -> str | None:
     try:
         torch_version = version("torch")
     except PackageNotFoundError:
-        return "an NVIDIA GPU is there but torch is not installed (pip install torch)"
+        return "an NVIDIA GPU is there but torch is not installed: use the extra cuda (pip install '.[cuda]')"
     if torch_version.endswith("+cpu"):
         return f"an NVIDIA GPU is there but torch {torch_version} is a CPU-only build (install a CUDA one)"
     import torch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from livematte.cache import cache_folder, read_cached, write_cached
-from livematte.errors import ModelError, WeightsError
+from livematte.errors import ModelError, WeightsError, check_extra
 from livematte.frame import Array
 from livematte.inference.network import Program
 from livematte.inference.shape_checks import check_input_names, check_inputs, check_outputs
@@ -74,6 +74,7 @@ def load_onnx(program: Program, precision: str) -> bytes:
 
 def cached_onnx(program: Program) -> bytes:
     """Return the torch module of ``program`` as fp32 ONNX, from the cache if it was exported before."""
+    check_extra("torch", f"{program.name} from its safetensors weights", "torch")
     folder = cache_folder("onnx")
     file = folder / f"{program.name}-{program.key[:16]}-torch{version('torch')}.onnx" if folder else None
     if file is not None and (cached := read_cached(file)) is not None:

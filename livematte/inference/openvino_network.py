@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from livematte.cache import cache_folder, discard, read_cached, write_cached
-from livematte.errors import ModelError, WeightsError
+from livematte.errors import ModelError, WeightsError, check_extra
 from livematte.frame import Array
 from livematte.inference.lru_cache import LRUCache, Shapes
 from livematte.inference.network import Program
@@ -178,6 +178,7 @@ def _unpack(data: bytes) -> tuple[bytes, bytes]:
 
 def convert(program: Program) -> Any:
     """Convert the torch module of ``program`` to an OpenVINO model with dynamic sizes."""
+    check_extra("torch", f"{program.name} from its safetensors weights", "torch")
     import torch
 
     ts_decoder = import_quietly("openvino.frontend.pytorch.ts_decoder")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from livematte.device import Device, provider_trouble, torch_trouble
-from livematte.errors import DeviceError, ModelError, UsageError
+from livematte.errors import DeviceError, MissingExtraError, ModelError, UsageError, check_extra
 from livematte.inference.network import Network, Program
 
 RUNTIMES = ("openvino", "onnxruntime", "torch")
@@ -121,6 +121,8 @@ def _choose_runtime(program: Program, device: Device, wanted: str) -> tuple[str,
     installed = available_runtimes()
     supported = _DEVICE_RUNTIMES[device.kind]
     if wanted != "auto":
+        if wanted == "torch":
+            check_extra("torch", "the runtime torch", "torch")
         package = "onnxruntime" if wanted == TENSORRT else wanted
         if package not in installed:
             raise DeviceError(f"runtime {wanted} is not installed: pip install {package}, or --runtime auto")
@@ -157,9 +159,7 @@ def _choose_gpu_runtime(program: Program, installed: list[str]) -> tuple[str, st
     if trouble is not None and provider_trouble("cuda") is None:
         return "onnxruntime", trouble
     if "torch" not in installed:
-        raise DeviceError(
-            "a GPU needs the torch runtime, which is not installed: pip install torch, or onnxruntime-gpu"
-        )
+        raise MissingExtraError("an NVIDIA GPU", "cuda")
     return "torch", "the runtime for NVIDIA GPUs"
 
 

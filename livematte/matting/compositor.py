@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -258,8 +259,14 @@ def warm_up(format: str = "yuv420p") -> None:
     """Load the compiled loops for frames of ``format``; the first run on a machine compiles them (about 15
     s).
 
-    Call it in a thread while a model loads, so that the first frame need not wait.
+    Call it in a thread while a model loads, so that the first frame need not wait. An error is ignored here,
+    because the first frame raises it again in a thread that can report it.
     """
+    with suppress(Exception):
+        _run_loops(format)
+
+
+def _run_loops(format: str) -> None:
     layout = PIXEL_FORMATS[format]
     dtype = np.uint8 if layout.depth == 8 else np.uint16
     chroma = layout.chroma_size(32, 32)

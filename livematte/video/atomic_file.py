@@ -24,9 +24,7 @@ def check_target(path: Path, source: str | Path | None = None) -> Path:
         UsageError: it is the file that is being read.
         OutputError: its folder is missing or not writable, or it is a directory or a device.
     """
-    length, most = _name_length(path.name), _longest_name(path.parent)
-    if length > most:
-        raise OutputError(f"{path}: the name has {length} bytes, {most} are allowed: give it a shorter one")
+    check_name(path)
     target = path.resolve()
     if source is not None and target.exists() and Path(source).exists() and os.path.samefile(source, target):
         raise UsageError(f"{path} is the input file: choose another output file")
@@ -41,6 +39,26 @@ def check_target(path: Path, source: str | Path | None = None) -> Path:
     if not os.access(target.parent, os.W_OK):
         raise OutputError(f"folder {target.parent} is not writable")
     return target
+
+
+def check_name(path: Path) -> None:
+    """Check that ``path`` can be the name of an output on this system.
+
+    Raises:
+        OutputError: it has no name, or the name or the whole path is too long.
+    """
+    if not path.name:
+        raise OutputError(f"{path} is a directory: add a file name, such as {path / 'out.mp4'}")
+    length, most = _name_length(path.name), _longest_name(path.parent)
+    if length > most:
+        raise OutputError(f"{path}: the name has {length} bytes, {most} are allowed: give it a shorter one")
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise OutputError(f"{path}: {error.strerror}: use another folder or a shorter name") from error
+    except ValueError as error:  # a NUL byte
+        raise OutputError(f"{str(path)!r} is no file name: {error}") from error
 
 
 def describe_write_error(error: BaseException, path: Path, frames: int | None = None) -> str:

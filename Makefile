@@ -6,11 +6,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-dev
 PYTEST_ARGS ?=
+SIZE_BIN := build/size/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PARALLEL := -n auto --dist loadfile --max-worker-restart=0
 OTHER := build/lowest
 OTHER_BIN := $(OTHER)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-.PHONY: help demo install test coverage test-lowest test-newest check lint types bench clean
+.PHONY: help demo install test coverage test-lowest test-newest check lint types fuzz size sbom packages bench clean
 
 help:  ## say what there is
 	@echo "make demo    install livematte into .venv and render the demo clip"
@@ -19,6 +20,10 @@ help:  ## say what there is
 	@echo "make coverage       the tests, and which lines they run"
 	@echo "make test-lowest    the tests with the oldest versions that pyproject.toml allows"
 	@echo "make test-newest    the tests with the newest ones"
+	@echo "make fuzz    two minutes of damaged files"
+	@echo "make size    how large the installation without extras is"
+	@echo "make packages       the wheel and the source package in new environments"
+	@echo "make sbom    the bill of materials, CycloneDX, in dist/"
 	@echo "make bench   how fast this machine is"
 	@echo "make clean   remove .venv and everything that was built"
 
@@ -62,6 +67,21 @@ test-lowest test-newest:  ## in an environment of their own, build/lowest
 	$(OTHER_BIN)/python -m pip install --quiet --requirement $(OTHER)/versions.txt setuptools
 	$(OTHER_BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	$(OTHER_BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+
+fuzz: $(TEST_STAMP)  ## mutated files for two minutes; python -m benchmarks.fuzz --help says how to search longer
+	$(BIN)/python -m benchmarks.fuzz --seconds 120
+
+size:  ## in an environment of its own, build/size
+	$(PYTHON) -m venv --clear build/size
+	$(SIZE_BIN)/python -m pip install --quiet --constraint constraints.txt .
+	$(PYTHON) -m tests.install_size $(SIZE_BIN)/python
+
+sbom: $(STAMP)  ## the bill of materials of a release: dist/sbom.cdx.json
+	@$(BIN)/python -c "import os; os.makedirs('dist', exist_ok=True)"
+	$(BIN)/livematte version --sbom > dist/sbom.cdx.json
+
+packages: $(TEST_STAMP)  ## the wheel and the source package, each tried in an environment of its own
+	$(BIN)/python -m tests.try_packages
 
 bench: $(STAMP)
 	$(BIN)/livematte bench

@@ -65,7 +65,9 @@ def make_private_folder() -> Path:
     """Create :func:`folder` if it is missing. Raises SessionError if other users could enter it."""
     path = folder()
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.parent.mkdir(parents=True, exist_ok=True)
+        for each in (path.parent, path):  # whatever the umask: compiled networks lie in the first one, too
+            each.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()
         if hasattr(os, "getuid"):
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():

@@ -6,6 +6,7 @@ import errno
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 
@@ -241,12 +242,12 @@ class CameraSource:
                         return
                     why = getattr(error, "strerror", None) or error
                     raise CameraLost(f"{self.camera.name} was unplugged or stopped: {why}") from error
-                if not packet.size:  # FFmpeg signals the end of the stream with an empty packet
+                if not packet.size and packet.pts is None:  # PyAV's mark of the end
                     raise CameraLost(f"{self.camera.name} stopped sending frames")
-                try:
-                    decoded = [each for each in packet.decode() if isinstance(each, VideoFrame)]
-                except (av.error.FFmpegError, ValueError):
-                    decoded = []
+                decoded: list[VideoFrame] = []
+                if packet.size:  # else V4L2 got an incomplete picture; for a decoder it would be the end
+                    with suppress(av.error.FFmpegError, ValueError):
+                        decoded = [each for each in packet.decode() if isinstance(each, VideoFrame)]
                 frames = [self._frame(each, times) for each in decoded if not each.is_corrupt]
                 self.damaged += not frames
             now = self._clock.now()

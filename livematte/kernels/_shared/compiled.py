@@ -117,7 +117,7 @@ def _own_folder() -> Path | None:
 @lru_cache
 def _takes_files(folder: Path) -> bool:
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         with TemporaryFile(dir=folder):
             return True
     except OSError:

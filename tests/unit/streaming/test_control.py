@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from livematte.cache import cache_folder
 from livematte.clock import SystemClock
 from livematte.errors import LivematteError, OutputError, SessionError, UsageError
 from livematte.streaming import control, session_registry
@@ -198,6 +199,23 @@ def test_a_folder_that_was_open_to_others_is_closed(
     monkeypatch.setattr(session_registry, "folders", lambda: [link])
     with pytest.raises(SessionError, match="own"):
         Control(steered, lambda: None)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="as above")
+def test_a_session_leaves_the_cache_usable_whatever_the_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steered: Remembers
+) -> None:
+    """With umask 002 a folder is writable for a group, and compiled networks in it are not trusted."""
+    cache = tmp_path / "home" / ".cache" / "livematte"
+    monkeypatch.setattr(session_registry, "folders", lambda: [cache / "control"])
+    monkeypatch.setenv("LIVEMATTE_CACHE", str(cache))
+    before = os.umask(0o002)
+    try:
+        Control(steered, lambda: None).close()
+        assert cache_folder("openvino") == cache / "openvino"
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
 
 
 def test_the_folder_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

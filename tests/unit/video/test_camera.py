@@ -113,6 +113,31 @@ def test_a_camera_that_sends_only_garbage_is_lost(tmp_path: Path) -> None:
     assert source.damaged < 10, "it gives up before the end"
 
 
+class Incomplete:
+    """A container that gives an empty packet with a time after each picture, like V4L2."""
+
+    def __init__(self, container: Any) -> None:
+        self.container, self.close = container, container.close
+        self.streams, self.format = container.streams, container.format
+
+    def demux(self, stream: Any) -> Iterator[Any]:
+        for packet in islice(self.container.demux(stream), 4):
+            yield packet
+            empty = av.Packet()
+            empty.stream, empty.time_base, empty.pts = packet.stream, packet.time_base, packet.pts
+            yield empty
+        yield av.Packet()  # no time: the end
+
+
+def test_an_incomplete_picture_is_damage_and_not_the_end() -> None:
+    source = over(Incomplete(bars("yuyv422")))
+    frames = []
+    with pytest.raises(CameraLost, match="stopped sending"):
+        for frame in source:
+            frames.append(frame)
+    assert len(frames) == 4 and source.damaged == 4
+
+
 class Unplugged:
     """A container whose device goes away, and who counts how often it is closed."""
 

@@ -1,0 +1,90 @@
+"""Properties of what reads text that others wrote, with examples that Hypothesis finds."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from livematte.errors import LivematteError
+from livematte.kernels.color.css import parse_color
+from livematte.matting.backgrounds import fit_picture
+from livematte.printable import printable, shorten
+from livematte.profile import read_profile
+from livematte.streaming.session_registry import encode_line, read_line
+
+FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+JSON = st.recursive(SCALARS, lambda it: st.lists(it, max_size=3) | st.dictionaries(st.text(), it, max_size=3))
+CHANNEL = st.integers(0, 255)
+
+
+@FEW
+@given(CHANNEL, CHANNEL, CHANNEL, st.booleans())
+def test_a_written_colour_is_read_back(red: int, green: int, blue: int, upper: bool) -> None:
+    text = f"{red:02x}{green:02x}{blue:02x}"
+    assert parse_color("#" + (text.upper() if upper else text)) == (red, green, blue)
+
+
+@FEW
+@given(st.text(max_size=40))
+def test_any_text_is_a_colour_or_none(text: str) -> None:
+    found = parse_color(text)
+    assert found is None or (len(found) == 3 and all(0 <= each <= 255 for each in found))
+
+
+@FEW
+@given(st.dictionaries(st.text(), JSON, max_size=4), st.integers(1, 50))
+def test_a_message_arrives_as_it_was_in_any_pieces(message: dict[str, Any], piece: int) -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        data = encode_line(message)
+        assert data.count(b"\n") == 1 and data.isascii()
+        for start in range(0, min(len(data), 30 * piece), piece):
+            there.sendall(data[start : start + piece])
+        there.sendall(data[min(len(data), 30 * piece) :] if len(data) > 30 * piece else b"")
+        assert read_line(here, 1 << 20, 20.0) == message
+
+
+@FEW
+@given(st.binary(max_size=300) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace")))
+def test_any_profile_is_read_or_refused_in_one_line(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "profile.toml"
+    path.write_bytes(data)
+    try:
+        read_profile(path, "live")
+    except LivematteError as error:
+        assert len(printable(str(error)).splitlines()) == 1
+
+
+@FEW
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40)), st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.sampled_from(["cover", "contain", "stretch"]),
+)  # fmt: skip
+def test_a_fitted_picture_has_the_size_of_the_frame_and_no_new_colours(
+    size: tuple[int, int], wanted: tuple[int, int], fit: str
+) -> None:
+    out = fit_picture(np.full((*size, 3), 200, np.uint8), *wanted, fit)
+    assert out.shape == (*wanted, 3) and out.dtype == np.uint8
+    assert out.max() <= 200 and (fit == "contain" or out.min() == 200)
+
+
+@FEW
+@given(st.text(max_size=300), st.integers(2, 100))
+def test_shortened_text_keeps_its_beginning_and_end(text: str, most: int) -> None:
+    short = shorten(text, most)
+    if len(text) <= most:
+        assert short == text
+    else:
+        assert short.startswith(text[: most // 2]) and short.endswith(text[-(most // 2) :])
+
+
+@pytest.mark.parametrize("text", ["\x1b[31m", "\u202e", "\x9b"])
+def test_foreign_control_characters_never_reach_a_terminal(text: str) -> None:
+    assert text[0] not in printable(text)

@@ -45,7 +45,7 @@ from livematte.video import trial_decode
 from livematte.video.container import is_pipe, require_rereadable
 from livematte.video.encoders import CONTAINERS
 from livematte.video.hardware import check_hwaccel
-from livematte.video.images import check_image
+from livematte.video.images import can_keep_profile, check_image
 from livematte.video.reader import open_video
 from livematte.video.writer import open_sink
 
@@ -147,7 +147,8 @@ def image(input: PathLike, output: PathLike, **options: Unpack[ImageOptions]) ->
     check_outputs(inputs, targets.values(), chosen)
     trial_decode.begin(*inputs.values())
     trial_decode.check(input)
-    with open_video(os.fspath(input)) as source:
+    keeps_profile = all(map(can_keep_profile, targets.values()))
+    with open_video(os.fspath(input), color_profile="keep" if keeps_profile else "convert") as source:
         frame = next(iter(source), None)
         if frame is None:
             raise InputError(f"{input} contains no picture that can be decoded")

@@ -77,6 +77,8 @@ class ColorInfo:
     matrix_tag: int = 2
     range_tag: int = 0
     """AVColorRange: 0 unspecified, 1 limited, 2 full."""
+    icc: bytes = field(default=b"", repr=False)
+    """ICC profile of the RGB colours, if the caller of the reader asked to keep it; empty is none."""
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,8 @@ from livematte.protocols import Background, Source
 from livematte.video import trial_decode
 
 FITS = ("cover", "contain", "stretch")
-IMAGES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif"}
-)
+_IMAGE_NAMES = ".png .jpg .jpeg .jpe .webp .bmp .tif .tiff .ppm .pgm .jp2 .avif .heic .exr .hdr"
+IMAGES = frozenset(_IMAGE_NAMES.split())
 BLUR_STRENGTH = 20.0
 """Standard deviation of the default blur in pixels of a picture 720 rows high; it grows with the picture."""
 STRONGEST_BLUR = 200.0
@@ -132,7 +131,9 @@ def read_image(path: Path) -> Array:
         found = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
         if found is None:
             raise
-        return found
+        from livematte.video.color_profile import convert_embedded  # Pillow: pictures with a profile only
+
+        return convert_embedded(path, found)
     rgb = to_rgb(frame)
     if frame.pixel_format.alpha:
         rgb = np.rint(rgb * (frame.planes[3][..., None] / np.float32(frame.pixel_format.maximum)))
@@ -189,6 +190,10 @@ class Transparent:
 
 def _planes_for(rgb: Array, frame: Frame) -> tuple[Array, ...]:
     """(h, w, 3) uint8 sRGB as planes of the frame's format and colours; in HDR as diffuse white."""
+    if frame.color.icc:
+        from livematte.video.color_profile import parse_profile  # Pillow: pictures with a profile only
+
+        rgb = parse_profile(frame.color.icc).from_srgb(rgb)
     codes = sdr_to_hdr(rgb, frame.color) if is_hdr(frame.color) else rgb
     return planes_from_rgb(codes, frame.format, frame.color)
 
@@ -329,7 +334,7 @@ class Video:
         ours, theirs = behind.color, frame.color
         brighter = is_hdr(theirs) and not is_hdr(ours)
         alike = (ours.matrix, ours.full_range) == (theirs.matrix, theirs.full_range) and not brighter
-        opaque = not behind.pixel_format.alpha
+        opaque = not behind.pixel_format.alpha and not theirs.icc
         if behind.format == frame.format and alike and opaque and self._fit != "contain":
             # The planes have the same meaning: resize them directly, ten times faster than through RGB.
             chroma = frame.pixel_format.chroma_size(*frame.size)
@@ -338,7 +343,9 @@ class Video:
             made = tuple(fit_picture(plane, *size, self._fit) for plane, size in planes)
             return join_planes(made, frame.pixel_format)
         rgb = fit_picture(to_rgb(behind), *frame.size, self._fit)
-        return _planes_for(rgb, frame) if brighter else planes_from_rgb(rgb, frame.format, theirs)
+        return (
+            _planes_for(rgb, frame) if brighter or theirs.icc else planes_from_rgb(rgb, frame.format, theirs)
+        )
 
     def close(self) -> None:
         """Close the file."""

@@ -189,7 +189,7 @@ def read_trimap(path: str | os.PathLike[str], size: tuple[int, int]) -> Array:
     """
     path = Path(path)
     trial_decode.check(path)
-    with open_video(path) as source:
+    with open_video(path, color_profile="ignore") as source:  # its greys are numbers, not colours
         frame = next(iter(source), None)
     if frame is None:
         raise InputError(f"trimap {path} has no picture that decodes")

@@ -28,12 +28,14 @@ from livematte.video.atomic_file import (
 )
 from livematte.video.color import as_rgb
 from livematte.video.container import PATTERN, exists
+from livematte.video.embed_profile import can_hold_profile, embed_profile
 from livematte.video.encoders import CONTAINERS
-from livematte.video.pixels import Converter, to_video_frame, writable_planes
+from livematte.video.linear_light import linear_picture
+from livematte.video.pixels import Converter, to_video_frame, view_planes, writable_planes
 
 STILLS = {
     ".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg", ".webp": "libwebp", ".bmp": "bmp", ".tif": "tiff",
-    ".tiff": "tiff",
+    ".tiff": "tiff", ".exr": "exr",
 }  # fmt: skip
 """FFmpeg encoder by file extension."""
 
@@ -46,11 +48,13 @@ def is_numbered(path: Path) -> bool:
 
 
 def write_image(path: str | Path, frame: Frame, *, alpha: bool | None = None) -> None:
-    """Write one picture: PNG and TIFF (16 bits if the frame has more than 8), WebP, JPEG, BMP.
+    """Write one picture: PNG and TIFF (16 bits if the frame has more than 8), WebP, JPEG, BMP, or OpenEXR in
+    half floats (linear light, multiplied by alpha).
 
     Args:
         path: its extension selects the format.
-        frame: any pixel format; YUV is converted with its own matrix and range.
+        frame: any pixel format; YUV is converted with its own matrix and range. A profile in its
+            ``color.icc`` is embedded; BMP and OpenEXR cannot hold one.
         alpha: True to write straight alpha; None writes it if both the frame and the file format have it.
 
     Raises:
@@ -70,6 +74,11 @@ def write_image(path: str | Path, frame: Frame, *, alpha: bool | None = None) ->
     file.commit()
 
 
+def can_keep_profile(path: str | Path) -> bool:
+    """Return True if pictures with the extension of ``path`` can hold an ICC profile."""
+    return can_hold_profile(STILLS.get(Path(path).suffix.lower(), ""))
+
+
 def check_image(path: Path, *, alpha: bool) -> str:
     """Return the FFmpeg encoder for the extension of ``path`` and check that it supports ``alpha``.
 
@@ -81,7 +90,8 @@ def check_image(path: Path, *, alpha: bool) -> str:
         raise UsageError(f"{path}: unsupported extension {path.suffix!r}: use {', '.join(STILLS)}")
     if alpha and library in _NO_ALPHA:
         raise UsageError(
-            f"{path}: {path.suffix} does not support alpha: use .png, .webp or .tiff, or choose a background"
+            f"{path}: {path.suffix} does not support alpha: use .png, .webp, .tiff or .exr, or choose"
+            " a background"
         )
     return library
 
@@ -97,13 +107,17 @@ class StillEncoder:
 
     def __call__(self, frame: Frame) -> bytes:
         """Return the complete image file of ``frame``."""
-        picture = self._grey_picture(frame) if self._grey else self._color_picture(frame)
+        if self._library == "exr":
+            picture = self._linear_picture(frame)
+        else:
+            picture = self._grey_picture(frame) if self._grey else self._color_picture(frame)
         layout = (picture.width, picture.height, picture.format.name)
         if self._context is None or self._layout != layout:
             self._context, self._layout = self._open(picture), layout
         picture.pts, picture.time_base = None, Fraction(1, 25)
         (packet,) = self._context.encode(picture)
-        return bytes(packet)
+        encoded, icc = bytes(packet), frame.color.icc
+        return embed_profile(self._library, encoded, icc) if icc and not frame.pixel_format.gray else encoded
 
     def _open(self, picture: VideoFrame) -> VideoCodecContext:
         context = CodecContext.create(self._library, "w")
@@ -119,6 +133,8 @@ class StillEncoder:
             context.options = {"lossless": "1"} if self._alpha else {"quality": "92"}
         elif self._library == "png":
             context.options = {"compression_level": "4"}
+        elif self._library == "exr":
+            context.options = {"compression": "zip16", "format": "half"}
         return context
 
     def _color_picture(self, frame: Frame) -> VideoFrame:
@@ -140,6 +156,20 @@ class StillEncoder:
         # JFIF is always BT.601 at full range; 4:4:4, because still pictures are viewed closely.
         target = replace(frame.color, matrix="bt601", full_range=True, matrix_tag=5, range_tag=2)
         return self._converter(picture, "yuvj444p", frame.color, target)
+
+    def _linear_picture(self, frame: Frame) -> VideoFrame:
+        if frame.pixel_format.gray:
+            return linear_picture(frame, None)
+        opacity = None
+        if self._alpha:  # from the frame: swscale reduces alpha to 8 bits
+            opacity = frame.planes[3].astype(np.float32) / np.float32(frame.pixel_format.maximum)
+        picture, target = to_video_frame(frame, drop_alpha=True), as_rgb(frame.color)
+        name = picture.format.name
+        if not frame.pixel_format.rgb:  # 12 bits also of 8-bit YUV, whose chroma is interpolated
+            name = "gbrp12le"
+            picture = self._converter(picture, name, frame.color, target)
+        rgb = Frame(view_planes(picture, name), name, frame.pts, frame.time_base, color=target)
+        return linear_picture(rgb, opacity)
 
     @staticmethod
     def _grey_picture(frame: Frame) -> VideoFrame:

@@ -1,4 +1,4 @@
-"""Boxes of an MP4 file (ISO/IEC 14496-12), as far as FFmpeg's muxer needs help with them."""
+"""Boxes of MP4 and HEIC files (ISO/IEC 14496-12), as far as FFmpeg needs help with them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def hide_empty_video_tracks(file: BinaryIO) -> None:
     Players show it as a second, broken video.
     """
     file.seek(0, 2)
-    for moov, begin, end in _boxes(file, 0, file.tell()):
+    for moov, begin, end in read_boxes(file, 0, file.tell()):
         if moov != b"moov":
             continue
-        for trak, body, finish in list(_boxes(file, begin, end)):
+        for trak, body, finish in list(read_boxes(file, begin, end)):
             if trak == b"trak" and _is_empty_video(file, body, finish):
                 file.seek(body - 4)
                 file.write(b"free")
@@ -36,13 +36,13 @@ def _is_empty_video(file: BinaryIO, begin: int, end: int) -> bool:
 
 def _find(file: BinaryIO, begin: int, end: int, path: tuple[bytes, ...]) -> int | None:
     """Return where the content of the box at ``path`` begins; None if there is none."""
-    for kind, body, finish in _boxes(file, begin, end):
+    for kind, body, finish in read_boxes(file, begin, end):
         if kind == path[0]:
             return body if len(path) == 1 else _find(file, body, finish, path[1:])
     return None
 
 
-def _boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def read_boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield (type, start of the content, end) of the boxes between two positions."""
     while begin + 8 <= end:
         file.seek(begin)

@@ -13,11 +13,12 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from livematte.frame import ColorInfo
+from livematte.protocols import SourceInfo
 from livematte.video import color as colors
 from livematte.video.container import is_cover
 from livematte.video.hdr_metadata import read_hdr_metadata
 from livematte.video.orientation import Orientation
-from livematte.video.timestamps import has_arbitrary_start
+from livematte.video.timestamps import as_fraction, frame_rate, has_arbitrary_start
 
 
 def is_still(container: InputContainer, stream: VideoStream, path: str | Path) -> bool:
@@ -59,6 +60,47 @@ def describe(
         "stream": stream.index,
         "streams": [_stream(each) for each in container.streams],
     } | read_hdr_metadata(frame)
+
+
+def describe_source(
+    container: InputContainer, stream: VideoStream, path: str | Path, format: str, size: tuple[int, int],
+    color: ColorInfo, *, start: float | Fraction | None, end: float | Fraction | None, transposed: bool,
+    details: dict[str, Any],
+) -> SourceInfo:  # fmt: skip
+    """Return the properties of the frames that are read from a file.
+
+    Args:
+        format, color: pixel format and colours of the frames.
+        size: (height, width) of the upright frames.
+        start, end: section that is read, in seconds.
+        transposed: True if rows and columns are exchanged to make the frames upright.
+        details: result of :func:`describe`.
+    """
+    still = is_still(container, stream, path)
+    rate, time_base = frame_rate(path, stream), as_fraction(stream.time_base)
+    assert time_base is not None  # checked by the reader
+    seconds = stream.duration * time_base if stream.duration else None
+    if seconds is None and container.duration:
+        seconds = Fraction(container.duration, 1_000_000)
+    frames = stream.frames or (round(seconds * rate) if seconds and rate else None)
+    if seconds is not None and (start or end):
+        kept = max(Fraction(0), min(seconds, Fraction(end or seconds)) - Fraction(start or 0))
+        frames = None if frames is None else round(frames * kept / seconds)
+        seconds = kept.limit_denominator(10**6)
+    aspect = as_fraction(stream.sample_aspect_ratio) or Fraction(1)
+    return SourceInfo(
+        name=Path(path).name,
+        height=size[0],
+        width=size[1],
+        format=format,
+        time_base=time_base,
+        average_rate=None if still else rate,
+        frames=1 if still else frames,
+        seconds=None if still else seconds,
+        color=color,
+        sample_aspect=1 / aspect if transposed else aspect,
+        details=details,
+    )
 
 
 def _stream(stream: Stream) -> dict[str, Any]:

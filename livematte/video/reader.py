@@ -19,14 +19,14 @@ from av.video.stream import VideoStream
 
 from livematte.errors import DeviceError, InputError, UsageError
 from livematte.frame import PIXEL_FORMATS, ColorInfo, Frame
-from livematte.protocols import SourceInfo
 from livematte.video.color import read_color_info
 from livematte.video.container import check_size, decoder_for, first_frame, open_container, video_stream
 from livematte.video.deinterlace import progressive
 from livematte.video.hardware import HardwareDecoder, check_hwaccel, open_hardware
 from livematte.video.orientation import read_orientation
+from livematte.video.picture_color import PictureColors, ProfileUse
 from livematte.video.pixels import JPEG_RANGE_FORMATS, Converter, nearest_format, view_planes
-from livematte.video.probe import describe, is_still
+from livematte.video.probe import describe, describe_source, is_still
 from livematte.video.read_check import ReadCheck
 from livematte.video.repeats import RepeatedPictures
 from livematte.video.timestamps import (
@@ -35,7 +35,6 @@ from livematte.video.timestamps import (
     container_start_time,
     declared_end,
     exact_seconds,
-    frame_rate,
 )
 
 _END_TOLERANCE = Fraction(1, 2)
@@ -53,6 +52,7 @@ def open_video(
     hwaccel: str = "none",
     gpu: int | None = None,
     card: int | None = None,
+    color_profile: ProfileUse = "convert",
 ) -> FileSource:
     """Open a file that FFmpeg supports: a video, ``frames/%04d.png``, an animated GIF or one picture.
 
@@ -68,6 +68,9 @@ def open_video(
         gpu: index of the NVIDIA GPU that processes the frames; frames that it decodes stay on it as CuPy
             arrays. None returns NumPy arrays.
         card: index of the NVIDIA GPU that decodes if ``gpu`` is None; the first by default.
+        color_profile: ``convert`` converts pictures with an ICC profile to sRGB; ``keep`` gives the profile
+            in ``frame.color.icc`` (but converts if it is not one of RGB); ``ignore`` uses the numbers as they
+            are.
 
     Raises:
         UsageError: ``start`` or ``end`` is negative, the range is empty, or ``hwaccel`` is unknown.
@@ -84,7 +87,8 @@ def open_video(
     check_hwaccel(hwaccel)
     container = open_container(path)
     try:
-        return FileSource(path, container, video_stream(container, path), start, end, hwaccel, gpu, card)
+        stream = video_stream(container, path)
+        return FileSource(path, container, stream, start, end, hwaccel, gpu, card, color_profile)
     except BaseException:
         container.close()
         raise
@@ -109,6 +113,7 @@ class FileSource:
         hwaccel: str = "none",
         gpu: int | None = None,
         card: int | None = None,
+        color_profile: ProfileUse = "convert",
     ) -> None:
         self.damaged = 0
         self.notes: list[str] = []
@@ -118,6 +123,7 @@ class FileSource:
         self._hardware = self._open_hardware(hwaccel, gpu, card)
         self._decoder = decoder_for(stream) if self._hardware is None else self._hardware.context
         self._converter = Converter()
+        self._picture_colors = PictureColors(container, path, color_profile, self.note)
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all
@@ -142,7 +148,15 @@ class FileSource:
         self._format, self._stored = format, (self._first_frame.height, self._first_frame.width)
         height, width = self._stored[::-1] if self._orientation.transpose else self._stored
         check_size(width, height, path)
-        self.info = self._describe(described, height, width, start, end, origin)
+        details = describe(
+            container, stream, described, self._color, self._orientation, path=path, origin=origin
+        )
+        if name := self._picture_colors.profile_name(self._first_frame):
+            details["color_profile"] = name
+        self.info = describe_source(
+            container, stream, path, format, (height, width), self._color, start=start, end=end,
+            transposed=self._orientation.transpose, details=details,
+        )  # fmt: skip
 
     def _open_hardware(self, hwaccel: str, gpu: int | None, card: int | None) -> HardwareDecoder | None:
         if hwaccel == "none" or (hwaccel == "auto" and gpu is None):
@@ -181,43 +195,6 @@ class FileSource:
         if hwaccel != "auto":
             raise DeviceError(f"--hwaccel {hwaccel}: {why}; --hwaccel none decodes {self._path} on the CPU")
         self.note(f"decoded on the CPU: {why}")
-
-    def _describe(
-        self,
-        described: VideoFrame,
-        height: int,
-        width: int,
-        start: float | Fraction | None,
-        end: float | Fraction | None,
-        origin: Fraction,
-    ) -> SourceInfo:
-        stream, container = self._stream, self._container
-        still = is_still(container, stream, self._path)
-        rate = frame_rate(self._path, stream)
-        seconds = stream.duration * self._time_base if stream.duration else None
-        if seconds is None and container.duration:
-            seconds = Fraction(container.duration, 1_000_000)
-        frames = stream.frames or (round(seconds * rate) if seconds and rate else None)
-        if seconds is not None and (start or end):
-            kept = max(Fraction(0), min(seconds, Fraction(end or seconds)) - Fraction(start or 0))
-            frames = None if frames is None else round(frames * kept / seconds)
-            seconds = kept.limit_denominator(10**6)
-        aspect = as_fraction(stream.sample_aspect_ratio) or Fraction(1)
-        return SourceInfo(
-            name=Path(self._path).name,
-            height=height,
-            width=width,
-            format=self._format,
-            time_base=self._time_base,
-            average_rate=None if still else rate,
-            frames=1 if still else frames,
-            seconds=None if still else seconds,
-            color=self._color,
-            sample_aspect=1 / aspect if self._orientation.transpose else aspect,
-            details=describe(
-                container, stream, described, self._color, self._orientation, path=self._path, origin=origin
-            ),
-        )
 
     def _seek_and_decode(self, origin: Fraction) -> tuple[Iterator[VideoFrame], VideoFrame]:
         """Return the decoded frames from the requested start on, and the first of them."""
@@ -276,6 +253,7 @@ class FileSource:
                 if not packet.size:
                     repeats.add(packet)
                     continue
+                self._picture_colors.take(packet)
             try:
                 frames = self._decoder.decode(packet)
             except av.error.EOFError:
@@ -339,7 +317,11 @@ class FileSource:
             self.note(f"the end of {self._path} is missing: its video ends at {there} of {described} seconds")
 
     def _output_format(self, frame: VideoFrame) -> tuple[str, ColorInfo]:
-        """Return the output format of a decoded frame and its colour interpretation."""
+        """Return the output format of a decoded frame and its colour interpretation, converted to sRGB."""
+        return self._picture_colors.describe(frame, *self._decoded_format(frame))
+
+    def _decoded_format(self, frame: VideoFrame) -> tuple[str, ColorInfo]:
+        """Return the nearest format of a decoded frame and its own colour interpretation."""
         surface = self._hardware is not None and self._hardware.is_surface(frame)
         source = VideoFormat(self._hardware.sw_format) if surface and self._hardware else frame.format
         format = nearest_format(source)
@@ -350,6 +332,10 @@ class FileSource:
 
     def _frame(self, decoded: VideoFrame, pts: int) -> Frame:
         format, color = self._output_format(decoded)
+        if (format, color) != (own := self._decoded_format(decoded)):
+            if self._hardware is not None and self._hardware.is_surface(decoded):
+                decoded = self._hardware.download(decoded)
+            decoded = self._picture_colors.convert(decoded, own[1])
         size = (decoded.height, decoded.width)
         if size != self._stored:
             self.note(f"the picture size changes: scaled to {self._stored[1]}x{self._stored[0]}")

@@ -166,15 +166,19 @@ def decode_beginning(path: str) -> None:
     from av.sidedata.sidedata import Type
 
     from livematte.video.container import decoder_for, open_container, video_stream
+    from livematte.video.picture_color import PictureColors
     from livematte.video.side_data import read_side_data
 
     found = 0
     with open_container(path) as container:
         stream = video_stream(container, path)
         decoder = decoder_for(stream)
+        colors = PictureColors(container, path, "convert", lambda line: None)
         for packet in chain(container.demux(stream), (None,)):
             if packet is not None and not packet.size:
                 continue  # the same picture again; for a decoder it would be the end
+            if packet is not None:
+                colors.take(packet)
             with suppress(av.error.FFmpegError, ValueError):
                 for frame in decoder.decode(packet):
                     read_side_data(frame, Type.DISPLAYMATRIX)

@@ -44,8 +44,17 @@ def is_bt2020(color: ColorInfo) -> bool:
 @lru_cache(maxsize=1)
 def light_table() -> NDArray[np.float32]:
     """Light in [0, 1] of sRGB codes 0..255 (IEC 61966-2-1)."""
-    code = np.arange(256) / 255
-    return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    return srgb_light(np.arange(256) / 255).astype(np.float32)
+
+
+def srgb_light(code: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Codes of sRGB in [0, 1] to light in [0, 1] (IEC 61966-2-1)."""
+    return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+
+
+def srgb_code(light: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Light in [0, 1] to sRGB codes in [0, 1] (IEC 61966-2-1)."""
+    return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 @lru_cache(maxsize=2)

@@ -262,7 +262,7 @@ class CameraSource:
     def _frame(self, decoded: VideoFrame, times: timestamps.PtsNormalizer) -> Frame:
         name = decoded.format.name
         source = read_color_info(
-            decoded, rgb=decoded.format.is_rgb, full_range_default=name.startswith("yuvj"), height=0
+            decoded, rgb=decoded.format.is_rgb, full_range_default=name.startswith("yuvj"), size=(0, 0)
         )
         target = "nv12" if name == "nv12" else "yuv420p"
         picture = decoded

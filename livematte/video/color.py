@@ -28,18 +28,55 @@ TRANSFER_NAMES = {1: "bt709", 2: "unspecified", 4: "gamma22", 5: "gamma28", 6: "
                   17: "smpte428", 18: "hlg"}  # fmt: skip
 HDR_TRANSFERS = {16: "PQ (HDR10)", 18: "HLG"}
 
-HD_ROWS = 720
-"""Untagged video with at least this many rows is assumed to be BT.709, as in players."""
+_SD_ROWS, _HD_COLUMNS = 576, 1280
+"""Untagged video with more rows, or at least as many columns, is assumed to be BT.709, as in mpv and VLC."""
+
+_UNSPECIFIED = (0, 2)
+_PRIMARIES_BY_MATRIX = {"bt709": 1, "bt2020": 9}
+_PRIMARIES_BY_ROWS = {480: 6, 486: 6, 488: 6, 576: 5}
+"""Primaries of untagged SD video of 525 or 625 lines (ITU-R BT.601). Others have those of BT.709, as in mpv."""
 
 
-def read_color_info(frame: VideoFrame, *, rgb: bool, full_range_default: bool, height: int) -> ColorInfo:
+def guess_matrix(height: int, width: int) -> str:
+    """Return the matrix that players use for untagged video of this size."""
+    return "bt709" if height > _SD_ROWS or width >= _HD_COLUMNS else "bt601"
+
+
+def with_tags(color: ColorInfo, height: int) -> ColorInfo:
+    """Return ``color`` with a tag for each unspecified property of an SDR picture, as players assume it.
+
+    Args:
+        height: rows, which tell apart the standards of SD video.
+    """
+    if color.matrix == "rgb":
+        return color
+    sd = color.matrix == "bt601"
+    primaries, transfer, tag = color.primaries, color.transfer, color.matrix_tag
+    if tag in _UNSPECIFIED:
+        tag = 5 if sd and height == _SD_ROWS else TAG_BY_MATRIX[color.matrix]
+    if primaries in _UNSPECIFIED:
+        primaries = _PRIMARIES_BY_MATRIX.get(color.matrix) or _PRIMARIES_BY_ROWS.get(height, 1)
+    if transfer in _UNSPECIFIED and color.matrix != "bt2020":
+        transfer = 6 if primaries in (5, 6) else 1  # the same curve
+    return replace(
+        color,
+        matrix_tag=tag,
+        primaries=primaries,
+        transfer=transfer,
+        range_tag=2 if color.full_range else 1,
+    )
+
+
+def read_color_info(
+    frame: VideoFrame, *, rgb: bool, full_range_default: bool, size: tuple[int, int]
+) -> ColorInfo:
     """Return the colour interpretation of a decoded frame.
 
     Args:
         frame: a decoded frame; only its tags are read.
         rgb: True if its planes hold R, G and B.
         full_range_default: the range of untagged frames (True for JPEG and still pictures).
-        height: coded rows, used to guess an untagged matrix: 601 below 720 rows, else 709.
+        size: coded (height, width), from which an untagged matrix is guessed.
     """
     tag, primaries = int(frame.colorspace), int(frame.color_primaries)
     if rgb:
@@ -49,20 +86,20 @@ def read_color_info(frame: VideoFrame, *, rgb: bool, full_range_default: bool, h
     elif primaries == 9:
         matrix = "bt2020"
     else:
-        matrix = "bt709" if height >= HD_ROWS else "bt601"
+        matrix = guess_matrix(*size)
     range_tag = int(frame.color_range)
     full = True if rgb else (range_tag == 2 if range_tag in (1, 2) else full_range_default)
     return ColorInfo(matrix, full, primaries, int(frame.color_trc), tag, range_tag)
 
 
-def as_yuv(color: ColorInfo, height: int) -> ColorInfo:
+def as_yuv(color: ColorInfo, height: int, width: int) -> ColorInfo:
     """Return the colour interpretation of an RGB picture that is stored as YUV.
 
     This is limited range with tags, and BT.601 or BT.709 by size. Other pictures are returned unchanged.
     """
     if color.matrix != "rgb":
         return color
-    matrix = "bt709" if height >= HD_ROWS else "bt601"
+    matrix = guess_matrix(height, width)
     return replace(color, matrix=matrix, full_range=False, matrix_tag=TAG_BY_MATRIX[matrix], range_tag=1)
 
 

@@ -15,7 +15,7 @@ from livematte.errors import OutputError, UsageError
 from livematte.frame import PIXEL_FORMATS, ColorInfo, PixelFormat
 from livematte.protocols import SourceInfo
 from livematte.video.alpha_video import grey_color, grey_format
-from livematte.video.color import as_yuv
+from livematte.video.color import as_yuv, with_tags
 from livematte.video.priority import kept_priority
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
@@ -246,8 +246,8 @@ def choose_output_format(
     """
     source = PIXEL_FORMATS[info.format]
     if grey:
-        layout = grey_format(source)
-        return choose_format(name, layout, info.height, info.width, alpha=False), grey_color(info.color), []
+        layout, color = grey_format(source), with_tags(grey_color(info.color), info.height)
+        return choose_format(name, layout, info.height, info.width, alpha=False), color, []
     format = choose_format(name, source, info.height, info.width, alpha=alpha)
     color, notes = info.color, []
     stored = _STORED.get(format)
@@ -260,11 +260,11 @@ def choose_output_format(
         why = f"an odd size in {name} needs 4:4:4" if odd else f"the nearest one that {name} supports"
         notes.append(f"pixel format {info.format} becomes {format}: {why}")
     if stored is not None and source.rgb and not stored.rgb:
-        color = as_yuv(color, info.height)
+        color = as_yuv(color, info.height, info.width)
     if color.full_range and color.matrix != "rgb" and not ENCODERS[name].signals_full_range:
         color = replace(color, full_range=False, range_tag=1)
         notes.append(f"full range becomes limited: players always read {name} as limited")
-    return format, color, notes
+    return format, with_tags(color, info.height), notes
 
 
 def _candidates(supported: Iterable[str], want: PixelFormat) -> list[PixelFormat]:

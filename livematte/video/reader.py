@@ -327,8 +327,8 @@ class FileSource:
         format = nearest_format(source)
         still = is_still(self._container, self._stream, self._path)
         full = source.name.startswith("yuvj") or (source.name.startswith(("gray", "ya")) and still)
-        rgb, height = PIXEL_FORMATS[format].rgb, frame.height
-        return format, read_color_info(frame, rgb=rgb, full_range_default=full, height=height)
+        rgb, size = PIXEL_FORMATS[format].rgb, (frame.height, frame.width)
+        return format, read_color_info(frame, rgb=rgb, full_range_default=full, size=size)
 
     def _frame(self, decoded: VideoFrame, pts: int) -> Frame:
         format, color = self._output_format(decoded)

@@ -311,9 +311,12 @@ class FileSink:
                     return self._surfaces(frame)
                 frame = CpuContext().upload(frame)
             picture, color = to_video_frame(frame, drop_alpha=not self._alpha), frame.color
-        if picture.format.name == self._format and color.full_range == self._color.full_range:
-            return picture
-        return self._converter(picture, self._format, color, self._color)
+        if picture.format.name != self._format or color.full_range != self._color.full_range:
+            picture = self._converter(picture, self._format, color, self._color)
+        if self._color.matrix != "rgb":
+            picture.colorspace = self._color.matrix_tag  # some encoders write the tags of the frame
+            picture.color_primaries, picture.color_trc = self._color.primaries, self._color.transfer
+        return picture
 
     def _encode(self, picture: VideoFrame | None) -> None:
         for packet in self._stream.encode(picture):

@@ -131,7 +131,10 @@ def test_picture_sequences_and_gif(tmp_path):
         ((9, 9, 16, 1), (64, 96), "bt2020", False),
         ((1, 1, 1, 2), (64, 96), "bt709", True),
         ((2, 2, 2, 0), (64, 96), "bt601", False),
-        ((2, 2, 2, 0), (720, 96), "bt709", False),
+        ((2, 2, 2, 0), (576, 96), "bt601", False),
+        ((2, 2, 2, 0), (578, 96), "bt709", False),
+        ((2, 2, 2, 0), (64, 1280), "bt709", False),
+        ((2, 2, 2, 0), (64, 1278), "bt601", False),
     ],
 )
 def test_colour_tags_are_read_or_guessed_by_size(tmp_path, tags, size, matrix, full):

@@ -120,8 +120,8 @@ def test_grey_of_alpha_by_hand() -> None:
 
 
 def test_untagged_rgb_is_stored_by_size() -> None:
-    assert as_yuv(ColorInfo("rgb", True), 480).matrix == "bt601"
-    assert as_yuv(ColorInfo("rgb", True), 720).matrix_tag == 1
+    assert as_yuv(ColorInfo("rgb", True), 480, 640).matrix == "bt601"
+    assert as_yuv(ColorInfo("rgb", True), 720, 640).matrix_tag == 1
     assert names(ColorInfo("bt2020", False, 9, 16, 9, 1))["transfer"] == "pq"
 
 

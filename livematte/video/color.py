@@ -34,7 +34,7 @@ _SD_ROWS, _HD_COLUMNS = 576, 1280
 _UNSPECIFIED = (0, 2)
 _PRIMARIES_BY_MATRIX = {"bt709": 1, "bt2020": 9}
 _PRIMARIES_BY_ROWS = {480: 6, 486: 6, 488: 6, 576: 5}
-"""Primaries of untagged SD video of 525 or 625 lines (ITU-R BT.601). Others have those of BT.709, as in mpv."""
+"""Primaries of untagged SD video of 525 or 625 lines (ITU-R BT.601). Others have those of BT.709."""
 
 
 def guess_matrix(height: int, width: int) -> str:

@@ -37,6 +37,7 @@ from livematte.output_paths import (
     is_picture,
     output_paths,
     sink_settings,
+    with_printf_pattern,
 )
 from livematte.progress import Progress
 from livematte.protocols import Background, Model
@@ -46,6 +47,7 @@ from livematte.video.container import is_pipe, require_rereadable
 from livematte.video.encoders import CONTAINERS
 from livematte.video.hardware import check_hwaccel
 from livematte.video.images import can_keep_profile, check_image
+from livematte.video.picture_sequence import is_sequence
 from livematte.video.reader import open_video
 from livematte.video.writer import open_sink
 
@@ -67,8 +69,9 @@ def render(
     Sound, subtitles, chapters, metadata and timing are kept. ``output`` appears when the render is complete.
 
     Args:
-        input: any video that FFmpeg can read, or an image sequence such as ``frames/%04d.png``.
-        output: ``.mp4``, ``.mov``, ``.mkv``, ``.webm`` or a PNG sequence such as ``out/%04d.png``.
+        input: any video that FFmpeg can read, or pictures: a folder, ``*.png``, ``%04d.png`` or ``####.png``.
+        output: ``.mp4``, ``.mov``, ``.mkv``, ``.webm`` or numbered pictures such as ``out/%04d.png`` or
+            ``out/%04d.exr``, which keep the numbers of an input sequence.
         progress: called regularly from the calling thread.
         stop: set this event to stop early; the frames rendered so far are kept.
 
@@ -87,17 +90,21 @@ def render(
     trial_decode.begin(*inputs.values())
     trial_decode.check(input)
     segment_notes: list[str] = []
-    if len(devices := resolved.compute.devices) > 1:
+    devices = resolved.compute.devices
+    if len(devices) > 1 and not is_sequence(os.fspath(input)):
         job = Job(os.fspath(input), targets, chosen, RENDER_STREAMS)
         report = parallel.render_file(job, devices, progress=progress, stop=stop)
         if report is not None:
             return report
+    if len(devices) > 1:
         resolved = resolved.on(devices[0])
         segment_notes = [f"{input} was rendered on {devices[0]} only: it is too short or cannot be split"]
     device, device_notes = frame_device(resolved.compute)
     gpu, codec_gpu = None if device is None else device.index, cuda_index(resolved.compute)
     section = pick(SectionOptions, chosen)
-    source = open_video(os.fspath(input), hwaccel=chosen["hwaccel"], gpu=gpu, card=codec_gpu, **section)
+    source = open_video(
+        os.fspath(input), hwaccel=chosen["hwaccel"], gpu=gpu, card=codec_gpu, fps=chosen["fps"], **section
+    )
     outputs: list[engine.Output] = []
     background: Background | None = None
     try:
@@ -185,12 +192,12 @@ def trimap(
     """
     began = time.monotonic()
     chosen = complete(TrimapOptions, options)
-    targets, still = {"trimap": os.fspath(output)}, is_picture(output)
+    targets, still = {"trimap": with_printf_pattern(output)}, is_picture(with_printf_pattern(output))
     resolved = resolve({**chosen, "temporal": "off"} if still else chosen, extras=True)
     check_outputs({"input": input, **input_files(TrimapOptions, chosen)}, targets.values(), chosen)
     trial_decode.check(input)
     section = pick(SectionOptions, chosen)
-    source = open_video(os.fspath(input), **section)
+    source = open_video(os.fspath(input), fps=chosen["fps"], **section)
     outputs: list[engine.Output] = []
     try:
         if not still:
@@ -232,13 +239,13 @@ def mattes(input: PathLike, **options: Unpack[MattesOptions]) -> Iterator[tuple[
     trial_decode.check(input)
     section = pick(SectionOptions, chosen)
     if not is_pipe(os.fspath(input)):  # a pipe can be read only once
-        open_video(os.fspath(input), **section).close()  # raises errors of the file now
+        open_video(os.fspath(input), fps=chosen["fps"], **section).close()  # raises errors of the file now
     network = resolved.model()
     compositor = resolved.compositor()
     device, _ = frame_device(resolved.compute)
 
     def pairs() -> Iterator[tuple[Frame, Matte]]:
-        source = open_video(os.fspath(input), **section)
+        source = open_video(os.fspath(input), fps=chosen["fps"], **section)
         yield from engine.mattes(source, network, compositor=compositor, device=device, **resolved.filters())
 
     return pairs()

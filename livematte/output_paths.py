@@ -17,8 +17,9 @@ from livematte.options import EncodingOptions, OutputOptions, PathLike
 from livematte.options.declaration import declared, names
 from livematte.protocols import Model, SourceInfo
 from livematte.video.atomic_file import check_name
-from livematte.video.container import PATTERN, exists
+from livematte.video.container import exists
 from livematte.video.images import STILLS, is_numbered
+from livematte.video.picture_sequence import PATTERN, printf_pattern
 
 
 def output_paths(picture: PathLike, options: Mapping[str, Any]) -> dict[str, str]:
@@ -28,7 +29,13 @@ def output_paths(picture: PathLike, options: Mapping[str, Any]) -> dict[str, str
     """
     additional = {each.option.output: options[each.name] for each in declared(OutputOptions)}
     every = {"picture": picture, **additional}
-    return {kind: os.fspath(path) for kind, path in every.items() if path is not None}
+    return {kind: with_printf_pattern(path) for kind, path in every.items() if path is not None}
+
+
+def with_printf_pattern(path: PathLike) -> str:
+    """Return the path of an output as text, with ``####`` as ``%04d``."""
+    name = os.fspath(path)
+    return name if name.endswith(("/", os.sep)) else os.fspath(printf_pattern(name))
 
 
 def sink_settings(kind: str, options: Mapping[str, Any], *, transparent: bool) -> dict[str, Any]:

@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 def render(
     source: Annotated[
         str,
-        typer.Argument(metavar="IN", help="Input video, or numbered pictures: [b]frames/%04d.png[/b]."),
+        typer.Argument(
+            metavar="IN",
+            help="Input video, or pictures: a folder, [b]'*.png'[/b], [b]%04d.png[/b] or [b]####.png[/b].",
+        ),
     ],
     target: Annotated[
         str,
         typer.Argument(
             metavar="OUT",
-            help="Output: [b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], or [b]out/%04d.png[/b].",
+            help="Output: [b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], or [b]out/%04d.png[/b] "
+            "([b].exr[/b], [b].tiff[/b] …).",
         ),
     ],
     profile: Profile = None,

@@ -89,17 +89,19 @@ def _named(spec: str) -> Background | None:
 
 
 def _from_file(path: Path, spec: str, fit: str, open_video: Callable[[str], Source] | None) -> Background:
+    from livematte.video.picture_sequence import is_sequence  # PyAV, with the first file only
+
     try:
         there = path.exists()
     except OSError:  # the name is too long
         there = False
     if there and path.is_dir():
         raise UsageError(f"background {spec!r} is a folder: give a file in it, or {_ALLOWED}")
-    if not there and "%" not in path.name:
+    if not there and not is_sequence(path):
         looks_like_file = path.suffix or len(path.parts) > 1
         what = "no such file" if looks_like_file else "neither a known colour nor a file"
         raise UsageError(f"background {spec!r}: {what}; allowed are {_ALLOWED}")
-    if path.suffix.lower() in IMAGES and "%" not in path.name:
+    if there and path.suffix.lower() in IMAGES:
         trial_decode.check(path)
         return Image(read_image(path), fit)
     return Video(str(path), fit, open_video or _open_tried)

@@ -24,6 +24,7 @@ from livematte.options.groups import (
     RefinerOptions,
     RuntimeOptions,
     SectionOptions,
+    SequenceOption,
     SizeOption,
     TemporalOption,
     TrimapOption,
@@ -60,7 +61,7 @@ class MatteOptions(FrameMattingOptions, AugmentOption, total=False):
     """Options for the matte of a video."""
 
 
-class MattesOptions(MatteOptions, SectionOptions, DeviceOptions, total=False):
+class MattesOptions(MatteOptions, SectionOptions, SequenceOption, DeviceOptions, total=False):
     """Options of ``livematte.mattes``."""
 
 
@@ -73,6 +74,7 @@ class RenderOptions(
     OverwriteOption,
     EncodingOptions,
     SectionOptions,
+    SequenceOption,
     DevicesOption,
     DecoderOption,
     RuntimeOptions,
@@ -108,6 +110,7 @@ class TrimapOptions(
     IslandsOption,
     OverwriteOption,
     SectionOptions,
+    SequenceOption,
     DeviceOptions,
     total=False,
 ):

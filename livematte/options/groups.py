@@ -289,6 +289,22 @@ class SectionOptions(TypedDict, total=False):
     end: Annotated[float | None, Option(None, "End time in the input.", "SECONDS", FILES)]
 
 
+class SequenceOption(TypedDict, total=False):
+    """Rate of a sequence of pictures."""
+
+    fps: Annotated[
+        float | None,
+        Option(
+            None,
+            "Frames per second, if IN is a sequence of pictures. Default: 25.",
+            "RATE",
+            FILES,
+            between=(0.001, 1000),
+            unit="frames per second",
+        ),
+    ]
+
+
 class DeviceOption(TypedDict, total=False):
     device: Annotated[str, DEVICE_OPTION]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from livematte.errors import InputError
+from livematte.video.picture_sequence import DEFAULT_FPS, find_sequence, is_sequence
 
 MAX_SIDE = 16384
 MAX_PIXELS = 1 << 27
@@ -26,9 +28,6 @@ MAX_PIXELS = 1 << 27
 
 _BUDGET = {"max_pixels": str(MAX_PIXELS)}
 """Option of FFmpeg's decoders: they refuse a larger picture before they take memory for it."""
-
-PATTERN = re.compile(r"%0?\d*d")
-"""Pattern of a numbered image sequence, e.g. ``frames/%04d.png``."""
 
 _PYAV = int(av.__version__.split(".")[0])
 
@@ -70,26 +69,25 @@ def require_rereadable(path: str | Path, why: str) -> None:
         raise InputError(f"{path} is a pipe, which can be read only once, and {why}: save it as a file first")
 
 
-def is_sequence(path: str | Path) -> bool:
-    """Return True if ``path`` is a pattern of numbered pictures and no file has that exact name."""
-    return bool(PATTERN.search(Path(path).name)) and not exists(path)
-
-
 def ffmpeg_name(path: str | Path) -> str:
-    """The name of a file, or a pattern of numbered pictures, as FFmpeg must be given it.
+    """The name of a file as FFmpeg must be given it.
 
     FFmpeg takes a name such as ``10:30.mkv``, ``tcp:127.0.0.1:80`` or ``pipe:0`` for an address.
     After ``file:`` everything is the name of a file.
     """
     path = Path(path)
-    folder = path.parent.absolute()
-    if is_sequence(path):  # a % in the folder is no part of the pattern
-        folder = Path(str(folder).replace("%", "%%"))
-    return f"file:{folder / path.name}"
+    return f"file:{path.parent.absolute() / path.name}"
 
 
-def open_container(path: str | Path, hwaccel: HWAccel | None = None) -> InputContainer:
+def open_container(
+    path: str | Path, hwaccel: HWAccel | None = None, fps: Fraction = DEFAULT_FPS
+) -> InputContainer:
     """Open a file, with hardware decoders if ``hwaccel`` is given and supports the codec.
+
+    Of a sequence of pictures, it is the first picture, with the time base of the sequence.
+
+    Args:
+        fps: pictures a second of a sequence.
 
     Raises:
         InputError: it is missing, a directory, empty, not readable or not a media file.
@@ -103,17 +101,13 @@ def open_container(path: str | Path, hwaccel: HWAccel | None = None) -> InputCon
     options = {**_BUDGET, "pattern_type": "none"}
     format = None
     if is_sequence(path):
-        format = "image2"
-        options = {**_BUDGET, "start_number": str(_first_number(path))}
-    elif not exists(path):
+        format, path = "image2", find_sequence(path).files[0]
+        options["framerate"] = str(fps)
+    if not exists(path):
         raise InputError(f"{path}: no such file")
-    elif path.is_dir():
-        raise InputError(
-            f"{path} is a directory: name a video file, or numbered pictures as {path / '%04d.png'}"
-        )
-    elif path.is_char_device() or path.is_socket():
+    if path.is_char_device() or path.is_socket():
         raise InputError(f"{path} is a device or a socket: name a file")
-    elif path.is_file() and path.stat().st_size == 0:
+    if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes)")
     try:
         container: InputContainer = av.open(
@@ -125,24 +119,6 @@ def open_container(path: str | Path, hwaccel: HWAccel | None = None) -> InputCon
         container.close()
         raise InputError(f"{path} is not a media file (FFmpeg detects {container.format.name})")
     return container
-
-
-def _first_number(pattern: Path) -> int:
-    try:
-        assert pattern.name % 1
-    except (TypeError, ValueError):
-        raise InputError(f"{pattern}: use one pattern such as %04d, and %% for a percent sign") from None
-    name = PATTERN.sub("\0", pattern.name, count=1)
-    before, after = (re.escape(part.replace("%%", "%")) for part in name.split("\0"))
-    numbered = re.compile(before + r"(\d+)" + after + "$")
-    if not pattern.parent.is_dir():
-        raise InputError(f"{pattern.parent}: no such folder")
-    numbers = [int(hit[1]) for entry in pattern.parent.iterdir() if (hit := numbered.match(entry.name))]
-    # The number must have the width of the pattern: %04d.png does not match 1.png.
-    fitting = [number for number in numbers if (pattern.parent / (pattern.name % number)).exists()]
-    if not fitting:
-        raise InputError(f"{pattern}: no file in {pattern.parent} matches this pattern")
-    return min(fitting)
 
 
 def _why_not_opened(path: Path, error: Exception) -> str:

@@ -1,8 +1,9 @@
-"""Write still images: one file for one frame, or a numbered PNG sequence as a Sink."""
+"""Write still images: one file for one frame, or numbered pictures as a Sink."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import replace
 from fractions import Fraction
@@ -27,10 +28,11 @@ from livematte.video.atomic_file import (
     temporary_path,
 )
 from livematte.video.color import as_rgb
-from livematte.video.container import PATTERN, exists
+from livematte.video.container import exists
 from livematte.video.embed_profile import can_hold_profile, embed_profile
 from livematte.video.encoders import CONTAINERS
 from livematte.video.linear_light import linear_picture
+from livematte.video.picture_sequence import PATTERN, find_sequence, is_sequence, printf_pattern
 from livematte.video.pixels import Converter, to_video_frame, view_planes, writable_planes
 
 STILLS = {
@@ -44,7 +46,11 @@ _NO_ALPHA = {"mjpeg", "bmp"}
 
 def is_numbered(path: Path) -> bool:
     """True where an output is numbered pictures, not a video or a file that has exactly this name."""
-    return bool(PATTERN.search(path.name)) and path.suffix.lower() not in CONTAINERS and not exists(path)
+    return (
+        bool(PATTERN.search(printf_pattern(path).name))
+        and path.suffix.lower() not in CONTAINERS
+        and not exists(path)
+    )
 
 
 def write_image(path: str | Path, frame: Frame, *, alpha: bool | None = None) -> None:
@@ -107,10 +113,13 @@ class StillEncoder:
 
     def __call__(self, frame: Frame) -> bytes:
         """Return the complete image file of ``frame``."""
+        if self._grey and self._library != "png":
+            frame = _grey_frame(frame)
         if self._library == "exr":
             picture = self._linear_picture(frame)
         else:
-            picture = self._grey_picture(frame) if self._grey else self._color_picture(frame)
+            grey = self._grey and self._library == "png"
+            picture = self._grey_picture(frame) if grey else self._color_picture(frame)
         layout = (picture.width, picture.height, picture.format.name)
         if self._context is None or self._layout != layout:
             self._context, self._layout = self._open(picture), layout
@@ -185,18 +194,32 @@ class StillEncoder:
         return out
 
 
+def _grey_frame(frame: Frame) -> Frame:
+    """Return alpha as a frame of one plane."""
+    alpha, full = extract_alpha(frame)
+    depth = frame.pixel_format.depth
+    name = "gray" if depth == 8 else f"gray{depth}le"
+    color = replace(frame.color, matrix="bt709", full_range=full, matrix_tag=1, range_tag=2 if full else 1)
+    return replace(frame, planes=(alpha,), format=name, color=color)
+
+
 class ImageSequenceSink:
-    """Numbered PNG files, counted from 1 (protocols.Sink). They appear in their folder when all are complete.
+    """Numbered pictures (protocols.Sink), which appear in their folder when all are complete.
+
+    They have the numbers of a sequence that is read, else they are counted from 1. Pictures of an older
+    sequence under the same pattern that are not replaced are moved away.
 
     Attributes:
         path: the pattern, e.g. ``frames/%06d.png``.
-        notes: lost properties, and the location of an incomplete sequence.
+        notes: lost properties, the location of older pictures, and of an incomplete sequence.
         frames: number of frames written.
     """
 
     def __init__(self, pattern: Path, info: SourceInfo, *, alpha: bool, grey: bool) -> None:
-        if pattern.suffix.lower() != ".png":
-            raise UsageError(f"{pattern}: numbered pictures must be .png")
+        pattern = printf_pattern(pattern)
+        if pattern.suffix.lower() not in STILLS:
+            raise UsageError(f"{pattern}: numbered pictures can be {', '.join(STILLS)}")
+        library = check_image(pattern, alpha=alpha)
         try:
             assert pattern.name % 1
         except (TypeError, ValueError):
@@ -204,11 +227,16 @@ class ImageSequenceSink:
         self.path, self.frames = pattern, 0
         self.notes = ["numbered pictures have no audio, times or tags"]
         self._alpha, self._done = alpha, False
+        self._first = info.details.get("first_number")
+        self._number = 0
+        parts = PATTERN.split(pattern.name.replace("%%", "%"), maxsplit=1)
+        self._names = re.compile(r"\d+".join(map(re.escape, parts)))
         self._folder = pattern.parent.resolve()
         if self._folder.exists() and not self._folder.is_dir():
             raise OutputError(f"{self._folder} is not a folder")
         if not self._folder.parent.is_dir():
             raise OutputError(f"folder {self._folder.parent} does not exist: create it first")
+        self._check_source(info.details.get("path"))
         self._temporary = temporary_path(self._folder)
         try:
             if self._folder.exists() and not os.access(self._folder, os.W_OK):
@@ -216,11 +244,11 @@ class ImageSequenceSink:
             self._temporary.mkdir()
         except OSError as error:
             raise OutputError(describe_write_error(error, pattern)) from error
-        self._encode = StillEncoder("png", alpha=alpha, grey=grey)
+        self._encode = StillEncoder(library, alpha=alpha, grey=grey)
         self._forget = before_sudden_end(self._put_away)
 
     def _put_away(self) -> None:
-        (self._temporary / (self.path.name % (self.frames + 1))).unlink(missing_ok=True)  # not complete
+        (self._temporary / (self.path.name % self._number)).unlink(missing_ok=True)  # perhaps not complete
         self.abort()
 
     def write(self, frame: Frame) -> None:
@@ -233,7 +261,8 @@ class ImageSequenceSink:
             raise OutputError(
                 f"{self.path}: the frame has no alpha (pixel format {frame.format}), but alpha is required"
             )
-        picture = self._temporary / (self.path.name % (self.frames + 1))
+        self._number = self.frames + 1 if self._first is None else self._first + frame.pts
+        picture = self._temporary / (self.path.name % self._number)
         try:
             picture.write_bytes(self._encode(frame))
         except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -251,6 +280,7 @@ class ImageSequenceSink:
             if not self._folder.exists():
                 self._temporary.rename(self._folder)
                 return
+            self._move_older({picture.name for picture in self._temporary.iterdir()})
             for picture in sorted(self._temporary.iterdir()):
                 replace_file(picture, self._folder / picture.name)
             self._temporary.rmdir()
@@ -258,6 +288,29 @@ class ImageSequenceSink:
             raise OutputError(
                 f"{describe_write_error(error, self.path)} (the pictures are in {self._temporary})"
             ) from error
+
+    def _check_source(self, source: str | None) -> None:
+        """Raise UsageError if the source is pictures in the same folder that this sequence would replace."""
+        if source is None or not is_sequence(source):
+            return
+        inputs = find_sequence(source).files
+        if any(self._names.fullmatch(file.name) and file.parent.resolve() == self._folder for file in inputs):
+            raise UsageError(f"{self.path} is also the input: give the output another name or folder")
+
+    def _move_older(self, replaced: set[str]) -> None:
+        """Move pictures with other numbers out of the folder, so that two sequences are not mixed."""
+        older = [
+            file for file in self._folder.iterdir()
+            if self._names.fullmatch(file.name) and file.name not in replaced and file.is_file()
+        ]  # fmt: skip
+        if not older:
+            return
+        folder = sibling_path(self._folder, "older")
+        folder.mkdir()
+        for file in older:
+            file.rename(folder / file.name)
+        what = "1 picture" if len(older) == 1 else f"{len(older)} pictures"
+        self.notes.append(f"{what} of an older sequence {self.path} had other numbers: moved to {folder}")
 
     def abort(self) -> None:
         """Keep the pictures so far: in their folder if it did not exist, else in ``<folder>.partial``."""

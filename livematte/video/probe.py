@@ -18,11 +18,14 @@ from livematte.video import color as colors
 from livematte.video.container import is_cover
 from livematte.video.hdr_metadata import read_hdr_metadata
 from livematte.video.orientation import Orientation
+from livematte.video.picture_sequence import PictureSequence, is_sequence
 from livematte.video.timestamps import as_fraction, frame_rate, has_arbitrary_start
 
 
 def is_still(container: InputContainer, stream: VideoStream, path: str | Path) -> bool:
     """Return True if ``container`` is a single picture."""
+    if is_sequence(path):
+        return False
     if container.format.name.endswith("_pipe"):
         return True
     single = container.format.name == "image2" and stream.duration == 1
@@ -65,7 +68,7 @@ def describe(
 def describe_source(
     container: InputContainer, stream: VideoStream, path: str | Path, format: str, size: tuple[int, int],
     color: ColorInfo, *, start: float | Fraction | None, end: float | Fraction | None, transposed: bool,
-    details: dict[str, Any],
+    details: dict[str, Any], pictures: PictureSequence | None = None,
 ) -> SourceInfo:  # fmt: skip
     """Return the properties of the frames that are read from a file.
 
@@ -75,6 +78,7 @@ def describe_source(
         start, end: section that is read, in seconds.
         transposed: True if rows and columns are exchanged to make the frames upright.
         details: result of :func:`describe`.
+        pictures: the files, if it is a sequence of pictures.
     """
     still = is_still(container, stream, path)
     rate, time_base = frame_rate(path, stream), as_fraction(stream.time_base)
@@ -83,6 +87,9 @@ def describe_source(
     if seconds is None and container.duration:
         seconds = Fraction(container.duration, 1_000_000)
     frames = stream.frames or (round(seconds * rate) if seconds and rate else None)
+    if pictures is not None:
+        rate = 1 / time_base
+        frames, seconds = len(pictures.files), (pictures.ticks[-1] + 1) * time_base
     if seconds is not None and (start or end):
         kept = max(Fraction(0), min(seconds, Fraction(end or seconds)) - Fraction(start or 0))
         frames = None if frames is None else round(frames * kept / seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -25,6 +26,7 @@ from livematte.video.deinterlace import progressive
 from livematte.video.hardware import HardwareDecoder, check_hwaccel, open_hardware
 from livematte.video.orientation import read_orientation
 from livematte.video.picture_color import PictureColors, ProfileUse
+from livematte.video.picture_sequence import PictureSequence, check_fps, find_sequence, is_sequence
 from livematte.video.pixels import JPEG_RANGE_FORMATS, Converter, nearest_format, view_planes
 from livematte.video.probe import describe, describe_source, is_still
 from livematte.video.read_check import ReadCheck
@@ -53,13 +55,14 @@ def open_video(
     gpu: int | None = None,
     card: int | None = None,
     color_profile: ProfileUse = "convert",
+    fps: float | Fraction | None = None,
 ) -> FileSource:
-    """Open a file that FFmpeg supports: a video, ``frames/%04d.png``, an animated GIF or one picture.
+    """Open a file that FFmpeg supports: a video, a sequence of pictures, an animated GIF or one picture.
 
     The first frame is decoded immediately, so an undecodable file raises here and not later.
 
     Args:
-        path: the file, or a printf pattern of numbered pictures.
+        path: the file; or pictures as a folder, ``frames/*.png``, ``frames/%04d.png`` or ``frames/####.png``.
         start: seconds from the start of the file; earlier frames are skipped. A Fraction is exact, a float is
             rounded to the microsecond.
         end: seconds from the start of the file; frames at or after it are skipped.
@@ -71,6 +74,7 @@ def open_video(
         color_profile: ``convert`` converts pictures with an ICC profile to sRGB; ``keep`` gives the profile
             in ``frame.color.icc`` (but converts if it is not one of RGB); ``ignore`` uses the numbers as they
             are.
+        fps: pictures a second of a sequence, 25 by default; other files have their own times.
 
     Raises:
         UsageError: ``start`` or ``end`` is negative, the range is empty, or ``hwaccel`` is unknown.
@@ -85,10 +89,14 @@ def open_video(
             " read to the end of the file"
         )
     check_hwaccel(hwaccel)
-    container = open_container(path)
+    sequence = is_sequence(path)
+    if fps is not None and not sequence:
+        raise UsageError(f"fps is for pictures (a folder, *.png or %04d.png): {path} has its own times")
+    pictures = find_sequence(path) if sequence else None
+    container = open_container(path, fps=check_fps(fps))
     try:
         stream = video_stream(container, path)
-        return FileSource(path, container, stream, start, end, hwaccel, gpu, card, color_profile)
+        return FileSource(path, container, stream, start, end, hwaccel, gpu, card, color_profile, pictures)
     except BaseException:
         container.close()
         raise
@@ -114,9 +122,11 @@ class FileSource:
         gpu: int | None = None,
         card: int | None = None,
         color_profile: ProfileUse = "convert",
+        pictures: PictureSequence | None = None,
     ) -> None:
         self.damaged = 0
-        self.notes: list[str] = []
+        self.notes: list[str] = [] if pictures is None else list(pictures.notes)
+        self._pictures, self._first_picture = pictures, 0
         self._path, self._container, self._stream = path, container, stream
         self._lock, self._check_read = threading.Lock(), ReadCheck(path)
         self._closed = self._started = False
@@ -153,9 +163,11 @@ class FileSource:
         )
         if name := self._picture_colors.profile_name(self._first_frame):
             details["color_profile"] = name
+        if pictures is not None:
+            details["first_number"] = pictures.numbers[0]
         self.info = describe_source(
             container, stream, path, format, (height, width), self._color, start=start, end=end,
-            transposed=self._orientation.transpose, details=details,
+            transposed=self._orientation.transpose, details=details, pictures=pictures,
         )  # fmt: skip
 
     def _open_hardware(self, hwaccel: str, gpu: int | None, card: int | None) -> HardwareDecoder | None:
@@ -163,7 +175,11 @@ class FileSource:
             return None
         kind = "cuda" if hwaccel == "auto" else hwaccel
         found: HardwareDecoder | str = "a pipe can be read only once"
-        if not Path(self._path).is_fifo():
+        if self._pictures is not None:
+            if hwaccel == "auto":
+                return None
+            found = "a sequence of pictures is decoded on the CPU"
+        elif not Path(self._path).is_fifo():
             found = open_hardware(self._path, self._stream, kind, gpu, card)
         if isinstance(found, HardwareDecoder):
             return found
@@ -198,9 +214,13 @@ class FileSource:
 
     def _seek_and_decode(self, origin: Fraction) -> tuple[Iterator[VideoFrame], VideoFrame]:
         """Return the decoded frames from the requested start on, and the first of them."""
-        margins = _SEEK_MARGINS if self._first_time is not None else (None,)
+        pictures = self._pictures
+        margins = _SEEK_MARGINS if self._first_time is not None and pictures is None else (None,)
+        if pictures is not None and self._first_time is not None:
+            first_tick = math.ceil((self._first_time - origin) / self._time_base)
+            self._first_picture = bisect_left(pictures.ticks, first_tick)
         for margin in (*margins, None):
-            if self._first_time is not None:
+            if self._first_time is not None and pictures is None:
                 # The first picture of a broadcast is stored before its pts, so seek to an earlier position.
                 wanted = origin - 1 if margin is None else max(origin, self._first_time - Fraction(margin))
                 try:
@@ -237,7 +257,10 @@ class FileSource:
         )
 
     def _decode(self) -> Iterator[VideoFrame]:
-        packets = self._check_read.follow(self._container.demux(self._stream))
+        if self._pictures is not None:
+            packets = self._pictures.packets(self._stream, self._first_picture)
+        else:
+            packets = self._check_read.follow(self._container.demux(self._stream))
         packet: Packet[VideoStream] | None
         repeats = RepeatedPictures()
         while True:

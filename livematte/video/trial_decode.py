@@ -117,7 +117,9 @@ def _file_key(path: object) -> _Key | None:
         if path.is_file():
             found = path.stat()
             return str(path.absolute()), found.st_mtime_ns, found.st_size
-        if "%" in path.name and path.parent.is_dir():  # numbered pictures
+        if path.is_dir():  # pictures
+            return str(path.absolute()), path.stat().st_mtime_ns, 0
+        if any(sign in path.name for sign in "%#*?") and path.parent.is_dir():
             return str(path.absolute()), path.parent.stat().st_mtime_ns, 0
     return None
 

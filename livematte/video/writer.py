@@ -56,8 +56,8 @@ def open_sink(
     """Open a file to write frames to.
 
     Args:
-        path: ``.mp4``, ``.m4v``, ``.mov``, ``.mkv``, ``.webm``; ``frames/%06d.png``, or ``frames/`` (with
-            slash) for a folder of PNG files.
+        path: ``.mp4``, ``.m4v``, ``.mov``, ``.mkv``, ``.webm``; ``frames/%06d.png`` (or ``.exr``, ``.tiff``
+            ...), or ``frames/`` (with slash) for a folder of PNG files.
         info: properties of the frames to write: size, format, time base, rate, colour.
         kind: 'picture' and 'foreground' write the colours of the frames; 'alpha' writes their alpha plane
             (their luma if they have none) as a grey video in limited range, shown as 0 black and 1 white in

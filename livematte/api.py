@@ -143,6 +143,9 @@ def render(
 def image(input: PathLike, output: PathLike, **options: Unpack[ImageOptions]) -> RenderReport:
     """Remove or replace the background of one picture. The default background is transparent.
 
+    A picture keeps its RGB colour profile (Display P3, Adobe RGB ...) if all outputs can hold one (PNG, JPEG,
+    TIFF, WebP), else it is converted to sRGB. OpenEXR is written in linear light, multiplied by alpha.
+
     If ``input`` is a video, its first frame is used. With ``trimap``, no matting network runs: the refiner
     that ``refine`` or ``model`` names computes the unknown region.
     """

@@ -90,11 +90,11 @@ def open_video(
         )
     check_hwaccel(hwaccel)
     sequence = is_sequence(path)
-    if fps is not None and not sequence:
-        raise UsageError(f"fps is for pictures (a folder, *.png or %04d.png): {path} has its own times")
     pictures = find_sequence(path) if sequence else None
     container = open_container(path, fps=check_fps(fps))
     try:
+        if fps is not None and not sequence:
+            raise UsageError(f"fps is for pictures (a folder, *.png or %04d.png): {path} has its own times")
         stream = video_stream(container, path)
         return FileSource(path, container, stream, start, end, hwaccel, gpu, card, color_profile, pictures)
     except BaseException:

@@ -206,3 +206,19 @@ def test_a_picture_in_memory_needs_no_file() -> None:
     Image.new("RGB", SIZE).save(data, "PNG", icc_profile=DISPLAY_P3)
     assert embedded_profile(data.getvalue()) == DISPLAY_P3
     assert embedded_profile(b"no picture") is None
+
+
+def test_the_profile_among_the_properties_of_a_heic_file(tmp_path: Path) -> None:
+    """AVIF has the boxes of HEIC, which Pillow cannot open."""
+    from livematte.video.color_profile import embedded_profile
+
+    path = save(tmp_path / "a.avif", "RGB", P3_COLOR, icc_profile=DISPLAY_P3)
+    content = path.read_bytes()
+    assert content[4:8] == b"ftyp" and content.count(b"avif") >= 1
+    hidden = tmp_path / "a.heic"
+    hidden.write_bytes(
+        content[:8] + b"heic" + content[12:].replace(b"avif", b"heic").replace(b"mif1", b"heix", 1)
+    )
+    with pytest.raises(OSError):
+        Image.open(hidden)
+    assert embedded_profile(hidden) == DISPLAY_P3

@@ -155,7 +155,7 @@ def _numbered(pattern: Path, path: Path) -> PictureSequence:
 def _in_order(path: Path, files: list[Path], example: Path) -> PictureSequence:
     kinds = sorted({file.suffix.lower() for file in files})
     if not files:
-        what = "contains no pictures" if path.is_dir() else "matches no picture"
+        what = "is a directory without pictures" if path.is_dir() else "matches no picture"
         raise InputError(f"{path} {what}: name a video file, or pictures as {example} or name_%04d.png")
     if len(kinds) > 1:
         raise InputError(f"{path} matches pictures of several kinds ({', '.join(kinds)}): add the extension")

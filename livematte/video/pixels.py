@@ -118,6 +118,14 @@ def set_frame_properties(out: VideoFrame, frame: Frame) -> None:
     out.color_primaries, out.color_trc = color.primaries, color.transfer
 
 
+def with_color_tags(out: VideoFrame, color: ColorInfo) -> VideoFrame:
+    """Set matrix, primaries and transfer of a YUV frame and return it; an RGB frame is not changed."""
+    if color.matrix != "rgb":
+        out.colorspace = color.matrix_tag
+        out.color_primaries, out.color_trc = color.primaries, color.transfer
+    return out
+
+
 _UNSPECIFIED = 2
 
 

@@ -38,7 +38,7 @@ from livematte.video.images import STILLS, ImageSequenceSink, is_numbered, write
 from livematte.video.mp4_boxes import hide_empty_video_tracks
 from livematte.video.muxer_options import COMMON_TAGS, FRAGMENTED, INTERLEAVING, movie_timescale
 from livematte.video.passthrough import PassthroughStreams
-from livematte.video.pixels import Converter, to_video_frame
+from livematte.video.pixels import Converter, to_video_frame, with_color_tags
 
 __all__ = ["FileSink", "open_sink", "write_image"]
 
@@ -313,10 +313,7 @@ class FileSink:
             picture, color = to_video_frame(frame, drop_alpha=not self._alpha), frame.color
         if picture.format.name != self._format or color.full_range != self._color.full_range:
             picture = self._converter(picture, self._format, color, self._color)
-        if self._color.matrix != "rgb":
-            picture.colorspace = self._color.matrix_tag  # some encoders write the tags of the frame
-            picture.color_primaries, picture.color_trc = self._color.primaries, self._color.transfer
-        return picture
+        return with_color_tags(picture, self._color)  # some encoders write the tags of the frame
 
     def _encode(self, picture: VideoFrame | None) -> None:
         for packet in self._stream.encode(picture):

@@ -10,7 +10,6 @@ import struct
 from functools import lru_cache
 from typing import Any, cast
 
-import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
@@ -70,6 +69,8 @@ def linear_to_srgb(frame: VideoFrame, to_bt709: Array | None = None) -> tuple[Vi
     if alpha is not None and _is_float(frame):
         light = light / np.maximum(alpha, np.float32(1e-6))[..., None]
     if to_bt709 is not None:
+        import cv2  # only for pictures with other primaries
+
         light = cv2.transform(np.ascontiguousarray(light), to_bt709)
     light = np.nan_to_num(light, nan=0.0, posinf=1e9, neginf=0.0)
     brightest = float(light.max() if alpha is None else (light * (alpha > 0)[..., None]).max())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -74,19 +73,23 @@ class PictureColors:
     Args:
         path: the file; a pipe is not read here.
         use: see :data:`ProfileUse`.
-        note: called with a line for each change.
+        notes: a line is appended for each change.
     """
 
     def __init__(
-        self, container: InputContainer, path: str | Path, use: ProfileUse, note: Callable[[str], None]
+        self, container: InputContainer, path: str | Path, use: ProfileUse, notes: list[str]
     ) -> None:
-        self._path, self._use, self._note = Path(path), use, note
+        self._path, self._use, self._notes = Path(path), use, notes
         self._converter = Converter()
         self._by_packet = holds_pictures(container)
         self._by_pts: dict[int | None, _Meaning] = {}
         self._whole = _PLAIN
         if container.format.name.startswith(_WHOLE_FILE) and self._may_have_profile(container):
             self._whole = self._read_meaning(self._path)
+
+    def _note(self, line: str) -> None:
+        if line not in self._notes:
+            self._notes.append(line)
 
     def _may_have_profile(self, container: InputContainer) -> bool:
         """Return True for a file of one picture, or of a few, but not for a video."""

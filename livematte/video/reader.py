@@ -133,7 +133,7 @@ class FileSource:
         self._hardware = self._open_hardware(hwaccel, gpu, card)
         self._decoder = decoder_for(stream) if self._hardware is None else self._hardware.context
         self._converter = Converter()
-        self._picture_colors = PictureColors(container, path, color_profile, self.note)
+        self._picture_colors = PictureColors(container, path, color_profile, self.notes)
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all

@@ -117,8 +117,6 @@ def _file_key(path: object) -> _Key | None:
         if path.is_file():
             found = path.stat()
             return str(path.absolute()), found.st_mtime_ns, found.st_size
-        if path.is_dir():  # pictures
-            return str(path.absolute()), path.stat().st_mtime_ns, 0
         if any(sign in path.name for sign in "%#*?") and path.parent.is_dir():
             return str(path.absolute()), path.parent.stat().st_mtime_ns, 0
     return None
@@ -168,19 +166,15 @@ def decode_beginning(path: str) -> None:
     from av.sidedata.sidedata import Type
 
     from livematte.video.container import decoder_for, open_container, video_stream
-    from livematte.video.picture_color import PictureColors
     from livematte.video.side_data import read_side_data
 
     found = 0
     with open_container(path) as container:
         stream = video_stream(container, path)
         decoder = decoder_for(stream)
-        colors = PictureColors(container, path, "convert", lambda line: None)
         for packet in chain(container.demux(stream), (None,)):
             if packet is not None and not packet.size:
                 continue  # the same picture again; for a decoder it would be the end
-            if packet is not None:
-                colors.take(packet)
             with suppress(av.error.FFmpegError, ValueError):
                 for frame in decoder.decode(packet):
                     read_side_data(frame, Type.DISPLAYMATRIX)

@@ -16,7 +16,7 @@ from livematte.errors import InputError
 from livematte.frame import Frame, Matte
 from livematte.matting.backgrounds import Color
 from livematte.matting.compositor import Compositor, warm_up
-from livematte.matting.trimap import DrawnTrimap, read_trimap
+from livematte.matting.trimap import DrawnTrimap, read_trimap, resize_trimap
 from livematte.networks import load_model as load_model
 from livematte.offline import engine, parallel
 from livematte.offline.report import RenderReport as RenderReport
@@ -43,11 +43,12 @@ from livematte.progress import Progress
 from livematte.protocols import Background, Model
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve
 from livematte.video import trial_decode
-from livematte.video.container import is_pipe, require_rereadable
+from livematte.video.container import check_size, is_pipe, require_rereadable
 from livematte.video.encoders import CONTAINERS
 from livematte.video.hardware import check_hwaccel
 from livematte.video.images import can_keep_profile, check_image
 from livematte.video.picture_sequence import is_sequence
+from livematte.video.pixel_shape import square_pixels
 from livematte.video.reader import open_video
 from livematte.video.writer import open_sink
 
@@ -159,16 +160,22 @@ def image(input: PathLike, output: PathLike, **options: Unpack[ImageOptions]) ->
     trial_decode.check(input)
     keeps_profile = all(map(can_keep_profile, targets.values()))
     with open_video(os.fspath(input), color_profile="keep" if keeps_profile else "convert") as source:
-        frame = next(iter(source), None)
-        if frame is None:
+        stored = next(iter(source), None)
+        if stored is None:
             raise InputError(f"{input} contains no picture that can be decoded")
+        frame = square_pixels(stored)
+        if frame is not stored:
+            check_size(frame.width, frame.height, os.fspath(input))
+            source.note(
+                f"{stored.width}x{stored.height} becomes {frame.width}x{frame.height}: with square pixels"
+            )
         background = resolved.background()
         try:
             for kind, path in targets.items():
                 check_image(Path(path), alpha=kind == "picture" and background.transparent)
             network: Model
             if drawn is not None:
-                network = DrawnTrimap(read_trimap(drawn, frame.size))
+                network = DrawnTrimap(resize_trimap(read_trimap(drawn, stored.size), *frame.size))
             else:
                 network = resolved.model()
             compositor, matting = resolved.compositor(), resolved.matting(network)

@@ -96,6 +96,7 @@ class Frame:
         color: colour interpretation of the planes.
         keyframe_hint: True if a new shot may start here (seek, discontinuity), so temporal state should be
             reset.
+        sample_aspect: width divided by height of one pixel as shown; 1 for square pixels.
     """
 
     planes: tuple[Array, ...]
@@ -105,6 +106,7 @@ class Frame:
     duration: int = 0
     color: ColorInfo = field(default_factory=ColorInfo)
     keyframe_hint: bool = False
+    sample_aspect: Fraction = Fraction(1)
 
     @property
     def pixel_format(self) -> PixelFormat:
@@ -127,6 +129,11 @@ class Frame:
         return self.height, self.width
 
     @property
+    def display_size(self) -> tuple[int, int]:
+        """``(height, width)`` of the picture in square pixels; see :func:`display_size`."""
+        return display_size(self.size, self.sample_aspect)
+
+    @property
     def seconds(self) -> Fraction:
         """Presentation time in seconds."""
         return self.pts * self.time_base
@@ -134,6 +141,18 @@ class Frame:
     def with_planes(self, planes: tuple[Array, ...], format: str | None = None) -> Frame:
         """Return a frame with the same time and other planes."""
         return replace(self, planes=planes, format=format or self.format)
+
+
+def display_size(size: tuple[int, int], sample_aspect: Fraction) -> tuple[int, int]:
+    """Return the ``(height, width)`` of a picture in square pixels. Neither side is smaller than in ``size``.
+
+    Args:
+        sample_aspect: width divided by height of one stored pixel.
+    """
+    height, width = size
+    if sample_aspect >= 1:
+        return height, round(width * sample_aspect)
+    return round(height / sample_aspect), width
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from livematte.errors import UsageError
+from livematte.frame import display_size
 from livematte.matting import debug_view
 from livematte.matting.contracts import check_answer, check_matte, input_size
 from livematte.options import EncodingOptions, OutputOptions, PathLike
@@ -95,7 +96,7 @@ def _exists(target: Path) -> bool:
 
 def debug_info(info: SourceInfo, model: Model, *, refined: bool) -> SourceInfo:
     """Return the format of a debug view, with the maps of a refiner if ``refined``. Runs the model once."""
-    size = input_size(model, info.height, info.width)
+    size = input_size(model, *display_size((info.height, info.width), info.sample_aspect))
     black = np.zeros((*size, 3), np.uint8)
     matte, _ = check_answer(model, model(black, None))
     check_matte(model, "model", matte, *size)

@@ -52,7 +52,7 @@ class FrameMatting:
             keep_small_components,
         )
         self._cuts = CutDetector()
-        self._frame_size: tuple[int, int] | None = None
+        self._frame_sizes: tuple[tuple[int, int], tuple[int, int]] | None = None  # stored and as shown
         self._model_state: Any = None
         self._temporal_state: TemporalState | None = None
 
@@ -67,11 +67,12 @@ class FrameMatting:
         Raises:
             ModelError: the model gives no valid input size.
         """
-        planes, rgb = small_both(frame, *contracts.input_size(self._model, *frame.size))
+        # In square pixels: people have the shape that the model was trained on.
+        planes, rgb = small_both(frame, *contracts.input_size(self._model, *frame.display_size))
         cut = self._cuts(rgb)
-        if frame.keyframe_hint or frame.size != self._frame_size:
+        if frame.keyframe_hint or (frame.size, frame.display_size) != self._frame_sizes:
             cut = True
-        self._frame_size = frame.size
+        self._frame_sizes = frame.size, frame.display_size
         return ModelInput(planes, rgb, cut)
 
     @property
@@ -146,10 +147,10 @@ class FrameMatting:
         A still edge then fades from the old model's alpha to the new one's. The state of another model does
         not fit. Called in the context in which ``old`` worked.
         """
-        self._frame_size = old._frame_size
-        if self._frame_size is None:
+        self._frame_sizes = old._frame_sizes
+        if self._frame_sizes is None:
             return
-        height, width = contracts.input_size(self._model, *self._frame_size)
+        height, width = contracts.input_size(self._model, *self._frame_sizes[1])
         self._cuts.take_over(old._cuts, height, width)
         if old._temporal_state is not None:
             self._temporal_state = resized(old._temporal_state, height, width)

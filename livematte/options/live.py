@@ -84,6 +84,17 @@ class CameraOptions(TypedDict, total=False):
         Option(None, "Pixel format of the camera: [b]mjpeg[/b], [b]yuyv422[/b] ...", "NAME", CAMERA),
     ]
     mirror: Annotated[bool, Option(False, "Mirror the picture left to right.", panel=CAMERA)]
+    fit_camera: Annotated[
+        str,
+        Option(
+            "crop",
+            "Camera picture with another aspect ratio than the output: [b]crop[/b] fills the output and cuts "
+            "off the rest, [b]pad[/b] shows the whole picture with the background at its sides.",
+            "FIT",
+            CAMERA,
+            choices=("crop", "pad"),
+        ),
+    ]
 
 
 class SinkOptions(TypedDict, total=False):

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from livematte.errors import UsageError
 from livematte.protocols import Background, Model
+from livematte.streaming.frame_normalizer import CAMERA_FITS
 from livematte.streaming.live_matting import LiveMatting
 
 LONGEST_LAG = 0.1
@@ -20,6 +22,7 @@ class Behaviour:
 
     Attributes:
         mirror: swap left and right, in the camera's picture only.
+        fit_camera: ``crop`` or ``pad``; see :class:`livematte.streaming.frame_normalizer.FrameNormalizer`.
         delay: time from capture to display: steadier, and in step with delayed sound.
         lag_ok: composite each frame at once with the newest matte instead of its own, while that is no older
             than :data:`LONGEST_LAG` and of the same shot: beside a moving person a strip of the room is seen.
@@ -33,6 +36,7 @@ class Behaviour:
     """
 
     mirror: bool = False
+    fit_camera: str = "crop"
     delay: float = 0.0
     lag_ok: bool = False
     on_demand: bool = False
@@ -50,6 +54,16 @@ class Behaviour:
         """The behaviour that the options of a session ask for: those that are fields here."""
         known = {each.name for each in fields(cls)}
         return cls(matting=matting, **{name: value for name, value in options.items() if name in known})
+
+    def __post_init__(self) -> None:
+        if self.fit_camera not in CAMERA_FITS:
+            allowed = ", ".join(CAMERA_FITS)
+            raise UsageError(f"fit_camera {self.fit_camera!r} is invalid: allowed are {allowed}")
+
+    @property
+    def camera_format(self) -> str:
+        """Pixel format of the camera's frames after fitting, for a camera of another shape."""
+        return "yuva420p" if self.fit_camera == "pad" else "yuv420p"
 
     @property
     def holds_camera(self) -> bool:

@@ -188,15 +188,17 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
     def model_factory(network: str | Model) -> ModelFactory:
         return ModelFactory(resolved.with_model(network))
 
+    behaviour = Behaviour.from_options(chosen, lambda model: LiveMatting(model, **resolved.filters()))
     keep_arenas_few()
     trial_decode.begin(chosen["background"], chosen["placeholder"], chosen["input"])
     factory, open_source = model_factory(chosen["model"]), _SourceOpener(chosen, format, clock)
     opened = _Resources()
     opened_background = opened.add(open_live_background(background, fit))
     format = replace(format, alpha=opened_background.transparent)
-    threading.Thread(target=warm_up, name="livematte-warming", daemon=True).start()
+    threading.Thread(
+        target=warm_up, args=(behaviour.camera_format,), name="livematte-warming", daemon=True
+    ).start()
     loading = _ThreadResult(lambda: factory.best(format))  # while the camera opens
-    behaviour = Behaviour.from_options(chosen, lambda model: LiveMatting(model, **resolved.filters()))
     try:
         placeholder = chosen["placeholder"]
         opened_placeholder = (

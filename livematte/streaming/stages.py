@@ -85,7 +85,9 @@ class LiveStages:
         self.watched: bool | None = None
         self.shown: PreviewFrame | None = None
         """The newest frame for a preview: a reference, which costs nothing where nobody reads it."""
-        self._normalize = FrameNormalizer(format, mirror=options.mirror)
+        self._normalize = FrameNormalizer(
+            format, mirror=options.mirror, fit=options.fit_camera, note=self.meter.note
+        )
         self._bundle, self._matting = models.bundle, options.matting(models.bundle.model)
         self._add_notes(models.bundle)
         self._failures = 0  # since the last composed frame
@@ -146,8 +148,9 @@ class LiveStages:
         if self._paused:
             return
         normal = self._normalize(frame)
-        if (frame.size, opened) != self._camera:
-            self._camera, self._epoch = (frame.size, opened), self._epoch + 1
+        camera = (frame.size, frame.sample_aspect, opened)
+        if camera != self._camera:
+            self._camera, self._epoch = camera, self._epoch + 1
         thumbnail = luma_thumbnail(normal) if self.options.lag_ok else None
         captured = CapturedFrame(normal, serial, captured_at, self._epoch, thumbnail)
         if self.to_model.put(captured):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from fractions import Fraction
 
 import av.error
 from av.codec.codec import Codec
@@ -12,7 +13,7 @@ from av.codec.context import CodecContext
 
 from livematte.device import driver_gpus
 from livematte.errors import OutputError, UsageError
-from livematte.frame import PIXEL_FORMATS, ColorInfo, PixelFormat
+from livematte.frame import PIXEL_FORMATS, ColorInfo, PixelFormat, display_size
 from livematte.protocols import SourceInfo
 from livematte.video.alpha_video import grey_color, grey_format
 from livematte.video.color import as_yuv, with_tags
@@ -38,6 +39,7 @@ class Encoder:
     presets: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     even_size: bool = False
+    stores_pixel_shape: bool = False
     """True if width and height must be even where chroma is subsampled."""
     rgb_chroma: tuple[int, int] | None = (1, 1)
     """Chroma subsampling for RGB pictures; None if the encoder stores RGB."""
@@ -78,11 +80,12 @@ _CONSTANT_QUALITY = {"rc": "vbr", "b": "0"}
 ENCODERS: Mapping[str, Encoder] = {
     # crf 18 of x264 is considered visually lossless; 720p costs 12 ms veryfast, 31 medium (DESIGN.md).
     "x264": Encoder(
-        "libx264", ("mp4", "mov", "matroska"), 18, (0, 51), "veryfast", _X26X, even_size=True
+        "libx264", ("mp4", "mov", "matroska"), 18, (0, 51), "veryfast", _X26X, even_size=True,
+        stores_pixel_shape=True,
     ),
     "x265": Encoder(
         "libx265", ("mp4", "mov", "matroska"), 20, (0, 51), "fast", _X26X,
-        {"x265-params": "log-level=error"}, even_size=True, codec_tag=_APPLE,
+        {"x265-params": "log-level=error"}, even_size=True, codec_tag=_APPLE, stores_pixel_shape=True,
     ),
     "svt-av1": Encoder(
         "libsvtav1", ("mp4", "matroska", "webm"), 24, (1, 63), "8", tuple(map(str, range(14))),
@@ -107,12 +110,13 @@ ENCODERS: Mapping[str, Encoder] = {
     "h264_nvenc": Encoder(
         "h264_nvenc", ("mp4", "mov", "matroska"), 19, (1, 51), "p4", _NVENC, _CONSTANT_QUALITY,
         even_size=True, quality_option="cq", pixel_formats=("yuv420p", "nv12", "yuv444p"), fallback="x264",
+        stores_pixel_shape=True,
     ),
     "hevc_nvenc": Encoder(
         "hevc_nvenc", ("mp4", "mov", "matroska"), 21, (1, 51), "p4", _NVENC, _CONSTANT_QUALITY,
         even_size=True, quality_option="cq",
         pixel_formats=("yuv420p", "nv12", "p010le", "yuv444p", "yuv444p16le"), codec_tag=_APPLE,
-        fallback="x265",
+        fallback="x265", stores_pixel_shape=True,
     ),
     "av1_nvenc": Encoder(
         "av1_nvenc", ("mp4", "matroska", "webm"), 26, (1, 63), "p4", _NVENC, _CONSTANT_QUALITY,
@@ -290,3 +294,19 @@ def unsupported_format(encoder: str, info: SourceInfo, format: str, error: Excep
         f" (this GPU or its driver may not support it: use --codec {fallback} instead)" if fallback else ""
     )
     return f"{encoder} does not support {info.width}x{info.height} {format}: {reason}{advice}"
+
+
+def with_storable_pixels(info: SourceInfo, muxer: str, encoder: str, notes: list[str]) -> SourceInfo:
+    """Return ``info``, or with a note the same picture in square pixels if the file can store no others.
+
+    PyAV cannot set the pixel shape of a Matroska track, and only H.264 and HEVC store one that players use.
+    """
+    stores = muxer not in ("matroska", "webm") or ENCODERS[encoder].stores_pixel_shape
+    if stores or info.sample_aspect == 1:
+        return info
+    height, width = display_size((info.height, info.width), info.sample_aspect)
+    notes.append(
+        f"{info.width}x{info.height} becomes {width}x{height}, with square pixels: "
+        f"{muxer} with {encoder} stores no other pixel shape"
+    )
+    return replace(info, height=height, width=width, sample_aspect=Fraction(1))

@@ -27,6 +27,7 @@ from livematte.video.hardware import HardwareDecoder, check_hwaccel, open_hardwa
 from livematte.video.orientation import read_orientation
 from livematte.video.picture_color import PictureColors, ProfileUse
 from livematte.video.picture_sequence import PictureSequence, check_fps, find_sequence, is_sequence
+from livematte.video.pixel_shape import Canvas, PixelShape, in_bars
 from livematte.video.pixels import JPEG_RANGE_FORMATS, Converter, nearest_format, view_planes
 from livematte.video.probe import describe, describe_source, is_still
 from livematte.video.read_check import ReadCheck
@@ -42,6 +43,9 @@ from livematte.video.timestamps import (
 _END_TOLERANCE = Fraction(1, 2)
 """Seconds by which the video may end before its declared end: times and durations are often rounded."""
 
+_HEAD = 4096
+"""Bytes of the first packet that are kept: a still states its resolution there."""
+
 _SEEK_MARGINS = (0.0, 2.0, 20.0)
 """Seconds to seek before the requested start; the next value is tried if a seek lands behind it."""
 
@@ -56,6 +60,7 @@ def open_video(
     card: int | None = None,
     color_profile: ProfileUse = "convert",
     fps: float | Fraction | None = None,
+    one_size: bool = True,
 ) -> FileSource:
     """Open a file that FFmpeg supports: a video, a sequence of pictures, an animated GIF or one picture.
 
@@ -75,6 +80,8 @@ def open_video(
             in ``frame.color.icc`` (but converts if it is not one of RGB); ``ignore`` uses the numbers as they
             are.
         fps: pictures a second of a sequence, 25 by default; other files have their own times.
+        one_size: True to fit all frames into the size and pixel shape of the first, with bars where they have
+            another shape; False to keep the size and pixel shape of each.
 
     Raises:
         UsageError: ``start`` or ``end`` is negative, the range is empty, or ``hwaccel`` is unknown.
@@ -96,7 +103,19 @@ def open_video(
         if fps is not None and not sequence:
             raise UsageError(f"fps is for pictures (a folder, *.png or %04d.png): {path} has its own times")
         stream = video_stream(container, path)
-        return FileSource(path, container, stream, start, end, hwaccel, gpu, card, color_profile, pictures)
+        return FileSource(
+            path,
+            container,
+            stream,
+            start,
+            end,
+            hwaccel,
+            gpu,
+            card,
+            color_profile,
+            pictures,
+            one_size=one_size,
+        )
     except BaseException:
         container.close()
         raise
@@ -123,6 +142,8 @@ class FileSource:
         card: int | None = None,
         color_profile: ProfileUse = "convert",
         pictures: PictureSequence | None = None,
+        *,
+        one_size: bool = True,
     ) -> None:
         self.damaged = 0
         self.notes: list[str] = [] if pictures is None else list(pictures.notes)
@@ -130,6 +151,7 @@ class FileSource:
         self._path, self._container, self._stream = path, container, stream
         self._lock, self._check_read = threading.Lock(), ReadCheck(path)
         self._closed = self._started = False
+        self._one_size, self._head = one_size, b""
         self._hardware = self._open_hardware(hwaccel, gpu, card)
         self._decoder = decoder_for(stream) if self._hardware is None else self._hardware.context
         self._converter = Converter()
@@ -165,9 +187,16 @@ class FileSource:
             details["color_profile"] = name
         if pictures is not None:
             details["first_number"] = pictures.numbers[0]
+        self._pixel_shape = PixelShape(
+            stream, self._decoder, self._first_frame, container.format.name, self._head
+        )
+        self._canvas = Canvas(self._stored, self._pixel_shape.declared)
+        for line in self._pixel_shape.notes:
+            self.note(line)
         self.info = describe_source(
             container, stream, path, format, (height, width), self._color, start=start, end=end,
-            transposed=self._orientation.transpose, details=details, pictures=pictures,
+            sample_aspect=self._upright_aspect(self._pixel_shape.declared), details=details,
+            pictures=pictures,
         )  # fmt: skip
 
     def _open_hardware(self, hwaccel: str, gpu: int | None, card: int | None) -> HardwareDecoder | None:
@@ -273,6 +302,7 @@ class FileSource:
                 packet = None
             if packet is not None:
                 self.damaged += packet.is_corrupt
+                self._head = self._head or bytes(memoryview(packet)[:_HEAD])
                 if not packet.size:
                     repeats.add(packet)
                     continue
@@ -355,29 +385,40 @@ class FileSource:
 
     def _frame(self, decoded: VideoFrame, pts: int) -> Frame:
         format, color = self._output_format(decoded)
+        size, aspect = (decoded.height, decoded.width), self._pixel_shape(decoded)
         if (format, color) != (own := self._decoded_format(decoded)):
             if self._hardware is not None and self._hardware.is_surface(decoded):
                 decoded = self._hardware.download(decoded)
             decoded = self._picture_colors.convert(decoded, own[1])
-        size = (decoded.height, decoded.width)
-        if size != self._stored:
-            self.note(f"the picture size changes: scaled to {self._stored[1]}x{self._stored[0]}")
+        box, shown = (0, size[0], 0, size[1]), aspect
+        if self._one_size:
+            box, shown = self._canvas.box(size, aspect, self.note), self._canvas.aspect
+        elif size != self._stored:
+            check_size(*size[::-1], self._path)
+        fitted = box[1] - box[0], box[3] - box[2]
+        bars = self._one_size and fitted != self._stored
         if format != self._format and not self._orientation.transpose:
             self.note(f"the pixel format changes: converted to {self._format}")
         target = color if PIXEL_FORMATS[self._format].rgb == PIXEL_FORMATS[format].rgb else self._color
         picture = decoded
         if self._hardware is not None and self._hardware.is_surface(decoded):
-            if (format, size) == (self._format, self._stored) and self._orientation.is_identity:
+            if (format, size) == (self._format, fitted) and self._orientation.is_identity and not bars:
                 planes = self._hardware.planes(decoded)
-                return Frame(planes, format, pts, self._time_base, decoded.duration, target)
+                return Frame(planes, format, pts, self._time_base, decoded.duration, target, False, shown)
             picture = decoded = self._hardware.download(decoded)
         name = JPEG_RANGE_FORMATS.get(decoded.format.name, decoded.format.name)
-        if name != self._format or size != self._stored:
-            picture = self._converter(decoded, self._format, color, target, self._stored)
+        if name != self._format or size != fitted:
+            picture = self._converter(decoded, self._format, color, target, fitted)
         planes = view_planes(picture, self._format)
+        if bars:
+            planes = in_bars(planes, self._format, target, box, self._stored)
         if not self._orientation.is_identity:
             planes = tuple(self._orientation(plane) for plane in planes)
-        return Frame(planes, self._format, pts, self._time_base, decoded.duration, target)
+        shown = self._upright_aspect(shown)
+        return Frame(planes, self._format, pts, self._time_base, decoded.duration, target, False, shown)
+
+    def _upright_aspect(self, aspect: Fraction) -> Fraction:
+        return 1 / aspect if self._orientation.transpose else aspect
 
     def close(self) -> None:
         """Release the file and end the iteration. Can be called twice and from any thread."""

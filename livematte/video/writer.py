@@ -32,12 +32,14 @@ from livematte.video.encoders import (
     encoder_options,
     open_context,
     unsupported_format,
+    with_storable_pixels,
 )  # fmt: skip
 from livematte.video.hdr_metadata import set_hdr_options
 from livematte.video.images import STILLS, ImageSequenceSink, is_numbered, write_image
 from livematte.video.mp4_boxes import hide_empty_video_tracks
 from livematte.video.muxer_options import COMMON_TAGS, FRAGMENTED, INTERLEAVING, movie_timescale
 from livematte.video.passthrough import PassthroughStreams
+from livematte.video.pixel_shape import square_pixels
 from livematte.video.pixels import Converter, to_video_frame, with_color_tags
 
 __all__ = ["FileSink", "open_sink", "write_image"]
@@ -60,16 +62,13 @@ def open_sink(
             ...), or ``frames/`` (with slash) for a folder of PNG files.
         info: properties of the frames to write: size, format, time base, rate, colour.
         kind: 'picture' and 'foreground' write the colours of the frames; 'alpha' writes their alpha plane
-            (their luma if they have none) as a grey video in limited range, shown as 0 black and 1 white in
-            any editor.
+            (their luma if they have none) as a grey video: 0 black and 1 white in any editor.
         alpha: True to write straight alpha; the frames must have an alpha plane (yuva…, gbrap…).
-        codec, crf, preset: see encoders.ENCODERS; by default x264 ``veryfast`` crf 18, WebM VP9, with alpha
-            ProRes 4444 (.mov), VP9 (.webm), FFV1 (.mkv).
+        codec, crf, preset: see encoders.ENCODERS.
         copy_streams_from: source of the audio, subtitles, chapters, attachments and tags to copy.
         start, end: the same values as for the reader; video and audio times then start at 0.
         threads: encoder threads; 0 uses the encoder's default.
-        gpu: index of the NVIDIA GPU that processes the frames; its encoder reads them from GPU memory if
-            possible, see :attr:`FileSink.takes_gpu_frames`.
+        gpu: index of the NVIDIA GPU that processes the frames; see :attr:`FileSink.takes_gpu_frames`.
         card: index of the NVIDIA GPU that encodes; by default ``gpu``, or the first suitable one.
 
     Raises:
@@ -120,8 +119,7 @@ def open_file_sink(
 
 
 class FileSink:
-    """A video file that is being written, from frames (protocols.Sink) or from encoded packets. Created by
-    :func:`open_sink`.
+    """A video file that is being written, from frames (protocols.Sink) or from encoded packets.
 
     Call :meth:`close` after the last frame, or :meth:`abort` to stop earlier. ``abort`` keeps the playable
     part, under the target's name if that is free, else as ``<stem>.partial<ext>``.
@@ -137,9 +135,10 @@ class FileSink:
         crf: int | None, preset: str | None, threads: int, source: str | Path | None,
         start: float | None, end: float | None, gpu: int | None, card: int | None,
     ) -> None:  # fmt: skip
-        self.path = file.path
+        self.path, self.frames = file.path, 0
         self.notes: list[str] = []
-        self.frames = 0
+        given, info = info, with_storable_pixels(info, muxer, encoder, self.notes)
+        self._squares = info is not given
         self._file, self._muxer, self._encoder = file, muxer, encoder
         self._info, self._kind, self._alpha = info, kind, alpha
         self._time_base, self._trimmed = info.time_base, start is not None
@@ -159,7 +158,7 @@ class FileSink:
         if kind != "alpha":
             self.notes += set_hdr_options(encoder, chosen, info.details)
         if ENCODERS[encoder].fallback:
-            if gpu is not None and kind != "alpha":
+            if gpu is not None and kind != "alpha" and not self._squares:
                 self._surfaces = open_surface_pool(info, self._format, gpu)
             if (index := gpu if card is None else card) is not None:
                 chosen["gpu"] = str(index)
@@ -229,6 +228,8 @@ class FileSink:
         """
         if self._done:
             raise OutputError(f"{self.path} is already closed")
+        if self._squares:
+            frame = square_pixels(CpuContext().upload(frame))
         if frame.size != (self._info.height, self._info.width):
             expected = f"{self._info.width}x{self._info.height}"
             raise OutputError(f"{self.path}: the frame is {frame.width}x{frame.height}, expected {expected}")

@@ -22,7 +22,7 @@ from livematte.kernels.hdr import is_hdr, sdr_to_hdr
 from livematte.protocols import Background, Source
 from livematte.video import trial_decode
 
-_IMAGE_NAMES = ".png .jpg .jpeg .jpe .webp .bmp .tif .tiff .ppm .pgm .jp2 .avif .heic .exr .hdr"
+_IMAGE_NAMES = ".png .jpg .jpeg .jpe .webp .bmp .tif .tiff .ppm .pgm .jp2 .avif .heic .heif .exr .hdr"
 IMAGES = frozenset(_IMAGE_NAMES.split())
 BLUR_STRENGTH = 20.0
 """Standard deviation of the default blur in pixels of a picture 720 rows high; it grows with the picture."""
@@ -118,7 +118,7 @@ def _open_tried(path: str) -> Source:
 def read_image(path: Path) -> Array:
     """(H, W, 3) uint8 RGB of an image file in square pixels, upright, with transparent parts on black.
 
-    The transparency of an AVIF is not read; of an animated WebP the first picture is.
+    Of an animated WebP, the first picture is read.
 
     Raises:
         InputError: the file cannot be read or is no image.

@@ -29,7 +29,8 @@ def is_still(container: InputContainer, stream: VideoStream, path: str | Path) -
     if container.format.name.endswith("_pipe"):
         return True
     single = container.format.name == "image2" and stream.duration == 1
-    return single or (stream.frames == 1 and len(container.streams) == 1 and "avif" in container.format.name)
+    heif = container.format.name.startswith("mov") and stream.frames == 1 and stream.duration is None
+    return single or heif
 
 
 def describe(
@@ -61,7 +62,11 @@ def describe(
         "metadata": dict(container.metadata),
         "chapters": len(container.chapters()),
         "stream": stream.index,
-        "streams": [_stream(each) for each in container.streams],
+        "streams": [
+            _stream(each)
+            for each in container.streams
+            if each.index == stream.index or not each.disposition & Disposition.dependent  # no further tiles
+        ],
     } | read_hdr_metadata(frame)
 
 

@@ -24,6 +24,7 @@ from livematte.video.color import read_color_info
 from livematte.video.container import check_size, decoder_for, first_frame, open_container, video_stream
 from livematte.video.deinterlace import progressive
 from livematte.video.hardware import HardwareDecoder, check_hwaccel, open_hardware
+from livematte.video.heif import decode_heif, read_heif
 from livematte.video.orientation import read_orientation
 from livematte.video.picture_color import PictureColors, ProfileUse
 from livematte.video.picture_sequence import PictureSequence, check_fps, find_sequence, is_sequence
@@ -152,12 +153,14 @@ class FileSource:
         self._lock, self._check_read = threading.Lock(), ReadCheck(path)
         self._closed = self._started = False
         self._one_size, self._head = one_size, b""
-        self._hardware = self._open_hardware(hwaccel, gpu, card)
+        heif = read_heif(container, path)
+        self._heif = heif if heif is not None and heif.is_composed else None
+        self._hardware = None if self._heif else self._open_hardware(hwaccel, gpu, card)
         self._decoder = decoder_for(stream) if self._hardware is None else self._hardware.context
         self._converter = Converter()
         self._picture_colors = PictureColors(container, path, color_profile, self.notes)
         for other in container.streams:
-            if other.index != stream.index:
+            if other.index != stream.index and self._heif is None:
                 other.discard = Discard.all
         time_base = as_fraction(stream.time_base)
         if time_base is None:
@@ -173,7 +176,7 @@ class FileSource:
         if hardware is not None and (hardware.container is None or is_still(container, stream, path)):
             # For side data: of the container, or of a photo on a GPU, whose EXIF hides the rest from PyAV.
             described = first_frame(path, stream.index)
-        self._orientation = read_orientation(described)
+        self._orientation = self._heif.orientation if self._heif else read_orientation(described)
         format, self._color = self._output_format(self._first_frame)
         if self._orientation.transpose and PIXEL_FORMATS[format].chroma == (0, 1):
             format = format.replace("422", "444")  # transposed 4:2:2 is 4:4:0, which is rarely supported
@@ -243,6 +246,8 @@ class FileSource:
 
     def _seek_and_decode(self, origin: Fraction) -> tuple[Iterator[VideoFrame], VideoFrame]:
         """Return the decoded frames from the requested start on, and the first of them."""
+        if self._heif is not None:
+            return iter(()), decode_heif(self._container, self._heif, self._path)
         pictures = self._pictures
         margins = _SEEK_MARGINS if self._first_time is not None and pictures is None else (None,)
         if pictures is not None and self._first_time is not None:

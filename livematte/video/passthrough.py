@@ -14,7 +14,7 @@ from av.audio.stream import AudioStream
 from av.bitstream import BitStreamFilterContext
 from av.container.output import OutputContainer
 from av.packet import Packet
-from av.stream import AttachmentStream, DataStream, Discard, Stream
+from av.stream import AttachmentStream, DataStream, Discard, Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 
 from livematte.errors import InputError
@@ -229,9 +229,13 @@ class PassthroughStreams:
         if isinstance(stream, AttachmentStream):
             label = f"attachment {stream.name!r}"
         elif isinstance(stream, DataStream):
-            if stream.name not in ("bin_data", None):  # a chapter track; chapters are written separately
+            # FFmpeg discards a chapter track; chapters and timecode are written from tags.
+            chapters = stream.discard == Discard.all and bool(self._input.chapters())
+            if not chapters and "timecode" not in stream.metadata:
+                named = None if stream.name == "bin_data" else stream.name
+                what = named or stream.metadata.get("handler_name") or "of an unknown kind"
                 self.notes.append(
-                    f"{label} ({stream.name}) dropped: only audio, subtitles and cover pictures are copied"
+                    f"{label} ({what}) dropped: only audio, subtitles, attachments and covers are copied"
                 )
             return None
         elif codec_context is None:
@@ -251,6 +255,8 @@ class PassthroughStreams:
             what = label if not codec else f"{label} ({codec})"
             self.notes.append(f"{what} dropped: {self._muxer} cannot store it")
             return None
+        if lost := self._trial.lost_roles.get(stream.index):
+            self.notes.append(f"{label}: {self._muxer} does not store that it is {_role_names(lost)}")
         if isinstance(writer, AudioTranscoder | SubtitleTranscoder):
             self.notes.append(_transcoding_note(label, codec, stream, writer, self._muxer))
         return writer
@@ -314,6 +320,10 @@ class PassthroughStreams:
             moved = (round((begin - self._shift) / base), round((end - self._shift) / base))
             chapters.append(chapter | {"start": moved[0], "end": moved[1], "time_base": base})
         return chapters
+
+
+def _role_names(roles: Disposition) -> str:
+    return ", ".join(str(role.name).replace("_", " ") for role in Disposition if role in roles)
 
 
 def _attach(output: OutputContainer, stream: Stream) -> StreamWriter:

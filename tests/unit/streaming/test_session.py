@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import livematte
@@ -330,3 +331,47 @@ def test_own_weights_come_back_with_the_name_of_their_model(
         ("jmnet-live", None),
         ("late-fusion-live", "mine.safetensors"),
     ]
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_a_square_camera_is_cropped_with_a_note_or_shown_whole(
+    tmp_path: Path, outlet: Opened, fit: str
+) -> None:
+    square = make_clip(tmp_path / "square.mp4", frames=30, size=(96, 96))
+    with livematte.live(
+        input=square, to=outlet, background="white", model=FindsThePerson(), width=160, height=96, rate=25,
+        fit_camera=fit,
+    ) as opened:  # fmt: skip
+        # The model finds a person in the middle third: 53 to 106 of 160 columns.
+        assert outlet.sinks[0].wait_for(
+            lambda frame: bool(frame.planes[0][60, 80] < 230 and frame.planes[0][60, 10] > 200)
+        )
+        assert outlet.sinks[0].frames[-1].format == "yuv420p"
+        noted = [note for note in opened.stats().notes if "is cropped: 40 % of its height" in note]
+        assert len(noted) == (fit == "crop")
+
+
+def test_padded_bars_show_the_background_whatever_the_model_says(tmp_path: Path, outlet: Opened) -> None:
+    square, model = make_clip(tmp_path / "square.mp4", frames=30, size=(96, 96)), FindsThePerson()
+
+    def wide() -> np.ndarray:
+        alpha = np.zeros((32, 48), np.float32)
+        alpha[:24] = 1
+        return alpha
+
+    model.wrong = wide
+    with livematte.live(
+        input=square, to=outlet, background="white", model=model, width=160, height=96, rate=25,
+        fit_camera="pad",
+    ):  # fmt: skip
+        assert outlet.sinks[0].wait_for(lambda frame: bool(frame.planes[0][60, 80] < 230))
+        shown = [frame.planes[0] for frame in outlet.sinks[0].frames if frame.planes[0][60, 80] < 230]
+        assert all(luma[:, :30].min() > 230 and luma[:, 130:].min() > 230 for luma in shown)
+
+
+def test_another_fit_is_refused(clip: Path, outlet: Opened) -> None:
+    with pytest.raises(UsageError, match="fit_camera 'stretch' is invalid: allowed are crop, pad"):
+        livematte.live(
+            input=clip, to=outlet, background="black", model=FindsThePerson(), fit_camera="stretch"
+        )
+    assert not outlet.sinks

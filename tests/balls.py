@@ -45,6 +45,7 @@ def ball_clip(
     muxer: str | None = None,
     format: str = "yuv420p",
     options: dict[str, str] | None = None,
+    rotation: int = 0,
 ) -> Path:
     """Write a clip of a ball that stands still; round if pixels have ``aspect``, which the file declares."""
     picture = ball(size, aspect or 1)
@@ -56,6 +57,8 @@ def ball_clip(
         stream: Any = out.add_stream(codec, rate=25, options=options or quick.get(codec, {}))
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = size[1], size[0], format
+        if rotation:
+            stream.set_display_rotation(rotation)
         if aspect is not None:
             context.sample_aspect_ratio = Fraction(aspect)
         for number in range(frames):

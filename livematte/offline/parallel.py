@@ -140,6 +140,7 @@ def render_file(
     with open_video(job.input, **section) as source:
         require_moving(source, job.input)
         info = source.info
+    job = replace(job, like=replace(info, details={}))
     segments = split_video(job.input, len(devices), LEAD_IN_FRAMES[options["temporal"]], **section)
     if len(segments) < 2:
         return None

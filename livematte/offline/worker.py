@@ -24,7 +24,7 @@ from livematte.offline import engine
 from livematte.offline.report import abort_outputs
 from livematte.options import RenderOptions
 from livematte.output_paths import sink_settings
-from livematte.protocols import Background, GpuSink, Sink
+from livematte.protocols import Background, GpuSink, Sink, SourceInfo
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve
 from livematte.video.concat import EncodedPart
 from livematte.video.reader import open_video
@@ -45,6 +45,7 @@ class Job:
         options: all of :class:`livematte.options.RenderOptions`; its device is the device of the worker.
         streams: number of frames that the network processes in parallel.
         transparent: True if the background is transparent; set after it was opened.
+        like: the input from its beginning: a segment may begin with another size or pixel shape.
     """
 
     input: str
@@ -52,6 +53,7 @@ class Job:
     options: RenderOptions
     streams: int = 1
     transparent: bool = False
+    like: SourceInfo | None = None
 
     def sink_settings(self, kind: str) -> dict[str, Any]:
         """See :func:`livematte.output_paths.sink_settings`."""
@@ -145,7 +147,7 @@ class Worker:
         job, segment = self._job, task.segment
         try:
             source = open_video(
-                job.input, start=segment.read, end=segment.end,
+                job.input, start=segment.read, end=segment.end, like=job.like,
                 hwaccel=job.options["hwaccel"], gpu=self._gpu, card=self._codec_gpu,
             )  # fmt: skip
         except InputError as error:

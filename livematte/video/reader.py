@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from livematte.errors import DeviceError, InputError, UsageError
 from livematte.frame import PIXEL_FORMATS, ColorInfo, Frame
+from livematte.protocols import SourceInfo
 from livematte.video.color import read_color_info
 from livematte.video.container import check_size, decoder_for, first_frame, open_container, video_stream
 from livematte.video.deinterlace import progressive
@@ -62,6 +63,7 @@ def open_video(
     color_profile: ProfileUse = "convert",
     fps: float | Fraction | None = None,
     one_size: bool = True,
+    like: SourceInfo | None = None,
 ) -> FileSource:
     """Open a file that FFmpeg supports: a video, a sequence of pictures, an animated GIF or one picture.
 
@@ -83,6 +85,7 @@ def open_video(
         fps: pictures a second of a sequence, 25 by default; other files have their own times.
         one_size: True to fit all frames into the size and pixel shape of the first, with bars where they have
             another shape; False to keep the size and pixel shape of each.
+        like: size and pixel shape into which all frames are fitted, instead of those of the first.
 
     Raises:
         UsageError: ``start`` or ``end`` is negative, the range is empty, or ``hwaccel`` is unknown.
@@ -105,18 +108,9 @@ def open_video(
             raise UsageError(f"fps is for pictures (a folder, *.png or %04d.png): {path} has its own times")
         stream = video_stream(container, path)
         return FileSource(
-            path,
-            container,
-            stream,
-            start,
-            end,
-            hwaccel,
-            gpu,
-            card,
-            color_profile,
-            pictures,
-            one_size=one_size,
-        )
+            path, container, stream, start, end, hwaccel, gpu, card, color_profile, pictures,
+            one_size=one_size, like=like,
+        )  # fmt: skip
     except BaseException:
         container.close()
         raise
@@ -145,6 +139,7 @@ class FileSource:
         pictures: PictureSequence | None = None,
         *,
         one_size: bool = True,
+        like: SourceInfo | None = None,
     ) -> None:
         self.damaged = 0
         self.notes: list[str] = [] if pictures is None else list(pictures.notes)
@@ -181,8 +176,7 @@ class FileSource:
         if self._orientation.transpose and PIXEL_FORMATS[format].chroma == (0, 1):
             format = format.replace("422", "444")  # transposed 4:2:2 is 4:4:0, which is rarely supported
         self._format, self._stored = format, (self._first_frame.height, self._first_frame.width)
-        height, width = self._stored[::-1] if self._orientation.transpose else self._stored
-        check_size(width, height, path)
+        check_size(self._first_frame.width, self._first_frame.height, path)
         details = describe(
             container, stream, described, self._color, self._orientation, path=path, origin=origin
         )
@@ -194,12 +188,16 @@ class FileSource:
             stream, self._decoder, self._first_frame, container.format.name, self._head
         )
         self._canvas = Canvas(self._stored, self._pixel_shape.declared)
+        if like is not None:
+            size = (like.width, like.height) if self._orientation.transpose else (like.height, like.width)
+            self._canvas = Canvas(size, self._upright_aspect(like.sample_aspect))
+            self._stored = size
+        upright = self._stored[::-1] if self._orientation.transpose else self._stored
         for line in self._pixel_shape.notes:
             self.note(line)
         self.info = describe_source(
-            container, stream, path, format, (height, width), self._color, start=start, end=end,
-            sample_aspect=self._upright_aspect(self._pixel_shape.declared), details=details,
-            pictures=pictures,
+            container, stream, path, format, upright, self._color, start=start, end=end,
+            sample_aspect=self._upright_aspect(self._canvas.aspect), details=details, pictures=pictures,
         )  # fmt: skip
 
     def _open_hardware(self, hwaccel: str, gpu: int | None, card: int | None) -> HardwareDecoder | None:

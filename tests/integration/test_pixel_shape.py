@@ -117,6 +117,24 @@ def test_a_change_in_mid_stream_gives_bars_and_no_frame_is_stretched(
         assert {(f.size, f.sample_aspect) for f in frames} == set(parts) and all(map(is_round, frames))
 
 
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_a_segment_that_begins_with_another_shape_is_fitted_like_the_whole(
+    tmp_path: Path, rotation: int
+) -> None:
+    infos, clips = [], []
+    for size, aspect in (((216, 288), WIDE), ((288, 216), Fraction(1))):
+        clips.append(ball_clip(tmp_path / f"{size[0]}.mp4", size, aspect, rotation=rotation))
+        with closing(open_video(clips[-1])) as source:
+            infos.append(source.info)
+    for like in infos:
+        for clip in clips:
+            with closing(open_video(clip, like=like)) as source:
+                frames = list(source)
+                assert (source.info.height, source.info.width) == (like.height, like.width)
+            assert all(f.size == (like.height, like.width) for f in frames)
+            assert all(f.sample_aspect == like.sample_aspect and is_round(f) for f in frames)
+
+
 def test_a_change_of_size_alone_fills_the_picture(tmp_path: Path) -> None:
     clips = [ball_clip(tmp_path / f"{h}.ts", (h, h * 4 // 3)) for h in (72, 96)]
     with closing(open_video(joined(tmp_path / "joined.ts", clips))) as source:

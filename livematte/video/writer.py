@@ -61,9 +61,8 @@ def open_sink(
         path: ``.mp4``, ``.m4v``, ``.mov``, ``.mkv``, ``.webm``; ``frames/%06d.png`` (or ``.exr``, ``.tiff``
             ...), or ``frames/`` (with slash) for a folder of PNG files.
         info: properties of the frames to write: size, format, time base, rate, colour.
-        kind: 'picture' and 'foreground' write the colours of the frames; 'alpha' writes their alpha plane
-            (their luma if they have none) as a grey video: 0 black and 1 white in any editor.
-        alpha: True to write straight alpha; the frames must have an alpha plane (yuva…, gbrap…).
+        kind: 'picture' and 'foreground' write colours; 'alpha' writes alpha (luma without one) in grey.
+        alpha: True to write straight alpha; the frames must have it.
         codec, crf, preset: see encoders.ENCODERS.
         copy_streams_from: source of the audio, subtitles, chapters, attachments and tags to copy.
         start, end: the same values as for the reader; video and audio times then start at 0.
@@ -121,8 +120,8 @@ def open_file_sink(
 class FileSink:
     """A video file that is being written, from frames (protocols.Sink) or from encoded packets.
 
-    Call :meth:`close` after the last frame, or :meth:`abort` to stop earlier. ``abort`` keeps the playable
-    part, under the target's name if that is free, else as ``<stem>.partial<ext>``.
+    Call :meth:`close` after the last frame, or :meth:`abort` to stop earlier and keep the playable part,
+    under the target's name if that is free, else as ``<stem>.partial<ext>``.
 
     Attributes:
         path: the target.

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from livematte.api import RenderReport, image, load_model, mattes, render, trimap
     from livematte.errors import LivematteError
     from livematte.frame import ColorInfo, Frame, Matte
+    from livematte.matter import Matter
+    from livematte.picture_matte import PictureMatte
     from livematte.progress import Progress
     from livematte.streaming.session import live
 
@@ -22,6 +24,8 @@ __all__ = [
     "Frame",
     "LivematteError",
     "Matte",
+    "Matter",
+    "PictureMatte",
     "Progress",
     "RenderReport",
     "__version__",
@@ -42,6 +46,8 @@ _HOMES = {
     "ColorInfo": "frame",
     "Frame": "frame",
     "Matte": "frame",
+    "Matter": "matter",
+    "PictureMatte": "picture_matte",
     "LivematteError": "errors",
     "Progress": "progress",
     "live": "streaming.session",

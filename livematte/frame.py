@@ -5,10 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from torch import Tensor
+
+    Picture: TypeAlias = (
+        NDArray[np.uint8]
+        | NDArray[np.floating[Any]]
+        | Image
+        | Tensor
+        | bytes
+        | str
+        | os.PathLike[str]
+        | "Frame"
+    )
+    """One picture that a caller gives. An array or tensor is (height, width, 3), or (height, width, 4) with
+    straight alpha, uint8 with 0..255 or a float type with 0..1; bytes and paths are a picture file."""
+
+Channels = Literal["rgb", "bgr"]
+"""Order of the channels of a caller's arrays."""
 
 Array = Any
 """A NumPy array or, on a GPU, a CuPy array. Each function documents shape, dtype and range."""
+
+
+def _layout(array: Array) -> str:
+    return f"{tuple(getattr(array, 'shape', ()))} {getattr(array, 'dtype', type(array).__name__)}"
 
 
 @dataclass(frozen=True)
@@ -81,7 +109,7 @@ class ColorInfo:
     """ICC profile of the RGB colours, if the caller of the reader asked to keep it; empty is none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Frame:
     """One picture with its presentation time. The arrays are borrowed: copy them to use them after the call.
 
@@ -138,6 +166,9 @@ class Frame:
         """Presentation time in seconds."""
         return self.pts * self.time_base
 
+    def __repr__(self) -> str:
+        return f"<Frame {self.width}x{self.height} {self.format} at {float(self.seconds):.3f} s>"
+
     def with_planes(self, planes: tuple[Array, ...], format: str | None = None) -> Frame:
         """Return a frame with the same time and other planes."""
         return replace(self, planes=planes, format=format or self.format)
@@ -155,7 +186,7 @@ def display_size(size: tuple[int, int], sample_aspect: Fraction) -> tuple[int, i
     return round(height / sample_aspect), width
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Matte:
     """Alpha and, if known, the foreground colour of one picture.
 
@@ -169,3 +200,8 @@ class Matte:
     alpha: Array
     foreground: Array | None = None
     extras: Mapping[str, Array] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        maps = {"alpha": self.alpha, "foreground": self.foreground, **self.extras}
+        shown = (f"{name} {_layout(array)}" for name, array in maps.items() if array is not None)
+        return f"<{type(self).__name__} {', '.join(shown)}>"

@@ -23,8 +23,9 @@ from livematte.video.images import STILLS, is_numbered
 from livematte.video.picture_sequence import PATTERN, printf_pattern
 
 
-def output_paths(picture: PathLike, options: Mapping[str, Any]) -> dict[str, str]:
-    """Return the path of each output by kind: ``picture``, and the kinds set in :class:`OutputOptions`.
+def output_paths(picture: PathLike | None, options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the path of each output by kind: ``picture`` unless it is None, and those of
+    :class:`OutputOptions`.
 
     Paths are text, because a trailing slash marks a folder.
     """

@@ -44,7 +44,7 @@ def _change(changed: Declared) -> Callable[..., None]:
         facts = _ask(changed.name, value, session)
         terminal.say(f"{changed.name}: {facts[changed.name]}")
 
-    shown = typer.Argument(metavar=option.metavar, help=change.help, autocompletion=completion(option))
+    shown = typer.Argument(metavar=option.metavar, help=change.help, autocompletion=completion(changed))
     command.__annotations__["value"] = Annotated[str, shown]
     command.__doc__ = change.summary
     return takes(ControlCommand)(command)

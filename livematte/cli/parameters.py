@@ -13,7 +13,7 @@ import typer
 
 from livematte import registry
 from livematte.cli import terminal
-from livematte.options.declaration import REQUIRED, Declared, Option, declared, keywords
+from livematte.options.declaration import REQUIRED, Declared, declared, keywords
 
 COLOURS = ("green", "white", "black", "gray", "blue", "red")
 """Colours that the shell suggests; any CSS colour is allowed."""
@@ -36,9 +36,10 @@ def complete_background(incomplete: str) -> list[tuple[str, str]]:
     return [(word, what) for word, what in words if word.startswith(incomplete)]
 
 
-def completion(option: Option) -> Callable[[str], Any] | None:
+def completion(each: Declared) -> Callable[[str], Any] | None:
     """Return the completion function for the value of an option; None uses the default of the shell."""
-    words = [*option.choices, *option.examples]
+    option = each.option
+    words = [*each.choices, *option.examples]
     if option.path == "background":
         return complete_background
     if not (words or option.names):
@@ -60,7 +61,7 @@ def parameter(each: Declared) -> Parameter:
         metavar="" if option.metavar is None and kind is bool else option.metavar,
         help=option.help,
         min=option.least,
-        autocompletion=completion(option),
+        autocompletion=completion(each),
         rich_help_panel=option.panel,
     )
     default = each.command_default

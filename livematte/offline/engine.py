@@ -277,11 +277,17 @@ def mattes(
     try:
         context = execution_context(device)
         for frame in contracts.checked_frames(source):
-            with context.compute_stream():
-                there = context.upload(frame)
-                small = matting.shrink(there)
-                full = compositor.full_matte(there, matting(there, small), small.planes, small.cut)
-                here = CpuContext().upload(frame)
-            yield here, full
+            yield full_size_matte(frame, matting, compositor, context)
     finally:
         source.close()
+
+
+def full_size_matte(
+    frame: Frame, matting: FrameMatting, compositor: Compositor, context: ExecutionContext
+) -> tuple[Frame, Matte]:
+    """The next frame and its full-size matte, both in the computer's memory; as :func:`mattes`."""
+    with context.compute_stream():
+        there = context.upload(frame)
+        small = matting.shrink(there)
+        full = compositor.full_matte(there, matting(there, small), small.planes, small.cut)
+        return CpuContext().upload(frame), full

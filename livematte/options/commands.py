@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 from livematte.options import (
     BEHAVIOUR,
@@ -57,14 +57,13 @@ class ShowOptions(TypedDict, total=False):
         ),
     ]
     preview: Annotated[
-        str | None,
+        Literal["auto", "window", "terminal"] | None,
         Option(
             None,
             "Show the output picture and its matte, in a window if there is a display, otherwise in the "
             "terminal. The hot key [b]h[/b] lists all hot keys.",
             "[auto|window|terminal]",
             REPORT,
-            choices=("auto", "window", "terminal"),
             bare="auto",
         ),
     ]

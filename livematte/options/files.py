@@ -8,6 +8,7 @@ from livematte.options.groups import (
     AugmentOption,
     BackgroundOption,
     BudgetOption,
+    ChannelsOption,
     DecoderOption,
     DeviceOption,
     DevicesOption,
@@ -61,8 +62,12 @@ class MatteOptions(FrameMattingOptions, AugmentOption, total=False):
     """Options for the matte of a video."""
 
 
-class MattesOptions(MatteOptions, SectionOptions, SequenceOption, DeviceOptions, total=False):
+class MattesOptions(MatteOptions, SectionOptions, SequenceOption, DeviceOptions, ChannelsOption, total=False):
     """Options of ``livematte.mattes``."""
+
+
+class MatterOptions(MatteOptions, ForegroundOption, DeviceOptions, ChannelsOption, total=False):
+    """Options of ``livematte.Matter``."""
 
 
 class RenderOptions(
@@ -97,6 +102,7 @@ class ImageOptions(
     OutputOptions,
     OverwriteOption,
     DeviceOptions,
+    ChannelsOption,
     total=False,
 ):
     """Options of ``livematte.image``."""

@@ -33,6 +33,7 @@ from livematte.options import (
     ImageOptions,
     LiveOptions,
     LoadOptions,
+    MatterOptions,
     MattesOptions,
     RenderOptions,
     TrimapOptions,
@@ -52,6 +53,7 @@ CALLS: list[tuple[Any, type]] = [
     (livematte.render, RenderOptions),
     (livematte.image, ImageOptions),
     (livematte.mattes, MattesOptions),
+    (livematte.Matter, MatterOptions),
     (livematte.live, LiveOptions),
     (api.trimap, TrimapOptions),
     (load_model, LoadOptions),
@@ -165,11 +167,11 @@ def test_the_command_line_gives_the_defaults_of_python() -> None:
 
 
 def test_choices_are_those_of_the_rooms_that_use_them() -> None:
-    assert set(EVERY["temporal"].option.choices) == set(temporal.MODES)
-    assert set(EVERY["fit"].option.choices) == set(backgrounds.FITS)
-    assert EVERY["hwaccel"].option.choices == HWACCELS
-    assert EVERY["preview"].option.choices == PLACES
-    assert EVERY["precision"].option.choices == PRECISIONS
+    assert set(EVERY["temporal"].choices) == set(temporal.MODES)
+    assert set(EVERY["fit"].choices) == set(backgrounds.FITS)
+    assert EVERY["hwaccel"].choices == HWACCELS
+    assert EVERY["preview"].choices == PLACES
+    assert EVERY["precision"].choices == PRECISIONS
     assert set(EVERY["refine"].option.examples) == set(METHODS)
 
 
@@ -316,8 +318,9 @@ def test_no_function_takes_more_than_eight_parameters(path: Path) -> None:
 
 
 EVERYDAY = {
-    "background", "band", "camera", "codec", "count", "crf", "data", "delay", "device", "end", "fit",
-    "foreground", "fps", "frames", "full", "height", "hwaccel", "input", "json", "mirror", "model", "moving",
+    "background", "band", "camera", "channels", "codec", "count", "crf", "data", "delay", "device", "end",
+    "fit", "foreground", "fps", "frames", "full", "height", "hwaccel", "input", "json", "mirror", "model",
+    "moving",
     "name", "out", "overwrite", "pixel_format", "placeholder", "precision", "preset", "preview", "quiet",
     "rate", "refine", "resolution", "runtime", "seconds", "session", "size", "start", "stats", "temporal",
     "threads", "to", "trimap", "weights", "width",

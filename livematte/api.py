@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from typing_extensions import Unpack
 
+from livematte.device.transfer import to_host
 from livematte.frame import Frame
 from livematte.matting.backgrounds import Color
 from livematte.matting.compositor import PICTURE, Compositor, warm_up
@@ -22,7 +23,7 @@ from livematte.networks import load_model as load_model
 from livematte.offline import engine, parallel
 from livematte.offline.own_parts import own_parts, refuse_options
 from livematte.offline.report import RenderReport as RenderReport
-from livematte.offline.report import abort_outputs, require_moving, run_and_report, write_stills
+from livematte.offline.report import abort_outputs, nobody_note, require_moving, run_and_report, write_stills
 from livematte.offline.worker import Job
 from livematte.options import (
     ImageOptions,
@@ -229,6 +230,8 @@ def image(
         want = frozenset(targets) | (PICTURE if output is None else frozenset())
         composed = compositor(frame, matte, background, want, small.planes)
         report = write_stills(composed, targets, source, began)
+        found = nobody_note(float(to_host(matte.alpha).max()))
+        report = replace(report, notes=[*report.notes, *found])
     if output is not None:
         return report
     assert composed.picture is not None

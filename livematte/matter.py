@@ -23,16 +23,15 @@ if TYPE_CHECKING:
     from livematte.frame import Picture
 
 
+@documented(MatterOptions)
 class Matter:
-    """Computes mattes of pictures, one after another. The network is loaded once, when it is created."""
+    """Computes mattes of pictures, one after another. The network is loaded once, when it is created.
 
-    @documented(MatterOptions)
+    Raises:
+        LivematteError: as :func:`livematte.load_model`.
+    """
+
     def __init__(self, **options: Unpack[MatterOptions]) -> None:
-        """Load the network.
-
-        Raises:
-            LivematteError: as :func:`livematte.load_model`.
-        """
         chosen = complete(MatterOptions, options)
         resolved = resolve(chosen)
         self._channels = chosen["channels"]

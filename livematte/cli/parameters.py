@@ -55,10 +55,11 @@ def parameter(each: Declared) -> Parameter:
     """Return an option as a Typer parameter."""
     option, kind = each.option, each.command_type
     long_flags = option.flags if option.flags and option.flags[0].startswith("--") else None
-    no = f"/--no-{each.flag.removeprefix('--')}" if kind is bool else ""
+    switch = kind in (bool, bool | None)
+    no = f"/--no-{each.flag.removeprefix('--')}" if switch else ""
     info = typer.Option(
         *(long_flags or (f"{each.flag}{no}", *option.flags)),
-        metavar="" if option.metavar is None and kind is bool else option.metavar,
+        metavar="" if option.metavar is None and switch else option.metavar,
         help=option.help,
         min=option.least,
         autocompletion=completion(each),

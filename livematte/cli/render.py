@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typing_extensions import Unpack
@@ -12,9 +14,10 @@ from livematte.cli import terminal
 from livematte.cli.interrupt import stop_event
 from livematte.cli.parameters import takes
 from livematte.cli.profiles import Profile
-from livematte.options import RenderOptions
+from livematte.errors import OutputError, UsageError
+from livematte.options import OutputOptions, RenderOptions
 from livematte.options.commands import RenderCommand
-from livematte.options.declaration import input_files
+from livematte.options.declaration import declared, input_files
 
 if TYPE_CHECKING:
     from livematte.api import RenderReport
@@ -33,7 +36,7 @@ def render(
         str,
         typer.Argument(
             metavar="OUT",
-            help="Output: [b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], or [b]out/%04d.png[/b] "
+            help="Output: [b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], a folder, or [b]out/%04d.png[/b] "
             "([b].exr[/b], [b].tiff[/b] …).",
         ),
     ],
@@ -60,15 +63,56 @@ def render(
     from livematte.video import trial_decode
 
     trial_decode.begin(source, *input_files(RenderOptions, options).values())  # in parallel with the imports
+    given = {name: options[name] for name in ("background", "model")}
+    target = in_folder(source, target, transparent=given["background"] == "transparent")
+    confirm_overwrite(target, options)
     from livematte import api
 
-    given = {name: options[name] for name in ("background", "model")}
     terminal.event_if_json("start", input=source, output=target, **given)
     with stop_event() as stop, terminal.display(Path(source).name) as display:
         report = api.render(source, target, progress=display, stop=stop, **options)
     tell(report)
     if report.interrupted:
         raise typer.Exit(130)
+
+
+def in_folder(source: str, target: str, *, transparent: bool = False) -> str:
+    """Return the output file for ``target``; in a folder, a video with the name of the input.
+
+    ``results/`` means ``results/lecture.mp4``, and ``.mov`` with a transparent background. A folder that does
+    not exist is created.
+    """
+    if not (target.endswith(("/", os.sep)) or Path(target).is_dir()) or Path(target).is_fifo():
+        return target
+    folder = Path(target)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"folder {folder} cannot be created: {error.strerror}") from error
+    stem = Path(source).stem if "%" not in Path(source).name else Path(source).absolute().parent.name
+    return str(folder / f"{stem}{'.mov' if transparent else '.mp4'}")
+
+
+def confirm_overwrite(target: str, options: Mapping[str, Any]) -> None:
+    """Make sure that no file of the user's is replaced by mistake: ask in a terminal, otherwise refuse.
+
+    Files that livematte wrote are replaced. ``--overwrite`` and ``--no-overwrite`` decide without a question.
+
+    Raises:
+        UsageError: a file that livematte did not write, and nobody says yes.
+    """
+    if "overwrite" in options:
+        return
+    from livematte.video.images import is_numbered
+    from livematte.video.written_files import was_written
+
+    others = (options.get(each.name) for each in declared(OutputOptions))
+    for path in (Path(each) for each in (target, *others) if each is not None):
+        if is_numbered(path) or not path.is_file() or was_written(path):
+            continue
+        line = f"{path} exists, and livematte did not write it"
+        if not (terminal.can_ask() and typer.confirm(f"{line}. Replace it?", err=True)):
+            raise UsageError(f"{line}: use another name for the output, or --overwrite to replace it")
 
 
 def tell(report: RenderReport) -> None:

@@ -50,6 +50,11 @@ def for_people() -> bool:
     return not (_state["json"] or _state["quiet"])
 
 
+def can_ask() -> bool:
+    """True if there is somebody to answer a question: text in and out of a terminal."""
+    return for_people() and all(each is not None and each.isatty() for each in (sys.stdin, sys.stderr))
+
+
 def one_line(text: str) -> str:
     """Return ``text`` printable, with each run of white space, including line breaks, as one space."""
     return printable(" ".join(text.split()))

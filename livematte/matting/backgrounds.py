@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from livematte.errors import InputError, UsageError
 from livematte.frame import Array, Frame
 from livematte.kernels.blur import blur_background
 from livematte.kernels.boxes import FITS, crop, place
-from livematte.kernels.color.css import parse_color
+from livematte.kernels.color.css import COLORS, parse_color
 from livematte.kernels.convert import join_planes, planes_from_rgb, split_planes, to_rgb
 from livematte.kernels.hdr import is_hdr, sdr_to_hdr
+from livematte.printable import quoted
 from livematte.protocols import Background, Source
 from livematte.video import trial_decode
 
@@ -97,15 +99,21 @@ def _from_file(path: Path, spec: str, fit: str, open_video: Callable[[str], Sour
     except OSError:  # the name is too long
         there = False
     if there and path.is_dir():
-        raise UsageError(f"background {spec!r} is a folder: give a file in it, or {_ALLOWED}")
+        raise UsageError(f"background {quoted(spec)} is a folder: give a file in it, or {_ALLOWED}")
     if not there and not is_sequence(path):
         looks_like_file = path.suffix or len(path.parts) > 1
         what = "no such file" if looks_like_file else "neither a known colour nor a file"
-        raise UsageError(f"background {spec!r}: {what}; allowed are {_ALLOWED}")
+        hint = "" if looks_like_file else _did_you_mean(spec)
+        raise UsageError(f"background {quoted(spec)}: {what}; {hint}allowed are {_ALLOWED}")
     if there and path.suffix.lower() in IMAGES:
         trial_decode.check(path)
         return Image(read_image(path), fit)
     return Video(str(path), fit, open_video or _open_tried)
+
+
+def _did_you_mean(word: str) -> str:
+    close = get_close_matches(word.lower(), (*COLORS, "blur", "transparent"), 1)
+    return f"did you mean {close[0]}? " if close else ""
 
 
 def _open_tried(path: str) -> Source:
@@ -285,7 +293,7 @@ class Video:
         if not self._still and Path(path).is_fifo():
             self.close()
             raise InputError(
-                f"background {path!r} is a pipe, which cannot be played again: save it as a file first"
+                f"background {quoted(path)} is a pipe, which cannot be played again: save it as a file first"
             )
 
     def _rewind(self, origin: Fraction) -> None:
@@ -296,7 +304,7 @@ class Video:
         self._frames: Iterator[Frame] = iter(source)
         first = next(self._frames, None)
         if first is None:
-            raise InputError(f"background {self._path!r} shows not a single frame")
+            raise InputError(f"background {quoted(self._path)} shows not a single frame")
         self._origin, self._start = origin, first.seconds
         self._current, self._next = first, next(self._frames, None)
         self._still = self._next is None

@@ -18,6 +18,7 @@ from itertools import islice
 from typing import Any
 
 from livematte.device import Device
+from livematte.device.cuda import on_gpu
 from livematte.device.execution import CpuContext, ExecutionContext
 from livematte.device.transfer import TransferStats, transfer_stats
 from livematte.errors import InputError, ModelError, OutputError
@@ -45,6 +46,8 @@ class RenderStats:
 
     frames: int = 0
     interrupted: bool = False
+    highest_alpha: float = 0.0
+    """Largest alpha of all mattes: near 0 where nobody was found in any frame."""
     transfers: TransferStats = field(default_factory=TransferStats)
     """Bytes between the computer's memory and GPUs, of the whole process during the render."""
     stages: dict[str, StageTime] = field(
@@ -107,6 +110,7 @@ class _Finished:
         self._staying = {kind: frames.pop(kind) for kind in stay & frames.keys()}
         self._frames = frames
         planes = [plane for frame in self._frames.values() for plane in frame.planes]
+        self.highest_alpha = 0.0
         self._going = context.download([*planes, *work.limits.values()])
 
     def result(self) -> dict[str, Frame]:
@@ -118,6 +122,8 @@ class _Finished:
         }
         for what, pair in zip(self._work.limits, arrays, strict=True):
             contracts.check_limits(what, pair, self._work.frame)
+            if what == "alpha":
+                self.highest_alpha = float(pair[1])
         return frames | self._staying
 
 
@@ -213,6 +219,8 @@ def render(
         def composed(work: _Work) -> list[_Finished]:
             assert work.matte is not None
             with context.compute_stream():
+                if not on_gpu(work.matte.alpha):  # a GPU is not waited for
+                    stats.highest_alpha = max(stats.highest_alpha, float(work.matte.alpha.max()))
                 made = compositor(work.frame, work.matte, background, want, work.small.planes, work.small.cut)
                 return [_Finished(context, made, work, stay)]
 
@@ -220,6 +228,7 @@ def render(
         for finished in runner.stage("composite", matted, composed):
             began = time.perf_counter()
             frames = finished.result()
+            stats.highest_alpha = max(stats.highest_alpha, finished.highest_alpha)
             for output in outputs:
                 output.sink.write(frames[output.kind])
             clock.add(began)

@@ -84,10 +84,27 @@ def run_and_report(
         seconds=time.monotonic() - began,
         fps=meter.fps,
         outputs=[sink.path for sink in sinks if hasattr(sink, "path")],
-        notes=_notes(source, *sinks),
+        notes=[*_notes(source, *sinks), *nobody_note(stats.highest_alpha, stats.frames)],
         interrupted=stats.interrupted,
         stages={name: clock.wall for name, clock in stats.stages.items()},
     )
+
+
+NOBODY = 0.5
+"""A matte whose largest alpha is less shows nobody."""
+
+
+def nobody_note(highest_alpha: float, frames: int = 1) -> list[str]:
+    """Return a note if nobody was found, otherwise nothing.
+
+    Args:
+        highest_alpha: the largest alpha of all mattes.
+        frames: number of frames.
+    """
+    if highest_alpha >= NOBODY or not frames:
+        return []
+    where = "the picture" if frames == 1 else f"any of the {frames} frames"
+    return [f"nobody was found in {where}: the result shows only the background"]
 
 
 def _notes(*parts: object) -> list[str]:

@@ -268,6 +268,12 @@ class TrainCommand(TrainOptions, _ReportOptions, total=False):
     """Options of ``livematte train``."""
 
 
+class ModelsCommand(JsonOption, total=False):
+    """Options of ``livematte models``."""
+
+    long: Annotated[bool, Option(False, "Also print papers and licences.", flags=("--long",))]
+
+
 class DemoCommand(_FolderOption, _ReportOptions, total=False):
     """Options of ``livematte demo``."""
 
@@ -278,7 +284,7 @@ class ControlCommand(_SessionOption, _ReportOptions, total=False):
 
 COMMANDS: Mapping[str, type] = {
     "render": RenderCommand, "live": LiveCommand, "image": ImageCommand, "trimap": TrimapCommand,
-    "demo": DemoCommand, "doctor": DoctorCommand, "devices": JsonOption, "models": JsonOption,
+    "demo": DemoCommand, "doctor": DoctorCommand, "devices": JsonOption, "models": ModelsCommand,
     "probe": JsonOption, "bench": BenchCommand, "eval": EvalCommand, "train": TrainCommand,
     "ctl": ControlCommand,
 }  # fmt: skip

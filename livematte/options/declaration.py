@@ -18,6 +18,7 @@ from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from livematte.errors import OptionError, UsageError
+from livematte.printable import quoted
 
 REQUIRED: Any = ...
 """Default of a required option."""
@@ -199,9 +200,9 @@ def short(value: object, limit: int = 60) -> str:
     if shape is not None:
         return f"of type {type(value).__name__} with shape {tuple(shape)}"
     if isinstance(value, (str, bytes)) and len(value) > limit:
-        return f"{value[: limit - 1]!r}…"
+        return f"{quoted(value[: limit - 1])}…"
     try:
-        text = repr(value)
+        text = quoted(value) if isinstance(value, str) else repr(value)
     except Exception:  # e.g. a number of thousands of digits
         text = ""
     return text if text and len(text) <= limit and "\n" not in text else f"of type {type(value).__name__}"

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
 from livematte.frame import Channels
-from livematte.options.declaration import Change, Option
+from livematte.options.declaration import Change, Form, Option
 
 if TYPE_CHECKING:
     from livematte.frame import Picture
@@ -259,7 +259,16 @@ class OutputOptions(TypedDict, total=False):
 
 
 class OverwriteOption(TypedDict, total=False):
-    overwrite: Annotated[bool, Option(True, "Replace existing files.", panel=FILES)]
+    overwrite: Annotated[
+        bool,
+        Option(
+            True,
+            "Replace existing files. Default on the command line: replace files that livematte wrote, and "
+            "ask before it replaces another one.",
+            panel=FILES,
+            form=Form(lambda value: {"overwrite": value}, bool | None),
+        ),
+    ]
 
 
 class EncodingOptions(TypedDict, total=False):

@@ -85,14 +85,13 @@ class CameraOptions(TypedDict, total=False):
     ]
     mirror: Annotated[bool, Option(False, "Mirror the picture left to right.", panel=CAMERA)]
     fit_camera: Annotated[
-        str,
+        Literal["crop", "pad"],
         Option(
             "crop",
             "Camera picture with another aspect ratio than the output: [b]crop[/b] fills the output and cuts "
             "off the rest, [b]pad[/b] shows the whole picture with the background at its sides.",
             "FIT",
             CAMERA,
-            choices=("crop", "pad"),
         ),
     ]
 

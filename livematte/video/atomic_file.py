@@ -15,6 +15,7 @@ import av.error
 from livematte.errors import OutputError, UsageError
 from livematte.sudden_end import before_sudden_end
 from livematte.video.container import ffmpeg_name
+from livematte.video.written_files import record_written
 
 
 def check_target(path: Path, source: str | Path | None = None) -> Path:
@@ -117,6 +118,7 @@ class AtomicFile:
             ) from error
         finally:
             self._forget()
+        record_written(self._target)
         if others:
             names = "1 other name" if others == 1 else f"{others} other names"
             self.notes.append(
@@ -131,6 +133,7 @@ class AtomicFile:
             final = sibling_path(self._target, "partial")
         os.replace(self.temporary, final)
         self._forget()
+        record_written(final)
         return final
 
     def discard(self) -> None:

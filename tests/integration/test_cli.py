@@ -50,7 +50,7 @@ def test_render_says_what_it_made(tmp_path: Path, capfd: pytest.CaptureFixture[s
 def test_render_replaces_an_existing_file(tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     target.write_bytes(b"old")
-    assert cli.run(["render", CLIP, str(target), *SHORT, "--quiet"]) == 0
+    assert cli.run(["render", CLIP, str(target), *SHORT, "--quiet", "--overwrite"]) == 0
     assert frames_in(target) == 10
 
 
@@ -280,6 +280,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, long_clip: Path, existing: bo
     if existing:
         target.write_bytes(b"precious")
     command = [sys.executable, "-m", "livematte", "render", str(long_clip), str(target), "--json"]
+    command.append("--overwrite")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
         assert job.stdout is not None
         for line in job.stdout:

@@ -131,7 +131,7 @@ def test_a_wrong_keyword_is_one_line_with_a_hint(call: Any, group: type, tmp_pat
         ({"size": True}, "size True is invalid: use a whole number"),
         ({"size": 16}, "size 16 is invalid: use 32 to 4096 pixels"),
         ({"keep_islands": 1}, "keep_islands 1 is invalid: use True or False"),
-        ({"temporal": None}, "temporal None is invalid: use text"),
+        ({"temporal": None}, "temporal None is invalid: use on, strong or off"),
         ({"start": "2"}, "start '2' is invalid: use a number"),
         ({"alpha_out": 3}, "alpha_out 3 is invalid: use text"),
         ({"refine_budget": 0}, "refine budget 0 is invalid: use more than 0 milliseconds"),

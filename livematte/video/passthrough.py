@@ -18,6 +18,7 @@ from av.stream import AttachmentStream, DataStream, Discard, Stream
 from av.subtitles.stream import SubtitleStream
 
 from livematte.errors import InputError
+from livematte.video import timecode
 from livematte.video.audio_codecs import COPY, named_layout, ways_to_store
 from livematte.video.container import is_cover, open_container, video_stream
 from livematte.video.read_check import ReadCheck
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
     from av.container.core import Chapter
 
 _FILE_TAGS = ("encoder", "major_brand", "minor_version", "compatible_brands", "rotate", "vendor_id",
-              "duration", "bps", "number_of_frames", "number_of_bytes", "alpha_mode")  # fmt: skip
-"""Tags that describe the encoding of the source file, not its content."""
+              "duration", "bps", "number_of_frames", "number_of_bytes", "alpha_mode",
+              timecode.TAG)  # fmt: skip
+"""Tags that describe the encoding of the source file, not its content; the writer sets the timecode."""
 
 
 _QUICKTIME = {"deu": "ger", "fre": "fra", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice",

@@ -29,6 +29,7 @@ from livematte.video.pixels import JPEG_RANGE_FORMATS, Converter, nearest_format
 from livematte.video.probe import describe, is_still
 from livematte.video.read_check import ReadCheck
 from livematte.video.repeats import RepeatedPictures
+from livematte.video.timecode import add_seconds, read_timecode
 from livematte.video.timestamps import (
     PtsNormalizer,
     as_fraction,
@@ -203,6 +204,9 @@ class FileSource:
             frames = None if frames is None else round(frames * kept / seconds)
             seconds = kept.limit_denominator(10**6)
         aspect = as_fraction(stream.sample_aspect_ratio) or Fraction(1)
+        details = describe(
+            container, stream, described, self._color, self._orientation, path=self._path, origin=origin
+        )
         return SourceInfo(
             name=Path(self._path).name,
             height=height,
@@ -214,10 +218,21 @@ class FileSource:
             seconds=None if still else seconds,
             color=self._color,
             sample_aspect=1 / aspect if self._orientation.transpose else aspect,
-            details=describe(
-                container, stream, described, self._color, self._orientation, path=self._path, origin=origin
-            ),
+            details=details | self._timecode(rate),
         )
+
+    def _timecode(self, rate: Fraction | None) -> dict[str, str]:
+        """Return the timecode of the first frame as an entry of ``details``; empty if there is none."""
+        stream, first = self._stream, self._first_frame.pts
+        timecode = read_timecode((stream.metadata, self._container.metadata))
+        if timecode is None:
+            return {}
+        skipped = 0 if first is None or stream.start_time is None else first - stream.start_time
+        moved = add_seconds(timecode, skipped * self._time_base, rate)
+        if moved is None and self._first_time is not None:
+            self.note(f"the timecode {timecode} is dropped: it cannot be moved to the first frame")
+            return {}
+        return {"timecode": moved or timecode}
 
     def _seek_and_decode(self, origin: Fraction) -> tuple[Iterator[VideoFrame], VideoFrame]:
         """Return the decoded frames from the requested start on, and the first of them."""

@@ -19,6 +19,7 @@ from livematte.device.execution import CpuContext
 from livematte.errors import OutputError, UsageError
 from livematte.frame import Frame
 from livematte.protocols import SourceInfo
+from livematte.video import timecode
 from livematte.video.alpha_video import to_grey_frame
 from livematte.video.atomic_file import AtomicFile, count_playable_frames, describe_write_error
 from livematte.video.container import require_rereadable
@@ -171,6 +172,8 @@ class FileSink:
             self._stream.disposition = self._passthrough.video_disposition
             self._container.metadata.update(self._passthrough.metadata)
             self.notes += self._passthrough.notes
+        if "timecode" in info.details:  # MP4 and MOV get a timecode track from it
+            self._stream.metadata[timecode.TAG] = info.details["timecode"]
         if muxer in ("mp4", "mov"):
             self._container.container_options["movie_timescale"] = str(movie_timescale(self._container))
         if muxer in ("mp4", "mov") and not COMMON_TAGS.issuperset(

@@ -56,7 +56,7 @@ RENDER_STREAMS = 2
 @documented(RenderOptions)
 def render(
     input: PathLike,
-    output: PathLike,
+    output: PathLike | None = None,
     *,
     progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
@@ -68,7 +68,8 @@ def render(
 
     Args:
         input: any video that FFmpeg can read, or an image sequence such as ``frames/%04d.png``.
-        output: ``.mp4``, ``.mov``, ``.mkv``, ``.webm`` or a PNG sequence such as ``out/%04d.png``.
+        output: ``.mp4``, ``.mov``, ``.mkv``, ``.webm`` or a PNG sequence such as ``out/%04d.png``; None
+            writes only the additional outputs, such as ``alpha_out``.
         progress: called regularly from the calling thread.
         stop: set this event to stop early; the frames rendered so far are kept.
 
@@ -82,7 +83,7 @@ def render(
     check_hwaccel(chosen["hwaccel"])
     inputs = {"input": input, **input_files(RenderOptions, chosen)}
     check_outputs(inputs, targets.values(), chosen)
-    if Path(targets["picture"]).suffix.lower() in CONTAINERS or len(resolved.compute.devices) > 1:
+    if Path(targets.get("picture", "")).suffix.lower() in CONTAINERS or len(resolved.compute.devices) > 1:
         require_rereadable(os.fspath(input), "audio and subtitles are read beside the video")
     trial_decode.begin(*inputs.values())
     trial_decode.check(input)
@@ -97,7 +98,9 @@ def render(
     device, device_notes = frame_device(resolved.compute)
     gpu, codec_gpu = None if device is None else device.index, cuda_index(resolved.compute)
     section = pick(SectionOptions, chosen)
-    source = open_video(os.fspath(input), hwaccel=chosen["hwaccel"], gpu=gpu, card=codec_gpu, **section)
+    source = open_video(
+        os.fspath(input), hwaccel=chosen["hwaccel"], gpu=gpu, card=codec_gpu, sdr=chosen["sdr"], **section
+    )
     outputs: list[engine.Output] = []
     background: Background | None = None
     try:

@@ -21,14 +21,28 @@ from livematte.video.container import PATTERN, exists
 from livematte.video.images import STILLS, is_numbered
 
 
-def output_paths(picture: PathLike, options: Mapping[str, Any]) -> dict[str, str]:
+def output_paths(picture: PathLike | None, options: Mapping[str, Any]) -> dict[str, str]:
     """Return the path of each output by kind: ``picture``, and the kinds set in :class:`OutputOptions`.
 
     Paths are text, because a trailing slash marks a folder.
+
+    Raises:
+        UsageError: there is none, or an option of the encoder is given without the picture it is for.
     """
     additional = {each.option.output: options[each.name] for each in declared(OutputOptions)}
     every = {"picture": picture, **additional}
+    if picture is None:
+        _check_without_picture(options)
     return {kind: os.fspath(path) for kind, path in every.items() if path is not None}
+
+
+def _check_without_picture(options: Mapping[str, Any]) -> None:
+    flags = [each.flag for each in declared(OutputOptions)]
+    if all(options[each.name] is None for each in declared(OutputOptions)):
+        raise UsageError(f"no output is named: give OUT, or {' or '.join(flags)}")
+    unused = [each.flag for each in declared(EncodingOptions) if options.get(each.name) is not None]
+    if unused:
+        raise UsageError(f"{unused[0]} is for OUT, which is missing: name OUT, or leave the option out")
 
 
 def sink_settings(kind: str, options: Mapping[str, Any], *, transparent: bool) -> dict[str, Any]:

@@ -27,12 +27,14 @@ def render(
         typer.Argument(metavar="IN", help="Input video, or numbered pictures: [b]frames/%04d.png[/b]."),
     ],
     target: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="OUT",
-            help="Output: [b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], or [b]out/%04d.png[/b].",
+            metavar="[OUT]",
+            help="Output: [b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], or [b]out/%04d.png[/b]. May be "
+            "left out with [b]--alpha-out[/b], [b]--foreground-out[/b] or [b]--debug-view[/b].",
+            show_default=False,
         ),
-    ],
+    ] = None,
     profile: Profile = None,
     **options: Unpack[RenderOptions],
 ) -> None:
@@ -50,6 +52,7 @@ def render(
     [cyan]livematte render me.mp4 out.mov -b transparent[/cyan]  for a video editor (ProRes 4444)
     [cyan]livematte render me.mp4 out.webm -b transparent[/cyan]  for a web page (VP9)
     [cyan]livematte render me.mp4 out.mp4 --alpha-out matte.mp4[/cyan]  also write the matte
+    [cyan]livematte render me.mov --alpha-out matte.mov[/cyan]  only the matte (ProRes)
     [cyan]livematte render me.mp4 try.mp4 --start 10 --end 15[/cyan]  only five seconds
     [cyan]livematte render me.mp4 out.mp4 --device cuda:0,cuda:1[/cyan]  two GPUs in parallel
     """

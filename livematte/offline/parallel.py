@@ -137,7 +137,7 @@ def render_file(
     background.close()
     job = replace(job, transparent=background.transparent)
     section = pick(SectionOptions, options)
-    with open_video(job.input, **section) as source:
+    with open_video(job.input, sdr=options["sdr"], **section) as source:
         require_moving(source, job.input)
         info = source.info
     segments = split_video(job.input, len(devices), LEAD_IN_FRAMES[options["temporal"]], **section)

@@ -147,6 +147,7 @@ class Worker:
             source = open_video(
                 job.input, start=segment.read, end=segment.end,
                 hwaccel=job.options["hwaccel"], gpu=self._gpu, card=self._codec_gpu,
+                sdr=job.options["sdr"],
             )  # fmt: skip
         except InputError as error:
             if task.number == 0:
@@ -170,9 +171,8 @@ class Worker:
                     card=self._codec_gpu,
                     **job.sink_settings(kind),
                 )
-                segment_sinks.append(
-                    _SegmentSink(sink, segment.first, frame_written if kind == "picture" else lambda: None)
-                )
+                count = (lambda: None) if outputs else frame_written  # each frame once
+                segment_sinks.append(_SegmentSink(sink, segment.first, count))
                 outputs.append(engine.Output(segment_sinks[-1], kind))
         except BaseException:
             abort_outputs(source, background, outputs)

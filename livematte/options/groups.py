@@ -234,11 +234,26 @@ class OutputOptions(TypedDict, total=False):
 
     alpha_out: Annotated[
         PathLike | None,
-        Option(None, "Also write alpha, white on black.", "FILE", FILES, path="file", output="alpha"),
+        Option(
+            None,
+            "Also write alpha, white on black. Of videos, [b].mkv[/b] is lossless (FFV1) and [b].mov[/b] "
+            "nearly (ProRes); in [b].mp4[/b] and [b].webm[/b] single values differ by up to 0.02.",
+            "FILE",
+            FILES,
+            path="file",
+            output="alpha",
+        ),
     ]
     foreground_out: Annotated[
         PathLike | None,
-        Option(None, "Also write the foreground colours.", "FILE", FILES, path="file", output="foreground"),
+        Option(
+            None,
+            "Also write the foreground colours, in the same codecs.",
+            "FILE",
+            FILES,
+            path="file",
+            output="foreground",
+        ),
     ]
     debug_view: Annotated[
         PathLike | None,
@@ -279,6 +294,17 @@ class EncodingOptions(TypedDict, total=False):
     ]
     preset: Annotated[
         str | None, Option(None, "Speed preset of the encoder, e.g. [b]veryfast[/b].", "NAME", ENCODING)
+    ]
+
+
+class SdrOption(TypedDict, total=False):
+    sdr: Annotated[
+        bool,
+        Option(
+            False,
+            "Convert HDR video (HLG, PQ) to SDR, for players and programs that do not show HDR well.",
+            panel=ENCODING,
+        ),
     ]
 
 

@@ -21,6 +21,10 @@ _DISPLAY = {"x264": "mastering-display", "x265": "master-display", "svt-av1": "m
 _CONTENT = {"x264": "cll", "x265": "max-cll", "svt-av1": "content-light"}
 
 
+HDR_METADATA = ("mastering_display", "content_light")
+"""Keys of :func:`read_hdr_metadata`."""
+
+
 def read_hdr_metadata(frame: VideoFrame) -> dict[str, Any]:
     """Return the HDR metadata as JSON-compatible values; empty if there is none.
 

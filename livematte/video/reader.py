@@ -24,6 +24,7 @@ from livematte.video.color import read_color_info
 from livematte.video.container import check_size, decoder_for, first_frame, open_container, video_stream
 from livematte.video.deinterlace import progressive
 from livematte.video.hardware import HardwareDecoder, check_hwaccel, open_hardware
+from livematte.video.hdr_metadata import HDR_METADATA
 from livematte.video.orientation import read_orientation
 from livematte.video.pixels import JPEG_RANGE_FORMATS, Converter, nearest_format, view_planes
 from livematte.video.probe import describe, is_still
@@ -38,6 +39,7 @@ from livematte.video.timestamps import (
     exact_seconds,
     frame_rate,
 )
+from livematte.video.tone_mapping import ToneMapper, is_hdr_frame
 
 _END_TOLERANCE = Fraction(1, 2)
 """Seconds by which the video may end before its declared end: times and durations are often rounded."""
@@ -54,6 +56,7 @@ def open_video(
     hwaccel: str = "none",
     gpu: int | None = None,
     card: int | None = None,
+    sdr: bool = False,
 ) -> FileSource:
     """Open a file that FFmpeg supports: a video, ``frames/%04d.png``, an animated GIF or one picture.
 
@@ -69,6 +72,7 @@ def open_video(
         gpu: index of the NVIDIA GPU that processes the frames; frames that it decodes stay on it as CuPy
             arrays. None returns NumPy arrays.
         card: index of the NVIDIA GPU that decodes if ``gpu`` is None; the first by default.
+        sdr: True to tone-map HDR frames (PQ, HLG) to SDR: BT.709, 8 bits, 4:2:0.
 
     Raises:
         UsageError: ``start`` or ``end`` is negative, the range is empty, or ``hwaccel`` is unknown.
@@ -85,7 +89,7 @@ def open_video(
     check_hwaccel(hwaccel)
     container = open_container(path)
     try:
-        return FileSource(path, container, video_stream(container, path), start, end, hwaccel, gpu, card)
+        return FileSource(path, container, video_stream(container, path), start, end, hwaccel, gpu, card, sdr)
     except BaseException:
         container.close()
         raise
@@ -110,6 +114,7 @@ class FileSource:
         hwaccel: str = "none",
         gpu: int | None = None,
         card: int | None = None,
+        sdr: bool = False,
     ) -> None:
         self.damaged = 0
         self.notes: list[str] = []
@@ -118,7 +123,7 @@ class FileSource:
         self._closed = self._started = False
         self._hardware = self._open_hardware(hwaccel, gpu, card)
         self._decoder = decoder_for(stream) if self._hardware is None else self._hardware.context
-        self._converter = Converter()
+        self._converter, self._tone_mapper = Converter(), ToneMapper() if sdr else None
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all
@@ -207,6 +212,8 @@ class FileSource:
         details = describe(
             container, stream, described, self._color, self._orientation, path=self._path, origin=origin
         )
+        if self._tone_mapper is not None:
+            details = {key: value for key, value in details.items() if key not in HDR_METADATA}
         return SourceInfo(
             name=Path(self._path).name,
             height=height,
@@ -303,10 +310,21 @@ class FileSource:
                     self.damaged += 1
                 if self._hardware is not None and self._hardware.is_active and frame.interlaced_frame:
                     frame = self._hardware.download(frame)  # the deinterlacer takes planar frames
-                yield from repeats.then(frame)
+                yield from repeats.then(self._to_sdr(frame))
             if packet is None:
                 yield from repeats.rest()
                 return
+
+    def _to_sdr(self, frame: VideoFrame) -> VideoFrame:
+        """Return the frame in SDR, if that is wanted."""
+        if self._tone_mapper is None:
+            return frame
+        if not is_hdr_frame(frame):
+            self.note("--sdr changes nothing: the video is not HDR (PQ or HLG)")
+            return frame
+        if self._hardware is not None and self._hardware.is_surface(frame):
+            frame = self._hardware.download(frame)
+        return self._tone_mapper(frame)
 
     def note(self, line: str) -> None:
         """Append a line to ``notes`` unless it is already there."""

@@ -24,6 +24,7 @@ from livematte.video.alpha_video import to_grey_frame
 from livematte.video.atomic_file import AtomicFile, count_playable_frames, describe_write_error
 from livematte.video.container import require_rereadable
 from livematte.video.cuda_surfaces import CONTEXT_FORMAT, SurfacePool, open_surface_pool
+from livematte.video.default_codecs import COMMON_DEPTH, default_codec
 from livematte.video.encoders import (
     ALPHA_ADVICE,
     CONTAINERS,
@@ -64,8 +65,8 @@ def open_sink(
             (their luma if they have none) as a grey video in limited range, shown as 0 black and 1 white in
             any editor.
         alpha: True to write straight alpha; the frames must have an alpha plane (yuva…, gbrap…).
-        codec, crf, preset: see encoders.ENCODERS; by default x264 ``veryfast`` crf 18, WebM VP9, with alpha
-            ProRes 4444 (.mov), VP9 (.webm), FFV1 (.mkv).
+        codec, crf, preset: see encoders.ENCODERS; the default is in :mod:`livematte.video.default_codecs`:
+            mostly x264 ``veryfast`` crf 18.
         copy_streams_from: source of the audio, subtitles, chapters, attachments and tags to copy.
         start, end: the same values as for the reader; video and audio times then start at 0.
         threads: encoder threads; 0 uses the encoder's default.
@@ -106,14 +107,16 @@ def open_file_sink(
         raise UsageError(f"a {kind} file cannot have an alpha channel")
     if suffix not in CONTAINERS:
         suffix = ".mp4"  # a directory: AtomicFile raises
-    name = choose_encoder(codec, CONTAINERS[suffix], alpha=alpha)
+    muxer = CONTAINERS[suffix]
+    name = choose_encoder(codec or default_codec(muxer, info, kind, alpha=alpha), muxer, alpha=alpha)
     if copy_streams_from is not None:
         require_rereadable(copy_streams_from, "audio and subtitles are read beside the video")
     file = AtomicFile(path, copy_streams_from or info.details.get("path"))
     try:
         return FileSink(
-            file, CONTAINERS[suffix], name, info, kind=kind, alpha=alpha, crf=crf, preset=preset,
-            threads=threads, source=copy_streams_from, start=start, end=end, gpu=gpu, card=card,
+            file, muxer, name, info, kind=kind, alpha=alpha, crf=crf, preset=preset, threads=threads,
+            source=copy_streams_from, start=start, end=end, gpu=gpu, card=card,
+            common_depth=None if codec else COMMON_DEPTH.get((muxer, name)),
         )  # fmt: skip
     except BaseException:
         file.discard()
@@ -137,6 +140,7 @@ class FileSink:
         self, file: AtomicFile, muxer: str, encoder: str, info: SourceInfo, *, kind: Kind, alpha: bool,
         crf: int | None, preset: str | None, threads: int, source: str | Path | None,
         start: float | None, end: float | None, gpu: int | None, card: int | None,
+        common_depth: int | None = None,
     ) -> None:  # fmt: skip
         self.path = file.path
         self.notes: list[str] = []
@@ -149,13 +153,15 @@ class FileSink:
         self._converter = Converter()
         self._surfaces: SurfacePool | None = None
         self._format, self._color, notes = choose_output_format(
-            encoder, info, grey=kind == "alpha", alpha=alpha
+            encoder, info, grey=kind == "alpha", alpha=alpha, common_depth=common_depth
         )
         self.notes += notes
         options = INTERLEAVING | (FRAGMENTED if muxer in ("mp4", "mov") else {})
         self._container: OutputContainer | None = av.open(
             file.file, "w", format=muxer, container_options=options, buffer_size=1 << 17
         )
+        if crf is None and kind == "alpha":
+            crf = ENCODERS[encoder].matte_crf
         chosen = encoder_options(encoder, crf, preset, self._format)
         if kind != "alpha":
             self.notes += set_hdr_options(encoder, chosen, info.details)

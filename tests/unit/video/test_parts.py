@@ -126,9 +126,8 @@ def test_untagged_rgb_is_stored_by_size() -> None:
 
 
 def test_codecs_by_container_and_alias() -> None:
-    assert choose_encoder(None, "mp4", alpha=False) == "x264"
     assert choose_encoder("hevc", "mov", alpha=False) == "x265"
-    assert choose_encoder(None, "webm", alpha=True) == "vp9"
+    assert choose_encoder("libvpx-vp9", "webm", alpha=True) == "vp9"
     with pytest.raises(UsageError, match="did you mean 'x265'"):
         choose_encoder("x256", "mp4", alpha=False)
     assert encoder_options("x264", None, None, "yuv420p") == {"crf": "18", "preset": "veryfast"}

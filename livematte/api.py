@@ -41,9 +41,8 @@ from livematte.output_paths import (
 from livematte.progress import Progress
 from livematte.protocols import Background, Model
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve
-from livematte.video import trial_decode
-from livematte.video.container import is_pipe, require_rereadable
-from livematte.video.encoders import CONTAINERS
+from livematte.video import spool, trial_decode
+from livematte.video.container import is_pipe
 from livematte.video.hardware import check_hwaccel
 from livematte.video.images import check_image
 from livematte.video.reader import open_video
@@ -76,20 +75,30 @@ def render(
     Raises:
         LivematteError: with a one-line message that states the problem and a fix.
     """
-    began = time.monotonic()
     chosen = complete(RenderOptions, options)
     targets = output_paths(output, chosen)
+    with spool.as_file(os.fspath(input), stop=stop) as file:
+        return _render(file, targets, chosen, progress, stop)
+
+
+def _render(
+    input: str,
+    targets: dict[str, str],
+    chosen: RenderOptions,
+    progress: Callable[[Progress], None] | None,
+    stop: threading.Event | None,
+) -> RenderReport:
+    """Render a file that can be read again; arguments as for :func:`render`."""
+    began = time.monotonic()
     resolved = resolve(chosen, extras="debug" in targets)
     check_hwaccel(chosen["hwaccel"])
     inputs = {"input": input, **input_files(RenderOptions, chosen)}
     check_outputs(inputs, targets.values(), chosen)
-    if Path(targets.get("picture", "")).suffix.lower() in CONTAINERS or len(resolved.compute.devices) > 1:
-        require_rereadable(os.fspath(input), "audio and subtitles are read beside the video")
     trial_decode.begin(*inputs.values())
     trial_decode.check(input)
     segment_notes: list[str] = []
     if len(devices := resolved.compute.devices) > 1:
-        job = Job(os.fspath(input), targets, chosen, RENDER_STREAMS)
+        job = Job(input, targets, chosen, RENDER_STREAMS)
         report = parallel.render_file(job, devices, progress=progress, stop=stop)
         if report is not None:
             return report
@@ -99,7 +108,7 @@ def render(
     gpu, codec_gpu = None if device is None else device.index, cuda_index(resolved.compute)
     section = pick(SectionOptions, chosen)
     source = open_video(
-        os.fspath(input), hwaccel=chosen["hwaccel"], gpu=gpu, card=codec_gpu, sdr=chosen["sdr"], **section
+        input, hwaccel=chosen["hwaccel"], gpu=gpu, card=codec_gpu, sdr=chosen["sdr"], **section
     )
     outputs: list[engine.Output] = []
     background: Background | None = None
@@ -117,7 +126,7 @@ def render(
                 path,
                 debug_info(source.info, network, refined=refined) if kind == "debug" else source.info,
                 **sink_settings(kind, chosen, transparent=background.transparent),
-                copy_streams_from=os.fspath(input) if kind == "picture" else None,
+                copy_streams_from=input if kind == "picture" else None,
                 gpu=gpu,
                 card=codec_gpu,
                 **section,

@@ -19,6 +19,7 @@ from livematte.protocols import Model, SourceInfo
 from livematte.video.atomic_file import check_name
 from livematte.video.container import PATTERN, exists
 from livematte.video.images import STILLS, is_numbered
+from livematte.video.output_stream import STREAM
 
 
 def output_paths(picture: PathLike | None, options: Mapping[str, Any]) -> dict[str, str]:
@@ -75,6 +76,8 @@ def check_outputs(
     """
     paths = [Path(target) for target in targets]
     for number, target in enumerate(paths):
+        if str(target) == STREAM:
+            continue
         check_name(target)
         for name, given in inputs.items():
             if isinstance(given, (str, os.PathLike)) and _same_file(Path(given), target):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from livematte.cli import terminal
 from livematte.cli.interrupt import stop_event
 from livematte.cli.parameters import takes
 from livematte.cli.profiles import Profile
+from livematte.errors import UsageError
 from livematte.options import RenderOptions
 from livematte.options.commands import RenderCommand
 from livematte.options.declaration import input_files
@@ -24,14 +26,18 @@ if TYPE_CHECKING:
 def render(
     source: Annotated[
         str,
-        typer.Argument(metavar="IN", help="Input video, or numbered pictures: [b]frames/%04d.png[/b]."),
+        typer.Argument(
+            metavar="IN",
+            help="Input video, numbered pictures: [b]frames/%04d.png[/b], or [b]-[/b] for standard input.",
+        ),
     ],
     target: Annotated[
         str | None,
         typer.Argument(
             metavar="[OUT]",
-            help="Output: [b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], or [b]out/%04d.png[/b]. May be "
-            "left out with [b]--alpha-out[/b], [b]--foreground-out[/b] or [b]--debug-view[/b].",
+            help="Output: [b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], [b]out/%04d.png[/b], or [b]-[/b] "
+            "for standard output with [b]--format[/b]. May be left out with [b]--alpha-out[/b], "
+            "[b]--foreground-out[/b] or [b]--debug-view[/b].",
             show_default=False,
         ),
     ] = None,
@@ -54,18 +60,24 @@ def render(
     [cyan]livematte render me.mp4 out.mp4 --alpha-out matte.mp4[/cyan]  also write the matte
     [cyan]livematte render me.mov --alpha-out matte.mov[/cyan]  only the matte (ProRes)
     [cyan]livematte render me.mp4 try.mp4 --start 10 --end 15[/cyan]  only five seconds
+    [cyan]cat me.mkv | livematte render - - --format matroska | mpv -[/cyan]  in a pipeline
     [cyan]livematte render me.mp4 out.mp4 --device cuda:0,cuda:1[/cyan]  two GPUs in parallel
     """
     from livematte.video import trial_decode
 
     trial_decode.begin(source, *input_files(RenderOptions, options).values())  # in parallel with the imports
     from livematte import api
+    from livematte.video.spool import as_file, spoken
 
+    if target == "-" and terminal.is_json():
+        raise UsageError("--json and OUT - both write to standard output: leave one out")
     given = {name: options[name] for name in ("background", "model")}
     terminal.event_if_json("start", input=source, output=target, **given)
-    with stop_event() as stop, terminal.display(Path(source).name) as display:
-        report = api.render(source, target, progress=display, stop=stop, **options)
-    tell(report)
+    with stop_event() as stop, as_file(source, stop=stop, say=terminal.note) as file:
+        with terminal.display(Path(spoken(source)).name) as display:
+            report = api.render(file, target, progress=display, stop=stop, **options)
+        notes = [note.replace(file, spoken(source)) for note in report.notes]
+    tell(replace(report, notes=notes))
     if report.interrupted:
         raise typer.Exit(130)
 
@@ -73,10 +85,9 @@ def render(
 def tell(report: RenderReport) -> None:
     """Print the result of a render, as text or as a JSON event."""
     terminal.event_if_json("done", **vars(report))
-    for path in (
-        report.outputs if not report.interrupted else ()
-    ):  # after an early stop the notes name the files
-        terminal.say(str(path))
+    for path in report.outputs if not report.interrupted else ():  # else the notes name the files
+        if str(path) != "-":
+            terminal.say(str(path))
     frames = "1 frame" if report.frames == 1 else f"{report.frames} frames"
     ended = " (stopped early)" if report.interrupted else ""
     speed = f", {report.fps:.1f} frames per second" if report.frames > 1 else ""

@@ -38,6 +38,7 @@ from livematte.resolve import resolve
 from livematte.sudden_end import before_sudden_end
 from livematte.video.concat import ConcatSink, open_concat
 from livematte.video.images import is_numbered
+from livematte.video.output_stream import STREAM
 from livematte.video.read_check import ReadCheck
 from livematte.video.reader import open_video
 from livematte.video.split import Segment, split_video
@@ -127,6 +128,8 @@ def render_file(
     if "debug" in job.targets:
         raise UsageError("debug-view needs a single device: use --device cuda:0")
     for path in job.targets.values():
+        if path == STREAM:
+            raise UsageError("standard output needs a single device: use --device cuda:0, or a video file")
         if path.endswith(("/", os.sep)) or is_numbered(Path(path)):
             raise UsageError(
                 f"{path}: numbered pictures need a single device: use --device cuda:0, or a video file"

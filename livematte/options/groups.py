@@ -292,6 +292,17 @@ class EncodingOptions(TypedDict, total=False):
             None, "Constant rate factor: a lower value gives better quality and a larger file.", "N", ENCODING
         ),
     ]
+    format: Annotated[
+        str | None,
+        Option(
+            None,
+            "Container of OUT, if its extension does not tell it: [b]matroska[/b], [b]mp4[/b], [b]mov[/b] or "
+            "[b]webm[/b]. Needed for OUT [b]-[/b] (standard output).",
+            "NAME",
+            ENCODING,
+            choices=("matroska", "mkv", "mp4", "mov", "webm"),
+        ),
+    ]
     preset: Annotated[
         str | None, Option(None, "Speed preset of the encoder, e.g. [b]veryfast[/b].", "NAME", ENCODING)
     ]

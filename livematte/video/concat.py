@@ -38,7 +38,7 @@ class EncodedPart:
 def open_concat(
     path: Path, info: SourceInfo, *, kind: Kind = "picture", alpha: bool = False, codec: str | None = None,
     crf: int | None = None, preset: str | None = None, copy_streams_from: str | Path | None = None,
-    start: float | None = None, end: float | None = None,
+    start: float | None = None, end: float | None = None, format: str | None = None,
 ) -> ConcatSink:  # fmt: skip
     """Open a file to which encoded parts are appended.
 
@@ -48,6 +48,7 @@ def open_concat(
     file = open_file_sink(
         path, info, kind=kind, alpha=alpha, codec=codec, crf=crf, preset=preset,
         copy_streams_from=copy_streams_from, start=start, end=end, threads=1,
+        format=format,
     )  # fmt: skip
     return ConcatSink(file)
 

@@ -21,6 +21,9 @@ from livematte.video.priority import kept_priority
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """FFmpeg muxer by file extension."""
 
+FORMATS = {"mp4": "mp4", "mov": "mov", "matroska": "matroska", "mkv": "matroska", "webm": "webm"}
+"""FFmpeg muxer by name of a container."""
+
 
 @dataclass(frozen=True)
 class Encoder:

@@ -14,6 +14,9 @@ Fragments start at key frames. Fragments cut by time (frag_duration) gave wrong 
 a stream that starts late, and min_frag_duration crashed (FFmpeg 8.1.2).
 """
 
+STREAMED = {"movflags": "frag_keyframe+delay_moov+default_base_moof"}
+"""The same for an output that cannot seek, such as standard output: it stays in fragments."""
+
 INTERLEAVING = {"max_interleave_delta": "2000000"}
 """Microseconds for which a sparse stream (subtitles) may delay the others; FFmpeg's default is 10 s."""
 

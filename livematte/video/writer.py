@@ -29,6 +29,7 @@ from livematte.video.encoders import (
     ALPHA_ADVICE,
     CONTAINERS,
     ENCODERS,
+    FORMATS,
     choose_encoder,
     choose_output_format,
     encoder_options,
@@ -38,7 +39,8 @@ from livematte.video.encoders import (
 from livematte.video.hdr_metadata import set_hdr_options
 from livematte.video.images import STILLS, ImageSequenceSink, is_numbered, write_image
 from livematte.video.mp4_boxes import hide_empty_video_tracks
-from livematte.video.muxer_options import COMMON_TAGS, FRAGMENTED, INTERLEAVING, movie_timescale
+from livematte.video.muxer_options import COMMON_TAGS, FRAGMENTED, INTERLEAVING, STREAMED, movie_timescale
+from livematte.video.output_stream import STREAM, OutputStream
 from livematte.video.passthrough import PassthroughStreams
 from livematte.video.pixels import Converter, to_video_frame
 
@@ -51,7 +53,7 @@ _KEY_FRAME_SECONDS = 2
 
 def open_sink(
     path: str | Path, info: SourceInfo, *, kind: Kind = "picture", alpha: bool = False,
-    codec: str | None = None, crf: int | None = None, preset: str | None = None,
+    codec: str | None = None, crf: int | None = None, preset: str | None = None, format: str | None = None,
     copy_streams_from: str | Path | None = None, start: float | None = None,
     end: float | None = None, threads: int = 0, gpu: int | None = None, card: int | None = None,
 ) -> FileSink | ImageSequenceSink:  # fmt: skip
@@ -59,7 +61,7 @@ def open_sink(
 
     Args:
         path: ``.mp4``, ``.m4v``, ``.mov``, ``.mkv``, ``.webm``; ``frames/%06d.png``, or ``frames/`` (with
-            slash) for a folder of PNG files.
+            slash) for a folder of PNG files; ``-`` for standard output, with ``format``.
         info: properties of the frames to write: size, format, time base, rate, colour.
         kind: 'picture' and 'foreground' write the colours of the frames; 'alpha' writes their alpha plane
             (their luma if they have none) as a grey video in limited range, shown as 0 black and 1 white in
@@ -67,6 +69,7 @@ def open_sink(
         alpha: True to write straight alpha; the frames must have an alpha plane (yuva…, gbrap…).
         codec, crf, preset: see encoders.ENCODERS; the default is in :mod:`livematte.video.default_codecs`:
             mostly x264 ``veryfast`` crf 18.
+        format: container, a key of encoders.FORMATS; by default that of the extension.
         copy_streams_from: source of the audio, subtitles, chapters, attachments and tags to copy.
         start, end: the same values as for the reader; video and audio times then start at 0.
         threads: encoder threads; 0 uses the encoder's default.
@@ -83,7 +86,7 @@ def open_sink(
         pattern = path if is_numbered(path) else path / "%06d.png"
         return ImageSequenceSink(pattern, info, alpha=alpha, grey=kind == "alpha")
     return open_file_sink(
-        path, info, kind=kind, alpha=alpha, codec=codec, crf=crf, preset=preset,
+        path, info, kind=kind, alpha=alpha, codec=codec, crf=crf, preset=preset, format=format,
         copy_streams_from=copy_streams_from, start=start, end=end, threads=threads, gpu=gpu, card=card,
     )  # fmt: skip
 
@@ -91,11 +94,17 @@ def open_sink(
 def open_file_sink(
     path: Path, info: SourceInfo, *, kind: Kind, alpha: bool, codec: str | None, crf: int | None,
     preset: str | None, copy_streams_from: str | Path | None, start: float | None, end: float | None,
-    threads: int, gpu: int | None = None, card: int | None = None,
+    threads: int, gpu: int | None = None, card: int | None = None, format: str | None = None,
 ) -> FileSink:  # fmt: skip
     """Create a sink for a video file. Arguments and errors as :func:`open_sink`."""
-    suffix = path.suffix.lower()
-    if suffix not in CONTAINERS and not path.is_dir():
+    suffix, streamed = path.suffix.lower(), str(path) == STREAM
+    if format is not None and format not in FORMATS:
+        raise UsageError(f"format {format!r} is invalid: use {', '.join(FORMATS)}")
+    if streamed and format is None:
+        raise UsageError(
+            "- (standard output) needs --format matroska, mp4, mov or webm, and only OUT can be -"
+        )
+    if format is None and suffix not in CONTAINERS and not path.is_dir():
         known = ", ".join(CONTAINERS)
         if suffix in STILLS:
             raise UsageError(
@@ -105,13 +114,13 @@ def open_file_sink(
         raise UsageError(f"{path}: unsupported extension {suffix!r}: use {known}{extra}")
     if alpha and kind != "picture":
         raise UsageError(f"a {kind} file cannot have an alpha channel")
-    if suffix not in CONTAINERS:
+    if format is None and suffix not in CONTAINERS:
         suffix = ".mp4"  # a directory: AtomicFile raises
-    muxer = CONTAINERS[suffix]
+    muxer = FORMATS[format] if format is not None else CONTAINERS[suffix]
     name = choose_encoder(codec or default_codec(muxer, info, kind, alpha=alpha), muxer, alpha=alpha)
     if copy_streams_from is not None:
         require_rereadable(copy_streams_from, "audio and subtitles are read beside the video")
-    file = AtomicFile(path, copy_streams_from or info.details.get("path"))
+    file = OutputStream() if streamed else AtomicFile(path, copy_streams_from or info.details.get("path"))
     try:
         return FileSink(
             file, muxer, name, info, kind=kind, alpha=alpha, crf=crf, preset=preset, threads=threads,
@@ -137,8 +146,8 @@ class FileSink:
     """
 
     def __init__(
-        self, file: AtomicFile, muxer: str, encoder: str, info: SourceInfo, *, kind: Kind, alpha: bool,
-        crf: int | None, preset: str | None, threads: int, source: str | Path | None,
+        self, file: AtomicFile | OutputStream, muxer: str, encoder: str, info: SourceInfo, *, kind: Kind,
+        alpha: bool, crf: int | None, preset: str | None, threads: int, source: str | Path | None,
         start: float | None, end: float | None, gpu: int | None, card: int | None,
         common_depth: int | None = None,
     ) -> None:  # fmt: skip
@@ -156,7 +165,9 @@ class FileSink:
             encoder, info, grey=kind == "alpha", alpha=alpha, common_depth=common_depth
         )
         self.notes += notes
-        options = INTERLEAVING | (FRAGMENTED if muxer in ("mp4", "mov") else {})
+        options = dict(INTERLEAVING)
+        if muxer in ("mp4", "mov"):
+            options |= FRAGMENTED if file.temporary is not None else STREAMED
         self._container: OutputContainer | None = av.open(
             file.file, "w", format=muxer, container_options=options, buffer_size=1 << 17
         )
@@ -347,8 +358,9 @@ class FileSink:
             self._passthrough.mux_subtitles()
             self.notes += [line for line in self._passthrough.notes if line not in self.notes]
         self._container.close()
-        if self._muxer == "mp4" and self._passthrough is not None and self._passthrough.copies_cover:
-            with open(self._file.temporary, "r+b") as file:
+        copied, written = self._passthrough, self._file.temporary
+        if self._muxer == "mp4" and written is not None and copied is not None and copied.copies_cover:
+            with open(written, "r+b") as file:
                 hide_empty_video_tracks(file)
         if complete and self._passthrough is not None and self._passthrough.failure is not None:
             raise self._passthrough.failure
@@ -393,6 +405,10 @@ class FileSink:
 
     def _finish_partial(self) -> None:
         self._release()
+        if self._file.temporary is None:
+            self._file.discard()
+            self.notes.append(f"stopped early: standard output got the first {self.frames} frames")
+            return
         playable = count_playable_frames(self._file.temporary) if self.frames else 0
         if playable == 0:
             self._file.discard()

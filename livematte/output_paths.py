@@ -41,7 +41,7 @@ def _check_without_picture(options: Mapping[str, Any]) -> None:
     flags = [each.flag for each in declared(OutputOptions)]
     if all(options[each.name] is None for each in declared(OutputOptions)):
         raise UsageError(f"no output is named: give OUT, or {' or '.join(flags)}")
-    unused = [each.flag for each in declared(EncodingOptions) if options.get(each.name) is not None]
+    unused = [each.flag for each in declared(EncodingOptions) if options.get(each.name) not in (None, False)]
     if unused:
         raise UsageError(f"{unused[0]} is for OUT, which is missing: name OUT, or leave the option out")
 

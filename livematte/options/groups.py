@@ -303,6 +303,14 @@ class EncodingOptions(TypedDict, total=False):
             choices=("matroska", "mkv", "mp4", "mov", "webm"),
         ),
     ]
+    keep_location: Annotated[
+        bool,
+        Option(
+            False,
+            "Keep the place of recording (GPS) in the metadata. It is left out otherwise.",
+            panel=FILES,
+        ),
+    ]
     preset: Annotated[
         str | None, Option(None, "Speed preset of the encoder, e.g. [b]veryfast[/b].", "NAME", ENCODING)
     ]

@@ -39,6 +39,7 @@ def open_concat(
     path: Path, info: SourceInfo, *, kind: Kind = "picture", alpha: bool = False, codec: str | None = None,
     crf: int | None = None, preset: str | None = None, copy_streams_from: str | Path | None = None,
     start: float | None = None, end: float | None = None, format: str | None = None,
+    keep_location: bool = False,
 ) -> ConcatSink:  # fmt: skip
     """Open a file to which encoded parts are appended.
 
@@ -48,7 +49,7 @@ def open_concat(
     file = open_file_sink(
         path, info, kind=kind, alpha=alpha, codec=codec, crf=crf, preset=preset,
         copy_streams_from=copy_streams_from, start=start, end=end, threads=1,
-        format=format,
+        format=format, keep_location=keep_location,
     )  # fmt: skip
     return ConcatSink(file)
 

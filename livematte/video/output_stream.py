@@ -76,6 +76,10 @@ class OutputStream:
             msvcrt.setmode(descriptor, os.O_BINARY)
         self.file: Any = WriteOnlyFile(descriptor)
 
+    def rewrite(self, copy: object) -> bool:
+        """Return True: a stream cannot be rewritten, and begins with its index."""
+        return True
+
     def commit(self) -> None:
         """Close the stream."""
         self.file.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
@@ -57,6 +58,17 @@ _EMPTY_SUBTITLE = b"\0\0"
 """The empty subtitle that MP4 stores between two subtitles. The muxer writes its own."""
 
 
+_LOCATION = re.compile(
+    r"(com\.apple\.quicktime\.|recording_|geo_?)?location\b.*|loci|\W?xyz|gps.*|geotag.*", re.IGNORECASE
+)
+"""Tags that say where a video was recorded (QuickTime, 3GPP, Android, Matroska)."""
+
+
+def is_location(key: str) -> bool:
+    """Return True if a tag with this key says where a video was recorded."""
+    return _LOCATION.fullmatch(key) is not None
+
+
 def content_tags(metadata: dict[str, str]) -> dict[str, str]:
     """Return the tags that remain valid in the new file."""
     return {
@@ -78,6 +90,7 @@ class PassthroughStreams:
         muxer: name of its muxer.
         options: its options, with which streams are tried.
         end: seconds from the start of the source at which copying stops; None copies everything.
+        keep_location: copy tags that say where the video was recorded, too.
 
     Attributes:
         failure: why the source could not be read to its end; what was read until there is written.
@@ -90,8 +103,11 @@ class PassthroughStreams:
         muxer: str,
         options: dict[str, str],
         end: float | None,
+        *,
+        keep_location: bool = False,
     ) -> None:
         self.notes: list[str] = []
+        self._keep_location, self._locations_dropped = keep_location, False
         self.failure: InputError | None = None
         self._input, self._check_read = open_container(source), ReadCheck(source)
         self._output, self._muxer = output, muxer
@@ -103,8 +119,8 @@ class PassthroughStreams:
         )
         self._shift = Fraction(0)
         video = video_stream(self._input, source)
-        self.video_metadata, self.video_disposition = content_tags(video.metadata), video.disposition
-        self.metadata = content_tags(self._input.metadata)
+        self.video_metadata, self.video_disposition = self._tags(video.metadata), video.disposition
+        self.metadata = self._tags(self._input.metadata)
         self._writers: dict[int, StreamWriter] = {}
         self._trial = TrialMuxer(source, video.index, muxer, options)
         try:
@@ -116,9 +132,20 @@ class PassthroughStreams:
                     self._writers[stream.index] = writer
         finally:
             self._trial.close()
+        if self._locations_dropped:
+            self.notes.append("the place of recording is left out; --keep-location keeps it")
         self._packets: Iterator[Packet[Stream]] = iter(())
         self._next: Packet[Stream] | None = None
         self._subtitles: list[Packet[Stream]] = []
+
+    def _tags(self, metadata: dict[str, str]) -> dict[str, str]:
+        """Return the tags to copy."""
+        tags = content_tags(metadata)
+        if self._keep_location:
+            return tags
+        kept = {key: value for key, value in tags.items() if not is_location(key)}
+        self._locations_dropped |= len(kept) < len(tags)
+        return kept
 
     @property
     def copies_cover(self) -> bool:
@@ -297,7 +324,7 @@ class PassthroughStreams:
         return writer
 
     def _copy_tags(self, copied: Stream, stream: Stream) -> None:
-        copied.metadata.update(content_tags(stream.metadata))
+        copied.metadata.update(self._tags(stream.metadata))
         if self._muxer == "mov" and (language := copied.metadata.get("language")) in _QUICKTIME:
             copied.metadata["language"] = _QUICKTIME[language]
         copied.disposition = stream.disposition

@@ -38,7 +38,7 @@ from livematte.video.encoders import (
 )  # fmt: skip
 from livematte.video.hdr_metadata import set_hdr_options
 from livematte.video.images import STILLS, ImageSequenceSink, is_numbered, write_image
-from livematte.video.mp4_boxes import hide_empty_video_tracks
+from livematte.video.mp4_boxes import hide_empty_video_tracks, write_index_first
 from livematte.video.muxer_options import COMMON_TAGS, FRAGMENTED, INTERLEAVING, STREAMED, movie_timescale
 from livematte.video.output_stream import STREAM, OutputStream
 from livematte.video.passthrough import PassthroughStreams
@@ -56,6 +56,7 @@ def open_sink(
     codec: str | None = None, crf: int | None = None, preset: str | None = None, format: str | None = None,
     copy_streams_from: str | Path | None = None, start: float | None = None,
     end: float | None = None, threads: int = 0, gpu: int | None = None, card: int | None = None,
+    keep_location: bool = False,
 ) -> FileSink | ImageSequenceSink:  # fmt: skip
     """Open a file to write frames to.
 
@@ -71,6 +72,7 @@ def open_sink(
             mostly x264 ``veryfast`` crf 18.
         format: container, a key of encoders.FORMATS; by default that of the extension.
         copy_streams_from: source of the audio, subtitles, chapters, attachments and tags to copy.
+        keep_location: True to copy tags that say where the video was recorded, too.
         start, end: the same values as for the reader; video and audio times then start at 0.
         threads: encoder threads; 0 uses the encoder's default.
         gpu: index of the NVIDIA GPU that processes the frames; its encoder reads them from GPU memory if
@@ -88,6 +90,7 @@ def open_sink(
     return open_file_sink(
         path, info, kind=kind, alpha=alpha, codec=codec, crf=crf, preset=preset, format=format,
         copy_streams_from=copy_streams_from, start=start, end=end, threads=threads, gpu=gpu, card=card,
+        keep_location=keep_location,
     )  # fmt: skip
 
 
@@ -95,6 +98,7 @@ def open_file_sink(
     path: Path, info: SourceInfo, *, kind: Kind, alpha: bool, codec: str | None, crf: int | None,
     preset: str | None, copy_streams_from: str | Path | None, start: float | None, end: float | None,
     threads: int, gpu: int | None = None, card: int | None = None, format: str | None = None,
+    keep_location: bool = False,
 ) -> FileSink:  # fmt: skip
     """Create a sink for a video file. Arguments and errors as :func:`open_sink`."""
     suffix, streamed = path.suffix.lower(), str(path) == STREAM
@@ -125,7 +129,7 @@ def open_file_sink(
         return FileSink(
             file, muxer, name, info, kind=kind, alpha=alpha, crf=crf, preset=preset, threads=threads,
             source=copy_streams_from, start=start, end=end, gpu=gpu, card=card,
-            common_depth=None if codec else COMMON_DEPTH.get((muxer, name)),
+            common_depth=None if codec else COMMON_DEPTH.get((muxer, name)), keep_location=keep_location,
         )  # fmt: skip
     except BaseException:
         file.discard()
@@ -149,7 +153,7 @@ class FileSink:
         self, file: AtomicFile | OutputStream, muxer: str, encoder: str, info: SourceInfo, *, kind: Kind,
         alpha: bool, crf: int | None, preset: str | None, threads: int, source: str | Path | None,
         start: float | None, end: float | None, gpu: int | None, card: int | None,
-        common_depth: int | None = None,
+        common_depth: int | None = None, keep_location: bool = False,
     ) -> None:  # fmt: skip
         self.path = file.path
         self.notes: list[str] = []
@@ -184,7 +188,9 @@ class FileSink:
         self._stream = self._open_encoder(chosen, threads)
         self._passthrough: PassthroughStreams | None = None
         if source is not None:
-            self._passthrough = PassthroughStreams(source, self._container, muxer, options, end)
+            self._passthrough = PassthroughStreams(
+                source, self._container, muxer, options, end, keep_location=keep_location
+            )
             self._stream.metadata.update(self._passthrough.video_metadata)
             self._stream.disposition = self._passthrough.video_disposition
             self._container.metadata.update(self._passthrough.metadata)
@@ -388,6 +394,8 @@ class FileSink:
             self._finish_partial()
             raise
         self._release()
+        if self._muxer in ("mp4", "mov") and not self._file.rewrite(write_index_first):
+            self.notes.append("the index stays at the end of the file: the disk has no room for a copy")
         self._file.commit()
         self.notes += self._file.notes
 

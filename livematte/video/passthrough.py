@@ -54,6 +54,10 @@ _COVER_TYPES = {
 """MIME type and extension of an attached cover picture, by codec."""
 
 
+_LONGEST_PRIMING = Fraction(1, 10)
+"""Seconds of sound before 0 that may be the priming of an encoder; Opus has 80 ms."""
+
+
 _EMPTY_SUBTITLE = b"\0\0"
 """The empty subtitle that MP4 stores between two subtitles. The muxer writes its own."""
 
@@ -134,6 +138,8 @@ class PassthroughStreams:
             self._trial.close()
         if self._locations_dropped:
             self.notes.append("the place of recording is left out; --keep-location keeps it")
+        self._origin = container_start_time(self._input)
+        self._drops_hidden: dict[int, bool] = {}
         self._packets: Iterator[Packet[Stream]] = iter(())
         self._next: Packet[Stream] | None = None
         self._subtitles: list[Packet[Stream]] = []
@@ -170,6 +176,8 @@ class PassthroughStreams:
             self._input.demux(*[self._input.streams[index] for index in self._writers])
         )
         self._advance()
+        while self._next is not None and self._is_hidden(self._next):
+            self._advance()
         first = self._next
         if self._muxer in ("matroska", "webm") and first is not None and first.pts is not None:
             lead = shift - first.pts * first.time_base
@@ -191,7 +199,7 @@ class PassthroughStreams:
             stamp = packet.dts if packet.dts is not None else packet.pts
             if seconds is not None and stamp is not None and stamp * packet.time_base - self._shift > seconds:
                 return
-            if self._is_in_range(packet):
+            if self._is_in_range(packet) and not self._is_hidden(packet):
                 if self._muxer in ("mp4", "mov") and packet.stream.type == "subtitle":
                     if bytes(packet) != _EMPTY_SUBTITLE:
                         self._subtitles.append(packet)
@@ -238,6 +246,22 @@ class PassthroughStreams:
             self._check_read(early=early)
         except InputError as error:
             self.failure = self.failure or error
+
+    def _is_hidden(self, packet: Packet[Stream]) -> bool:
+        """Return True for sound that an edit list hides, if it would be heard.
+
+        MP4 and MOV hide what is before 0 in their turn. Matroska has no edit lists: there, the priming of an
+        encoder stays, because its decoder needs it, and anything longer is left out.
+        """
+        copies = isinstance(self._writers[packet.stream_index], StreamCopier)
+        if not copies or packet.stream.type != "audio" or packet.pts is None:
+            return False  # a decoder leaves it out itself
+        lead = self._origin - packet.pts * packet.time_base
+        index = packet.stream_index
+        if index not in self._drops_hidden:
+            matroska = self._muxer in ("matroska", "webm")
+            self._drops_hidden[index] = matroska and packet.is_discard and lead > _LONGEST_PRIMING
+        return packet.is_discard and (lead <= 0 or self._drops_hidden[index])
 
     def _is_in_range(self, packet: Packet[Stream]) -> bool:
         if packet.pts is None or is_cover(packet.stream):

@@ -27,7 +27,7 @@ from livematte.options import (
     MattesOptions,
     PathLike,
     RenderOptions,
-    SectionOptions,
+    SdrOption,
     TrimapOptions,
 )
 from livematte.options.declaration import complete, documented, input_files, pick
@@ -45,7 +45,7 @@ from livematte.video import spool, trial_decode
 from livematte.video.container import is_pipe
 from livematte.video.hardware import check_hwaccel
 from livematte.video.images import check_image
-from livematte.video.reader import open_video
+from livematte.video.reader import check_section, open_video, read_section
 from livematte.video.writer import open_sink
 
 RENDER_STREAMS = 2
@@ -77,6 +77,7 @@ def render(
     """
     chosen = complete(RenderOptions, options)
     targets = output_paths(output, chosen)
+    check_section(chosen)
     with spool.as_file(os.fspath(input), stop=stop) as file:
         return _render(file, targets, chosen, progress, stop)
 
@@ -96,9 +97,10 @@ def _render(
     check_outputs(inputs, targets.values(), chosen)
     trial_decode.begin(*inputs.values())
     trial_decode.check(input)
+    section = read_section(input, chosen)
     segment_notes: list[str] = []
     if len(devices := resolved.compute.devices) > 1:
-        job = Job(input, targets, chosen, RENDER_STREAMS)
+        job = Job(input, targets, chosen, RENDER_STREAMS, section=section)
         report = parallel.render_file(job, devices, progress=progress, stop=stop)
         if report is not None:
             return report
@@ -106,9 +108,8 @@ def _render(
         segment_notes = [f"{input} was rendered on {devices[0]} only: it is too short or cannot be split"]
     device, device_notes = frame_device(resolved.compute)
     gpu, codec_gpu = None if device is None else device.index, cuda_index(resolved.compute)
-    section = pick(SectionOptions, chosen)
     source = open_video(
-        input, hwaccel=chosen["hwaccel"], gpu=gpu, card=codec_gpu, sdr=chosen["sdr"], **section
+        input, hwaccel=chosen["hwaccel"], gpu=gpu, card=codec_gpu, **pick(SdrOption, chosen), **section
     )
     outputs: list[engine.Output] = []
     background: Background | None = None
@@ -200,7 +201,7 @@ def trimap(
     resolved = resolve({**chosen, "temporal": "off"} if still else chosen, extras=True)
     check_outputs({"input": input, **input_files(TrimapOptions, chosen)}, targets.values(), chosen)
     trial_decode.check(input)
-    section = pick(SectionOptions, chosen)
+    section = read_section(input, chosen)
     source = open_video(os.fspath(input), **section)
     outputs: list[engine.Output] = []
     try:
@@ -241,7 +242,7 @@ def mattes(input: PathLike, **options: Unpack[MattesOptions]) -> Iterator[tuple[
     chosen = complete(MattesOptions, options)
     resolved = resolve(chosen)
     trial_decode.check(input)
-    section = pick(SectionOptions, chosen)
+    section = read_section(input, chosen)
     if not is_pipe(os.fspath(input)):  # a pipe can be read only once
         open_video(os.fspath(input), **section).close()  # raises errors of the file now
     network = resolved.model()

@@ -31,7 +31,7 @@ from livematte.device import choose_device
 from livematte.errors import DeviceError, InputError, LivematteError, ModelError, UsageError
 from livematte.offline.report import RenderReport, require_moving
 from livematte.offline.worker import ENTRY, Job, SegmentResult, Task, environment, on_device
-from livematte.options import SectionOptions
+from livematte.options import SdrOption
 from livematte.options.declaration import pick
 from livematte.progress import Meter, Progress
 from livematte.resolve import resolve
@@ -139,8 +139,8 @@ def render_file(
     background = resolved.background()
     background.close()
     job = replace(job, transparent=background.transparent)
-    section = pick(SectionOptions, options)
-    with open_video(job.input, sdr=options["sdr"], **section) as source:
+    section = job.section
+    with open_video(job.input, **pick(SdrOption, options), **section) as source:
         require_moving(source, job.input)
         info = source.info
     segments = split_video(job.input, len(devices), LEAD_IN_FRAMES[options["temporal"]], **section)

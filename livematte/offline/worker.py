@@ -13,7 +13,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,12 +22,13 @@ from livematte.frame import Frame
 from livematte.matting.compositor import warm_up
 from livematte.offline import engine
 from livematte.offline.report import abort_outputs
-from livematte.options import RenderOptions
+from livematte.options import RenderOptions, SdrOption
+from livematte.options.declaration import pick
 from livematte.output_paths import sink_settings
 from livematte.protocols import Background, GpuSink, Sink
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve
 from livematte.video.concat import EncodedPart
-from livematte.video.reader import open_video
+from livematte.video.reader import Section, open_video
 from livematte.video.split import Segment
 from livematte.video.writer import open_sink
 
@@ -44,6 +45,7 @@ class Job:
         targets: path of each output by kind.
         options: all of :class:`livematte.options.RenderOptions`; its device is the device of the worker.
         streams: number of frames that the network processes in parallel.
+        section: part of the video to render; ``start`` and ``end`` in ``options`` are not used.
         transparent: True if the background is transparent; set after it was opened.
     """
 
@@ -52,6 +54,7 @@ class Job:
     options: RenderOptions
     streams: int = 1
     transparent: bool = False
+    section: Section = field(default_factory=lambda: Section(start=None, end=None))
 
     def sink_settings(self, kind: str) -> dict[str, Any]:
         """See :func:`livematte.output_paths.sink_settings`."""
@@ -147,7 +150,7 @@ class Worker:
             source = open_video(
                 job.input, start=segment.read, end=segment.end,
                 hwaccel=job.options["hwaccel"], gpu=self._gpu, card=self._codec_gpu,
-                sdr=job.options["sdr"],
+                **pick(SdrOption, job.options),
             )  # fmt: skip
         except InputError as error:
             if task.number == 0:

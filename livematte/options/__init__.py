@@ -25,6 +25,7 @@ from livematte.options.groups import (
     ModelOption,
     OutputOptions,
     PathLike,
+    SdrOption,
     SectionOptions,
 )
 from livematte.options.live import CHANGES, LiveOptions, read_sink_options, read_size
@@ -48,6 +49,7 @@ __all__ = [
     "PathLike",
     "RefinerLoadOptions",
     "RenderOptions",
+    "SdrOption",
     "SectionOptions",
     "TrimapOptions",
     "read_sink_options",

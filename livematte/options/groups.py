@@ -7,7 +7,7 @@ Do not add ``from __future__ import annotations``: the annotations are evaluated
 import os
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
-from livematte.options.declaration import Change, Option
+from livematte.options.declaration import Change, Form, Option
 
 if TYPE_CHECKING:
     from livematte.protocols import Background, Model, TrimapModel
@@ -330,8 +330,27 @@ class SdrOption(TypedDict, total=False):
 class SectionOptions(TypedDict, total=False):
     """Section of a video to read."""
 
-    start: Annotated[float | None, Option(None, "Start time in the input.", "SECONDS", FILES)]
-    end: Annotated[float | None, Option(None, "End time in the input.", "SECONDS", FILES)]
+    start: Annotated[
+        float | str | None,
+        Option(
+            None,
+            "Start time in the input: [b]90[/b], [b]1:30[/b], [b]0:01:30.5[/b], or with frames "
+            "[b]00:00:30:12[/b].",
+            "TIME",
+            FILES,
+            form=Form(lambda value: {"start": value}, str | None, numbers=True),
+        ),
+    ]
+    end: Annotated[
+        float | str | None,
+        Option(
+            None,
+            "End time in the input, in the same forms.",
+            "TIME",
+            FILES,
+            form=Form(lambda value: {"end": value}, str | None, numbers=True),
+        ),
+    ]
 
 
 class DeviceOption(TypedDict, total=False):

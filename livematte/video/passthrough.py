@@ -106,7 +106,7 @@ class PassthroughStreams:
         output: OutputContainer,
         muxer: str,
         options: dict[str, str],
-        end: float | None,
+        end: float | Fraction | None,
         *,
         keep_location: bool = False,
     ) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, TypedDict
 
 import av.error
 from av.container.input import InputContainer
@@ -19,6 +21,7 @@ from av.video.stream import VideoStream
 
 from livematte.errors import DeviceError, InputError, UsageError
 from livematte.frame import PIXEL_FORMATS, ColorInfo, Frame
+from livematte.options.times import FrameLabel, parse_time
 from livematte.protocols import SourceInfo
 from livematte.video.color import read_color_info
 from livematte.video.container import check_size, decoder_for, first_frame, open_container, video_stream
@@ -46,6 +49,40 @@ _END_TOLERANCE = Fraction(1, 2)
 
 _SEEK_MARGINS = (0.0, 2.0, 20.0)
 """Seconds to seek before the requested start; the next value is tried if a seek lands behind it."""
+
+
+def check_section(given: Mapping[str, Any]) -> None:
+    """Raise UsageError if an option ``start`` or ``end`` of a call is no time. Opens no file."""
+    for name in ("start", "end"):
+        if given.get(name) is not None:
+            parse_time(name, given[name])
+
+
+class Section(TypedDict):
+    """The part of a file to read, in seconds from its start."""
+
+    start: float | Fraction | None
+    end: float | Fraction | None
+
+
+def read_section(path: str | os.PathLike[str], given: Mapping[str, Any]) -> Section:
+    """Return the options ``start`` and ``end`` of a call in seconds; frames are counted at the file's rate.
+
+    Raises:
+        UsageError: a value is no time.
+        InputError: the file cannot be opened; it is opened only if frames are to be counted.
+    """
+    path = os.fspath(path)
+
+    def seconds(name: str) -> float | Fraction | None:
+        value = given.get(name)
+        time = None if value is None else parse_time(name, value)
+        if not isinstance(time, FrameLabel):
+            return time
+        with open_container(path) as container:
+            return time.in_seconds(name, frame_rate(path, video_stream(container, path)))
+
+    return Section(start=seconds("start"), end=seconds("end"))
 
 
 def open_video(

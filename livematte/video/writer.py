@@ -54,8 +54,8 @@ _KEY_FRAME_SECONDS = 2
 def open_sink(
     path: str | Path, info: SourceInfo, *, kind: Kind = "picture", alpha: bool = False,
     codec: str | None = None, crf: int | None = None, preset: str | None = None, format: str | None = None,
-    copy_streams_from: str | Path | None = None, start: float | None = None,
-    end: float | None = None, threads: int = 0, gpu: int | None = None, card: int | None = None,
+    copy_streams_from: str | Path | None = None, start: float | Fraction | None = None,
+    end: float | Fraction | None = None, threads: int = 0, gpu: int | None = None, card: int | None = None,
     keep_location: bool = False,
 ) -> FileSink | ImageSequenceSink:  # fmt: skip
     """Open a file to write frames to.
@@ -96,9 +96,9 @@ def open_sink(
 
 def open_file_sink(
     path: Path, info: SourceInfo, *, kind: Kind, alpha: bool, codec: str | None, crf: int | None,
-    preset: str | None, copy_streams_from: str | Path | None, start: float | None, end: float | None,
-    threads: int, gpu: int | None = None, card: int | None = None, format: str | None = None,
-    keep_location: bool = False,
+    preset: str | None, copy_streams_from: str | Path | None, start: float | Fraction | None,
+    end: float | Fraction | None, threads: int, gpu: int | None = None, card: int | None = None,
+    format: str | None = None, keep_location: bool = False,
 ) -> FileSink:  # fmt: skip
     """Create a sink for a video file. Arguments and errors as :func:`open_sink`."""
     suffix, streamed = path.suffix.lower(), str(path) == STREAM
@@ -152,7 +152,7 @@ class FileSink:
     def __init__(
         self, file: AtomicFile | OutputStream, muxer: str, encoder: str, info: SourceInfo, *, kind: Kind,
         alpha: bool, crf: int | None, preset: str | None, threads: int, source: str | Path | None,
-        start: float | None, end: float | None, gpu: int | None, card: int | None,
+        start: float | Fraction | None, end: float | Fraction | None, gpu: int | None, card: int | None,
         common_depth: int | None = None, keep_location: bool = False,
     ) -> None:  # fmt: skip
         self.path = file.path

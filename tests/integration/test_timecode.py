@@ -9,6 +9,7 @@ import av
 import pytest
 
 from livematte.video import open_sink, open_video
+from livematte.video.reader import read_section
 from tests import clips
 from tests.integration.test_writer import render
 
@@ -67,3 +68,15 @@ def test_a_timecode_that_cannot_be_moved_is_dropped_with_a_note(tmp_path: Path) 
     with open_video(clip, start=0.4) as source:
         assert "timecode" not in source.info.details
         assert source.notes == ["the timecode ten past one is dropped: it cannot be moved to the first frame"]
+
+
+@pytest.mark.parametrize("ending", ["mov", "mkv"])
+def test_start_and_end_as_frames_are_exact(tmp_path: Path, ending: str) -> None:
+    clip = clips.make_clip(tmp_path / f"in.{ending}", frames=20, size=(64, 96), rate=NTSC)
+    section = read_section(clip, {"start": "00:00:00:07", "end": "0:0:0.5"})
+    assert section["end"] == Fraction(1, 2)
+    with open_video(clip, **section) as source:
+        assert [clips.number(frame.planes[0]) for frame in source] == list(range(7, 15))
+    section = read_section(clip, {"start": None, "end": "00:00:00:03"})
+    with open_video(clip, **section) as source:
+        assert [clips.number(frame.planes[0]) for frame in source] == [0, 1, 2]

@@ -45,7 +45,8 @@ from livematte.video import spool, trial_decode
 from livematte.video.container import is_pipe
 from livematte.video.hardware import check_hwaccel
 from livematte.video.images import check_image
-from livematte.video.reader import check_section, open_video, read_section
+from livematte.video.reader import open_video
+from livematte.video.section import check_section, read_section
 from livematte.video.writer import open_sink
 
 RENDER_STREAMS = 2

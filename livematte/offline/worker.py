@@ -28,7 +28,8 @@ from livematte.output_paths import sink_settings
 from livematte.protocols import Background, GpuSink, Sink
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve
 from livematte.video.concat import EncodedPart
-from livematte.video.reader import Section, open_video
+from livematte.video.reader import open_video
+from livematte.video.section import Section
 from livematte.video.split import Segment
 from livematte.video.writer import open_sink
 

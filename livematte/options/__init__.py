@@ -5,6 +5,7 @@
 :mod:`livematte.options.commands`.
 """
 
+from livematte.options.encoding import EncodingOptions, SdrOption, SectionOptions
 from livematte.options.files import (
     BenchOptions,
     DeviceOptions,
@@ -21,12 +22,9 @@ from livematte.options.groups import (
     DEFAULT_BACKGROUND,
     DEFAULT_MODEL,
     FILES,
-    EncodingOptions,
     ModelOption,
     OutputOptions,
     PathLike,
-    SdrOption,
-    SectionOptions,
 )
 from livematte.options.live import CHANGES, LiveOptions, read_sink_options, read_size
 

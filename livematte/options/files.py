@@ -3,6 +3,7 @@
 from typing import Annotated, TypedDict
 
 from livematte.options.declaration import Option
+from livematte.options.encoding import EncodingOptions, SdrOption, SectionOptions
 from livematte.options.groups import (
     BACKGROUND_OPTION,
     AugmentOption,
@@ -11,7 +12,6 @@ from livematte.options.groups import (
     DecoderOption,
     DeviceOption,
     DevicesOption,
-    EncodingOptions,
     FitOption,
     ForegroundOption,
     ImageBackgroundOption,
@@ -23,8 +23,6 @@ from livematte.options.groups import (
     PathLike,
     RefinerOptions,
     RuntimeOptions,
-    SdrOption,
-    SectionOptions,
     SizeOption,
     TemporalOption,
     TrimapOption,

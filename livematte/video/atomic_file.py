@@ -169,7 +169,7 @@ class AtomicFile:
 
 
 _SPARE_BYTES = 64 << 20
-"""What is left free on a disk on which a file is copied."""
+"""Space to leave free on a disk on which a file is copied."""
 
 _LONG_SUFFIX = 16
 """Characters of what is no file extension any more, but part of the name of a folder."""

@@ -1,4 +1,4 @@
-"""Codec of the pictures in each container where none is named: what its players read, not what it can hold.
+"""Container of an output, and its codec where none is named: what players read, not what it can hold.
 
 For sound, see :mod:`livematte.video.audio_codecs`.
 """
@@ -6,10 +6,15 @@ For sound, see :mod:`livematte.video.audio_codecs`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from livematte.errors import UsageError
 from livematte.frame import PIXEL_FORMATS
 from livematte.protocols import SourceInfo
 from livematte.video.color import HDR_TRANSFERS
+from livematte.video.encoders import ALPHA_ADVICE, CONTAINERS, FORMATS
+from livematte.video.images import STILLS
+from livematte.video.output_stream import STREAM
 
 _PICTURE = {"mp4": "x264", "mov": "x264", "matroska": "x264", "webm": "vp9"}
 _MATTE = {**_PICTURE, "mov": "prores", "matroska": "ffv1"}
@@ -19,12 +24,40 @@ _ALPHA = {"mp4": "x264", "mov": "prores", "webm": "vp9", "matroska": "ffv1"}
 _MORE_THAN_8_BITS = {"mov": "prores"}
 """For a picture of more than 8 bits, or not in 4:2:0."""
 _HEVC = ("mp4", "mov")
-"""Where HDR, and more than 8 bits that were HEVC before, become HEVC Main 10, which devices play."""
+"""Muxers for which HDR, and more than 8 bits that were HEVC before, become HEVC Main 10."""
 
 COMMON_DEPTH: Mapping[tuple[str, str], int] = {
     ("mp4", "x264"): 8, ("mov", "x264"): 8, ("mp4", "x265"): 10, ("mov", "x265"): 10
 }  # fmt: skip
 """Bits that most players decode, in 4:2:0 only, by muxer and encoder. All others keep what they can hold."""
+
+
+def choose_container(path: Path, format: str | None) -> str:
+    """Return the muxer for an output file; ``format`` is a key of encoders.FORMATS, or None.
+
+    Raises:
+        UsageError: the extension or the format is unknown, or ``path`` is standard output without a format.
+    """
+    if format is not None:
+        if format not in FORMATS:
+            raise UsageError(f"format {format!r} is invalid: use {', '.join(FORMATS)}")
+        return FORMATS[format]
+    if str(path) == STREAM:
+        raise UsageError(
+            "- (standard output) needs --format matroska, mp4, mov or webm, and only OUT can be -"
+        )
+    suffix = path.suffix.lower()
+    if suffix in CONTAINERS:
+        return CONTAINERS[suffix]
+    if path.is_dir():
+        return "mp4"  # opening it raises
+    known = ", ".join(CONTAINERS)
+    if suffix in STILLS:
+        raise UsageError(
+            f"{path} is a single picture: use a video ({known}) or numbered pictures (name%06d.png)"
+        )
+    extra = f"; for transparency {ALPHA_ADVICE}" if suffix == ".gif" else ""
+    raise UsageError(f"{path}: unsupported extension {suffix!r}: use {known}{extra}")
 
 
 def default_codec(muxer: str, info: SourceInfo, kind: str, *, alpha: bool) -> str:

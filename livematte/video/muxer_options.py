@@ -38,3 +38,17 @@ def movie_timescale(container: OutputContainer) -> int:
         both = math.lcm(ticks, rate or (stream.time_base.denominator if stream.time_base else 1))
         ticks = both if both <= 10_000_000 else ticks
     return ticks
+
+
+def muxer_options(muxer: str, *, streamed: bool) -> dict[str, str]:
+    """Return the options of a muxer; ``streamed`` is True for an output that cannot seek."""
+    if muxer not in ("mp4", "mov"):
+        return dict(INTERLEAVING)
+    return INTERLEAVING | (STREAMED if streamed else FRAGMENTED)
+
+
+def set_options_for_streams(container: OutputContainer) -> None:
+    """Set the options of MP4 and MOV that depend on streams and tags, before the header is written."""
+    container.container_options["movie_timescale"] = str(movie_timescale(container))
+    if not COMMON_TAGS.issuperset(key.lower() for key in container.metadata):
+        container.container_options["movflags"] += "+use_metadata_tags"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
@@ -19,10 +18,10 @@ from av.stream import AttachmentStream, DataStream, Discard, Stream
 from av.subtitles.stream import SubtitleStream
 
 from livematte.errors import InputError
-from livematte.video import timecode
 from livematte.video.audio_codecs import COPY, named_layout, ways_to_store
 from livematte.video.container import is_cover, open_container, video_stream
 from livematte.video.read_check import ReadCheck
+from livematte.video.tags import content_tags, is_location
 from livematte.video.timestamps import container_start_time
 from livematte.video.transcode import (
     AudioTranscoder,
@@ -35,12 +34,6 @@ from livematte.video.trial_mux import Make, TrialMuxer
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
-
-_FILE_TAGS = ("encoder", "major_brand", "minor_version", "compatible_brands", "rotate", "vendor_id",
-              "duration", "bps", "number_of_frames", "number_of_bytes", "alpha_mode",
-              timecode.TAG)  # fmt: skip
-"""Tags that describe the encoding of the source file, not its content; the writer sets the timecode."""
-
 
 _QUICKTIME = {"deu": "ger", "fre": "fra", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice",
               "zho": "chi", "sqi": "alb", "rum": "ron", "cze": "ces", "slo": "slk"}  # fmt: skip
@@ -60,25 +53,6 @@ _LONGEST_PRIMING = Fraction(1, 10)
 
 _EMPTY_SUBTITLE = b"\0\0"
 """The empty subtitle that MP4 stores between two subtitles. The muxer writes its own."""
-
-
-_LOCATION = re.compile(
-    r"(com\.apple\.quicktime\.|recording_|geo_?)?location\b.*|loci|\W?xyz|gps.*|geotag.*", re.IGNORECASE
-)
-"""Tags that say where a video was recorded (QuickTime, 3GPP, Android, Matroska)."""
-
-
-def is_location(key: str) -> bool:
-    """Return True if a tag with this key says where a video was recorded."""
-    return _LOCATION.fullmatch(key) is not None
-
-
-def content_tags(metadata: dict[str, str]) -> dict[str, str]:
-    """Return the tags that remain valid in the new file."""
-    return {
-        key: value for key, value in metadata.items()
-        if key.lower().split("-")[0] not in _FILE_TAGS and not key.startswith("_")
-    }  # fmt: skip
 
 
 class PassthroughStreams:
@@ -107,7 +81,6 @@ class PassthroughStreams:
         muxer: str,
         options: dict[str, str],
         end: float | Fraction | None,
-        *,
         keep_location: bool = False,
     ) -> None:
         self.notes: list[str] = []

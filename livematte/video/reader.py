@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypedDict
 
 import av.error
 from av.container.input import InputContainer
@@ -21,19 +19,18 @@ from av.video.stream import VideoStream
 
 from livematte.errors import DeviceError, InputError, UsageError
 from livematte.frame import PIXEL_FORMATS, ColorInfo, Frame
-from livematte.options.times import FrameLabel, parse_time
 from livematte.protocols import SourceInfo
 from livematte.video.color import read_color_info
 from livematte.video.container import check_size, decoder_for, first_frame, open_container, video_stream
 from livematte.video.deinterlace import progressive
 from livematte.video.hardware import HardwareDecoder, check_hwaccel, open_hardware
-from livematte.video.hdr_metadata import HDR_METADATA
+from livematte.video.hdr_metadata import without_hdr_metadata
 from livematte.video.orientation import read_orientation
 from livematte.video.pixels import JPEG_RANGE_FORMATS, Converter, nearest_format, view_planes
 from livematte.video.probe import describe, is_still
 from livematte.video.read_check import ReadCheck
 from livematte.video.repeats import RepeatedPictures
-from livematte.video.timecode import add_seconds, read_timecode
+from livematte.video.timecode import with_timecode
 from livematte.video.timestamps import (
     PtsNormalizer,
     as_fraction,
@@ -49,40 +46,6 @@ _END_TOLERANCE = Fraction(1, 2)
 
 _SEEK_MARGINS = (0.0, 2.0, 20.0)
 """Seconds to seek before the requested start; the next value is tried if a seek lands behind it."""
-
-
-def check_section(given: Mapping[str, Any]) -> None:
-    """Raise UsageError if an option ``start`` or ``end`` of a call is no time. Opens no file."""
-    for name in ("start", "end"):
-        if given.get(name) is not None:
-            parse_time(name, given[name])
-
-
-class Section(TypedDict):
-    """The part of a file to read, in seconds from its start."""
-
-    start: float | Fraction | None
-    end: float | Fraction | None
-
-
-def read_section(path: str | os.PathLike[str], given: Mapping[str, Any]) -> Section:
-    """Return the options ``start`` and ``end`` of a call in seconds; frames are counted at the file's rate.
-
-    Raises:
-        UsageError: a value is no time.
-        InputError: the file cannot be opened; it is opened only if frames are to be counted.
-    """
-    path = os.fspath(path)
-
-    def seconds(name: str) -> float | Fraction | None:
-        value = given.get(name)
-        time = None if value is None else parse_time(name, value)
-        if not isinstance(time, FrameLabel):
-            return time
-        with open_container(path) as container:
-            return time.in_seconds(name, frame_rate(path, video_stream(container, path)))
-
-    return Section(start=seconds("start"), end=seconds("end"))
 
 
 def open_video(
@@ -101,19 +64,18 @@ def open_video(
 
     Args:
         path: the file, or a printf pattern of numbered pictures.
-        start: seconds from the start of the file; earlier frames are skipped. A Fraction is exact, a float is
-            rounded to the microsecond.
+        start: seconds from the start of the file; earlier frames are skipped. A float is rounded to 1 µs.
         end: seconds from the start of the file; frames at or after it are skipped.
         hwaccel: one of :data:`livematte.video.hardware.HWACCELS`. ``auto`` is ``cuda`` if a GPU processes the
             frames, and falls back to the CPU with a note.
         gpu: index of the NVIDIA GPU that processes the frames; frames that it decodes stay on it as CuPy
             arrays. None returns NumPy arrays.
         card: index of the NVIDIA GPU that decodes if ``gpu`` is None; the first by default.
-        sdr: True to tone-map HDR frames (PQ, HLG) to SDR: BT.709, 8 bits, 4:2:0.
+        sdr: True to tone-map HDR frames (PQ, HLG) to SDR.
 
     Raises:
         UsageError: ``start`` or ``end`` is negative, the range is empty, or ``hwaccel`` is unknown.
-        DeviceError: the requested ``hwaccel`` is not available or does not decode this file.
+        DeviceError: the requested ``hwaccel`` does not decode this file.
         InputError: missing, a directory, empty, not a media file, without video, too large, or undecodable.
     """
     if start is not None and not 0 <= start < math.inf:
@@ -137,8 +99,7 @@ class FileSource:
 
     Attributes:
         info: size after rotation, format, colour, rate; ``details`` is printed by ``livematte probe``.
-        damaged: number of broken packets and frames so far.
-        notes: one line for each repair or change, appended when it occurs.
+        damaged, notes: number of broken packets and frames so far; a line for each repair or change.
     """
 
     def __init__(
@@ -185,7 +146,9 @@ class FileSource:
         self._format, self._stored = format, (self._first_frame.height, self._first_frame.width)
         height, width = self._stored[::-1] if self._orientation.transpose else self._stored
         check_size(width, height, path)
-        self.info = self._describe(described, height, width, start, end, origin)
+        info = self._describe(described, height, width, start, end, origin)
+        info = without_hdr_metadata(info) if sdr else info
+        self.info = with_timecode(info, container, stream, self._first_frame.pts, self.note)
 
     def _open_hardware(self, hwaccel: str, gpu: int | None, card: int | None) -> HardwareDecoder | None:
         if hwaccel == "none" or (hwaccel == "auto" and gpu is None):
@@ -246,11 +209,6 @@ class FileSource:
             frames = None if frames is None else round(frames * kept / seconds)
             seconds = kept.limit_denominator(10**6)
         aspect = as_fraction(stream.sample_aspect_ratio) or Fraction(1)
-        details = describe(
-            container, stream, described, self._color, self._orientation, path=self._path, origin=origin
-        )
-        if self._tone_mapper is not None:
-            details = {key: value for key, value in details.items() if key not in HDR_METADATA}
         return SourceInfo(
             name=Path(self._path).name,
             height=height,
@@ -262,21 +220,10 @@ class FileSource:
             seconds=None if still else seconds,
             color=self._color,
             sample_aspect=1 / aspect if self._orientation.transpose else aspect,
-            details=details | self._timecode(rate),
+            details=describe(
+                container, stream, described, self._color, self._orientation, path=self._path, origin=origin
+            ),
         )
-
-    def _timecode(self, rate: Fraction | None) -> dict[str, str]:
-        """Return the timecode of the first frame as an entry of ``details``; empty if there is none."""
-        stream, first = self._stream, self._first_frame.pts
-        timecode = read_timecode((stream.metadata, self._container.metadata))
-        if timecode is None:
-            return {}
-        skipped = 0 if first is None or stream.start_time is None else first - stream.start_time
-        moved = add_seconds(timecode, skipped * self._time_base, rate)
-        if moved is None and self._first_time is not None:
-            self.note(f"the timecode {timecode} is dropped: it cannot be moved to the first frame")
-            return {}
-        return {"timecode": moved or timecode}
 
     def _seek_and_decode(self, origin: Fraction) -> tuple[Iterator[VideoFrame], VideoFrame]:
         """Return the decoded frames from the requested start on, and the first of them."""
@@ -354,14 +301,12 @@ class FileSource:
 
     def _to_sdr(self, frame: VideoFrame) -> VideoFrame:
         """Return the frame in SDR, if that is wanted."""
-        if self._tone_mapper is None:
+        if self._tone_mapper is None or not is_hdr_frame(frame):
+            if self._tone_mapper is not None:
+                self.note("--sdr changes nothing: the video is not HDR (PQ or HLG)")
             return frame
-        if not is_hdr_frame(frame):
-            self.note("--sdr changes nothing: the video is not HDR (PQ or HLG)")
-            return frame
-        if self._hardware is not None and self._hardware.is_surface(frame):
-            frame = self._hardware.download(frame)
-        return self._tone_mapper(frame)
+        surface = self._hardware is not None and self._hardware.is_surface(frame)
+        return self._tone_mapper(self._hardware.download(frame) if surface and self._hardware else frame)
 
     def note(self, line: str) -> None:
         """Append a line to ``notes`` unless it is already there."""

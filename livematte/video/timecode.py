@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
+
+from av.container.input import InputContainer
+from av.stream import Stream
+
+from livematte.protocols import SourceInfo
 
 TAG = "timecode"
 """Metadata key of the timecode of the first picture, in any spelling of case."""
@@ -59,3 +65,27 @@ def add_seconds(timecode: str, seconds: Fraction, rate: Fraction | None) -> str 
     whole, part = divmod(number, per_second)
     mark = separator if left_out else ":"
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{mark}{part:02}"
+
+
+def with_timecode(
+    info: SourceInfo,
+    container: InputContainer,
+    stream: Stream,
+    first: int | None,
+    note: Callable[[str], None],
+) -> SourceInfo:
+    """Return ``info`` with the timecode of the first frame that is read in ``details``, if the file has one.
+
+    Args:
+        first: pts of that frame in ticks of ``stream``.
+        note: called with a line if the timecode has to be dropped.
+    """
+    timecode = read_timecode((stream.metadata, container.metadata))
+    if timecode is None:
+        return info
+    skipped = 0 if first is None or stream.start_time is None else first - stream.start_time
+    moved = add_seconds(timecode, skipped * info.time_base, info.average_rate)
+    if moved is None and skipped > 0:
+        note(f"the timecode {timecode} is dropped: it cannot be moved to the first frame")
+        return info
+    return replace(info, details={**info.details, TAG: moved or timecode})

@@ -24,12 +24,9 @@ from livematte.video.alpha_video import to_grey_frame
 from livematte.video.atomic_file import AtomicFile, count_playable_frames, describe_write_error
 from livematte.video.container import require_rereadable
 from livematte.video.cuda_surfaces import CONTEXT_FORMAT, SurfacePool, open_surface_pool
-from livematte.video.default_codecs import COMMON_DEPTH, default_codec
+from livematte.video.default_codecs import COMMON_DEPTH, choose_container, default_codec
 from livematte.video.encoders import (
-    ALPHA_ADVICE,
-    CONTAINERS,
     ENCODERS,
-    FORMATS,
     choose_encoder,
     choose_output_format,
     encoder_options,
@@ -37,9 +34,9 @@ from livematte.video.encoders import (
     unsupported_format,
 )  # fmt: skip
 from livematte.video.hdr_metadata import set_hdr_options
-from livematte.video.images import STILLS, ImageSequenceSink, is_numbered, write_image
+from livematte.video.images import ImageSequenceSink, is_numbered, write_image
 from livematte.video.mp4_boxes import hide_empty_video_tracks, write_index_first
-from livematte.video.muxer_options import COMMON_TAGS, FRAGMENTED, INTERLEAVING, STREAMED, movie_timescale
+from livematte.video.muxer_options import muxer_options, set_options_for_streams
 from livematte.video.output_stream import STREAM, OutputStream
 from livematte.video.passthrough import PassthroughStreams
 from livematte.video.pixels import Converter, to_video_frame
@@ -65,18 +62,15 @@ def open_sink(
             slash) for a folder of PNG files; ``-`` for standard output, with ``format``.
         info: properties of the frames to write: size, format, time base, rate, colour.
         kind: 'picture' and 'foreground' write the colours of the frames; 'alpha' writes their alpha plane
-            (their luma if they have none) as a grey video in limited range, shown as 0 black and 1 white in
-            any editor.
+            (their luma if they have none) as a grey video: 0 black and 1 white in any editor.
         alpha: True to write straight alpha; the frames must have an alpha plane (yuva…, gbrap…).
-        codec, crf, preset: see encoders.ENCODERS; the default is in :mod:`livematte.video.default_codecs`:
-            mostly x264 ``veryfast`` crf 18.
+        codec, crf, preset: see encoders.ENCODERS; default: :mod:`livematte.video.default_codecs`.
         format: container, a key of encoders.FORMATS; by default that of the extension.
         copy_streams_from: source of the audio, subtitles, chapters, attachments and tags to copy.
         keep_location: True to copy tags that say where the video was recorded, too.
         start, end: the same values as for the reader; video and audio times then start at 0.
         threads: encoder threads; 0 uses the encoder's default.
-        gpu: index of the NVIDIA GPU that processes the frames; its encoder reads them from GPU memory if
-            possible, see :attr:`FileSink.takes_gpu_frames`.
+        gpu: index of the NVIDIA GPU that processes the frames; see :attr:`FileSink.takes_gpu_frames`.
         card: index of the NVIDIA GPU that encodes; by default ``gpu``, or the first suitable one.
 
     Raises:
@@ -101,30 +95,14 @@ def open_file_sink(
     format: str | None = None, keep_location: bool = False,
 ) -> FileSink:  # fmt: skip
     """Create a sink for a video file. Arguments and errors as :func:`open_sink`."""
-    suffix, streamed = path.suffix.lower(), str(path) == STREAM
-    if format is not None and format not in FORMATS:
-        raise UsageError(f"format {format!r} is invalid: use {', '.join(FORMATS)}")
-    if streamed and format is None:
-        raise UsageError(
-            "- (standard output) needs --format matroska, mp4, mov or webm, and only OUT can be -"
-        )
-    if format is None and suffix not in CONTAINERS and not path.is_dir():
-        known = ", ".join(CONTAINERS)
-        if suffix in STILLS:
-            raise UsageError(
-                f"{path} is a single picture: use a video ({known}) or numbered pictures (name%06d.png)"
-            )
-        extra = f"; for transparency {ALPHA_ADVICE}" if suffix == ".gif" else ""
-        raise UsageError(f"{path}: unsupported extension {suffix!r}: use {known}{extra}")
+    muxer = choose_container(path, format)
     if alpha and kind != "picture":
         raise UsageError(f"a {kind} file cannot have an alpha channel")
-    if format is None and suffix not in CONTAINERS:
-        suffix = ".mp4"  # a directory: AtomicFile raises
-    muxer = FORMATS[format] if format is not None else CONTAINERS[suffix]
     name = choose_encoder(codec or default_codec(muxer, info, kind, alpha=alpha), muxer, alpha=alpha)
     if copy_streams_from is not None:
         require_rereadable(copy_streams_from, "audio and subtitles are read beside the video")
-    file = OutputStream() if streamed else AtomicFile(path, copy_streams_from or info.details.get("path"))
+    original = copy_streams_from or info.details.get("path")
+    file = OutputStream() if str(path) == STREAM else AtomicFile(path, original)
     try:
         return FileSink(
             file, muxer, name, info, kind=kind, alpha=alpha, crf=crf, preset=preset, threads=threads,
@@ -137,8 +115,7 @@ def open_file_sink(
 
 
 class FileSink:
-    """A video file that is being written, from frames (protocols.Sink) or from encoded packets. Created by
-    :func:`open_sink`.
+    """A video file that is being written, from frames (protocols.Sink) or from encoded packets.
 
     Call :meth:`close` after the last frame, or :meth:`abort` to stop earlier. ``abort`` keeps the playable
     part, under the target's name if that is free, else as ``<stem>.partial<ext>``.
@@ -155,9 +132,8 @@ class FileSink:
         start: float | Fraction | None, end: float | Fraction | None, gpu: int | None, card: int | None,
         common_depth: int | None = None, keep_location: bool = False,
     ) -> None:  # fmt: skip
-        self.path = file.path
+        self.path, self.frames = file.path, 0
         self.notes: list[str] = []
-        self.frames = 0
         self._file, self._muxer, self._encoder = file, muxer, encoder
         self._info, self._kind, self._alpha = info, kind, alpha
         self._time_base, self._trimmed = info.time_base, start is not None
@@ -169,9 +145,7 @@ class FileSink:
             encoder, info, grey=kind == "alpha", alpha=alpha, common_depth=common_depth
         )
         self.notes += notes
-        options = dict(INTERLEAVING)
-        if muxer in ("mp4", "mov"):
-            options |= FRAGMENTED if file.temporary is not None else STREAMED
+        options = muxer_options(muxer, streamed=file.temporary is None)
         self._container: OutputContainer | None = av.open(
             file.file, "w", format=muxer, container_options=options, buffer_size=1 << 17
         )
@@ -189,7 +163,7 @@ class FileSink:
         self._passthrough: PassthroughStreams | None = None
         if source is not None:
             self._passthrough = PassthroughStreams(
-                source, self._container, muxer, options, end, keep_location=keep_location
+                source, self._container, muxer, options, end, keep_location
             )
             self._stream.metadata.update(self._passthrough.video_metadata)
             self._stream.disposition = self._passthrough.video_disposition
@@ -198,11 +172,7 @@ class FileSink:
         if "timecode" in info.details:  # MP4 and MOV get a timecode track from it
             self._stream.metadata[timecode.TAG] = info.details["timecode"]
         if muxer in ("mp4", "mov"):
-            self._container.container_options["movie_timescale"] = str(movie_timescale(self._container))
-        if muxer in ("mp4", "mov") and not COMMON_TAGS.issuperset(
-            key.lower() for key in self._container.metadata
-        ):
-            self._container.container_options["movflags"] += "+use_metadata_tags"
+            set_options_for_streams(self._container)
         if muxer in ("matroska", "webm") and (self._time_base * 1000).denominator != 1:
             self.notes.append("times are rounded to 1 ms, the resolution of Matroska and WebM")
 
@@ -295,11 +265,8 @@ class FileSink:
     def write_packet(self, packet: Packet[VideoStream]) -> None:
         """Write an encoded picture, instead of :meth:`write`; the first must be first in time too.
 
-        Args:
-            packet: its pts, dts and duration are in the source's ticks; they are changed.
-
-        Raises:
-            OutputError: the disk is full or fails.
+        Its pts, dts and duration are in the source's ticks; they are changed. Raises OutputError if the disk
+        is full or fails.
         """
         assert packet.pts is not None and packet.dts is not None
         try:
@@ -374,10 +341,8 @@ class FileSink:
     def close(self) -> None:
         """Finish the file and move it to its target.
 
-        After a failed write or without frames, do as :meth:`abort`.
-
-        Raises:
-            OutputError: it could not be finished; the playable part was kept.
+        After a failed write or without frames, do as :meth:`abort`. Raises OutputError if it could not be
+        finished; the playable part was kept.
         """
         if self._done:
             return

@@ -9,7 +9,7 @@ import av
 import pytest
 
 from livematte.video import open_sink, open_video
-from livematte.video.reader import read_section
+from livematte.video.section import read_section
 from tests import clips
 from tests.integration.test_writer import render
 

@@ -317,10 +317,10 @@ def test_no_function_takes_more_than_eight_parameters(path: Path) -> None:
 
 EVERYDAY = {
     "background", "band", "camera", "codec", "count", "crf", "data", "delay", "device", "end", "fit",
-    "foreground", "format", "frames", "full", "height", "hwaccel", "input", "json", "mirror", "model", "moving",
-    "name", "out", "overwrite", "pixel_format", "placeholder", "precision", "preset", "preview", "quiet", "rate",
-    "refine", "resolution", "runtime", "sdr", "seconds", "session", "size", "start", "stats", "temporal",
-    "threads", "to", "trimap", "weights", "width",
+    "foreground", "format", "frames", "full", "height", "hwaccel", "input", "json", "mirror", "model",
+    "moving", "name", "out", "overwrite", "pixel_format", "placeholder", "precision", "preset", "preview",
+    "quiet", "rate", "refine", "resolution", "runtime", "sdr", "seconds", "session", "size", "start",
+    "stats", "temporal", "threads", "to", "trimap", "weights", "width",
 }  # fmt: skip
 """Options whose names are words that rooms use for other things, too."""
 

@@ -16,8 +16,8 @@ from livematte.video.alpha_video import to_grey_frame
 from livematte.video.color import as_yuv, names
 from livematte.video.encoders import ENCODERS, choose_encoder, choose_format, encoder_options
 from livematte.video.orientation import Orientation, read_orientation
-from livematte.video.passthrough import content_tags
 from livematte.video.pixels import Converter, nearest_format, to_video_frame, view_planes
+from livematte.video.tags import content_tags
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,9 @@ def output_paths(picture: PathLike | None, options: Mapping[str, Any]) -> dict[s
 
 
 def _check_without_picture(options: Mapping[str, Any]) -> None:
-    flags = [each.flag for each in declared(OutputOptions)]
+    flags = " or ".join(each.flag for each in declared(OutputOptions))
     if all(options[each.name] is None for each in declared(OutputOptions)):
-        raise UsageError(f"no output is named: give OUT, or {' or '.join(flags)}")
+        raise UsageError(f"no output is named: give OUT, or {flags}; see livematte render --help")
     unused = [each.flag for each in declared(EncodingOptions) if options.get(each.name) not in (None, False)]
     if unused:
         raise UsageError(f"{unused[0]} is for OUT, which is missing: name OUT, or leave the option out")

@@ -30,6 +30,7 @@ from livematte.options import (
     MattesOptions,
     PathLike,
     RenderOptions,
+    SdrOption,
     SectionOptions,
     SequenceOption,
     TrimapOptions,
@@ -37,6 +38,7 @@ from livematte.options import (
 from livematte.options.declaration import complete, documented, input_files, pick
 from livematte.output_paths import (
     check_outputs,
+    check_without_picture,
     debug_info,
     is_picture,
     output_paths,
@@ -47,9 +49,8 @@ from livematte.picture_matte import OpenBackgrounds, PictureMatte
 from livematte.progress import Progress
 from livematte.protocols import Background, Model, Sink, Source
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve
-from livematte.video import trial_decode
-from livematte.video.container import check_size, is_pipe, require_rereadable
-from livematte.video.encoders import CONTAINERS
+from livematte.video import spool, trial_decode
+from livematte.video.container import check_size, is_pipe
 from livematte.video.hardware import check_hwaccel
 from livematte.video.images import can_keep_profile, check_image
 from livematte.video.picture_color import ProfileUse
@@ -57,6 +58,7 @@ from livematte.video.picture_sequence import is_sequence
 from livematte.video.pictures import first_picture, open_pictures, picture_array, picture_frame
 from livematte.video.pixel_shape import square_pixels
 from livematte.video.reader import FileSource, open_video
+from livematte.video.section import Section, check_section, read_section
 from livematte.video.writer import open_sink
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ RENDER_STREAMS = 2
 @documented(RenderOptions)
 def render(
     input: PathLike | Source,
-    output: PathLike | Sink,
+    output: PathLike | Sink | None = None,
     *,
     progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
@@ -87,37 +89,59 @@ def render(
             or an object with the methods of :class:`livematte.protocols.Source`.
         output: ``.mp4``, ``.mov``, ``.mkv``, ``.webm`` or numbered pictures such as ``out/%04d.png`` or
             ``out/%04d.exr``, which keep the numbers of an input sequence; or an object with the methods of
-            :class:`livematte.protocols.Sink`. Source and sink are closed in every case, except after an
-            invalid option.
+            :class:`livematte.protocols.Sink`. None writes only the additional outputs, such as ``alpha_out``.
+            Source and sink are closed in every case, except after an invalid option.
         progress: called regularly from the calling thread.
         stop: set this event to stop early; the frames rendered so far are kept.
 
     Raises:
         LivematteError: with a one-line message that states the problem and a fix.
     """
-    began = time.monotonic()
     chosen = complete(RenderOptions, options)
     own_source, own_sink = own_parts(input, output, options)
-    path = None if own_source is not None else os.fspath(cast(PathLike, input))
-    source: Source | None = own_source
+    targets = output_paths(None if own_sink is not None else cast("PathLike | None", output), chosen)
+    if output is None:
+        check_without_picture(chosen)
+    check_section(chosen)
     outputs = [] if own_sink is None else [engine.Output(own_sink, "picture")]
+    if own_source is not None:
+        return _render(own_source, outputs, targets, chosen, progress, stop)
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(spool.as_file(os.fspath(cast(PathLike, input)), stop=stop))
+        except BaseException:
+            abort_outputs(None, None, outputs)
+            raise
+        return _render(file, outputs, targets, chosen, progress, stop)
+
+
+def _render(
+    input: str | Source,
+    outputs: list[engine.Output],
+    targets: dict[str, str],
+    chosen: RenderOptions,
+    progress: Callable[[Progress], None] | None,
+    stop: threading.Event | None,
+) -> RenderReport:
+    """Render a file that can be read again, or a source; ``outputs`` holds the caller's own sink, if any."""
+    began = time.monotonic()
+    path = input if isinstance(input, str) else None
+    source: Source | None = None if isinstance(input, str) else input
+    own_sink = bool(outputs)
     background: Background | None = None
     try:
-        targets = output_paths(None if own_sink is not None else cast(PathLike, output), chosen)
         resolved = resolve(chosen, extras="debug" in targets)
         check_hwaccel(chosen["hwaccel"])
         inputs = {"input": path, **input_files(RenderOptions, chosen)}
         check_outputs(inputs, targets.values(), chosen)
         several = len(devices := resolved.compute.devices) > 1
         if path is not None:
-            container = Path(targets.get("picture", "")).suffix.lower() in CONTAINERS
-            if container or several:
-                require_rereadable(path, "audio and subtitles are read beside the video")
             trial_decode.begin(*inputs.values())
             trial_decode.check(path)
+        section = Section(start=None, end=None) if path is None else read_section(path, chosen)
         segment_notes: list[str] = []
-        if several and path is not None and own_sink is None and not is_sequence(path):
-            job = Job(path, targets, chosen, RENDER_STREAMS)
+        if several and path is not None and not own_sink and not is_sequence(path):
+            job = Job(path, targets, chosen, RENDER_STREAMS, section=section)
             report = parallel.render_file(job, devices, progress=progress, stop=stop)
             if report is not None:
                 return report
@@ -126,10 +150,15 @@ def render(
             segment_notes = [f"{path} was rendered on {devices[0]} only: it is too short or cannot be split"]
         device, device_notes = frame_device(resolved.compute)
         gpu, codec_gpu = None if device is None else device.index, cuda_index(resolved.compute)
-        section = pick(SectionOptions, chosen)
         if path is not None:
             source = file = open_video(
-                path, hwaccel=chosen["hwaccel"], gpu=gpu, card=codec_gpu, fps=chosen["fps"], **section
+                path,
+                hwaccel=chosen["hwaccel"],
+                gpu=gpu,
+                card=codec_gpu,
+                fps=chosen["fps"],
+                **pick(SdrOption, chosen),
+                **section,
             )
             require_moving(file, path)
         assert source is not None
@@ -258,7 +287,7 @@ def trimap(
     resolved = resolve({**chosen, "temporal": "off"} if still else chosen, extras=True)
     check_outputs({"input": input, **input_files(TrimapOptions, chosen)}, targets.values(), chosen)
     trial_decode.check(input)
-    section = pick(SectionOptions, chosen)
+    section = read_section(input, chosen)
     source = open_video(os.fspath(input), fps=chosen["fps"], **section)
     outputs: list[engine.Output] = []
     try:
@@ -303,11 +332,13 @@ def mattes(
     """
     chosen = complete(MattesOptions, options)
     resolved = resolve(chosen)
-    section, channels = pick(SectionOptions, chosen), chosen["channels"]
+    channels = chosen["channels"]
     path = os.fspath(input) if isinstance(input, (str, os.PathLike)) else None
     given: Source | None = None
+    section = Section(start=None, end=None)
     if path is not None:
         trial_decode.check(path)
+        section = read_section(path, chosen)
         if not is_pipe(path):  # a pipe can be read only once
             open_video(path, fps=chosen["fps"], **section).close()  # raises errors of the file now
     else:

@@ -20,6 +20,7 @@ from livematte.protocols import Model, SourceInfo
 from livematte.video.atomic_file import check_name
 from livematte.video.container import exists
 from livematte.video.images import STILLS, is_numbered
+from livematte.video.output_stream import STREAM
 from livematte.video.picture_sequence import PATTERN, printf_pattern
 
 
@@ -38,6 +39,16 @@ def with_printf_pattern(path: PathLike) -> str:
     """Return the path of an output as text, with ``####`` as ``%04d``."""
     name = os.fspath(path)
     return name if name.endswith(("/", os.sep)) else os.fspath(printf_pattern(name))
+
+
+def check_without_picture(options: Mapping[str, Any]) -> None:
+    """Raise UsageError if a render without picture has no other output, or has options of its encoder."""
+    flags = " or ".join(each.flag for each in declared(OutputOptions))
+    if all(options[each.name] is None for each in declared(OutputOptions)):
+        raise UsageError(f"no output is named: give OUT, or {flags}; see livematte render --help")
+    unused = [each.flag for each in declared(EncodingOptions) if options.get(each.name) not in (None, False)]
+    if unused:
+        raise UsageError(f"{unused[0]} is for OUT, which is missing: name OUT, or leave the option out")
 
 
 def sink_settings(kind: str, options: Mapping[str, Any], *, transparent: bool) -> dict[str, Any]:
@@ -70,6 +81,8 @@ def check_outputs(
     """
     paths = [Path(target) for target in targets]
     for number, target in enumerate(paths):
+        if str(target) == STREAM:
+            continue
         check_name(target)
         for name, given in inputs.items():
             if isinstance(given, (str, os.PathLike)) and _same_file(Path(given), target):

@@ -126,6 +126,8 @@ def read_value(option: Declared, value: Any, folder: Path) -> Any:
         return option.option.bare if value else None
     if form is not None and form.tables:
         return _tables(value)
+    if form is not None and form.numbers and isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = str(value)
     if several and option.option.path and isinstance(value, str):
         value = value.split(",")
     read = _READERS[list[str] if several else plain](value)

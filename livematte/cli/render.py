@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,17 +30,20 @@ def render(
         str,
         typer.Argument(
             metavar="IN",
-            help="Input video, or pictures: a folder, [b]'*.png'[/b], [b]%04d.png[/b] or [b]####.png[/b].",
+            help="Input video, [b]-[/b] for standard input, or pictures: a folder, [b]'*.png'[/b], "
+            "[b]%04d.png[/b] or [b]####.png[/b].",
         ),
     ],
     target: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="OUT",
-            help="Output: [b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], a folder, or [b]out/%04d.png[/b] "
-            "([b].exr[/b], [b].tiff[/b] …).",
+            metavar="[OUT]",
+            help="Output: [b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], [b]out/%04d.png[/b], or [b]-[/b] "
+            "for standard output with [b]--format[/b]. May be left out with [b]--alpha-out[/b], "
+            "[b]--foreground-out[/b] or [b]--debug-view[/b].",
+            show_default=False,
         ),
-    ],
+    ] = None,
     profile: Profile = None,
     **options: Unpack[RenderOptions],
 ) -> None:
@@ -57,43 +61,53 @@ def render(
     [cyan]livematte render me.mp4 out.mov -b transparent[/cyan]  for a video editor (ProRes 4444)
     [cyan]livematte render me.mp4 out.webm -b transparent[/cyan]  for a web page (VP9)
     [cyan]livematte render me.mp4 out.mp4 --alpha-out matte.mp4[/cyan]  also write the matte
+    [cyan]livematte render me.mov --alpha-out matte.mov[/cyan]  only the matte (ProRes)
     [cyan]livematte render me.mp4 try.mp4 --start 10 --end 15[/cyan]  only five seconds
+    [cyan]cat me.mkv | livematte render - - --format matroska | mpv -[/cyan]  in a pipeline
     [cyan]livematte render me.mp4 out.mp4 --device cuda:0,cuda:1[/cyan]  two GPUs in parallel
     """
     from livematte.video import trial_decode
 
     trial_decode.begin(source, *input_files(RenderOptions, options).values())  # in parallel with the imports
     given = {name: options[name] for name in ("background", "model")}
+    if target == "-" and terminal.is_json():
+        raise UsageError("--json and OUT - both write to standard output: leave one out")
     target = in_folder(source, target, transparent=given["background"] == "transparent")
     confirm_overwrite(target, options)
     from livematte import api
+    from livematte.video.spool import as_file, spoken
 
     terminal.event_if_json("start", input=source, output=target, **given)
-    with stop_event() as stop, terminal.display(Path(source).name) as display:
-        report = api.render(source, target, progress=display, stop=stop, **options)
-    tell(report)
+    with stop_event() as stop, as_file(source, stop=stop, say=terminal.note) as file:
+        with terminal.display(Path(spoken(source)).name) as display:
+            report = api.render(file, target, progress=display, stop=stop, **options)
+        notes = [note.replace(file, spoken(source)) for note in report.notes]
+    tell(replace(report, notes=notes))
     if report.interrupted:
         raise typer.Exit(130)
 
 
-def in_folder(source: str, target: str, *, transparent: bool = False) -> str:
+def in_folder(source: str, target: str | None, *, transparent: bool = False) -> str | None:
     """Return the output file for ``target``; in a folder, a video with the name of the input.
 
     ``results/`` means ``results/lecture.mp4``, and ``.mov`` with a transparent background. A folder that does
     not exist is created.
     """
-    if not (target.endswith(("/", os.sep)) or Path(target).is_dir()) or Path(target).is_fifo():
+    folder_named = target is not None and (target.endswith(("/", os.sep)) or Path(target).is_dir())
+    if target is None or not folder_named or Path(target).is_fifo():
         return target
     folder = Path(target)
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"folder {folder} cannot be created: {error.strerror}") from error
+    if source == "-":
+        source = "input"
     stem = Path(source).stem if "%" not in Path(source).name else Path(source).absolute().parent.name
     return str(folder / f"{stem}{'.mov' if transparent else '.mp4'}")
 
 
-def confirm_overwrite(target: str, options: Mapping[str, Any]) -> None:
+def confirm_overwrite(target: str | None, options: Mapping[str, Any]) -> None:
     """Make sure that no file of the user's is replaced by mistake: ask in a terminal, otherwise refuse.
 
     Files that livematte wrote are replaced. ``--overwrite`` and ``--no-overwrite`` decide without a question.
@@ -118,10 +132,9 @@ def confirm_overwrite(target: str, options: Mapping[str, Any]) -> None:
 def tell(report: RenderReport) -> None:
     """Print the result of a render, as text or as a JSON event."""
     terminal.event_if_json("done", **vars(report))
-    for path in (
-        report.outputs if not report.interrupted else ()
-    ):  # after an early stop the notes name the files
-        terminal.say(str(path))
+    for path in report.outputs if not report.interrupted else ():  # else the notes name the files
+        if str(path) != "-":
+            terminal.say(str(path))
     frames = "1 frame" if report.frames == 1 else f"{report.frames} frames"
     ended = " (stopped early)" if report.interrupted else ""
     speed = f", {report.fps:.1f} frames per second" if report.frames > 1 else ""

@@ -32,7 +32,7 @@ def own_parts(input: object, output: object, options: Mapping[str, Any]) -> tupl
         refuse_options(DecoderOption, options, "a video file as input")
         refuse_options(SequenceOption, options, "a sequence of pictures as input")
         source = input
-    if not isinstance(output, (str, os.PathLike)):
+    if output is not None and not isinstance(output, (str, os.PathLike)):
         if not _resembles(output, Sink):
             raise OptionError(f"output {short(output)} is invalid: {_PATH_OR}Sink")
         check_part(output, Sink, "sink", OutputError)

@@ -13,7 +13,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,12 +22,14 @@ from livematte.frame import Frame
 from livematte.matting.compositor import warm_up
 from livematte.offline import engine
 from livematte.offline.report import abort_outputs
-from livematte.options import RenderOptions
+from livematte.options import RenderOptions, SdrOption
+from livematte.options.declaration import pick
 from livematte.output_paths import sink_settings
 from livematte.protocols import Background, GpuSink, Sink, SourceInfo
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve
 from livematte.video.concat import EncodedPart
 from livematte.video.reader import open_video
+from livematte.video.section import Section
 from livematte.video.split import Segment
 from livematte.video.writer import open_sink
 
@@ -44,6 +46,7 @@ class Job:
         targets: path of each output by kind.
         options: all of :class:`livematte.options.RenderOptions`; its device is the device of the worker.
         streams: number of frames that the network processes in parallel.
+        section: part of the video to render; ``start`` and ``end`` in ``options`` are not used.
         transparent: True if the background is transparent; set after it was opened.
         like: the input from its beginning: a segment may begin with another size or pixel shape.
     """
@@ -54,6 +57,7 @@ class Job:
     streams: int = 1
     transparent: bool = False
     like: SourceInfo | None = None
+    section: Section = field(default_factory=lambda: Section(start=None, end=None))
 
     def sink_settings(self, kind: str) -> dict[str, Any]:
         """See :func:`livematte.output_paths.sink_settings`."""
@@ -149,6 +153,7 @@ class Worker:
             source = open_video(
                 job.input, start=segment.read, end=segment.end, like=job.like,
                 hwaccel=job.options["hwaccel"], gpu=self._gpu, card=self._codec_gpu,
+                **pick(SdrOption, job.options),
             )  # fmt: skip
         except InputError as error:
             if task.number == 0:
@@ -172,9 +177,8 @@ class Worker:
                     card=self._codec_gpu,
                     **job.sink_settings(kind),
                 )
-                segment_sinks.append(
-                    _SegmentSink(sink, segment.first, frame_written if kind == "picture" else lambda: None)
-                )
+                count = (lambda: None) if outputs else frame_written  # each frame once
+                segment_sinks.append(_SegmentSink(sink, segment.first, count))
                 outputs.append(engine.Output(segment_sinks[-1], kind))
         except BaseException:
             abort_outputs(source, background, outputs)

@@ -5,6 +5,7 @@
 :mod:`livematte.options.commands`.
 """
 
+from livematte.options.encoding import EncodingOptions, SdrOption, SectionOptions
 from livematte.options.files import (
     BenchOptions,
     DeviceOptions,
@@ -23,13 +24,11 @@ from livematte.options.groups import (
     DEFAULT_MODEL,
     FILES,
     DecoderOption,
-    EncodingOptions,
     FitOption,
     ModelOption,
     OutputOptions,
     PathLike,
     Runtime,
-    SectionOptions,
     SequenceOption,
 )
 from livematte.options.live import CHANGES, LiveOptions, read_sink_options, read_size
@@ -57,6 +56,7 @@ __all__ = [
     "RefinerLoadOptions",
     "RenderOptions",
     "Runtime",
+    "SdrOption",
     "SectionOptions",
     "SequenceOption",
     "TrimapOptions",

@@ -36,6 +36,7 @@ class Form:
         type: type of the value.
         default: default on the command line.
         name: name with ``_`` for ``-``; empty if it is the Python name.
+        numbers: True if a profile may contain the text as a number.
         tables: True if a profile may contain the value as tables, such as ``[sink-option.virtualcam]``.
     """
 
@@ -44,6 +45,7 @@ class Form:
     default: Any = None
     name: str = ""
     tables: bool = False
+    numbers: bool = False
 
 
 @dataclass(frozen=True)

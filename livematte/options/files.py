@@ -3,6 +3,7 @@
 from typing import Annotated, TypedDict
 
 from livematte.options.declaration import Option
+from livematte.options.encoding import EncodingOptions, SdrOption, SectionOptions
 from livematte.options.groups import (
     BACKGROUND_OPTION,
     AugmentOption,
@@ -12,7 +13,6 @@ from livematte.options.groups import (
     DecoderOption,
     DeviceOption,
     DevicesOption,
-    EncodingOptions,
     FitOption,
     ForegroundOption,
     ImageBackgroundOption,
@@ -24,7 +24,6 @@ from livematte.options.groups import (
     PathLike,
     RefinerOptions,
     RuntimeOptions,
-    SectionOptions,
     SequenceOption,
     SizeOption,
     TemporalOption,
@@ -78,6 +77,7 @@ class RenderOptions(
     OutputOptions,
     OverwriteOption,
     EncodingOptions,
+    SdrOption,
     SectionOptions,
     SequenceOption,
     DevicesOption,

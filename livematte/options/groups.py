@@ -239,11 +239,26 @@ class OutputOptions(TypedDict, total=False):
 
     alpha_out: Annotated[
         PathLike | None,
-        Option(None, "Also write alpha, white on black.", "FILE", FILES, path="file", output="alpha"),
+        Option(
+            None,
+            "Also write alpha, white on black. Of videos, [b].mkv[/b] is lossless (FFV1) and [b].mov[/b] "
+            "nearly (ProRes); in [b].mp4[/b] and [b].webm[/b] single values differ by up to 0.02.",
+            "FILE",
+            FILES,
+            path="file",
+            output="alpha",
+        ),
     ]
     foreground_out: Annotated[
         PathLike | None,
-        Option(None, "Also write the foreground colours.", "FILE", FILES, path="file", output="foreground"),
+        Option(
+            None,
+            "Also write the foreground colours, in the same codecs.",
+            "FILE",
+            FILES,
+            path="file",
+            output="foreground",
+        ),
     ]
     debug_view: Annotated[
         PathLike | None,
@@ -271,31 +286,6 @@ class OverwriteOption(TypedDict, total=False):
     ]
 
 
-class EncodingOptions(TypedDict, total=False):
-    """Options of the video encoder."""
-
-    codec: Annotated[
-        str | None,
-        Option(
-            None,
-            "Encoder: [b]x264[/b], [b]x265[/b], [b]svtav1[/b], [b]vp9[/b], [b]prores[/b], [b]ffv1[/b]; on an "
-            "NVIDIA GPU [b]h264_nvenc[/b], [b]hevc_nvenc[/b], [b]av1_nvenc[/b]. Default: chosen by the file "
-            "extension.",
-            "NAME",
-            ENCODING,
-        ),
-    ]
-    crf: Annotated[
-        int | None,
-        Option(
-            None, "Constant rate factor: a lower value gives better quality and a larger file.", "N", ENCODING
-        ),
-    ]
-    preset: Annotated[
-        str | None, Option(None, "Speed preset of the encoder, e.g. [b]veryfast[/b].", "NAME", ENCODING)
-    ]
-
-
 class ChannelsOption(TypedDict, total=False):
     """Order of the channels of pictures that are arrays. Only Python calls have it."""
 
@@ -308,13 +298,6 @@ class ChannelsOption(TypedDict, total=False):
             command=False,
         ),
     ]
-
-
-class SectionOptions(TypedDict, total=False):
-    """Section of a video to read."""
-
-    start: Annotated[float | None, Option(None, "Start time in the input.", "SECONDS", FILES)]
-    end: Annotated[float | None, Option(None, "End time in the input.", "SECONDS", FILES)]
 
 
 class SequenceOption(TypedDict, total=False):

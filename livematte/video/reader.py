@@ -14,26 +14,26 @@ import av.error
 from av.container.input import InputContainer
 from av.packet import Packet
 from av.stream import Discard
-from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from livematte.errors import DeviceError, InputError, UsageError
-from livematte.frame import PIXEL_FORMATS, ColorInfo, Frame
+from livematte.frame import Frame
 from livematte.protocols import SourceInfo
-from livematte.video.color import read_color_info
-from livematte.video.container import check_size, decoder_for, first_frame, open_container, video_stream
+from livematte.video.container import decoder_for, first_frame, open_container, video_stream
 from livematte.video.deinterlace import progressive
+from livematte.video.frame_builder import FrameBuilder
 from livematte.video.hardware import HardwareDecoder, check_hwaccel, open_hardware
+from livematte.video.hdr_metadata import without_hdr_metadata
 from livematte.video.heif import decode_heif, read_heif
 from livematte.video.orientation import read_orientation
 from livematte.video.picture_color import PictureColors, ProfileUse
 from livematte.video.picture_sequence import PictureSequence, check_fps, find_sequence, is_sequence
-from livematte.video.pixel_shape import Canvas, PixelShape, in_bars
-from livematte.video.pixels import JPEG_RANGE_FORMATS, Converter, nearest_format, view_planes
+from livematte.video.pixel_shape import PixelShape
 from livematte.video.probe import describe, describe_source, is_still
 from livematte.video.read_check import ReadCheck
 from livematte.video.repeats import RepeatedPictures
+from livematte.video.timecode import with_timecode
 from livematte.video.timestamps import (
     PtsNormalizer,
     as_fraction,
@@ -41,6 +41,7 @@ from livematte.video.timestamps import (
     declared_end,
     exact_seconds,
 )
+from livematte.video.tone_mapping import ToneMapper, is_hdr_frame
 
 _END_TOLERANCE = Fraction(1, 2)
 """Seconds by which the video may end before its declared end: times and durations are often rounded."""
@@ -60,6 +61,7 @@ def open_video(
     hwaccel: str = "none",
     gpu: int | None = None,
     card: int | None = None,
+    sdr: bool = False,
     color_profile: ProfileUse = "convert",
     fps: float | Fraction | None = None,
     one_size: bool = True,
@@ -71,14 +73,14 @@ def open_video(
 
     Args:
         path: the file; or pictures as a folder, ``frames/*.png``, ``frames/%04d.png`` or ``frames/####.png``.
-        start: seconds from the start of the file; earlier frames are skipped. A Fraction is exact, a float is
-            rounded to the microsecond.
+        start: seconds from the start of the file; earlier frames are skipped. A float is rounded to 1 µs.
         end: seconds from the start of the file; frames at or after it are skipped.
         hwaccel: one of :data:`livematte.video.hardware.HWACCELS`. ``auto`` is ``cuda`` if a GPU processes the
             frames, and falls back to the CPU with a note.
         gpu: index of the NVIDIA GPU that processes the frames; frames that it decodes stay on it as CuPy
             arrays. None returns NumPy arrays.
         card: index of the NVIDIA GPU that decodes if ``gpu`` is None; the first by default.
+        sdr: True to tone-map HDR frames (PQ, HLG) to SDR.
         color_profile: ``convert`` converts pictures with an ICC profile to sRGB; ``keep`` gives the profile
             in ``frame.color.icc`` (but converts if it is not one of RGB); ``ignore`` uses the numbers as they
             are.
@@ -89,7 +91,7 @@ def open_video(
 
     Raises:
         UsageError: ``start`` or ``end`` is negative, the range is empty, or ``hwaccel`` is unknown.
-        DeviceError: the requested ``hwaccel`` is not available or does not decode this file.
+        DeviceError: the requested ``hwaccel`` does not decode this file.
         InputError: missing, a directory, empty, not a media file, without video, too large, or undecodable.
     """
     if start is not None and not 0 <= start < math.inf:
@@ -109,7 +111,7 @@ def open_video(
         stream = video_stream(container, path)
         return FileSource(
             path, container, stream, start, end, hwaccel, gpu, card, color_profile, pictures,
-            one_size=one_size, like=like,
+            one_size=one_size, like=like, sdr=sdr,
         )  # fmt: skip
     except BaseException:
         container.close()
@@ -121,8 +123,7 @@ class FileSource:
 
     Attributes:
         info: size after rotation, format, colour, rate; ``details`` is printed by ``livematte probe``.
-        damaged: number of broken packets and frames so far.
-        notes: one line for each repair or change, appended when it occurs.
+        damaged, notes: number of broken packets and frames so far; a line for each repair or change.
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class FileSource:
         *,
         one_size: bool = True,
         like: SourceInfo | None = None,
+        sdr: bool = False,
     ) -> None:
         self.damaged = 0
         self.notes: list[str] = [] if pictures is None else list(pictures.notes)
@@ -147,12 +149,12 @@ class FileSource:
         self._path, self._container, self._stream = path, container, stream
         self._lock, self._check_read = threading.Lock(), ReadCheck(path)
         self._closed = self._started = False
-        self._one_size, self._head = one_size, b""
+        self._head = b""
         heif = read_heif(container, path)
         self._heif = heif if heif is not None and heif.is_composed else None
         self._hardware = None if self._heif else self._open_hardware(hwaccel, gpu, card)
         self._decoder = decoder_for(stream) if self._hardware is None else self._hardware.context
-        self._converter = Converter()
+        self._tone_mapper = ToneMapper() if sdr else None
         self._picture_colors = PictureColors(container, path, color_profile, self.notes)
         for other in container.streams:
             if other.index != stream.index and self._heif is None:
@@ -172,33 +174,23 @@ class FileSource:
             # For side data: of the container, or of a photo on a GPU, whose EXIF hides the rest from PyAV.
             described = first_frame(path, stream.index)
         self._orientation = self._heif.orientation if self._heif else read_orientation(described)
-        format, self._color = self._output_format(self._first_frame)
-        if self._orientation.transpose and PIXEL_FORMATS[format].chroma == (0, 1):
-            format = format.replace("422", "444")  # transposed 4:2:2 is 4:4:0, which is rarely supported
-        self._format, self._stored = format, (self._first_frame.height, self._first_frame.width)
-        check_size(self._first_frame.width, self._first_frame.height, path)
-        details = describe(
-            container, stream, described, self._color, self._orientation, path=path, origin=origin
-        )
+        pixel_shape = PixelShape(stream, self._decoder, self._first_frame, container.format.name, self._head)
+        self._frame = FrameBuilder(
+            path, self._first_frame, self._picture_colors, self._orientation, pixel_shape, self._hardware,
+            time_base, self.note, still=is_still(container, stream, path), one_size=one_size, like=like,
+        )  # fmt: skip
+        color, orientation = self._frame.color, self._orientation
+        details = describe(container, stream, described, color, orientation, path=path, origin=origin)
         if name := self._picture_colors.profile_name(self._first_frame):
             details["color_profile"] = name
         if pictures is not None:
             details["first_number"] = pictures.numbers[0]
-        self._pixel_shape = PixelShape(
-            stream, self._decoder, self._first_frame, container.format.name, self._head
-        )
-        self._canvas = Canvas(self._stored, self._pixel_shape.declared)
-        if like is not None:
-            size = (like.width, like.height) if self._orientation.transpose else (like.height, like.width)
-            self._canvas = Canvas(size, self._upright_aspect(like.sample_aspect))
-            self._stored = size
-        upright = self._stored[::-1] if self._orientation.transpose else self._stored
-        for line in self._pixel_shape.notes:
-            self.note(line)
-        self.info = describe_source(
-            container, stream, path, format, upright, self._color, start=start, end=end,
-            sample_aspect=self._upright_aspect(self._canvas.aspect), details=details, pictures=pictures,
+        info = describe_source(
+            container, stream, path, self._frame.format, self._frame.size, color, start=start, end=end,
+            sample_aspect=self._frame.sample_aspect, details=details, pictures=pictures,
         )  # fmt: skip
+        info = without_hdr_metadata(info) if sdr else info
+        self.info = with_timecode(info, container, stream, self._first_frame.pts, self.note)
 
     def _open_hardware(self, hwaccel: str, gpu: int | None, card: int | None) -> HardwareDecoder | None:
         if hwaccel == "none" or (hwaccel == "auto" and gpu is None):
@@ -322,10 +314,19 @@ class FileSource:
                     self.damaged += 1
                 if self._hardware is not None and self._hardware.is_active and frame.interlaced_frame:
                     frame = self._hardware.download(frame)  # the deinterlacer takes planar frames
-                yield from repeats.then(frame)
+                yield from repeats.then(self._to_sdr(frame))
             if packet is None:
                 yield from repeats.rest()
                 return
+
+    def _to_sdr(self, frame: VideoFrame) -> VideoFrame:
+        """Return the frame in SDR, if that is wanted."""
+        if self._tone_mapper is None or not is_hdr_frame(frame):
+            if self._tone_mapper is not None:
+                self.note("--sdr changes nothing: the video is not HDR (PQ or HLG)")
+            return frame
+        surface = self._hardware is not None and self._hardware.is_surface(frame)
+        return self._tone_mapper(self._hardware.download(frame) if surface and self._hardware else frame)
 
     def note(self, line: str) -> None:
         """Append a line to ``notes`` unless it is already there."""
@@ -371,57 +372,6 @@ class FileSource:
             origin = container_start_time(self._container, self._stream)
             there, described = (f"{float(time - origin):.1f}" for time in (ended, announced))
             self.note(f"the end of {self._path} is missing: its video ends at {there} of {described} seconds")
-
-    def _output_format(self, frame: VideoFrame) -> tuple[str, ColorInfo]:
-        """Return the output format of a decoded frame and its colour interpretation, converted to sRGB."""
-        return self._picture_colors.describe(frame, *self._decoded_format(frame))
-
-    def _decoded_format(self, frame: VideoFrame) -> tuple[str, ColorInfo]:
-        """Return the nearest format of a decoded frame and its own colour interpretation."""
-        surface = self._hardware is not None and self._hardware.is_surface(frame)
-        source = VideoFormat(self._hardware.sw_format) if surface and self._hardware else frame.format
-        format = nearest_format(source)
-        still = is_still(self._container, self._stream, self._path)
-        full = source.name.startswith("yuvj") or (source.name.startswith(("gray", "ya")) and still)
-        rgb, size = PIXEL_FORMATS[format].rgb, (frame.height, frame.width)
-        return format, read_color_info(frame, rgb=rgb, full_range_default=full, size=size)
-
-    def _frame(self, decoded: VideoFrame, pts: int) -> Frame:
-        format, color = self._output_format(decoded)
-        size, aspect = (decoded.height, decoded.width), self._pixel_shape(decoded)
-        if (format, color) != (own := self._decoded_format(decoded)):
-            if self._hardware is not None and self._hardware.is_surface(decoded):
-                decoded = self._hardware.download(decoded)
-            decoded = self._picture_colors.convert(decoded, own[1])
-        box, shown = (0, size[0], 0, size[1]), aspect
-        if self._one_size:
-            box, shown = self._canvas.box(size, aspect, self.note), self._canvas.aspect
-        elif size != self._stored:
-            check_size(*size[::-1], self._path)
-        fitted = box[1] - box[0], box[3] - box[2]
-        bars = self._one_size and fitted != self._stored
-        if format != self._format and not self._orientation.transpose:
-            self.note(f"the pixel format changes: converted to {self._format}")
-        target = color if PIXEL_FORMATS[self._format].rgb == PIXEL_FORMATS[format].rgb else self._color
-        picture = decoded
-        if self._hardware is not None and self._hardware.is_surface(decoded):
-            if (format, size) == (self._format, fitted) and self._orientation.is_identity and not bars:
-                planes = self._hardware.planes(decoded)
-                return Frame(planes, format, pts, self._time_base, decoded.duration, target, False, shown)
-            picture = decoded = self._hardware.download(decoded)
-        name = JPEG_RANGE_FORMATS.get(decoded.format.name, decoded.format.name)
-        if name != self._format or size != fitted:
-            picture = self._converter(decoded, self._format, color, target, fitted)
-        planes = view_planes(picture, self._format)
-        if bars:
-            planes = in_bars(planes, self._format, target, box, self._stored)
-        if not self._orientation.is_identity:
-            planes = tuple(self._orientation(plane) for plane in planes)
-        shown = self._upright_aspect(shown)
-        return Frame(planes, self._format, pts, self._time_base, decoded.duration, target, False, shown)
-
-    def _upright_aspect(self, aspect: Fraction) -> Fraction:
-        return 1 / aspect if self._orientation.transpose else aspect
 
     def close(self) -> None:
         """Release the file and end the iteration. Can be called twice and from any thread."""

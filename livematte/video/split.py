@@ -47,7 +47,12 @@ class Segment:
 
 
 def split_video(
-    path: str | Path, workers: int, overlap: int, *, start: float | None = None, end: float | None = None
+    path: str | Path,
+    workers: int,
+    overlap: int,
+    *,
+    start: float | Fraction | None = None,
+    end: float | Fraction | None = None,
 ) -> list[Segment]:
     """Divide a video into segments, at key frames if there are any nearby: decoding starts there.
 
@@ -74,7 +79,7 @@ def split_video(
 
 def _segments(
     container: InputContainer, stream: VideoStream, rate: Fraction | None, workers: int, overlap: int,
-    start: float | None, end: float | None,
+    start: float | Fraction | None, end: float | Fraction | None,
 ) -> Iterator[Segment]:  # fmt: skip
     origin = container_start_time(container, stream)
     begins = origin if start is None else origin + exact_seconds(start)

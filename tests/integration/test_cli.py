@@ -97,6 +97,24 @@ def test_the_encoders_settings_are_the_pictures_alone(tmp_path: Path) -> None:
     assert frames_in(matte) == 10
 
 
+def test_only_the_matte_is_written_without_out(tmp_path: Path) -> None:
+    matte = tmp_path / "matte.mov"
+    assert cli.run(["render", CLIP, "--alpha-out", str(matte), *SHORT, "-q"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["matte.mov"]
+    with av.open(str(matte)) as made:
+        assert made.streams.video[0].codec_context.name == "prores"
+    assert frames_in(matte) == 10
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [([], "no output is named: give OUT"), (["--alpha-out", "m.mov", "--crf", "3"], "--crf is for OUT")],
+)
+def test_a_render_without_out_is_refused_where_it_makes_no_sense(words: list[str], said: str, capfd) -> None:
+    assert cli.run(["render", CLIP, *words]) == 2
+    assert said in capfd.readouterr().err
+
+
 def test_image_cuts_out_to_a_png_with_alpha(tmp_path: Path) -> None:
     target = tmp_path / "out.png"
     assert cli.run(["image", CLIP, str(target), "--quiet"]) == 0

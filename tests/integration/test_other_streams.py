@@ -243,3 +243,29 @@ def test_a_font_is_kept_or_dropped_with_a_note(tmp_path, target, kept):
         found = [(each.name, each.mimetype, each.data) for each in made.streams.attachments]
     assert found == ([("letters.ttf", "font/ttf", b"no real font")] if kept else [])
     assert any("attachment 'letters.ttf' dropped" in note for note in out.notes) == (not kept)
+
+
+def with_hidden_sound(target: Path, hidden: Fraction) -> Path:
+    """A clip of a second whose edit list hides the first ``hidden`` seconds of its sound."""
+    clip = clips.make_clip(target.with_name("plain.mov"), frames=25, audio=1, audio_codec="pcm_s16le")
+    with av.open(str(clip)) as old, av.open(str(target), "w") as new:
+        streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        for packet in old.demux():
+            if packet.size:
+                if packet.stream.type == "audio":
+                    packet.pts = packet.dts = packet.pts - round(hidden / packet.time_base)
+                packet.stream = streams[packet.stream_index]
+                new.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("target", ["mkv", "mov", "webm"])
+def test_sound_that_an_edit_list_hides_is_not_heard(tmp_path, target):
+    clip = with_hidden_sound(tmp_path / "in.mov", Fraction(1, 2))
+    assert samples(clip).shape[1] == pytest.approx(24000, abs=1100)
+    out = render(clip, tmp_path / f"out.{target}", **({"preset": "8"} if target == "webm" else {}))
+    assert samples(out.path).shape[1] == pytest.approx(24000, abs=1100)
+    with av.open(str(out.path)) as made:
+        first = next(made.decode(video=0))
+        assert float(first.pts * first.time_base) < 0.025  # less than a packet of sound
+    assert [note for note in out.notes if "priming" in note] == [] or target == "mkv"

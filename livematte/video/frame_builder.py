@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
@@ -31,7 +32,7 @@ class FrameBuilder:
 
     def __init__(
         self,
-        path: str,
+        path: str | Path,
         first: VideoFrame,
         colors: PictureColors,
         orientation: Orientation,

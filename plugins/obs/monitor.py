@@ -14,7 +14,7 @@ from livematte.plugins.obs.client import (
     ObsUnreachableError,
     WrongPasswordError,
 )
-from livematte.plugins.obs.controller import PERMANENT, ObsController
+from livematte.plugins.obs.controller import ObsController
 
 
 class ItemMonitor(threading.Thread):
@@ -27,6 +27,7 @@ class ItemMonitor(threading.Thread):
         name: str,
         note: Callable[[str], None],
         *,
+        session: str = "",
         interval: float = 1.0,
         disconnect_readers: Callable[[], None] = lambda: None,
     ) -> None:
@@ -37,6 +38,7 @@ class ItemMonitor(threading.Thread):
             ensure: creates or updates the source.
             name: name of the source.
             note: receives messages for the user.
+            session: mark of this session; see :meth:`ObsController.end_session`.
             interval: seconds between two checks; ten times as long after a refusal.
             disconnect_readers: called as soon as the source is removed or OBS quits. OBS 29.0 can wait
                 forever for a Media Source that is within a picture, and then all of OBS hangs.
@@ -44,6 +46,7 @@ class ItemMonitor(threading.Thread):
         super().__init__(name="obs monitor", daemon=True)
         self._connect, self._ensure, self._name, self._note = connect, ensure, name, note
         self._interval, self._disconnect_readers = interval, disconnect_readers
+        self._session = session
         self._stopped = threading.Event()
         self._controller: ObsController | None = None
         self._last_report = ""
@@ -93,9 +96,7 @@ class ItemMonitor(threading.Thread):
         try:
             if self._controller is None:
                 self._controller = ObsController(self._connect(self._on_event), self._name)
-            item = self._controller.find()
-            if item is not None and item.mark != PERMANENT:
-                self._controller.remove()
+            self._controller.end_session(self._session)
         except (LivematteError, KeyError) as error:
             self._report(f"cannot remove livematte's source from OBS ({error}): run livematte obs remove")
         finally:

@@ -22,10 +22,11 @@ from livematte.plugins.obs.controller import (
     NAME,
     ObsController,
     media_settings,
-    parse_placement,
 )
 from livematte.plugins.obs.monitor import ItemMonitor
 from livematte.plugins.obs.pictures import BgraConverter, find_layout
+from livematte.plugins.obs.placement import parse_placement
+from livematte.plugins.obs.session_lock import SessionLock
 from livematte.plugins.obs.shared import SharedPictures
 from livematte.plugins.obs.stream_secret import load_secret
 from livematte.plugins.obs.stream_server import PORT as STREAM_PORT
@@ -64,9 +65,13 @@ class ObsSink:
     name = "obs"
 
     def __init__(
-        self, transport: Transport, layout: Callable[[Array], Array], monitor: ItemMonitor | None
+        self,
+        transport: Transport,
+        layout: Callable[[Array], Array],
+        monitor: ItemMonitor | None,
+        lock: SessionLock | None = None,
     ) -> None:
-        self._transport, self._layout, self._monitor = transport, layout, monitor
+        self._transport, self._layout, self._monitor, self._lock = transport, layout, monitor, lock
         self._bgra = BgraConverter()
         self._last: tuple[tuple[Array, ...], Array] | None = None
         self.notes: list[str] = []
@@ -93,6 +98,8 @@ class ObsSink:
         if self._monitor is not None:
             self._monitor.stop()
         self._transport.close()
+        if self._lock is not None:
+            self._lock.release()
 
 
 def obs(
@@ -136,8 +143,17 @@ def obs(
     password = "" if route == "stream" else read_password(password_file)
     width = format.width * (2 if layout == "side-by-side" else 1)
     stream = parse_port("stream-port", stream_port)
-    transport, kind, settings = _open_transport(route, item, (format.height, width), format.rate, stream)
-    if route == "stream":
+    lock = None if route == "stream" else SessionLock()
+    mark = "" if lock is None else lock.mark
+    try:
+        transport, kind, settings = _open_transport(
+            route, f"{item}-{mark}", (format.height, width), format.rate, stream
+        )
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
+    if lock is None:
         sink = ObsSink(transport, arrange, None)
         sink.notes.append(
             f"the stream is {settings['input']} (NUT, raw BGRA); "
@@ -149,18 +165,24 @@ def obs(
         return ObsClient(host=address[0], port=address[1], password=password, on_event=on_event)
 
     def ensure(controller: ObsController) -> str:
-        return controller.ensure(kind, settings, scene=scene, placement=placement)
+        return controller.ensure(kind, settings, scene=scene, placement=placement, session=mark)
 
     notes: list[str] = []
     monitor = ItemMonitor(
-        connect, ensure, item, notes.append, disconnect_readers=transport.disconnect_clients
+        connect,
+        ensure,
+        item,
+        notes.append,
+        session=mark,
+        disconnect_readers=transport.disconnect_clients,
     )
     try:
         monitor.connect()
     except BaseException:
         transport.close()
+        lock.release()
         raise
-    sink = ObsSink(transport, arrange, monitor)
+    sink = ObsSink(transport, arrange, monitor, lock)
     sink.notes = notes
     monitor.start()
     return sink
@@ -170,12 +192,16 @@ obs.wants_alpha = True  # type: ignore[attr-defined]
 
 
 def _open_transport(
-    route: str, item: str, size: tuple[int, int], rate: Fraction, port: int
+    route: str, name: str, size: tuple[int, int], rate: Fraction, port: int
 ) -> tuple[Transport, str, dict[str, Any]]:
-    """Open the transport; return it with the kind and settings of the source in OBS that reads it."""
+    """Open the transport; return it with the kind and settings of the source in OBS that reads it.
+
+    Args:
+        name: of shared memory; no other session has the same.
+    """
     height, width = size
     if route == "lua":
-        shared = SharedPictures(width=width, height=height, name=item)
+        shared = SharedPictures(width=width, height=height, name=name)
         return shared, LUA_KIND, {"path": str(shared.path)}
     server = StreamServer(width=width, height=height, rate=rate, port=port, secret=load_secret())
     return server, MEDIA_KIND, media_settings(server.url)

@@ -28,7 +28,7 @@ class Behaviour:
             than :data:`LONGEST_LAG` and of the same shot: beside a moving person a strip of the room is seen.
         on_demand: close the camera while nobody watches.
         matting: creates the matting of a model, with the filters of the session's options.
-        max_age, silence, settle: see :class:`livematte.streaming.gate.Gate`.
+        max_age, hold, silence, settle: see :class:`livematte.streaming.gate.Gate`.
         hang: a stage that works longer than this on one frame is replaced.
         retry: pause between two attempts to open a camera that is gone.
         grace: time without any viewer after which the camera is closed.
@@ -42,6 +42,7 @@ class Behaviour:
     on_demand: bool = False
     matting: Callable[[Model], LiveMatting] = LiveMatting
     max_age: float = 1.0
+    hold: float = 1.0
     silence: float = 0.2
     settle: int = 3
     hang: float = 5.0

@@ -69,6 +69,7 @@ class LiveStages:
         self.gate = Gate(
             clock,
             max_age=options.max_age,
+            hold=options.hold,
             silence=options.silence,
             settle=options.settle,
             delay=options.delay,
@@ -259,7 +260,7 @@ class LiveStages:
     ) -> None:
         """Send one frame to one sink. A sink that fails is removed; without any sink the session ends."""
         began, serial = self.clock.now(), outgoing.serial
-        if serial is not None and not self.gate.passes(serial, outgoing.captured_at):
+        if serial is not None and not self.gate.may_send(serial, outgoing.captured_at):
             return  # something failed while the sink was busy: the placeholder comes next
         try:
             sink.send(outgoing.frame)

@@ -105,8 +105,9 @@ class Session:
         if isinstance(model, str):
             check_model(model)
         factory = self._model_factory(model)
-        # the old model is used until the new one is loaded
-        self._engine.set_model(factory.best(self._engine.stages.format))
+        # The old model is used until the new one is loaded. The load is the same: so is the level.
+        stages = self._engine.stages
+        self._engine.set_model(factory.prepare(stages.format, stages.governor.level))
         self._model = model
 
     @property
@@ -198,7 +199,7 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
     threading.Thread(
         target=warm_up, args=(behaviour.camera_format,), name="livematte-warming", daemon=True
     ).start()
-    loading = _ThreadResult(lambda: factory.best(format))  # while the camera opens
+    loading = _ThreadResult(lambda: factory.prepare(format))  # while the camera opens
     try:
         placeholder = chosen["placeholder"]
         opened_placeholder = (

@@ -114,10 +114,10 @@ class LiveStages:
             self._background, self._placeholder = background, placeholder
 
     def set_model(self, models: PreparedModels) -> None:
-        """Another model; it takes over with the next frame."""
+        """Another model; it takes over with the next frame, at the level of ``models``."""
         self.levels = list(models.levels)
-        self.governor = Governor(self.levels, float(1 / self.format.rate), self.clock)
-        self.loader.offer(models.make, models.bundle)
+        self.governor = self.governor.successor(self.levels, models.level)
+        self.loader.offer(models)
 
     def pause(self, paused: bool) -> None:
         """Show the placeholder (True), or pictures again (False)."""

@@ -18,7 +18,7 @@ from livematte.matting.backgrounds import Blur
 from livematte.protocols import LiveFormat, LiveSink
 from livematte.resolve import Resolved, resolve
 from livematte.streaming import session as livesession
-from livematte.streaming.governor import Level
+from livematte.streaming.governor import Governor, Level
 from livematte.streaming.model_factory import ModelFactory, with_budget
 from livematte.streaming.session import live_format
 from livematte.video.camera_modes import CameraInfo
@@ -217,7 +217,7 @@ def test_after_a_failure_the_processor_does_the_work(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("livematte.streaming.model_factory.frame_device", lambda *_: (None, ["a note"]))
     options = {"refine": "none", "foreground": False}
     maker = ModelFactory(resolve(options))
-    best = maker.best(live_format(160, 96, 30))
+    best = maker.prepare(live_format(160, 96, 30))
     levels, parts = best.levels, best.bundle
     assert parts.notes == ("a note",)
     assert maker(levels[0], None) is parts, "kept: the way up is short"
@@ -227,6 +227,27 @@ def test_after_a_failure_the_processor_does_the_work(monkeypatch: pytest.MonkeyP
     named = ModelFactory(resolve({**options, "device": "cuda"}))
     named(levels[0], DeviceError("lost"))
     assert asked[-1][0] == "cuda", "who names a device gets that one or the placeholder"
+
+
+def test_another_model_begins_at_the_level_in_use(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, outlet: Opened
+) -> None:
+    def resolve_model(model: Any, *, size: int | None, **_: Any) -> FindsThePerson:
+        return FindsThePerson((64, size or 288)) if isinstance(model, str) else model
+
+    monkeypatch.setattr("livematte.resolve.resolve_model", resolve_model)
+    monkeypatch.setattr(Governor, "advise", lambda self: None)
+    options = {"input": clip, "to": outlet, "width": 160, "height": 96, "refine": "guided"}
+    with livematte.live(**options) as session:
+        stages = session._engine.stages
+        assert [level.size for level in stages.levels] == [288, 224, 192, 192]
+        stages.governor.set_level(2)
+        session.model = "late-fusion-live"
+        assert outlet.sinks[0].wait_for(lambda _: session.stats().size == (64, 192))
+        assert (session.stats().level, session.stats().steps) == (2, 1)
+        session.model = FindsThePerson((64, 96))  # has one level only
+        assert outlet.sinks[0].wait_for(lambda _: session.stats().size == (64, 96))
+        assert session.stats().level == 0
 
 
 def test_a_camera_that_was_unplugged_is_opened_by_its_own_id(

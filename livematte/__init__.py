@@ -7,7 +7,6 @@ livematte.render("in.mp4", "out.mp4", background="beach.jpg")
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from livematte.picture_matte import PictureMatte
     from livematte.progress import Progress
     from livematte.streaming.session import live
+
+    __version__: str
 
 __all__ = [
     "ColorInfo",
@@ -37,11 +38,6 @@ __all__ = [
     "trimap",
 ]
 
-try:
-    __version__ = version("livematte")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
-
 _HOMES = {
     "ColorInfo": "frame",
     "Frame": "frame",
@@ -56,6 +52,17 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first used, so that ``livematte --help`` starts at once."""
+    if name == "__version__":
+        return _read_version()
     if name not in __all__:
         raise AttributeError(f"module 'livematte' has no attribute {name!r}")
     return getattr(import_module(f"livematte.{_HOMES.get(name, 'api')}"), name)
+
+
+def _read_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("livematte")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from livematte.streaming.control import Control
     from livematte.streaming.session import Session
 
+COMMAND_CLASS = preview_options.BarePreview
+
 
 @takes(LiveCommand)
 def live(context: typer.Context, profile: Profile = None, **options: Unpack[LiveCommand]) -> None:

@@ -6,6 +6,7 @@ livematte.render("in.mp4", "out.mp4", background="beach.jpg")
 
 from __future__ import annotations
 
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from livematte.streaming.session import live
 
     __version__: str
+
+_imported_at = time.monotonic()
+"""When a command began, as nearly as the package can know."""
 
 __all__ = [
     "ColorInfo",

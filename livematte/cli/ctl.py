@@ -92,7 +92,7 @@ def resume(session: str | None) -> None:
 def stats(session: str | None) -> None:
     """Print frame rate, latency, dropped and repeated frames, and the present output."""
     facts = _ask("stats", None, session)
-    from livematte.cli.live_reporter import format_line
+    from livematte.cli.live_reporter import format_line, format_viewers
     from livematte.streaming.stats import LiveStats
 
     state = LiveStats(**{field.name: facts["stats"][field.name] for field in fields(LiveStats)})
@@ -100,8 +100,7 @@ def stats(session: str | None) -> None:
     terminal.say(f"session: {name}pid {facts['pid']}, for {terminal.duration(state.seconds)}")
     terminal.say(f"background: {facts['background']}")
     terminal.say(f"model: {facts['model']}")
-    showing = "people" if state.showing == "picture" else f"the placeholder: {state.showing}"
-    terminal.say(f"viewers see {showing}")
+    terminal.say(format_viewers(state))
     terminal.say(format_line(state))
     for line in state.notes:
         terminal.note(line)

@@ -108,6 +108,14 @@ def format_line(state: LiveStats) -> str:
     )
 
 
+def format_viewers(state: LiveStats) -> str:
+    """Return what viewers see now, in one line."""
+    showing = "people" if state.showing == "picture" else f"the placeholder: {state.showing}"
+    if state.watched is False:
+        return f"nobody watches: no program reads the output; a viewer would see {showing}"
+    return f"viewers see {showing}"
+
+
 def summary(state: LiveStats) -> str:
     """Return the final statistics of a session in one line."""
     first = "no picture" if state.first_good is None else f"first picture after {state.first_good:.1f} s"

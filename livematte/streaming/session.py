@@ -19,7 +19,7 @@ from typing import Any
 
 from typing_extensions import Unpack
 
-from livematte.clock import Clock
+from livematte.clock import Clock, SystemClock
 from livematte.errors import InputError, UsageError
 from livematte.matting.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur, is_blur
 from livematte.matting.compositor import warm_up
@@ -128,6 +128,10 @@ class Session:
         """Return the statistics of the session; fast enough to call for every frame."""
         return self._engine.stages.stats()
 
+    def count_from(self, began: float) -> None:
+        """Count the seconds in the statistics from ``began``, an earlier time of the session's clock."""
+        self._engine.stages.meter.count_from(began)
+
     @property
     def running(self) -> bool:
         """False after :meth:`close`, or after all sinks failed."""
@@ -173,6 +177,7 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
         OutputError: a sink cannot be opened; the message states a fix.
         ModelError, DeviceError: as for :func:`livematte.load_model`.
     """
+    called = (clock or SystemClock()).now()
     chosen = complete(LiveOptions, options)
     if chosen["camera"] is not None and chosen["input"] is not None:
         raise UsageError("--camera and --input are two sources: use only one")
@@ -224,6 +229,7 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
         opened.close()
         loading.join()
         raise
+    engine.stages.meter.count_from(called)
     for line in [missing] if missing else getattr(source, "notes", ()):
         engine.stages.meter.note(line)
     return Session(engine, model_factory, chosen["model"], background, fit, sinks)

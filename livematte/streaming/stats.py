@@ -20,7 +20,7 @@ class LiveStats:
     """Measurements of a live session. Rates and percentiles are of the last :data:`WINDOW` seconds."""
 
     seconds: float
-    """Since the session began."""
+    """Since the session, or the command, was started."""
     fps: float
     """New frames per second that viewers got; with several sinks, those of the fastest sink."""
     latency_p50: float
@@ -69,6 +69,11 @@ class LiveMeter:
         self._reached: dict[int, int] = {}
         self._first_good: float | None = None
         self._showing = "starting"
+
+    def count_from(self, began: float) -> None:
+        """Count seconds from ``began``, an earlier time of the clock."""
+        with self._lock:
+            self._began = began
 
     def count(self, what: str) -> None:
         """Add one to ``captured``, ``dropped``, ``matted``, ``errors`` or ``reconnects``."""

@@ -97,12 +97,12 @@ def test_keys_reach_a_real_session(
         "terminal",
         ("viewers see the live picture", "b"),
         ("background red\n", "b"),
-        ("no such file", "v"),
+        ("background white\n", "v"),
         ("preview: matte", "p"),
         ("placeholder: paused", "q"),
     )
     asked = drawn_in(view, monkeypatch)
-    wanted = ["--preview-backgrounds", "red,nowhere.jpg", "--seconds", "60"]
+    wanted = ["--preview-backgrounds", "red,white", "--seconds", "60"]
     assert cli.run(["live", "--input", str(clip), "--to", "none", "--preview", *wanted, *SMALL]) == 0
     assert asked == ["auto"] and not view.script and view.closes
     said = capsys.readouterr()

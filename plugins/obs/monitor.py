@@ -14,7 +14,7 @@ from livematte.plugins.obs.client import (
     ObsUnreachableError,
     WrongPasswordError,
 )
-from livematte.plugins.obs.controller import ObsController
+from livematte.plugins.obs.controller import NAME, PERMANENT, ObsController
 
 
 class ItemMonitor(threading.Thread):
@@ -53,6 +53,7 @@ class ItemMonitor(threading.Thread):
         self._changing = False
         self._removed_by_user = False
         self._created = False
+        self._offered: set[str] = set()
         self.showing: bool | None = None
         """True if OBS shows the source, False if not, None if unknown."""
 
@@ -115,6 +116,7 @@ class ItemMonitor(threading.Thread):
             raise
         self._controller, self._created = controller, True
         self._removed_by_user = self._changing = False
+        self._offer_to_keep(controller)
         if self._last_report:
             self._report("connected to OBS")
             self._last_report = ""
@@ -127,7 +129,7 @@ class ItemMonitor(threading.Thread):
     def _poll(self, controller: ObsController) -> None:
         if not controller.client.connected:
             raise ObsUnreachableError("OBS closed the connection")
-        was_removed, ensure, removed = self._removed_by_user, False, False
+        was_removed, ensure, removed, added = self._removed_by_user, False, False, False
         events = controller.client.events
         while not events.empty():
             name, data = events.get()
@@ -139,6 +141,8 @@ class ItemMonitor(threading.Thread):
                 self._changing = True
             elif name == "InputRemoved" and data.get("inputName") == controller.name and not self._changing:
                 removed = True
+            elif name == "SceneItemCreated" and data.get("sourceName") == controller.name:
+                added = True
             elif name == "InputNameChanged" and data.get("oldInputName") == controller.name:
                 self._name = controller.name = data["inputName"]
         if removed:
@@ -150,7 +154,23 @@ class ItemMonitor(threading.Thread):
         elif not self._changing:
             if ensure:
                 self._ensure(controller)
+            if added:
+                self._offer_to_keep(controller)
             self.showing = controller.showing()
+
+    def _offer_to_keep(self, controller: ObsController) -> None:
+        """Say once for each scene what happens to a source that the user placed there too."""
+        item = controller.find()
+        if item is None or item.mark == PERMANENT or len(item.scenes) < 2:
+            return
+        new = [scene for scene in item.scenes if scene not in self._offered]
+        self._offered.update(item.scenes)
+        if new:
+            self._note(
+                f"livematte's source is in the scenes {', '.join(map(repr, item.scenes))} of OBS, and all of "
+                "them lose it when livematte ends: to keep it, run livematte obs setup"
+                + ("" if item.name == NAME else f" --obs-item {item.name}")
+            )
 
     def _report(self, text: str) -> None:
         if text != self._last_report:

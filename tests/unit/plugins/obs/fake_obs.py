@@ -204,6 +204,7 @@ class FakeObs:
                 "blend": "OBS_BLEND_NORMAL",
             }
         )
+        self.event("SceneItemCreated", sceneName=scene, sourceName=name, sceneItemId=number)
         return number
 
     def _items(self, scene: str) -> list[dict[str, Any]]:

@@ -259,6 +259,24 @@ def test_what_a_killed_session_left_in_the_folder_is_removed(
     assert holder("", folder) is holder("../7", folder) is holder(None, folder) is None
 
 
+def test_a_source_placed_in_other_scenes_can_be_kept(
+    fake: FakeObs, open_sink: Callable[..., ObsSink]
+) -> None:
+    sink = open_sink()
+    assert not sink.notes
+    fake._place("Break", "livematte")  # what a user does in OBS
+    assert until(lambda: len(sink.notes) == 1)
+    assert "scenes 'Scene', 'Break'" in sink.notes[0] and "livematte obs setup" in sink.notes[0]
+    client = ObsClient(port=fake.port, password="secret")
+    url = fake.inputs["livematte"]["settings"]["input"]
+    ObsController(client).ensure("ffmpeg_source", media_settings("tcp://127.0.0.1:1"), permanent=True)
+    client.close()
+    assert fake.inputs["livematte"]["settings"]["input"] == url
+    sink.close()
+    assert all([item["sourceName"] for item in items] == ["livematte"] for items in fake.items.values())
+    assert len(sink.notes) == 1
+
+
 def test_obs_may_start_later(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:
     fake.stop()
     sink = open_sink()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _imported_at = time.monotonic()
-"""When a command began, as nearly as the package can know."""
+"""Start of the command, as nearly as the package can know."""
 
 __all__ = [
     "ColorInfo",

@@ -19,6 +19,7 @@ from livematte.kernels.convert import to_rgb
 from livematte.matting.backgrounds import Color, Image, parse_background
 from livematte.matting.compositor import Compositor
 from livematte.matting.contracts import check_part, describe
+from livematte.matting.edges import UNCHANGED, Edge
 from livematte.matting.frame_matting import FrameMatting
 from livematte.matting.refiner import TileRefiner
 from livematte.matting.temporal import TemporalFilter, check_mode
@@ -112,17 +113,17 @@ class RefineOptions:
             return self
         return replace(self, how=self._load(self.how, compute), weights=None, augment=False)
 
-    def compositor(self, compute: ComputeOptions, *, foreground: bool) -> Compositor:
+    def compositor(self, compute: ComputeOptions, *, foreground: bool, edge: Edge = UNCHANGED) -> Compositor:
         """Return a compositor with this upsampling. Raises as :func:`load_model`."""
         if not self.network:
             assert isinstance(self.how, str)
-            return Compositor(refine=self.how, foreground=foreground)
+            return Compositor(refine=self.how, foreground=foreground, edge=edge)
         network = self._load(self.how, compute) if isinstance(self.how, str) else self.how
         budget = None if self.budget is None else self.budget / 1000
         refiner = TileRefiner(
             network, long_side=self.size, budget=budget, temporal=self.temporal, replace=self.alone
         )
-        return Compositor(foreground=foreground, refiner=refiner)
+        return Compositor(foreground=foreground, refiner=refiner, edge=edge)
 
     def _load(self, name: str, compute: ComputeOptions) -> TrimapModel:
         try:
@@ -297,7 +298,12 @@ class Resolved:
 
     def compositor(self) -> Compositor:
         """Return a compositor with the refiner; use one per video. Raises as :func:`load_model`."""
-        return self.refine.compositor(self.compute, foreground=self.options["foreground"])
+        return self.refine.compositor(self.compute, foreground=self.options["foreground"], edge=self.edge)
+
+    @property
+    def edge(self) -> Edge:
+        """The changes of the edge of alpha."""
+        return Edge(self.options["choke"], self.options["feather"])
 
     def matting(self, model: Model) -> FrameMatting:
         """Return the matting of the model with the filters of the options; use one per video."""

@@ -23,6 +23,10 @@ app = typer.Typer(
 )
 
 
+_NUMBERS = {"ignore_unknown_options": True}
+"""So that -3 is parsed as a number."""
+
+
 def _ask(command: str, value: object, session: str | None) -> dict[str, Any]:
     from livematte.streaming.session_registry import ask
 
@@ -36,7 +40,7 @@ def _change(changed: Declared) -> Callable[..., None]:
     option, change = changed.option, changed.option.change
     assert change is not None
 
-    def command(value: str, session: str | None) -> None:
+    def command(value: Any, session: str | None) -> None:
         if option.path:
             from livematte.profile import resolve_background_path
 
@@ -45,18 +49,16 @@ def _change(changed: Declared) -> Callable[..., None]:
         terminal.say(f"{changed.name}: {facts[changed.name]}")
 
     shown = typer.Argument(metavar=option.metavar, help=change.help, autocompletion=completion(changed))
-    command.__annotations__["value"] = Annotated[str, shown]
+    command.__annotations__["value"] = Annotated[changed.command_type, shown]
     command.__doc__ = change.summary
     return takes(ControlCommand)(command)
 
 
 for _changed in CHANGES.values():
-    app.command(_changed.name)(_change(_changed))
+    app.command(_changed.name, context_settings=_NUMBERS)(_change(_changed))
 
 
-@app.command(
-    context_settings={"ignore_unknown_options": True}
-)  # so that -3 is parsed as a number and rejected as one
+@app.command(context_settings=_NUMBERS)
 @takes(ControlCommand)
 def blur(
     strength: Annotated[

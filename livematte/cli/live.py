@@ -53,7 +53,7 @@ def live(context: typer.Context, profile: Profile = None, **options: Unpack[Live
     with (
         stop_event() as stop,
         preview_options.open_preview(
-            own["preview"], own["preview_backgrounds"], wanted["placeholder"], wanted["fit"]
+            own["preview"], own["preview_backgrounds"], wanted["placeholder"]
         ) as screen,
     ):
         with written_pipe(wanted["input"], stop):

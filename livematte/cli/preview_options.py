@@ -91,19 +91,19 @@ class Screen:
         return ends
 
 
-def _check_background(background: str, fit: str) -> None:
+def _check_background(background: str) -> None:
     """Raise UsageError for a background that the hot key could not use."""
     from livematte.streaming.session import open_live_background
 
     try:
-        open_live_background(background, fit).close()
+        open_live_background(background, "cover").close()
     except UsageError as error:
         raise UsageError(f"preview-backgrounds: {error}") from error
 
 
 @contextmanager
 def open_preview(
-    view_name: str | None, backgrounds: list[str] | None, placeholder: object, fit: str
+    view_name: str | None, backgrounds: list[str] | None, placeholder: object
 ) -> Iterator[Screen | None]:
     """Open the preview view that ``--preview`` selects; None without ``--preview``.
 
@@ -111,7 +111,6 @@ def open_preview(
         view_name: as given to ``--preview``.
         backgrounds: as given to ``--preview-backgrounds``; each is opened once, without ``--preview`` too.
         placeholder: offered as a background.
-        fit: how a picture is fitted into the frame.
 
     Raises:
         OutputError: the view is not available.
@@ -120,7 +119,7 @@ def open_preview(
     """
     given = split_backgrounds(backgrounds or [])
     for each in given:
-        _check_background(each, fit)
+        _check_background(each)
     if view_name is None:
         yield None
         return

@@ -12,6 +12,7 @@ from livematte.options.groups import (
     DecoderOption,
     DeviceOption,
     DevicesOption,
+    EdgeOptions,
     EncodingOptions,
     FitOption,
     ForegroundOption,
@@ -62,7 +63,9 @@ class MatteOptions(FrameMattingOptions, AugmentOption, total=False):
     """Options for the matte of a video."""
 
 
-class MattesOptions(MatteOptions, SectionOptions, SequenceOption, DeviceOptions, ChannelsOption, total=False):
+class MattesOptions(
+    MatteOptions, EdgeOptions, SectionOptions, SequenceOption, DeviceOptions, ChannelsOption, total=False
+):
     """Options of ``livematte.mattes``."""
 
 
@@ -75,6 +78,7 @@ class RenderOptions(
     FitOption,
     MatteOptions,
     ForegroundOption,
+    EdgeOptions,
     OutputOptions,
     OverwriteOption,
     EncodingOptions,
@@ -99,6 +103,7 @@ class ImageOptions(
     RefinerOptions,
     AugmentOption,
     ForegroundOption,
+    EdgeOptions,
     OutputOptions,
     OverwriteOption,
     DeviceOptions,

@@ -234,6 +234,35 @@ class ForegroundOption(TypedDict, total=False):
     ]
 
 
+class EdgeOptions(TypedDict, total=False):
+    """The edge sliders of a keyer."""
+
+    choke: Annotated[
+        float,
+        Option(
+            0.0,
+            "Shrink people by this many pixels for a height of 720; a negative value makes them grow.",
+            "PIXELS",
+            MATTE,
+            between=(-20, 20),
+            unit="pixels for a height of 720",
+            change=Change("Shrink people, or make them grow.", "Pixels for a height of 720, -20 to 20."),
+        ),
+    ]
+    feather: Annotated[
+        float,
+        Option(
+            0.0,
+            "Make the edge softer: standard deviation of the blur of alpha, in pixels for a height of 720.",
+            "PIXELS",
+            MATTE,
+            between=(0, 50),
+            unit="pixels for a height of 720",
+            change=Change("Make the edge softer.", "Pixels for a height of 720, 0 to 50."),
+        ),
+    ]
+
+
 class OutputOptions(TypedDict, total=False):
     """Additional output files."""
 

@@ -13,6 +13,7 @@ from livematte.options.groups import (
     BEHAVIOUR,
     CAMERA,
     OUTPUT,
+    EdgeOptions,
     FitOption,
     ForegroundOption,
     PathLike,
@@ -212,6 +213,7 @@ class LiveOptions(
     BehaviourOptions,
     FrameMattingOptions,
     ForegroundOption,
+    EdgeOptions,
     DeviceOptions,
     total=False,
 ):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from livematte.errors import UsageError
+from livematte.matting.edges import UNCHANGED, Edge
 from livematte.protocols import Background, Model
 from livematte.streaming.frame_normalizer import CAMERA_FITS
 from livematte.streaming.live_matting import LiveMatting
@@ -33,6 +34,7 @@ class Behaviour:
         retry: pause between two attempts to open a camera that is gone.
         grace: time without any viewer after which the camera is closed.
         govern: change the level with the load.
+        edge: changes of the edge of alpha.
     """
 
     mirror: bool = False
@@ -49,12 +51,17 @@ class Behaviour:
     retry: float = 0.5
     grace: float = 5.0
     govern: bool = True
+    edge: Edge = UNCHANGED
 
     @classmethod
-    def from_options(cls, options: Mapping[str, Any], matting: Callable[[Model], LiveMatting]) -> Behaviour:
+    def from_options(
+        cls, options: Mapping[str, Any], matting: Callable[[Model], LiveMatting], edge: Edge
+    ) -> Behaviour:
         """The behaviour that the options of a session ask for: those that are fields here."""
         known = {each.name for each in fields(cls)}
-        return cls(matting=matting, **{name: value for name, value in options.items() if name in known})
+        return cls(
+            matting=matting, edge=edge, **{name: value for name, value in options.items() if name in known}
+        )
 
     def __post_init__(self) -> None:
         if self.fit_camera not in CAMERA_FITS:

@@ -19,10 +19,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from livematte.errors import LivematteError, SessionError, UsageError
 from livematte.options import CHANGES
+from livematte.options.declaration import Declared
 from livematte.streaming import session_registry
 from livematte.streaming.session_registry import (
     COMMANDS,
@@ -199,9 +200,9 @@ class Control:
     def _execute(self, command: object, value: object) -> dict[str, Any]:
         session = self._session
         if isinstance(command, str) and command in CHANGES:
-            text = _check_text(command, value)
+            checked = _checked(CHANGES[command], value)
             with self._change(command):
-                setattr(session, command, text)
+                setattr(session, command, checked)
         elif command == "blur":
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise UsageError(f"blur {value!r} is invalid: use a number of pixels for a height of 720")
@@ -237,7 +238,17 @@ class Control:
 
 def _to_text(value: object, path: str) -> str:
     """Return the value of an option as text; for an object that is not a path, the name of its class."""
+    if isinstance(value, (bool, int, float)):
+        return f"{value:g}"
     return str(value) if path or isinstance(value, str) else type(value).__name__
+
+
+def _checked(changed: Declared, value: object) -> Any:
+    """Return the value of an option. Raises UsageError for a wrong type, or a number out of range."""
+    if changed.command_type is str or str in get_args(changed.command_type):
+        return _check_text(changed.name, value)
+    changed.check(value)
+    return value
 
 
 def _check_text(command: str, value: object) -> str:

@@ -24,7 +24,7 @@ from livematte.errors import InputError, UsageError
 from livematte.matting.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur, is_blur
 from livematte.matting.compositor import warm_up
 from livematte.networks import check_model
-from livematte.options import DEFAULT_BACKGROUND, LiveOptions, PathLike
+from livematte.options import CHANGES, DEFAULT_BACKGROUND, LiveOptions, PathLike
 from livematte.options.declaration import complete, documented
 from livematte.protocols import Background, LiveFormat, LiveSink, Model, Source
 from livematte.resolve import resolve, resolve_background
@@ -111,6 +111,26 @@ class Session:
         self._model = model
 
     @property
+    def choke(self) -> float:
+        """Pixels for a height of 720 by which people shrink; negative where they grow."""
+        return self._engine.stages.edge.inset
+
+    @choke.setter
+    def choke(self, pixels: float) -> None:
+        CHANGES["choke"].check(pixels)
+        self._engine.stages.edge = replace(self._engine.stages.edge, inset=float(pixels))
+
+    @property
+    def feather(self) -> float:
+        """Softness of the edge, in pixels for a height of 720."""
+        return self._engine.stages.edge.softness
+
+    @feather.setter
+    def feather(self, pixels: float) -> None:
+        CHANGES["feather"].check(pixels)
+        self._engine.stages.edge = replace(self._engine.stages.edge, softness=float(pixels))
+
+    @property
     def paused(self) -> bool:
         """True if viewers see the placeholder because the user paused the session."""
         return self._engine.stages.paused
@@ -194,7 +214,9 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
     def model_factory(network: str | Model) -> ModelFactory:
         return ModelFactory(resolved.with_model(network))
 
-    behaviour = Behaviour.from_options(chosen, lambda model: LiveMatting(model, **resolved.filters()))
+    behaviour = Behaviour.from_options(
+        chosen, lambda model: LiveMatting(model, **resolved.filters()), resolved.edge
+    )
     keep_arenas_few()
     trial_decode.begin(chosen["background"], chosen["placeholder"], chosen["input"])
     factory, open_source = model_factory(chosen["model"]), _SourceOpener(chosen, format, clock)

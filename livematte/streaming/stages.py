@@ -81,6 +81,7 @@ class LiveStages:
         self.to_model: LatestValue[CapturedFrame] = LatestValue()
         self.to_composite: LatestValue[MattedFrame] = LatestValue()
         self.broken: BaseException | None = None
+        self.edge = options.edge
         self.hangs = 0
         """Stages given up since the last composed frame."""
         self.watched: bool | None = None
@@ -222,7 +223,9 @@ class LiveStages:
             with place.compute_stream():
                 place.wait_event(matted.ready)
                 frame = place.upload(frame)
-                composed = compositor(frame, matted.matte, background, small=matted.small).picture
+                composed = compositor(
+                    frame, matted.matte, background, small=matted.small, edge=self.edge
+                ).picture
                 assert composed is not None
                 picture = composed.with_planes(place.download(composed.planes).result())
             picture = with_opaque_alpha(picture, self.format)

@@ -1,4 +1,4 @@
-"""Where a source is placed in OBS: its items in scenes and groups, and how each looks there."""
+"""Places of a source in OBS: its items in scenes and groups, and the appearance of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TRANSFORM = (
     "positionX", "positionY", "rotation", "scaleX", "scaleY", "alignment", "boundsType", "boundsAlignment",
     "boundsWidth", "boundsHeight", "cropLeft", "cropRight", "cropTop", "cropBottom",
 )  # fmt: skip
-"""What OBS both tells of a transform and accepts; the rest is read-only."""
+"""Values of a transform that OBS both returns and accepts; the others are read-only."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class SceneItem:
 
 @dataclass(frozen=True)
 class Appearance:
-    """How an item looks in its scene, enough to make another one like it."""
+    """Appearance of an item in its scene, enough to make another one like it."""
 
     item: SceneItem
     index: int

@@ -30,6 +30,7 @@ class Remembers:
 
     def __init__(self) -> None:
         self.background, self.model, self.paused = "green", "some-model", False
+        self.choke = self.feather = 0.0
 
     def stats(self) -> LiveStats:
         return LiveMeter(SystemClock()).stats(

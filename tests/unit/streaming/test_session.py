@@ -14,6 +14,7 @@ import pytest
 
 import livematte
 from livematte.errors import DeviceError, InputError, ModelError, OutputError, UsageError
+from livematte.frame import Frame
 from livematte.matting.backgrounds import Blur
 from livematte.protocols import LiveFormat, LiveSink
 from livematte.resolve import Resolved, resolve
@@ -111,6 +112,29 @@ def test_a_model_that_does_not_run_is_not_taken(session: livesession.Session) ->
     with pytest.raises(ModelError):
         session.model = broken
     assert session.model is before
+
+
+def test_the_edge_changes_while_it_runs(clip: Path) -> None:
+    class Clear(Opened):
+        wants_alpha = True
+
+    def width(frame: Frame) -> int:
+        return int((frame.planes[3][48] > 127).sum())
+
+    outlet = Clear()
+    options = {"input": clip, "to": outlet, "model": FindsThePerson(), "width": 160, "height": 96}
+    with livematte.live(**options, choke=-20, refine="none") as session:
+        sink = outlet.sinks[0]
+        assert (session.choke, session.feather) == (-20.0, 0.0)
+        assert sink.wait_for(lambda frame: 57 <= width(frame) <= 60), "53 and 2.7 on each side"
+        session.choke = 20
+        assert sink.wait_for(lambda frame: 46 <= width(frame) <= 49)
+        session.feather = 20
+        assert sink.wait_for(lambda frame: ((row := frame.planes[3][48]) > 20).sum() - (row > 230).sum() > 8)
+        for name, value in (("choke", 21), ("feather", -1), ("feather", "soft")):
+            with pytest.raises(UsageError, match=name):
+                setattr(session, name, value)
+        assert (session.choke, session.feather) == (20.0, 20.0)
 
 
 def test_pausing(session: livesession.Session, outlet: Opened) -> None:

@@ -83,8 +83,16 @@ def pause(session: str | None) -> None:
 
 @app.command()
 @takes(ControlCommand)
+def freeze(session: str | None) -> None:
+    """Keep the picture that viewers see now until [b]resume[/b]."""
+    _ask("freeze", None, session)
+    terminal.say("frozen: viewers keep the present picture")
+
+
+@app.command()
+@takes(ControlCommand)
 def resume(session: str | None) -> None:
-    """Show the picture again after [b]pause[/b]."""
+    """Show the picture again after [b]pause[/b] or [b]freeze[/b]."""
     _ask("resume", None, session)
     terminal.say("resumed")
 

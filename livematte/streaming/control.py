@@ -55,6 +55,7 @@ class ControlledSession(Protocol):
     background: Any
     model: Any
     paused: bool
+    frozen: bool
 
     def stats(self) -> LiveStats:
         """Return the statistics of the session."""
@@ -208,8 +209,13 @@ class Control:
                 raise UsageError(f"blur {value!r} is invalid: use a number of pixels for a height of 720")
             with self._change("background"):
                 session.background = f"blur:{value}"
+        elif command == "freeze":
+            session.frozen = True
         elif command in ("pause", "resume"):
-            session.paused = command == "pause"
+            if session.frozen:
+                session.frozen = False
+            if session.paused != (command == "pause"):
+                session.paused = command == "pause"
         elif command not in COMMANDS:
             raise UsageError(f"unknown command {command!r}: allowed are {', '.join(COMMANDS)}")
         facts = {
@@ -217,6 +223,7 @@ class Control:
             "pid": self.registration.pid,
             **{name: _to_text(getattr(session, name), each.option.path) for name, each in CHANGES.items()},
             "paused": session.paused,
+            "frozen": session.frozen,
         }
         return {**facts, "stats": asdict(session.stats())} if command == "stats" else facts
 

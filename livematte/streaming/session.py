@@ -140,6 +140,18 @@ class Session:
         self._engine.stages.pause(bool(paused))
 
     @property
+    def frozen(self) -> bool:
+        """True if viewers see one picture until this is False again; the camera goes on.
+
+        Setting it to True raises UsageError while viewers see the placeholder. A pause ends it.
+        """
+        return self._engine.stages.frozen
+
+    @frozen.setter
+    def frozen(self, frozen: bool) -> None:
+        self._engine.stages.freeze(bool(frozen))
+
+    @property
     def shown(self) -> PreviewFrame | None:
         """Newest output frame with its matte, a picture or the placeholder; None before the first."""
         return self._engine.stages.shown

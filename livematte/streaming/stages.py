@@ -29,7 +29,7 @@ from livematte.streaming.governor import Governor
 from livematte.streaming.latest_value import LatestValue, StageThread
 from livematte.streaming.live_matting import ModelBundle
 from livematte.streaming.model_loader import ModelLoader, PreparedModels, Spawn
-from livematte.streaming.stats import LiveMeter, LiveStats
+from livematte.streaming.stats import FROZEN, LiveMeter, LiveStats
 
 ERRORS_IN_A_ROW = 3
 """Failures of one model before another is loaded; one failure is enough for a lost device."""
@@ -99,6 +99,7 @@ class LiveStages:
         self._composed: tuple[int, object] | None = None
         self._camera: tuple[object, ...] = ()
         self._paused = False
+        self._frozen: ComposedFrame | None = None
 
     # Changes while the session runs
 
@@ -121,8 +122,8 @@ class LiveStages:
         self.loader.offer(models)
 
     def pause(self, paused: bool) -> None:
-        """Show the placeholder (True), or pictures again (False)."""
-        self._paused = paused
+        """Show the placeholder (True), or pictures again (False). A frozen picture ends."""
+        self._paused, self._frozen = paused, None
         self._epoch += 1
         self.gate.fail("paused" if paused else "starting again")
 
@@ -130,6 +131,26 @@ class LiveStages:
     def paused(self) -> bool:
         """True while the placeholder is shown on request."""
         return self._paused
+
+    def freeze(self, frozen: bool) -> None:
+        """Keep the picture that viewers see now (True), whatever happens, or go on (False).
+
+        Raises:
+            UsageError: viewers see the placeholder.
+        """
+        if not frozen:
+            self._frozen = None
+        elif self._frozen is None:
+            choice = self.gate.choose()
+            if self._paused or choice.picture is None:
+                reason = "paused" if self._paused else choice.reason
+                raise UsageError(f"there is no picture to freeze, viewers see the placeholder: {reason}")
+            self._frozen = choice.picture
+
+    @property
+    def frozen(self) -> bool:
+        """True while a picture is kept."""
+        return self._frozen is not None
 
     def stats(self) -> LiveStats:
         """Measurements of the last seconds."""
@@ -245,13 +266,17 @@ class LiveStages:
     def send_step(self) -> None:
         """Choose the frame that viewers see now and hand it to every sink, without waiting for any."""
         choice = self.gate.choose()
-        picture = None if self._paused else choice.picture
+        frozen = self._frozen
+        picture = None if self._paused else frozen or choice.picture
         frame = (self._own_placeholder or self._placeholder) if picture is None else picture.frame
         frame = replace(frame, pts=max(0, self.pacer.tick), time_base=1 / self.format.rate, duration=1)
         self.shown = PreviewFrame(frame, None if picture is None else picture.alpha)
         if picture is None:
             outgoing = OutputFrame(frame, None, 0.0)
             self.meter.handed(None, "paused" if self._paused else choice.reason)
+        elif frozen is not None:  # viewers have had it: no later failure makes it worse
+            outgoing = OutputFrame(frame, None, 0.0)
+            self.meter.handed(frozen.serial, FROZEN)
         else:
             outgoing = OutputFrame(frame, picture.serial, picture.captured_at)
             self.meter.handed(picture.serial, "")

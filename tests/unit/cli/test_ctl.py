@@ -31,6 +31,7 @@ class Remembers:
     def __init__(self) -> None:
         self.background, self.model, self.paused = "green", "some-model", False
         self.choke = self.feather = 0.0
+        self.frozen = False
 
     def stats(self) -> LiveStats:
         return LiveMeter(SystemClock()).stats(
@@ -61,7 +62,10 @@ def test_what_is_said(steered: Remembers, capsys: Said) -> None:
         "blur 12.5": "background: blur:12.5",
         "model other": "model: other",
         "pause": "paused: viewers see the placeholder",
+        "freeze": "frozen: viewers keep the present picture",
         "resume -s desk": "resumed",
+        "choke -2": "choke: -2",
+        "feather 2.5": "feather: 2.5",
         f"stop --session {os.getpid()}": "session desk ends",
     }.items():
         assert cli.run(["ctl", *words.split()]) == 0

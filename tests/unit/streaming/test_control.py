@@ -32,6 +32,7 @@ class Remembers:
     def __init__(self) -> None:
         self.paused = False
         self.choke = self.feather = 0.0
+        self.frozen = False
         self.wrong: BaseException | None = None
         self.waits, self.going_on = threading.Event(), threading.Event()
         self.going_on.set()
@@ -118,6 +119,7 @@ def test_every_command_arrives(ear: Control, steered: Remembers, stopped: thread
         "choke": "0",
         "feather": "0",
         "paused": False,
+        "frozen": False,
     }
     assert ask("blur", 12)["background"] == "blur:12" and ask("blur", 12.5)["background"] == "blur:12.5"
     assert ask("model", "other")["model"] == steered.model == "other"
@@ -125,6 +127,8 @@ def test_every_command_arrives(ear: Control, steered: Remembers, stopped: thread
     for wrong, words in ((99, "use -20 to 20"), ("wide", "use a number"), (True, "use a number")):
         with pytest.raises(LivematteError, match=words):
             ask("choke", wrong)
+    assert ask("freeze")["frozen"] is steered.frozen is True
+    assert ask("resume")["frozen"] is steered.frozen is False
     assert ask("pause")["paused"] is True and steered.paused is True
     assert ask("resume")["paused"] is False and steered.paused is False
     stats = ask("stats")["stats"]

@@ -21,6 +21,7 @@ from livematte.matting.compositor import Compositor
 from livematte.matting.contracts import check_part, describe
 from livematte.matting.edges import UNCHANGED, Edge
 from livematte.matting.frame_matting import FrameMatting
+from livematte.matting.people import parse_people
 from livematte.matting.refiner import TileRefiner
 from livematte.matting.temporal import TemporalFilter, check_mode
 from livematte.matting.upsampling import METHODS
@@ -312,7 +313,11 @@ class Resolved:
     def filters(self) -> dict[str, Any]:
         """Return the keyword arguments of :class:`livematte.matting.frame_matting.FrameMatting`."""
         keep = self.drawn or self.options["keep_islands"]
-        return {"temporal": TemporalFilter(self.options["temporal"]), "keep_small_components": keep}
+        return {
+            "temporal": TemporalFilter(self.options["temporal"]),
+            "keep_small_components": keep,
+            "people": None if self.drawn else parse_people(self.options["keep"]),
+        }
 
     def background(self, default: PathLike | None = None) -> Background:
         """Return the opened background; ``default`` if the call has none. Raises UsageError."""
@@ -348,5 +353,6 @@ def resolve(options: Mapping[str, Any], *, extras: bool = False) -> Resolved:
         full["temporal"],
         drawn,
     )
+    parse_people(full["keep"])
     compute = ComputeOptions(full["device"], full["runtime"], full["precision"], full["threads"])
     return Resolved(full, compute, refine, drawn, extras)

@@ -165,6 +165,21 @@ class IslandsOption(TypedDict, total=False):
     ]
 
 
+class PeopleOption(TypedDict, total=False):
+    keep: Annotated[
+        str,
+        Option(
+            "all",
+            "People to keep: [b]all[/b], [b]largest[/b], or a number; the others become background. Who was "
+            "kept stays while nobody else is twice as large.",
+            "PEOPLE",
+            MATTE,
+            examples=("all", "largest"),
+            change=Change("Keep only the largest people.", "[b]all[/b], [b]largest[/b] or a number, 1 to 9."),
+        ),
+    ]
+
+
 class RefinerOptions(TypedDict, total=False):
     refine: Annotated[
         str | TrimapModel,

@@ -23,6 +23,7 @@ from livematte.clock import Clock, SystemClock
 from livematte.errors import InputError, UsageError
 from livematte.matting.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur, is_blur
 from livematte.matting.compositor import warm_up
+from livematte.matting.people import ALL, parse_people
 from livematte.networks import check_model
 from livematte.options import CHANGES, DEFAULT_BACKGROUND, LiveOptions, PathLike
 from livematte.options.declaration import complete, documented
@@ -109,6 +110,16 @@ class Session:
         stages = self._engine.stages
         self._engine.set_model(factory.prepare(stages.format, stages.governor.level))
         self._model = model
+
+    @property
+    def keep(self) -> str:
+        """People who are kept: ``all``, or their number as text."""
+        count = self._engine.stages.people
+        return ALL if count is None else str(count)
+
+    @keep.setter
+    def keep(self, people: str) -> None:
+        self._engine.stages.set_people(parse_people(people))
 
     @property
     def choke(self) -> float:

@@ -91,6 +91,7 @@ class LiveStages:
             format, mirror=options.mirror, fit=options.fit_camera, note=self.meter.note
         )
         self._bundle, self._matting = models.bundle, options.matting(models.bundle.model)
+        self.people = self._matting.frame_matting.people.count
         self._add_notes(models.bundle)
         self._failures = 0  # since the last composed frame
         self._newest: MattedFrame | None = None  # for lag_ok
@@ -120,6 +121,10 @@ class LiveStages:
         self.levels = list(models.levels)
         self.governor = self.governor.successor(self.levels, models.level)
         self.loader.offer(models)
+
+    def set_people(self, count: int | None) -> None:
+        """Keep that many people from the next frame on; None keeps all."""
+        self.people = self._matting.frame_matting.people.count = count
 
     def pause(self, paused: bool) -> None:
         """Show the placeholder (True), or pictures again (False). A frozen picture ends."""
@@ -343,6 +348,7 @@ class LiveStages:
             with suppress(Exception), self._bundle.place.upload_stream():
                 matting.take_over(self._matting)
         self._bundle, self._matting = bundle, matting
+        self.set_people(self.people)
         self._add_notes(bundle)
         self.broken, self._failures = None, 0
         self.governor.set_level(level)

@@ -32,6 +32,7 @@ class Remembers:
     def __init__(self) -> None:
         self.paused = False
         self.choke = self.feather = 0.0
+        self.keep = "all"
         self.frozen = False
         self.wrong: BaseException | None = None
         self.waits, self.going_on = threading.Event(), threading.Event()
@@ -116,6 +117,7 @@ def test_every_command_arrives(ear: Control, steered: Remembers, stopped: thread
         "pid": os.getpid(),
         "background": "/pictures/beach.jpg",
         "model": "some-model",
+        "keep": "all",
         "choke": "0",
         "feather": "0",
         "paused": False,

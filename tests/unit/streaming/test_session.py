@@ -137,6 +137,32 @@ def test_the_edge_changes_while_it_runs(clip: Path) -> None:
         assert (session.choke, session.feather) == (20.0, 20.0)
 
 
+def test_only_the_largest_person_stays_also_with_another_model(clip: Path, outlet: Opened) -> None:
+    def two() -> np.ndarray:
+        alpha = np.zeros((64, 96), np.float32)
+        alpha[:, 5:25] = alpha[:, 40:90] = 1
+        return alpha
+
+    def columns(frame: Frame) -> list[bool]:
+        """True for each person in whose place the background is seen."""
+        return [bool((frame.planes[0][40:56, x - 3 : x + 3] == 16).all()) for x in (25, 108)]
+
+    first, second = FindsThePerson((64, 96)), FindsThePerson((64, 96))
+    first.wrong = second.wrong = two
+    options = {"input": clip, "to": outlet, "width": 160, "height": 96, "background": "black"}
+    with livematte.live(**options, model=first, keep="largest", foreground=False) as session:
+        sink = outlet.sinks[0]
+        assert session.keep == "1" and sink.wait_for(lambda frame: columns(frame) == [True, False])
+        session.model = second
+        assert sink.wait_for(lambda _: second.calls > 5)
+        assert sink.wait_for(lambda frame: columns(frame) == [True, False])
+        session.keep = "all"
+        assert sink.wait_for(lambda frame: columns(frame) == [False, False])
+        with pytest.raises(UsageError, match="keep 'me' is invalid"):
+            session.keep = "me"
+        assert session.keep == "all"
+
+
 def test_pausing(session: livesession.Session, outlet: Opened) -> None:
     session.paused = True
     assert session.paused and outlet.sinks[0].wait_for(lambda _: session.stats().showing == "paused")

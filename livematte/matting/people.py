@@ -65,7 +65,7 @@ class PeopleFilter:
         sizes[0] = 0
         if self._kept is not None:
             before = np.bincount(labels[self._kept], minlength=found) > 0
-            sizes[before] *= LOYALTY
+            sizes = np.where(before, LOYALTY * sizes, sizes)
         chosen = np.argsort(-sizes, kind="stable")[: self.count]
         kept = np.isin(labels, chosen[sizes[chosen] > 0])
         self._kept = kept

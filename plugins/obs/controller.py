@@ -29,14 +29,19 @@ SESSION, PERMANENT = "session", "kept"
 OWNER = "livematte_session"
 """Key in the settings; the value is the mark of the session that sends the pictures, or empty."""
 MEDIA_KIND, LUA_KIND = "ffmpeg_source", "livematte_overlay"
+BLENDS = ("linear", "srgb")
+"""Light in which OBS blends the source: linear, or the values as they are."""
 WAIT_SECONDS = 5.0
 """Longest wait for OBS to start or to remove a source, in seconds."""
 
 
-def media_settings(url: str) -> dict[str, Any]:
+def media_settings(url: str, blend: str = "linear") -> dict[str, Any]:
     """Return the settings of a Media Source that reads ``url``.
 
-    Without ``linear_alpha`` soft edges are too dark.
+    Args:
+        url: address of the stream.
+        blend: one of :data:`BLENDS`. With the default blending method of OBS, soft edges are right only with
+            ``linear``; with its blending method sRGB Off only with ``srgb``.
     """
     return {
         "is_local_file": False,
@@ -48,7 +53,7 @@ def media_settings(url: str) -> dict[str, Any]:
         "clear_on_media_end": True,
         "close_when_inactive": False,
         "restart_on_activate": False,
-        "linear_alpha": True,
+        "linear_alpha": blend == "linear",
     }
 
 

@@ -17,6 +17,7 @@ from livematte.plugins.obs.client import (
     read_password,
 )
 from livematte.plugins.obs.controller import (
+    BLENDS,
     LUA_KIND,
     MEDIA_KIND,
     NAME,
@@ -36,6 +37,12 @@ from livematte.protocols import LiveFormat
 ROUTES = ("media", "lua", "stream")
 """media: a Media Source in OBS. lua: the source of livematte.lua. stream: only the TCP stream, without
 OBS."""
+
+
+SRGB_NOTE = (
+    "blend srgb: set the blending method of livematte's source in OBS to sRGB Off (right-click it, Blending "
+    "Method), else soft edges are too dark"
+)
 
 
 class Transport(Protocol):
@@ -115,6 +122,7 @@ def obs(
     position: str | None = None,
     size: str | None = None,
     stream_port: int | str = STREAM_PORT,
+    blend: str = "linear",
 ) -> ObsSink:
     """Open the sink. OBS may start later. The source that it creates in OBS is removed at the end.
 
@@ -130,6 +138,7 @@ def obs(
         position: ``x,y`` in pixels of the canvas of OBS. None: 0,0 for a new source.
         size: ``WIDTHxHEIGHT`` of the bounding box. None: the canvas for a new source.
         stream_port: port of the stream on this machine; a free port if it is in use.
+        blend: ``linear``, or ``srgb`` where the user sets the blending method of the source to sRGB Off.
 
     Raises:
         UsageError: an option is invalid.
@@ -138,6 +147,10 @@ def obs(
     """
     if route not in ROUTES:
         raise UsageError(f"unknown route {route!r}: use one of {', '.join(ROUTES)}")
+    if blend not in BLENDS:
+        raise UsageError(f"unknown blend {blend!r}: use one of {', '.join(BLENDS)}")
+    if blend != "linear" and route != "media":
+        raise UsageError(f"blend {blend} is only for the route media: remove it, or remove route {route}")
     arrange = find_layout(layout)
     placement, address = parse_placement(position, size), (host, parse_port("port", port))
     password = "" if route == "stream" else read_password(password_file)
@@ -149,6 +162,8 @@ def obs(
         transport, kind, settings = _open_transport(
             route, f"{item}-{mark}", (format.height, width), format.rate, stream
         )
+        if route == "media":
+            settings = media_settings(settings["input"], blend)
     except BaseException:
         if lock is not None:
             lock.release()
@@ -167,7 +182,7 @@ def obs(
     def ensure(controller: ObsController) -> str:
         return controller.ensure(kind, settings, scene=scene, placement=placement, session=mark)
 
-    notes: list[str] = []
+    notes = [SRGB_NOTE] if blend == "srgb" else []
     monitor = ItemMonitor(
         connect,
         ensure,

@@ -429,6 +429,29 @@ def test_the_commands_and_the_errors_of_obs_itself(obs: RealObs, capsys: pytest.
     assert obs.inputs() == {"backdrop"}
 
 
+def test_values_are_mixed_as_they_are_where_obs_does_not_use_linear_light(obs: RealObs) -> None:
+    from livematte.plugins.obs.pictures import BgraConverter
+
+    port = ["--obs-port", str(obs.port)]
+    assert cli.run(["obs", "setup", *port]) == 0
+    obs.stop()
+    file = obs.settings / "basic" / "scenes" / "livematte.json"
+    scenes = json.loads(file.read_text(encoding="utf-8"))
+    for source in scenes["sources"]:
+        for item in source.get("settings", {}).get("items") or []:
+            if item.get("name") == "livematte":
+                item["blend_method"] = "srgb_off"  # what Blending Method > sRGB Off does
+    file.write_text(json.dumps(scenes), encoding="utf-8")
+    obs.start()
+    sent = BgraConverter()(pattern())[180, 40::80]
+    a, F = sent[:, 3:] / 255, sent[:, 2::-1].astype(float)
+    wanted = F * a + np.array(BACKDROP) * (1 - a)
+    with livematte(obs, blend="srgb"):
+        until(lambda: bool(np.abs(obs.screenshot()[90, 20::40] - wanted).max() <= 1.5), "the values mixed")
+    assert cli.run(["obs", "remove", *port]) == 0
+    until(lambda: bare(obs), "the backdrop alone")
+
+
 def test_the_lua_route_is_as_transparent(obs: RealObs) -> None:
     from livematte.plugins.obs import sink
 

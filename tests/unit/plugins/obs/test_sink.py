@@ -189,6 +189,15 @@ def other_session(folder: Path) -> Iterator[subprocess.Popen[str]]:
     other.communicate()
 
 
+@pytest.mark.parametrize(("blend", "linear"), [("linear", True), ("srgb", False)])
+def test_obs_mixes_in_the_light_that_is_asked_for(
+    fake: FakeObs, open_sink: Callable[..., ObsSink], blend: str, linear: bool
+) -> None:
+    sink = open_sink(blend=blend)
+    assert fake.inputs["livematte"]["settings"]["linear_alpha"] is linear
+    assert ["sRGB Off" in note for note in sink.notes] == ([] if linear else [True])
+
+
 def test_a_session_does_not_take_the_source_of_another_that_lives(
     fake: FakeObs, open_sink: Callable[..., ObsSink], other_session: subprocess.Popen[str]
 ) -> None:
@@ -471,6 +480,8 @@ def test_memory_is_for_this_user_and_knows_its_reader(tmp_path: Path) -> None:
     [
         ({"route": "ndi"}, UsageError, "unknown route 'ndi': use one of media, lua, stream"),
         ({"layout": "red"}, UsageError, "unknown layout 'red'"),
+        ({"blend": "gamma"}, UsageError, "unknown blend 'gamma': use one of linear, srgb"),
+        ({"blend": "srgb", "route": "lua"}, UsageError, "blend srgb is only for the route media"),
         ({"port": "http"}, UsageError, "port 'http' is invalid: use a number"),
         ({"stream_port": 70000}, UsageError, "stream-port 70000 is invalid: use a number"),
         ({"size": "big"}, UsageError, "use WIDTHxHEIGHT"),

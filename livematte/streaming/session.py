@@ -20,7 +20,7 @@ from typing import Any
 from typing_extensions import Unpack
 
 from livematte.clock import Clock, SystemClock
-from livematte.errors import InputError, UsageError
+from livematte.errors import InputError, LivematteError, UsageError
 from livematte.matting.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur, is_blur
 from livematte.matting.compositor import warm_up
 from livematte.matting.people import ALL, parse_people
@@ -62,6 +62,8 @@ class Session:
         self.sinks = tuple(sinks)
         self._engine, self._model_factory, self._model = engine, model_factory, model
         self._background, self._fit = background, fit
+        self._following = threading.Lock()
+        engine.follow = self._follow_program
         engine.start()
 
     @property
@@ -83,6 +85,24 @@ class Session:
             opened.close()
             raise
         self._background = spec
+
+    def _follow_program(self, wanted: str | None) -> None:
+        """Use the background that a sink's program asks for, or again that of the session."""
+        spec = self._background if wanted is None else wanted
+        with self._following:
+            if wanted != self._engine.wanted_background:
+                return  # another one has been asked for meanwhile
+            try:
+                if not isinstance(spec, (str, os.PathLike)):
+                    raise UsageError("a background object cannot be opened again")
+                opened = open_live_background(spec, self._fit)
+                try:
+                    self._engine.stages.set_background(opened)
+                except BaseException:
+                    opened.close()
+                    raise
+            except LivematteError as error:
+                self._engine.stages.meter.note(f"the background does not follow the scene: {error}")
 
     @property
     def blur(self) -> float | None:

@@ -54,6 +54,8 @@ class ItemMonitor(threading.Thread):
         self._removed_by_user = False
         self._created = False
         self._offered: set[str] = set()
+        self.scene: str | None = None
+        """Name of the scene on air, None if unknown."""
         self.showing: bool | None = None
         """True if OBS shows the source, False if not, None if unknown."""
 
@@ -106,6 +108,8 @@ class ItemMonitor(threading.Thread):
     def _on_event(self, name: str, data: Mapping[str, Any]) -> None:
         if name == "ExitStarted" or (name == "InputRemoved" and data.get("inputName") == self._name):
             self._disconnect_readers()
+        elif name == "CurrentProgramSceneChanged":
+            self.scene = data.get("sceneName")
 
     def _connect_and_ensure(self) -> None:
         controller = ObsController(self._connect(self._on_event), self._name)
@@ -117,6 +121,7 @@ class ItemMonitor(threading.Thread):
         self._controller, self._created = controller, True
         self._removed_by_user = self._changing = False
         self._offer_to_keep(controller)
+        self.scene = controller.current_scene()
         if self._last_report:
             self._report("connected to OBS")
             self._last_report = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from livematte.plugins.obs.controller import (
 from livematte.plugins.obs.monitor import ItemMonitor
 from livematte.plugins.obs.pictures import BgraConverter, find_layout
 from livematte.plugins.obs.placement import parse_placement
+from livematte.plugins.obs.scene_backgrounds import parse_scene_backgrounds
 from livematte.plugins.obs.session_lock import SessionLock
 from livematte.plugins.obs.shared import SharedPictures
 from livematte.plugins.obs.stream_secret import load_secret
@@ -77,7 +78,9 @@ class ObsSink:
         layout: Callable[[Array], Array],
         monitor: ItemMonitor | None,
         lock: SessionLock | None = None,
+        scenes: Mapping[str, str] | None = None,
     ) -> None:
+        self._scenes = scenes or {}
         self._transport, self._layout, self._monitor, self._lock = transport, layout, monitor, lock
         self._bgra = BgraConverter()
         self._last: tuple[tuple[Array, ...], Array] | None = None
@@ -89,6 +92,11 @@ class ObsSink:
         if self._last is None or self._last[0] is not frame.planes:
             self._last = frame.planes, self._layout(self._bgra(frame))
         self._transport.publish(self._last[1])
+
+    @property
+    def wanted_background(self) -> str | None:
+        """The background of the scene on air; None if it has none of its own."""
+        return None if self._monitor is None else self._scenes.get(self._monitor.scene or "")
 
     @property
     def watched(self) -> bool:
@@ -123,6 +131,7 @@ def obs(
     size: str | None = None,
     stream_port: int | str = STREAM_PORT,
     blend: str = "linear",
+    scenes: str | Mapping[str, str] | None = None,
 ) -> ObsSink:
     """Open the sink. OBS may start later. The source that it creates in OBS is removed at the end.
 
@@ -139,6 +148,7 @@ def obs(
         size: ``WIDTHxHEIGHT`` of the bounding box. None: the canvas for a new source.
         stream_port: port of the stream on this machine; a free port if it is in use.
         blend: ``linear``, or ``srgb`` where the user sets the blending method of the source to sRGB Off.
+        scenes: background while a scene is on air; see :func:`parse_scene_backgrounds`.
 
     Raises:
         UsageError: an option is invalid.
@@ -151,7 +161,7 @@ def obs(
         raise UsageError(f"unknown blend {blend!r}: use one of {', '.join(BLENDS)}")
     if blend != "linear" and route != "media":
         raise UsageError(f"blend {blend} is only for the route media: remove it, or remove route {route}")
-    arrange = find_layout(layout)
+    own_backgrounds, arrange = parse_scene_backgrounds(scenes), find_layout(layout)
     placement, address = parse_placement(position, size), (host, parse_port("port", port))
     password = "" if route == "stream" else read_password(password_file)
     width = format.width * (2 if layout == "side-by-side" else 1)
@@ -197,7 +207,7 @@ def obs(
         transport.close()
         lock.release()
         raise
-    sink = ObsSink(transport, arrange, monitor, lock)
+    sink = ObsSink(transport, arrange, monitor, lock, own_backgrounds)
     sink.notes = notes
     monitor.start()
     return sink

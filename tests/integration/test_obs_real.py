@@ -342,6 +342,19 @@ def test_the_source_goes_and_comes_while_its_scene_is_off_air(obs: RealObs) -> N
     until(lambda: bare(obs), "the backdrop alone")
 
 
+def test_the_background_of_the_scene_on_air_is_asked_for(obs: RealObs) -> None:
+    from livematte.plugins.obs.sink import obs as open_sink
+
+    sink = open_sink(FORMAT, port=obs.port, stream_port=0, scenes="Break=blur")
+    try:
+        assert sink.wanted_background is None
+        with off_air(obs):
+            until(lambda: sink.wanted_background == "blur", "the scene on air is known")
+        until(lambda: sink.wanted_background is None, "and the next")
+    finally:
+        sink.close()
+
+
 KILLED = """
 import sys, time
 from tests.integration.test_obs_real import FORMAT, pattern

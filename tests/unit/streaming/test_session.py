@@ -163,6 +163,30 @@ def test_only_the_largest_person_stays_also_with_another_model(clip: Path, outle
         assert session.keep == "all"
 
 
+def test_the_background_follows_the_program_of_a_sink(clip: Path) -> None:
+    class Scenes(CollectingSink):
+        wanted_background: str | None = None
+
+    sink = Scenes()
+
+    def scenes(format: LiveFormat) -> Scenes:
+        return sink
+
+    def luma(frame: Frame) -> int:
+        return int(frame.planes[0][2, 2])
+
+    options = {"input": clip, "to": scenes, "width": 160, "height": 96, "background": "black"}
+    with livematte.live(**options, model=FindsThePerson()) as session:
+        assert sink.wait_for(lambda frame: luma(frame) == 16)
+        sink.wanted_background = "white"
+        assert sink.wait_for(lambda frame: luma(frame) == 235)
+        assert session.background == "black", "the session's own is kept"
+        sink.wanted_background = "nope.jpg"
+        assert sink.wait_for(lambda _: any("does not follow" in note for note in session.stats().notes))
+        sink.wanted_background = None
+        assert sink.wait_for(lambda frame: luma(frame) == 16)
+
+
 def test_pausing(session: livesession.Session, outlet: Opened) -> None:
     session.paused = True
     assert session.paused and outlet.sinks[0].wait_for(lambda _: session.stats().showing == "paused")

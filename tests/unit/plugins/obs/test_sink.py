@@ -198,6 +198,19 @@ def test_obs_mixes_in_the_light_that_is_asked_for(
     assert ["sRGB Off" in note for note in sink.notes] == ([] if linear else [True])
 
 
+def test_the_background_follows_the_scene_on_air(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:
+    sink = open_sink(scenes="Break=blur; Talk = #ff0000")
+    assert sink.wanted_background is None
+    fake.switch("Break")
+    assert until(lambda: sink.wanted_background == "blur")
+    fake.switch("Scene")
+    assert until(lambda: sink.wanted_background is None)
+    fake.switch("Break")
+    again = open_sink(item="again", scenes='{"Break": "white"}')
+    assert again.wanted_background == "white", "known at the start"
+    assert open_sink(item="third", scenes={"Break": "black"}).wanted_background == "black"
+
+
 def test_a_session_does_not_take_the_source_of_another_that_lives(
     fake: FakeObs, open_sink: Callable[..., ObsSink], other_session: subprocess.Popen[str]
 ) -> None:
@@ -480,6 +493,9 @@ def test_memory_is_for_this_user_and_knows_its_reader(tmp_path: Path) -> None:
     [
         ({"route": "ndi"}, UsageError, "unknown route 'ndi': use one of media, lua, stream"),
         ({"layout": "red"}, UsageError, "unknown layout 'red'"),
+        ({"scenes": "Talk"}, UsageError, "scenes 'Talk' is invalid: use SCENE=BACKGROUND"),
+        ({"scenes": '{"Talk": 3}'}, UsageError, "use SCENE=BACKGROUND"),
+        ({"scenes": "Talk=nope.jpg"}, UsageError, "scene 'Talk': background 'nope.jpg': no such file"),
         ({"blend": "gamma"}, UsageError, "unknown blend 'gamma': use one of linear, srgb"),
         ({"blend": "srgb", "route": "lua"}, UsageError, "blend srgb is only for the route media"),
         ({"port": "http"}, UsageError, "port 'http' is invalid: use a number"),

@@ -27,8 +27,9 @@ from livematte.matting import debug_view
 from livematte.matting import upsampling as refinement
 from livematte.matting.backgrounds import ON_GPU, Color
 from livematte.matting.contracts import check_background_frame
-from livematte.matting.cuts import Cut
+from livematte.matting.cuts import Cut, wait_for_cut
 from livematte.matting.edges import UNCHANGED, Edge
+from livematte.matting.framing import Framer
 from livematte.matting.refiner import Refined, TileRefiner, refined_colors
 from livematte.matting.trimap import trimap_from_matte
 from livematte.matting.upsampling import FullAlpha
@@ -103,6 +104,7 @@ class Compositor:
         foreground: bool = True,
         refiner: TileRefiner | None = None,
         edge: Edge = UNCHANGED,
+        framer: Framer | None = None,
     ) -> None:
         """Choose the method.
 
@@ -111,12 +113,14 @@ class Compositor:
             foreground: remove the old background's colour from hair and edges.
             refiner: refines alpha where the model is in doubt; for the frames of one video, in order.
             edge: changes of the edge of alpha at full size.
+            framer: crops to the people; for the frames of one video, in order.
 
         Raises:
             UsageError: unknown ``refine``.
         """
         refinement.check_method(refine)
         self._refine, self._foreground, self._refiner, self._edge = refine, foreground, refiner, edge
+        self._framer = framer
 
     def __call__(
         self,
@@ -148,6 +152,9 @@ class Compositor:
         if not want <= KINDS:
             unknown = ", ".join(sorted(want - KINDS))
             raise UsageError(f"cannot compose {unknown!r}: use {', '.join(sorted(KINDS))}")
+        if self._framer is not None and self._framer.active:
+            frame, matte = self._framer(frame, matte, wait_for_cut(cut))
+            small = None
         trimap = _grey_frame(frame, trimap_from_matte(matte, frame.size)) if "trimap" in want else None
         if want == {"trimap"}:
             return Composed(trimap=trimap)

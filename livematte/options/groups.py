@@ -249,6 +249,21 @@ class ForegroundOption(TypedDict, total=False):
     ]
 
 
+class FramingOption(TypedDict, total=False):
+    frame: Annotated[
+        str,
+        Option(
+            "off",
+            "Crop and pan smoothly to the people: [b]head[/b] (head and shoulders), [b]body[/b] (all of "
+            "them) or [b]off[/b]. The size of the picture stays.",
+            "MODE",
+            MATTE,
+            choices=("off", "head", "body"),
+            change=Change("Crop and pan to the people.", "[b]off[/b], [b]head[/b] or [b]body[/b]."),
+        ),
+    ]
+
+
 class EdgeOptions(TypedDict, total=False):
     """The edge sliders of a keyer."""
 

@@ -16,6 +16,7 @@ from livematte.options.groups import (
     EdgeOptions,
     FitOption,
     ForegroundOption,
+    FramingOption,
     PathLike,
 )
 
@@ -214,6 +215,7 @@ class LiveOptions(
     FrameMattingOptions,
     ForegroundOption,
     EdgeOptions,
+    FramingOption,
     DeviceOptions,
     total=False,
 ):

@@ -8,6 +8,7 @@ from typing import Any
 
 from livematte.errors import UsageError
 from livematte.matting.edges import UNCHANGED, Edge
+from livematte.matting.framing import OFF
 from livematte.protocols import Background, Model
 from livematte.streaming.frame_normalizer import CAMERA_FITS
 from livematte.streaming.live_matting import LiveMatting
@@ -35,6 +36,7 @@ class Behaviour:
         grace: time without any viewer after which the camera is closed.
         govern: change the level with the load.
         edge: changes of the edge of alpha.
+        framing: auto-framing, one of :data:`livematte.matting.framing.MODES`.
     """
 
     mirror: bool = False
@@ -52,15 +54,23 @@ class Behaviour:
     grace: float = 5.0
     govern: bool = True
     edge: Edge = UNCHANGED
+    framing: str = OFF
 
     @classmethod
     def from_options(
-        cls, options: Mapping[str, Any], matting: Callable[[Model], LiveMatting], edge: Edge
+        cls,
+        options: Mapping[str, Any],
+        matting: Callable[[Model], LiveMatting],
+        edge: Edge,
+        framing: str = OFF,
     ) -> Behaviour:
         """The behaviour that the options of a session ask for: those that are fields here."""
         known = {each.name for each in fields(cls)}
         return cls(
-            matting=matting, edge=edge, **{name: value for name, value in options.items() if name in known}
+            matting=matting,
+            edge=edge,
+            framing=framing,
+            **{name: value for name, value in options.items() if name in known},
         )
 
     def __post_init__(self) -> None:

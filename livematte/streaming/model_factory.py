@@ -75,6 +75,6 @@ class ModelFactory:
         return self._bundles[level]
 
     def _create(self, resolved: Resolved) -> ModelBundle:
-        model, compositor = resolved.model(), resolved.compositor()
+        model, compositor = resolved.model(), resolved.compositor(framing=False)
         device, notes = frame_device(resolved.compute)
         return ModelBundle(model, compositor, execution_context(device), (*self._notes, *notes))

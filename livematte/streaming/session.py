@@ -23,6 +23,7 @@ from livematte.clock import Clock, SystemClock
 from livematte.errors import InputError, LivematteError, UsageError
 from livematte.matting.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur, is_blur
 from livematte.matting.compositor import warm_up
+from livematte.matting.framing import check_framing
 from livematte.matting.people import ALL, parse_people
 from livematte.networks import check_model
 from livematte.options import CHANGES, DEFAULT_BACKGROUND, LiveOptions, PathLike
@@ -142,6 +143,15 @@ class Session:
         self._engine.stages.set_people(parse_people(people))
 
     @property
+    def frame(self) -> str:
+        """Auto-framing: ``off``, ``head`` or ``body``."""
+        return self._engine.stages.framer.mode
+
+    @frame.setter
+    def frame(self, mode: str) -> None:
+        self._engine.stages.framer.mode = check_framing(mode)
+
+    @property
     def choke(self) -> float:
         """Pixels for a height of 720 by which people shrink; negative where they grow."""
         return self._engine.stages.edge.inset
@@ -258,7 +268,7 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
         return ModelFactory(resolved.with_model(network))
 
     behaviour = Behaviour.from_options(
-        chosen, lambda model: LiveMatting(model, **resolved.filters()), resolved.edge
+        chosen, lambda model: LiveMatting(model, **resolved.filters()), resolved.edge, resolved.framer().mode
     )
     keep_arenas_few()
     trial_decode.begin(chosen["background"], chosen["placeholder"], chosen["input"])

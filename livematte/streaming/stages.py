@@ -13,6 +13,7 @@ from livematte.clock import Clock, Pacer
 from livematte.errors import DeviceError, InputError, UsageError
 from livematte.frame import Frame
 from livematte.matting.contracts import check_part
+from livematte.matting.framing import Framer
 from livematte.protocols import Background, LiveFormat, LiveSink
 from livematte.streaming.behaviour import LONGEST_LAG, Behaviour, Scene
 from livematte.streaming.frame_normalizer import FrameNormalizer, render_placeholder, with_opaque_alpha
@@ -81,7 +82,7 @@ class LiveStages:
         self.to_model: LatestValue[CapturedFrame] = LatestValue()
         self.to_composite: LatestValue[MattedFrame] = LatestValue()
         self.broken: BaseException | None = None
-        self.edge = options.edge
+        self.edge, self.framer = options.edge, Framer(options.framing)
         self.hangs = 0
         """Stages given up since the last composed frame."""
         self.watched: bool | None = None
@@ -243,15 +244,17 @@ class LiveStages:
                 return
             self._check_opaque(background)
             compositor, place, frame = matted.bundle.compositor, matted.bundle.place, captured.frame
+            new_shot = self._composed is None or self._composed[0] != matted.shot
             if self._composed != (matted.shot, compositor):  # the refiner's memory is of another shot
                 self._composed = matted.shot, compositor
                 frame = replace(frame, keyframe_hint=True)
             with place.compute_stream():
                 place.wait_event(matted.ready)
-                frame = place.upload(frame)
-                composed = compositor(
-                    frame, matted.matte, background, small=matted.small, edge=self.edge
-                ).picture
+                frame, matte, small = place.upload(frame), matted.matte, matted.small
+                if self.framer.active:
+                    frame, matte = self.framer(frame, matte, new_shot)
+                    small = None
+                composed = compositor(frame, matte, background, small=small, edge=self.edge).picture
                 assert composed is not None
                 picture = composed.with_planes(place.download(composed.planes).result())
             picture = with_opaque_alpha(picture, self.format)
@@ -264,7 +267,7 @@ class LiveStages:
         seconds = self.clock.now() - began
         self.meter.took("composite", seconds)
         self.governor.add_frame(max(seconds, matted.seconds))
-        composed_frame = ComposedFrame(picture, captured.serial, captured.captured_at, matted.matte.alpha)
+        composed_frame = ComposedFrame(picture, captured.serial, captured.captured_at, matte.alpha)
         if not self.gate.publish(composed_frame):
             self.meter.count("dropped")
 

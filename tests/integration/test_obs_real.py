@@ -263,11 +263,26 @@ def bare(obs: RealObs) -> bool:
     return bool((obs.screenshot() == BACKDROP).all())
 
 
+def create_scene(call: Callable[..., dict[str, object]], name: str) -> None:
+    """Create a scene; OBS may still be removing an earlier one of that name."""
+    from livematte.plugins.obs.client import ObsError
+
+    def created() -> bool:
+        try:
+            call("CreateScene", sceneName=name)
+        except ObsError as error:
+            assert error.code == 601
+            return False
+        return True
+
+    until(created, f"the name {name} is free")
+
+
 @contextmanager
 def off_air(obs: RealObs) -> Iterator[None]:
     """Another scene is on air: OBS does not draw the scene with livematte's source."""
     with obs.connection() as call:
-        call("CreateScene", sceneName="Break")
+        create_scene(call, "Break")
         call("SetCurrentProgramScene", sceneName="Break")
         try:
             yield
@@ -327,7 +342,7 @@ def test_the_source_goes_and_comes_while_its_scene_is_off_air(obs: RealObs) -> N
     with livematte(obs) as notes:
         until(lambda: shown(obs), "the patches")
         with obs.connection() as call:
-            call("CreateScene", sceneName="Break")
+            create_scene(call, "Break")
             call("SetCurrentProgramScene", sceneName="Break")
         time.sleep(2)
     try:

@@ -31,7 +31,7 @@ class Remembers:
     def __init__(self) -> None:
         self.background, self.model, self.paused = "green", "some-model", False
         self.choke = self.feather = 0.0
-        self.keep = "all"
+        self.keep, self.frame = "all", "off"
         self.frozen = False
 
     def stats(self) -> LiveStats:

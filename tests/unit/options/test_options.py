@@ -318,7 +318,7 @@ def test_no_function_takes_more_than_eight_parameters(path: Path) -> None:
 
 
 EVERYDAY = {
-    "keep",
+    "keep", "frame",
     "background", "band", "camera", "channels", "codec", "count", "crf", "data", "delay", "device", "end",
     "fit", "foreground", "fps", "frames", "full", "height", "hwaccel", "input", "json", "mirror", "model",
     "moving",

@@ -32,7 +32,7 @@ class Remembers:
     def __init__(self) -> None:
         self.paused = False
         self.choke = self.feather = 0.0
-        self.keep = "all"
+        self.keep, self.frame = "all", "off"
         self.frozen = False
         self.wrong: BaseException | None = None
         self.waits, self.going_on = threading.Event(), threading.Event()
@@ -120,6 +120,7 @@ def test_every_command_arrives(ear: Control, steered: Remembers, stopped: thread
         "keep": "all",
         "choke": "0",
         "feather": "0",
+        "frame": "off",
         "paused": False,
         "frozen": False,
     }

@@ -187,6 +187,30 @@ def test_the_background_follows_the_program_of_a_sink(clip: Path) -> None:
         assert sink.wait_for(lambda frame: luma(frame) == 16)
 
 
+def test_the_picture_follows_the_person_while_it_runs(clip: Path, outlet: Opened) -> None:
+    model = FindsThePerson((64, 96))
+
+    def far_right() -> np.ndarray:
+        alpha = np.zeros((64, 96), np.float32)
+        alpha[32:, 72:84] = 1
+        return alpha
+
+    def people(frame: Frame) -> float:
+        return float((frame.planes[0] < 225).mean())
+
+    model.wrong = far_right
+    options = {"input": clip, "to": outlet, "width": 160, "height": 96, "background": "white", "model": model}
+    with livematte.live(**options, foreground=False) as session:
+        sink = outlet.sinks[0]
+        assert session.frame == "off" and sink.wait_for(lambda frame: 0.02 < people(frame) < 0.08)
+        session.frame = "body"
+        assert sink.wait_for(lambda frame: people(frame) > 0.12)
+        with pytest.raises(UsageError, match="frame 'face' is invalid"):
+            session.frame = "face"
+        session.frame = "off"
+        assert sink.wait_for(lambda frame: 0.02 < people(frame) < 0.08)
+
+
 def test_pausing(session: livesession.Session, outlet: Opened) -> None:
     session.paused = True
     assert session.paused and outlet.sinks[0].wait_for(lambda _: session.stats().showing == "paused")

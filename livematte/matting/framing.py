@@ -19,8 +19,8 @@ TIGHTEST = 0.4
 """Smallest share of the frame that is shown: less would be blurred."""
 MARGIN = 1.2
 """Height and width of the section relative to the people's box."""
-HEAD_SHARE = 0.55
-"""Share of the people's box, from its top, that is shown with ``head``."""
+HEAD_HEIGHT, HEAD_AND_SHOULDERS = 1.2, 1.8
+"""Height of a head, in widths of the head, and of head and shoulders, in heights of the head."""
 SLACK = 0.05
 """A wish to move by less than this share of the frame is ignored."""
 FASTEST = 0.2
@@ -72,11 +72,21 @@ def wanted_section(alpha: Array, mode: str) -> Section | None:
     height, width = alpha.shape
     top, bottom = rows[0] / height, (rows[-1] + 1) / height
     if mode == HEAD:
-        bottom = top + HEAD_SHARE * (bottom - top)
-        columns = np.flatnonzero(there[rows[0] : max(rows[0] + 1, round(bottom * height))].any(0))
+        last = rows[0] + _head_and_shoulders(there[rows[0] : rows[-1] + 1])
+        bottom, columns = last / height, np.flatnonzero(there[rows[0] : last].any(0))
     left, right = columns[0] / width, (columns[-1] + 1) / width
     size = MARGIN * max(bottom - top, right - left)
     return Section((left + right) / 2, (top + bottom) / 2, size).inside()
+
+
+def _head_and_shoulders(there: Array) -> int:
+    """Return the number of rows from the top of a person to below the shoulders; all rows if it fills them.
+
+    The head ends where the rows above are as many as a head of their greatest width has.
+    """
+    widest = np.maximum.accumulate(there.sum(1))
+    ends = np.flatnonzero(np.arange(1, len(widest) + 1) >= HEAD_HEIGHT * widest)
+    return min(len(there), round(HEAD_AND_SHOULDERS * (ends[0] + 1))) if len(ends) else len(there)
 
 
 class Framer:

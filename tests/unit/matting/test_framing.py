@@ -30,12 +30,16 @@ def person(left: float = 0.6, right: float = 0.8, top: float = 0.3) -> np.ndarra
 
 
 def test_the_body_is_in_the_section_and_the_head_is_closer() -> None:
-    body, head = wanted_section(person(), "body"), wanted_section(person(), "head")
+    shape = person(0.55, 0.85, 0.5)  # shoulders and body under a head of 16 x 22 pixels
+    shape[23:45, 104:120] = 1
+    body, head = wanted_section(shape, "body"), wanted_section(shape, "head")
     assert body is not None and head is not None and head.size < body.size < 1
-    for section, bottom in ((body, 1.0), (head, 0.3 + 0.55 * 0.7)):
+    for section, bottom in ((body, 1.0), (head, 0.5)):
         half = section.size / 2
-        assert section.x - half <= 0.6 and section.x + half >= 0.8
-        assert section.y - half <= 0.3 and section.y + half >= bottom - 1e-6
+        assert section.x - half <= 0.65 and section.x + half >= 0.75
+        assert section.y - half <= 23 / 90 and section.y + half >= bottom - 1e-6
+    near = wanted_section(person(0.1, 0.8, 0.05), "head")  # a face that fills the picture
+    assert near is not None and near.size > 0.8
     assert wanted_section(np.zeros((90, 160), np.float32), "body") is None
 
 

@@ -12,11 +12,9 @@ from livematte.options.groups import (
     DecoderOption,
     DeviceOption,
     DevicesOption,
-    EdgeOptions,
     EncodingOptions,
     FitOption,
     ForegroundOption,
-    FramingOption,
     ImageBackgroundOption,
     IslandsOption,
     ModelOption,
@@ -24,7 +22,6 @@ from livematte.options.groups import (
     OutputOptions,
     OverwriteOption,
     PathLike,
-    PeopleOption,
     RefinerOptions,
     RuntimeOptions,
     SectionOptions,
@@ -34,6 +31,7 @@ from livematte.options.groups import (
     TrimapOption,
     WeightsOption,
 )
+from livematte.options.picture import EdgeOptions, FramingOption, PeopleOption
 
 
 class DeviceOptions(DeviceOption, RuntimeOptions, total=False):

@@ -13,12 +13,11 @@ from livematte.options.groups import (
     BEHAVIOUR,
     CAMERA,
     OUTPUT,
-    EdgeOptions,
     FitOption,
     ForegroundOption,
-    FramingOption,
     PathLike,
 )
+from livematte.options.picture import EdgeOptions, FramingOption
 
 if TYPE_CHECKING:
     from livematte.protocols import Background, LiveSink

@@ -12,10 +12,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 from typing_extensions import Unpack
 
@@ -37,6 +35,7 @@ from livematte.streaming.frames import PreviewFrame
 from livematte.streaming.live_matting import LiveMatting
 from livematte.streaming.malloc import keep_arenas_few
 from livematte.streaming.model_factory import ModelFactory, with_budget
+from livematte.streaming.resources import Resources, ThreadResult
 from livematte.streaming.sinks import check_sink, open_live_sink, resolve_sinks
 from livematte.streaming.stats import LiveStats
 from livematte.video import trial_decode
@@ -273,13 +272,13 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
     keep_arenas_few()
     trial_decode.begin(chosen["background"], chosen["placeholder"], chosen["input"])
     factory, open_source = model_factory(chosen["model"]), _SourceOpener(chosen, format, clock)
-    opened = _Resources()
+    opened = Resources()
     opened_background = opened.add(open_live_background(background, fit))
     format = replace(format, alpha=opened_background.transparent)
     threading.Thread(
         target=warm_up, args=(behaviour.camera_format,), name="livematte-warming", daemon=True
     ).start()
-    loading = _ThreadResult(lambda: factory.prepare(format))  # while the camera opens
+    loading = ThreadResult(lambda: factory.prepare(format))  # while the camera opens
     try:
         placeholder = chosen["placeholder"]
         opened_placeholder = (
@@ -372,45 +371,3 @@ def live_format(width: int, height: int, rate: Fraction | float) -> LiveFormat:
     if width % 2 or height % 2 or not (64 <= width <= 7680 and 64 <= height <= 4320):
         raise UsageError(f"resolution {width}x{height} is invalid: use even numbers, 64x64 to 7680x4320")
     return LiveFormat(width, height, Fraction(rate).limit_denominator(1001))
-
-
-class _Resources:
-    """Resources to close if a session cannot start."""
-
-    def __init__(self) -> None:
-        self._parts: list[Any] = []
-
-    def add(self, part: Any) -> Any:
-        self._parts.append(part)
-        return part
-
-    def close(self) -> None:
-        for part in reversed(self._parts):
-            with suppress(Exception):  # the user gets the error that stopped the start
-                part.close()
-
-
-class _ThreadResult:
-    """Result of a function that runs in a thread."""
-
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self._value: Any = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._body, args=(work,), daemon=True)
-        self._thread.start()
-
-    def _body(self, work: Callable[[], Any]) -> None:
-        try:
-            self._value = work()
-        except BaseException as error:
-            self._error = error
-
-    def join(self, timeout: float = 30.0) -> None:
-        """Wait for the thread: returning from C++ code while Python shuts down would crash the process."""
-        self._thread.join(timeout)
-
-    def result(self) -> Any:
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._value

@@ -211,11 +211,12 @@ class Control:
                 session.background = f"blur:{value}"
         elif command == "freeze":
             session.frozen = True
-        elif command in ("pause", "resume"):
-            if session.frozen:
-                session.frozen = False
-            if session.paused != (command == "pause"):
-                session.paused = command == "pause"
+        elif command == "pause":
+            session.paused = True
+        elif command == "resume":
+            session.frozen = False
+            if session.paused:
+                session.paused = False
         elif command not in COMMANDS:
             raise UsageError(f"unknown command {command!r}: allowed are {', '.join(COMMANDS)}")
         facts = {

@@ -1,6 +1,6 @@
 """Options for the people in the picture: who is kept, how they are framed, and their edge."""
 
-from typing import Annotated, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 from livematte.options.declaration import Change, Option
 from livematte.options.groups import MATTE
@@ -23,14 +23,13 @@ class PeopleOption(TypedDict, total=False):
 
 class FramingOption(TypedDict, total=False):
     frame: Annotated[
-        str,
+        Literal["off", "head", "body"],
         Option(
             "off",
             "Crop and pan smoothly to the people: [b]head[/b] (head and shoulders), [b]body[/b] (all of "
             "them) or [b]off[/b]. The size of the picture stays.",
             "MODE",
             MATTE,
-            choices=("off", "head", "body"),
             change=Change("Crop and pan to the people.", "[b]off[/b], [b]head[/b] or [b]body[/b]."),
         ),
     ]

@@ -6,8 +6,8 @@ livematte.render("in.mp4", "out.mp4", background="beach.jpg")
 
 from __future__ import annotations
 
+import time
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from livematte.picture_matte import PictureMatte
     from livematte.progress import Progress
     from livematte.streaming.session import live
+
+    __version__: str
+
+_imported_at = time.monotonic()
+"""Start of the command, as nearly as the package can know."""
 
 __all__ = [
     "ColorInfo",
@@ -37,11 +42,6 @@ __all__ = [
     "trimap",
 ]
 
-try:
-    __version__ = version("livematte")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
-
 _HOMES = {
     "ColorInfo": "frame",
     "Frame": "frame",
@@ -56,6 +56,17 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first used, so that ``livematte --help`` starts at once."""
+    if name == "__version__":
+        return _read_version()
     if name not in __all__:
         raise AttributeError(f"module 'livematte' has no attribute {name!r}")
     return getattr(import_module(f"livematte.{_HOMES.get(name, 'api')}"), name)
+
+
+def _read_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("livematte")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"

@@ -19,7 +19,10 @@ from livematte.kernels.convert import to_rgb
 from livematte.matting.backgrounds import Color, Image, parse_background
 from livematte.matting.compositor import Compositor
 from livematte.matting.contracts import check_part, describe
+from livematte.matting.edges import UNCHANGED, Edge
 from livematte.matting.frame_matting import FrameMatting
+from livematte.matting.framing import OFF, Framer, check_framing
+from livematte.matting.people import parse_people
 from livematte.matting.refiner import TileRefiner
 from livematte.matting.temporal import TemporalFilter, check_mode
 from livematte.matting.upsampling import METHODS
@@ -112,17 +115,24 @@ class RefineOptions:
             return self
         return replace(self, how=self._load(self.how, compute), weights=None, augment=False)
 
-    def compositor(self, compute: ComputeOptions, *, foreground: bool) -> Compositor:
+    def compositor(
+        self,
+        compute: ComputeOptions,
+        *,
+        foreground: bool,
+        edge: Edge = UNCHANGED,
+        framer: Framer | None = None,
+    ) -> Compositor:
         """Return a compositor with this upsampling. Raises as :func:`load_model`."""
         if not self.network:
             assert isinstance(self.how, str)
-            return Compositor(refine=self.how, foreground=foreground)
+            return Compositor(refine=self.how, foreground=foreground, edge=edge, framer=framer)
         network = self._load(self.how, compute) if isinstance(self.how, str) else self.how
         budget = None if self.budget is None else self.budget / 1000
         refiner = TileRefiner(
             network, long_side=self.size, budget=budget, temporal=self.temporal, replace=self.alone
         )
-        return Compositor(foreground=foreground, refiner=refiner)
+        return Compositor(foreground=foreground, refiner=refiner, edge=edge, framer=framer)
 
     def _load(self, name: str, compute: ComputeOptions) -> TrimapModel:
         try:
@@ -269,6 +279,10 @@ class Resolved:
             raise UsageError(
                 "several devices need models and refiners by name: each device loads its own networks"
             )
+        if self.options["frame"] != OFF:
+            raise UsageError(
+                "several devices cannot follow people with one camera: use one device with --frame"
+            )
         if not isinstance(self.options["background"], (str, os.PathLike)):
             raise UsageError("several devices need the background as text or a file: each device opens it")
 
@@ -295,9 +309,25 @@ class Resolved:
         """Return a copy for another device."""
         return replace(self, compute=replace(self.compute, device=device))
 
-    def compositor(self) -> Compositor:
-        """Return a compositor with the refiner; use one per video. Raises as :func:`load_model`."""
-        return self.refine.compositor(self.compute, foreground=self.options["foreground"])
+    def compositor(self, *, framing: bool = True) -> Compositor:
+        """Return a compositor with the refiner; use one per video. Raises as :func:`load_model`.
+
+        Args:
+            framing: False leaves the auto-framing to the caller.
+        """
+        framer = self.framer() if framing else None
+        return self.refine.compositor(
+            self.compute, foreground=self.options["foreground"], edge=self.edge, framer=framer
+        )
+
+    def framer(self) -> Framer:
+        """Return the auto-framing; use one per video."""
+        return Framer(self.options["frame"])
+
+    @property
+    def edge(self) -> Edge:
+        """The changes of the edge of alpha."""
+        return Edge(self.options["choke"], self.options["feather"])
 
     def matting(self, model: Model) -> FrameMatting:
         """Return the matting of the model with the filters of the options; use one per video."""
@@ -306,7 +336,11 @@ class Resolved:
     def filters(self) -> dict[str, Any]:
         """Return the keyword arguments of :class:`livematte.matting.frame_matting.FrameMatting`."""
         keep = self.drawn or self.options["keep_islands"]
-        return {"temporal": TemporalFilter(self.options["temporal"]), "keep_small_components": keep}
+        return {
+            "temporal": TemporalFilter(self.options["temporal"]),
+            "keep_small_components": keep,
+            "people": None if self.drawn else parse_people(self.options["keep"]),
+        }
 
     def background(self, default: PathLike | None = None) -> Background:
         """Return the opened background; ``default`` if the call has none. Raises UsageError."""
@@ -342,5 +376,7 @@ def resolve(options: Mapping[str, Any], *, extras: bool = False) -> Resolved:
         full["temporal"],
         drawn,
     )
+    parse_people(full["keep"])
+    check_framing(full["frame"])
     compute = ComputeOptions(full["device"], full["runtime"], full["precision"], full["threads"])
     return Resolved(full, compute, refine, drawn, extras)

@@ -11,6 +11,7 @@ import threading
 
 import typer
 
+import livematte
 from livematte import registry
 from livematte.cli import streams, terminal
 from livematte.cli.app import app
@@ -36,6 +37,7 @@ _EXPECTED = {
 
 def main(args: list[str] | None = None) -> None:
     """Run one command and end the process with its exit code."""
+    terminal.set_command_began(livematte._imported_at)
     guard = streams.guard_streams(request_stop)
     code = 1
     try:

@@ -28,6 +28,7 @@ _LONGEST = 1000
 """Characters of an error that are printed; a name in it may have many thousands."""
 
 _state = {"json": False, "quiet": False}
+_began: list[float] = []
 
 
 def configure(*, as_json: bool, quiet: bool) -> None:
@@ -38,6 +39,16 @@ def configure(*, as_json: bool, quiet: bool) -> None:
         quiet: print neither results nor notes.
     """
     _state.update(json=as_json, quiet=quiet)
+
+
+def set_command_began(when: float) -> None:
+    """Register when the process began its one command: seconds of ``time.monotonic``."""
+    _began.append(when)
+
+
+def command_began() -> float | None:
+    """Return when the process began its command; None where it runs several."""
+    return _began[0] if _began else None
 
 
 def is_json() -> bool:

@@ -178,6 +178,7 @@ def render(
     compositor: Compositor | None = None,
     temporal: TemporalFilter | None = None,
     keep_small_components: bool = False,
+    people: int | None = None,
     device: Device | None = None,
     progress: Callable[[int], None] | None = None,
     stop: threading.Event | None = None,
@@ -191,6 +192,7 @@ def render(
     Args:
         keep_small_components: keep components that are not connected to a person; see
             :func:`livematte.matting.components.remove_small_components`.
+        people: number of people to keep; see :class:`livematte.matting.people.PeopleFilter`.
         device: an NVIDIA GPU with CuPy, or the CPU, also for None.
         progress: called with the number of frames written, after each, in the calling thread.
         stop: set it in any thread to end early; frames in flight are still written.
@@ -202,7 +204,9 @@ def render(
     want, stay = frozenset(output.kind for output in outputs), _staying(outputs)
     stats = RenderStats()
     runner = StageRunner(stats.stages)
-    matting = FrameMatting(model, temporal or TemporalFilter(), keep_small_components=keep_small_components)
+    matting = FrameMatting(
+        model, temporal or TemporalFilter(), keep_small_components=keep_small_components, people=people
+    )
     whole, before = False, transfer_stats()
     context: ExecutionContext = CpuContext()
     try:
@@ -276,13 +280,16 @@ def mattes(
     compositor: Compositor | None = None,
     temporal: TemporalFilter | None = None,
     keep_small_components: bool = False,
+    people: int | None = None,
     device: Device | None = None,
 ) -> Iterator[tuple[Frame, Matte]]:
     """Frames with their full-size mattes (alpha (H, W) float32 in [0, 1]), in order, one at a time, in the
     computer's memory; ``device`` as for :func:`render`.
     """
     compositor = compositor or Compositor()
-    matting = FrameMatting(model, temporal or TemporalFilter(), keep_small_components=keep_small_components)
+    matting = FrameMatting(
+        model, temporal or TemporalFilter(), keep_small_components=keep_small_components, people=people
+    )
     try:
         context = execution_context(device)
         for frame in contracts.checked_frames(source):

@@ -30,6 +30,7 @@ from livematte.options.groups import (
     TrimapOption,
     WeightsOption,
 )
+from livematte.options.picture import EdgeOptions, FramingOption, PeopleOption
 
 
 class DeviceOptions(DeviceOption, RuntimeOptions, total=False):
@@ -50,6 +51,7 @@ class FrameMattingOptions(
     SizeOption,
     TemporalOption,
     IslandsOption,
+    PeopleOption,
     RefinerOptions,
     BudgetOption,
     total=False,
@@ -61,7 +63,9 @@ class MatteOptions(FrameMattingOptions, AugmentOption, total=False):
     """Options for the matte of a video."""
 
 
-class MattesOptions(MatteOptions, SectionOptions, SequenceOption, DeviceOptions, ChannelsOption, total=False):
+class MattesOptions(
+    MatteOptions, EdgeOptions, SectionOptions, SequenceOption, DeviceOptions, ChannelsOption, total=False
+):
     """Options of ``livematte.mattes``."""
 
 
@@ -74,6 +78,8 @@ class RenderOptions(
     FitOption,
     MatteOptions,
     ForegroundOption,
+    EdgeOptions,
+    FramingOption,
     OutputOptions,
     OverwriteOption,
     EncodingOptions,
@@ -96,9 +102,11 @@ class ImageOptions(
     SizeOption,
     TrimapOption,
     IslandsOption,
+    PeopleOption,
     RefinerOptions,
     AugmentOption,
     ForegroundOption,
+    EdgeOptions,
     OutputOptions,
     OverwriteOption,
     DeviceOptions,

@@ -17,6 +17,7 @@ from livematte.options.groups import (
     ForegroundOption,
     PathLike,
 )
+from livematte.options.picture import EdgeOptions, FramingOption
 
 if TYPE_CHECKING:
     from livematte.protocols import Background, LiveSink
@@ -212,6 +213,8 @@ class LiveOptions(
     BehaviourOptions,
     FrameMattingOptions,
     ForegroundOption,
+    EdgeOptions,
+    FramingOption,
     DeviceOptions,
     total=False,
 ):

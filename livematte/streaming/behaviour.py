@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from livematte.errors import UsageError
+from livematte.matting.edges import UNCHANGED, Edge
+from livematte.matting.framing import OFF
 from livematte.protocols import Background, Model
 from livematte.streaming.frame_normalizer import CAMERA_FITS
 from livematte.streaming.live_matting import LiveMatting
@@ -28,11 +30,13 @@ class Behaviour:
             than :data:`LONGEST_LAG` and of the same shot: beside a moving person a strip of the room is seen.
         on_demand: close the camera while nobody watches.
         matting: creates the matting of a model, with the filters of the session's options.
-        max_age, silence, settle: see :class:`livematte.streaming.gate.Gate`.
+        max_age, hold, silence, settle: see :class:`livematte.streaming.gate.Gate`.
         hang: a stage that works longer than this on one frame is replaced.
         retry: pause between two attempts to open a camera that is gone.
         grace: time without any viewer after which the camera is closed.
         govern: change the level with the load.
+        edge: changes of the edge of alpha.
+        framing: auto-framing, one of :data:`livematte.matting.framing.MODES`.
     """
 
     mirror: bool = False
@@ -42,18 +46,32 @@ class Behaviour:
     on_demand: bool = False
     matting: Callable[[Model], LiveMatting] = LiveMatting
     max_age: float = 1.0
+    hold: float = 1.0
     silence: float = 0.2
     settle: int = 3
     hang: float = 5.0
     retry: float = 0.5
     grace: float = 5.0
     govern: bool = True
+    edge: Edge = UNCHANGED
+    framing: str = OFF
 
     @classmethod
-    def from_options(cls, options: Mapping[str, Any], matting: Callable[[Model], LiveMatting]) -> Behaviour:
+    def from_options(
+        cls,
+        options: Mapping[str, Any],
+        matting: Callable[[Model], LiveMatting],
+        edge: Edge,
+        framing: str = OFF,
+    ) -> Behaviour:
         """The behaviour that the options of a session ask for: those that are fields here."""
         known = {each.name for each in fields(cls)}
-        return cls(matting=matting, **{name: value for name, value in options.items() if name in known})
+        return cls(
+            matting=matting,
+            edge=edge,
+            framing=framing,
+            **{name: value for name, value in options.items() if name in known},
+        )
 
     def __post_init__(self) -> None:
         if self.fit_camera not in CAMERA_FITS:

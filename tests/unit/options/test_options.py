@@ -319,8 +319,8 @@ def test_no_function_takes_more_than_eight_parameters(path: Path) -> None:
 
 EVERYDAY = {
     "background", "band", "camera", "channels", "codec", "count", "crf", "data", "delay", "device", "end",
-    "fit", "foreground", "format", "fps", "frames", "full", "height", "hwaccel", "input", "json", "mirror",
-    "model", "moving", "name", "out", "overwrite", "pixel_format", "placeholder", "precision", "preset",
+    "fit", "foreground", "format", "fps", "frame", "frames", "full", "height", "hwaccel", "input", "json",
+    "keep", "mirror", "model", "moving", "name", "out", "overwrite", "pixel_format", "placeholder", "precision", "preset",
     "preview", "quiet", "rate", "refine", "resolution", "runtime", "sdr", "seconds", "session", "size",
     "start", "stats", "temporal", "threads", "to", "trimap", "weights", "width",
 }  # fmt: skip
@@ -391,5 +391,5 @@ def test_an_option_is_spelled_in_three_files_at_most() -> None:
 def test_no_everyday_word_is_one_that_could_be_counted() -> None:
     assert names(RenderOptions) - EVERYDAY == {
         "keep_islands", "refine_weights", "refine_size", "refine_budget", "refine_tta", "alpha_out",
-        "foreground_out", "debug_view", "keep_location",
+        "foreground_out", "debug_view", "keep_location", "choke", "feather",
     }  # fmt: skip

@@ -320,7 +320,8 @@ def test_no_function_takes_more_than_eight_parameters(path: Path) -> None:
 EVERYDAY = {
     "background", "band", "camera", "channels", "codec", "count", "crf", "data", "delay", "device", "end",
     "fit", "foreground", "format", "fps", "frame", "frames", "full", "height", "hwaccel", "input", "json",
-    "keep", "mirror", "model", "moving", "name", "out", "overwrite", "pixel_format", "placeholder", "precision", "preset",
+    "keep", "mirror", "model", "moving", "name", "out", "overwrite", "pixel_format", "placeholder",
+    "precision", "preset",
     "preview", "quiet", "rate", "refine", "resolution", "runtime", "sdr", "seconds", "session", "size",
     "start", "stats", "temporal", "threads", "to", "trimap", "weights", "width",
 }  # fmt: skip

@@ -15,6 +15,7 @@ from livematte.cli.eval import eval  # noqa: A004
 from livematte.cli.image import image
 from livematte.cli.live import live
 from livematte.cli.models import models
+from livematte.cli.panel import panel
 from livematte.cli.plugin_commands import PluginGroup
 from livematte.cli.preview_options import BarePreview
 from livematte.cli.probe import probe
@@ -56,9 +57,10 @@ def livematte(
         raise typer.Exit(2)
 
 
-for command, panel in (
+for command, title in (
     (render, "Commands"),
     (live, "Commands"),
+    (panel, "Commands"),
     (image, "Commands"),
     (trimap, "Commands"),
     (demo, "Commands"),
@@ -71,6 +73,6 @@ for command, panel in (
     (eval, "Information"),
     (version, "Information"),
 ):
-    app.command(rich_help_panel=panel, cls=BarePreview if command is live else None)(command)
+    app.command(rich_help_panel=title, cls=BarePreview if command is live else None)(command)
 
 app.add_typer(ctl.app, name="ctl", rich_help_panel="Commands")

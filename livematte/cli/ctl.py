@@ -12,6 +12,7 @@ import typer
 from livematte.cli import terminal
 from livematte.cli.parameters import completion, takes
 from livematte.options import CHANGES
+from livematte.options.changes import DEFAULT
 from livematte.options.commands import ControlCommand
 from livematte.options.declaration import Declared
 
@@ -31,6 +32,14 @@ def _ask(command: str, value: object, session: str | None) -> dict[str, Any]:
     return facts
 
 
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return ", ".join(value)
+    return DEFAULT if value is None else str(value)
+
+
 def _change(changed: Declared) -> Callable[..., None]:
     """Return the command that changes an option of a session, according to its declaration."""
     option, change = changed.option, changed.option.change
@@ -42,7 +51,7 @@ def _change(changed: Declared) -> Callable[..., None]:
 
             value = resolve_background_path(value, Path.cwd())  # the session may run in another folder
         facts = _ask(changed.name, value, session)
-        terminal.say(f"{changed.name}: {facts[changed.name]}")
+        terminal.say(f"{changed.name}: {_shown(facts[changed.name])}")
 
     shown = typer.Argument(metavar=option.metavar, help=change.help, autocompletion=completion(changed))
     command.__annotations__["value"] = Annotated[str, shown]
@@ -82,9 +91,17 @@ def pause(session: str | None) -> None:
 @app.command()
 @takes(ControlCommand)
 def resume(session: str | None) -> None:
-    """Show the picture again after [b]pause[/b]."""
+    """Show the picture again after [b]pause[/b] or [b]freeze[/b]."""
     _ask("resume", None, session)
     terminal.say("resumed")
+
+
+@app.command()
+@takes(ControlCommand)
+def freeze(session: str | None) -> None:
+    """Keep showing viewers the same picture until [b]resume[/b]."""
+    _ask("freeze", None, session)
+    terminal.say("frozen: viewers keep seeing the same picture")
 
 
 @app.command()
@@ -100,8 +117,7 @@ def stats(session: str | None) -> None:
     terminal.say(f"session: {name}pid {facts['pid']}, for {terminal.duration(state.seconds)}")
     terminal.say(f"background: {facts['background']}")
     terminal.say(f"model: {facts['model']}")
-    showing = "people" if state.showing == "picture" else f"the placeholder: {state.showing}"
-    terminal.say(f"viewers see {showing}")
+    terminal.say(f"viewers see {state.visible}")
     terminal.say(format_line(state))
     for line in state.notes:
         terminal.note(line)

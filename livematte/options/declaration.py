@@ -37,6 +37,7 @@ class Form:
         default: default on the command line.
         name: name with ``_`` for ``-``; empty if it is the Python name.
         tables: True if a profile may contain the value as tables, such as ``[sink-option.virtualcam]``.
+        show: converts the value of the Python keyword back, for an option that a live session can change.
     """
 
     read: Callable[[Any], Mapping[str, Any]]
@@ -44,6 +45,7 @@ class Form:
     default: Any = None
     name: str = ""
     tables: bool = False
+    show: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,12 @@ class Change:
     Attributes:
         summary: summary of the command.
         help: help text of its argument.
+        optional: True if the value may be None, ``default`` on the command line.
     """
 
     summary: str
     help: str
+    optional: bool = False
 
 
 @dataclass(frozen=True)

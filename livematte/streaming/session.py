@@ -11,23 +11,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 from typing_extensions import Unpack
 
 from livematte.clock import Clock
 from livematte.errors import InputError, UsageError
-from livematte.matting.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur, is_blur
+from livematte.matting.backgrounds import Blur, is_blur
 from livematte.matting.compositor import warm_up
-from livematte.networks import check_model
 from livematte.options import DEFAULT_BACKGROUND, LiveOptions, PathLike
 from livematte.options.declaration import complete, documented
-from livematte.protocols import Background, LiveFormat, LiveSink, Model, Source
-from livematte.resolve import resolve, resolve_background
+from livematte.protocols import Background, LiveFormat, LiveSink, Model, Source, TrimapModel
+from livematte.resolve import Resolved, resolve, resolve_background
 from livematte.streaming.behaviour import Behaviour, Scene
 from livematte.streaming.capture import Camera
 from livematte.streaming.engine import LiveEngine
@@ -35,7 +32,14 @@ from livematte.streaming.frames import PreviewFrame
 from livematte.streaming.live_matting import LiveMatting
 from livematte.streaming.malloc import keep_arenas_few
 from livematte.streaming.model_factory import ModelFactory, with_budget
-from livematte.streaming.sinks import check_sink, open_live_sink, resolve_sinks
+from livematte.streaming.opening import (
+    Resources,
+    ThreadResult,
+    live_format,
+    open_live_background,
+    open_placeholder,
+)
+from livematte.streaming.sinks import SinkFactory, check_sink, open_live_sink, resolve_sinks
 from livematte.streaming.stats import LiveStats
 from livematte.video import trial_decode
 from livematte.video.camera import list_cameras, open_camera, open_file_camera
@@ -52,16 +56,21 @@ class Session:
     def __init__(
         self,
         engine: LiveEngine,
-        model_factory: Callable[[str | Model], ModelFactory],
-        model: str | Model,
-        background: PathLike | Background,
-        fit: str,
-        sinks: Sequence[LiveSink],
+        options: LiveOptions,
+        resolved: Resolved,
+        opener: _SourceOpener,
+        sinks: Sequence[tuple[str, LiveSink]],
     ) -> None:
-        self.sinks = tuple(sinks)
-        self._engine, self._model_factory, self._model = engine, model_factory, model
-        self._background, self._fit = background, fit
+        self._engine, self._options, self._resolved, self._opener = engine, options, resolved, opener
+        self._sinks = list(sinks)
+        self._changing = threading.RLock()
+        """Held while parts are exchanged, which may take long: one change of the model or sinks at a time."""
         engine.start()
+
+    @property
+    def sinks(self) -> tuple[LiveSink, ...]:
+        """The sinks, in the order of :attr:`to`."""
+        return tuple(sink for _, sink in self._sinks)
 
     @property
     def format(self) -> LiveFormat:
@@ -71,24 +80,26 @@ class Session:
     @property
     def background(self) -> PathLike | Background:
         """Background as it was given: a colour, a file, ``blur:N`` ..."""
-        return self._background
+        background = self._options["background"]
+        assert background is not None
+        return background
 
     @background.setter
     def background(self, spec: PathLike | Background) -> None:
-        opened = open_live_background(spec, self._fit)
+        opened = open_live_background(spec, self._options["fit"])
         try:
             self._engine.stages.set_background(opened)
         except BaseException:
             opened.close()
             raise
-        self._background = spec
+        self._options["background"] = spec
 
     @property
     def blur(self) -> float | None:
         """Standard deviation of the blur in pixels for a height of 720; None for other backgrounds."""
-        background = self._background
+        background = self.background
         if is_blur(background):
-            background = resolve_background(background, self._fit)
+            background = resolve_background(background, self._options["fit"])
         return background.strength if isinstance(background, Blur) else None
 
     @blur.setter
@@ -98,16 +109,114 @@ class Session:
     @property
     def model(self) -> str | Model:
         """Name of the matting network, or the model object that was given."""
-        return self._model
+        return self._options["model"]
 
     @model.setter
     def model(self, model: str | Model) -> None:
-        if isinstance(model, str):
-            check_model(model)
-        factory = self._model_factory(model)
-        # the old model is used until the new one is loaded
-        self._engine.set_model(factory.best(self._engine.stages.format))
-        self._model = model
+        self._change_model(model=model)
+
+    @property
+    def size(self) -> int | None:
+        """Long side of the network input in pixels; None: set by the model."""
+        return self._options["size"]
+
+    @size.setter
+    def size(self, size: int | None) -> None:
+        self._change_model(size=size)
+
+    @property
+    def refine(self) -> str | TrimapModel:
+        """Upsampling of alpha: ``guided``, ``none``, the name of a refiner or a refiner object."""
+        return self._options["refine"]
+
+    @refine.setter
+    def refine(self, refine: str | TrimapModel) -> None:
+        self._change_model(refine=refine)
+
+    def _set_options(self, changes: dict[str, Any]) -> None:
+        options: Any = self._options
+        options.update(changes)
+
+    def _change_model(self, **changes: Any) -> None:
+        """Load other networks; the present ones are used until the new ones are ready."""
+        with self._changing:
+            options: Any = {**self._options, **changes}
+            complete(LiveOptions, options)
+            resolved = self._resolved.changed(options["model"], options["size"], options["refine"])
+            factory = ModelFactory(with_budget(resolved, self.format))
+            self._engine.set_model(factory.best(self.format))
+            self._set_options(changes)
+
+    @property
+    def mirror(self) -> bool:
+        """True if the picture of the camera is mirrored left to right."""
+        return self._options["mirror"]
+
+    @mirror.setter
+    def mirror(self, mirror: bool) -> None:
+        self._engine.stages.set_mirror(bool(mirror))
+        self._options["mirror"] = bool(mirror)
+
+    @property
+    def delay(self) -> float:
+        """Seconds from capture to display. A longer delay is reached in slow motion."""
+        return self._options["delay"]
+
+    @delay.setter
+    def delay(self, delay: float) -> None:
+        complete(LiveOptions, {"delay": delay})
+        self._engine.stages.gate.set_delay(delay)
+        self._options["delay"] = delay
+
+    @property
+    def camera(self) -> str | None:
+        """Camera as it was given; None for the first one, and if a file replaces it."""
+        return self._options["camera"]
+
+    @camera.setter
+    def camera(self, camera: str | None) -> None:
+        with self._changing:
+            options: Any = {**self._options, "camera": camera, "input": None}
+            if self._options["input"] is None and camera == self._options["camera"]:
+                return
+            opener = self._opener.changed(options)
+            source = opener() if not options["on_demand"] else None
+            if source is None and (missing := opener.missing_note()):
+                raise InputError(missing)
+            self._engine.set_camera(Camera(opener, source))
+            self._set_options({"camera": camera, "input": None})
+            self._opener = opener
+
+    @property
+    def to(self) -> list[str]:
+        """Names of the sinks."""
+        return [name for name, _ in self._sinks]
+
+    @to.setter
+    def to(self, to: str | SinkFactory | Sequence[str | SinkFactory]) -> None:
+        with self._changing:
+            factories, present = resolve_sinks(to), list(self._sinks)
+            own, stages = self._options["sink_options"] or {}, self._engine.stages
+            working = {name: sink for name, sink in present if sink in stages.sinks}
+            wanted: list[tuple[str, LiveSink]] = []
+            opened = Resources()
+            try:
+                for name, factory in factories:
+                    sink = working.pop(name, None)
+                    if sink is None:
+                        sink = opened.add(open_live_sink(name, factory, self.format, own.get(name, {})))
+                    wanted.append((name, sink))
+            except BaseException:
+                opened.close()
+                raise
+            kept = [sink for _, sink in wanted]
+            for sink in kept:
+                if not any(sink is other for _, other in present):
+                    self._engine.add_sink(sink)
+            for _, sink in present:
+                if not any(sink is other for other in kept):
+                    self._engine.drop_sink(sink)
+            self._sinks = wanted
 
     @property
     def paused(self) -> bool:
@@ -117,6 +226,15 @@ class Session:
     @paused.setter
     def paused(self, paused: bool) -> None:
         self._engine.stages.pause(bool(paused))
+
+    @property
+    def frozen(self) -> bool:
+        """True if viewers keep seeing the picture that they saw when the user froze it."""
+        return self._engine.stages.frozen
+
+    @frozen.setter
+    def frozen(self, frozen: bool) -> None:
+        self._engine.stages.freeze(bool(frozen))
 
     @property
     def shown(self) -> PreviewFrame | None:
@@ -182,39 +300,37 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
     if background is None:
         transparent = all(getattr(factory, "wants_alpha", False) for _, factory in factories)
         background = "transparent" if transparent else DEFAULT_BACKGROUND
+        chosen["background"] = background
     format = live_format(chosen["width"], chosen["height"], chosen["rate"])
     resolved = with_budget(resolve(chosen), format)
-
-    def model_factory(network: str | Model) -> ModelFactory:
-        return ModelFactory(resolved.with_model(network))
 
     behaviour = Behaviour.from_options(chosen, lambda model: LiveMatting(model, **resolved.filters()))
     keep_arenas_few()
     trial_decode.begin(chosen["background"], chosen["placeholder"], chosen["input"])
-    factory, open_source = model_factory(chosen["model"]), _SourceOpener(chosen, format, clock)
-    opened = _Resources()
+    factory, open_source = ModelFactory(resolved), _SourceOpener(chosen, format, clock)
+    opened = Resources()
     opened_background = opened.add(open_live_background(background, fit))
     format = replace(format, alpha=opened_background.transparent)
     threading.Thread(
         target=warm_up, args=(behaviour.camera_format,), name="livematte-warming", daemon=True
     ).start()
-    loading = _ThreadResult(lambda: factory.best(format))  # while the camera opens
+    loading = ThreadResult(lambda: factory.best(format))  # while the camera opens
     try:
         placeholder = chosen["placeholder"]
         opened_placeholder = (
-            None if placeholder is None else opened.add(_open_placeholder(placeholder, fit, format))
+            None if placeholder is None else opened.add(open_placeholder(placeholder, fit, format))
         )
         source = opened.add(open_source()) if behaviour.holds_camera else None
         missing = None if behaviour.holds_camera else open_source.missing_note()
         sinks = [
-            opened.add(open_live_sink(name, sink_factory, format, own.get(name, {})))
+            (name, opened.add(open_live_sink(name, sink_factory, format, own.get(name, {}))))
             for name, sink_factory in factories
         ]
         engine = LiveEngine(
             Camera(open_source, source),
             loading.result(),
             Scene(opened_background, opened_placeholder),
-            sinks,
+            [sink for _, sink in sinks],
             format,
             behaviour,
             clock=clock,
@@ -225,7 +341,7 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
         raise
     for line in [missing] if missing else getattr(source, "notes", ()):
         engine.stages.meter.note(line)
-    return Session(engine, model_factory, chosen["model"], background, fit, sinks)
+    return Session(engine, chosen, resolved, open_source, sinks)
 
 
 class _SourceOpener:
@@ -234,6 +350,10 @@ class _SourceOpener:
     def __init__(self, options: LiveOptions, format: LiveFormat, clock: Clock | None) -> None:
         self._options, self._format, self._clock = options, format, clock
         self._camera = options["camera"] or "auto"
+
+    def changed(self, options: LiveOptions) -> _SourceOpener:
+        """Return an opener for other options."""
+        return _SourceOpener(options, self._format, self._clock)
 
     def __call__(self) -> Source:
         """Open the source. Raises InputError if it is not available."""
@@ -260,75 +380,3 @@ class _SourceOpener:
         except InputError as error:
             return f"waiting for the camera: {error}"
         return None
-
-
-def _open_placeholder(spec: PathLike | Background, fit: str, format: LiveFormat) -> Background:
-    """Open the placeholder. Raises UsageError with a message that begins with ``placeholder``."""
-    try:
-        placeholder = resolve_background(spec, fit)
-    except UsageError as error:
-        raise UsageError(f"placeholder: {error}") from error
-    if placeholder.transparent and not format.alpha:
-        raise UsageError("placeholder transparent: the output has no transparency; use a colour or a picture")
-    return placeholder
-
-
-def open_live_background(spec: PathLike | Background, fit: str) -> Background:
-    """Open the background. Raises UsageError, also for a blur so weak that the room would be recognisable."""
-    background = resolve_background(spec, fit)
-    if isinstance(background, Blur) and background.strength < WEAKEST_LIVE_BLUR:
-        background.close()
-        raise UsageError(
-            f"blur {background.strength:g} would show the room: use {WEAKEST_LIVE_BLUR:g} to "
-            f"{STRONGEST_BLUR:g}"
-        )
-    return background
-
-
-def live_format(width: int, height: int, rate: Fraction | float) -> LiveFormat:
-    """Check the output format. Raises UsageError."""
-    if width % 2 or height % 2 or not (64 <= width <= 7680 and 64 <= height <= 4320):
-        raise UsageError(f"resolution {width}x{height} is invalid: use even numbers, 64x64 to 7680x4320")
-    return LiveFormat(width, height, Fraction(rate).limit_denominator(1001))
-
-
-class _Resources:
-    """Resources to close if a session cannot start."""
-
-    def __init__(self) -> None:
-        self._parts: list[Any] = []
-
-    def add(self, part: Any) -> Any:
-        self._parts.append(part)
-        return part
-
-    def close(self) -> None:
-        for part in reversed(self._parts):
-            with suppress(Exception):  # the user gets the error that stopped the start
-                part.close()
-
-
-class _ThreadResult:
-    """Result of a function that runs in a thread."""
-
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self._value: Any = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._body, args=(work,), daemon=True)
-        self._thread.start()
-
-    def _body(self, work: Callable[[], Any]) -> None:
-        try:
-            self._value = work()
-        except BaseException as error:
-            self._error = error
-
-    def join(self, timeout: float = 30.0) -> None:
-        """Wait for the thread: returning from C++ code while Python shuts down would crash the process."""
-        self._thread.join(timeout)
-
-    def result(self) -> Any:
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._value

@@ -29,7 +29,7 @@ from livematte.streaming.governor import Governor
 from livematte.streaming.latest_value import LatestValue, StageThread
 from livematte.streaming.live_matting import ModelBundle
 from livematte.streaming.model_loader import ModelLoader, PreparedModels, Spawn
-from livematte.streaming.stats import LiveMeter, LiveStats
+from livematte.streaming.stats import FROZEN, LiveMeter, LiveStats
 
 ERRORS_IN_A_ROW = 3
 """Failures of one model before another is loaded; one failure is enough for a lost device."""
@@ -85,9 +85,7 @@ class LiveStages:
         self.watched: bool | None = None
         self.shown: PreviewFrame | None = None
         """The newest frame for a preview: a reference, which costs nothing where nobody reads it."""
-        self._normalize = FrameNormalizer(
-            format, mirror=options.mirror, fit=options.fit_camera, note=self.meter.note
-        )
+        self._normalize = self._normalizer(options.mirror)
         self._bundle, self._matting = models.bundle, options.matting(models.bundle.model)
         self._add_notes(models.bundle)
         self._failures = 0  # since the last composed frame
@@ -97,6 +95,7 @@ class LiveStages:
         self._composed: tuple[int, object] | None = None
         self._camera: tuple[object, ...] = ()
         self._paused = False
+        self._frozen: ComposedFrame | None = None
 
     # Changes while the session runs
 
@@ -119,8 +118,8 @@ class LiveStages:
         self.loader.offer(models.make, models.bundle)
 
     def pause(self, paused: bool) -> None:
-        """Show the placeholder (True), or pictures again (False)."""
-        self._paused = paused
+        """Show the placeholder (True), or pictures again (False). A frozen picture ends."""
+        self._paused, self._frozen = paused, None
         self._epoch += 1
         self.gate.fail("paused" if paused else "starting again")
 
@@ -128,6 +127,47 @@ class LiveStages:
     def paused(self) -> bool:
         """True while the placeholder is shown on request."""
         return self._paused
+
+    def freeze(self, frozen: bool) -> None:
+        """Keep the picture that viewers see now (True), whatever happens, or go on (False).
+
+        Raises:
+            UsageError: viewers see the placeholder.
+        """
+        if not frozen:
+            self._frozen = None
+        elif self._frozen is None:
+            choice = self.gate.choose()
+            if self._paused or choice.picture is None:
+                reason = "paused" if self._paused else choice.reason
+                raise UsageError(f"there is no picture to freeze, viewers see the placeholder: {reason}")
+            self._frozen = choice.picture
+
+    @property
+    def frozen(self) -> bool:
+        """True while a picture is kept."""
+        return self._frozen is not None
+
+    def set_mirror(self, mirror: bool) -> None:
+        """Swap left and right in the next frames, or not."""
+        self._normalize = self._normalizer(mirror)
+        self._epoch += 1
+
+    def _normalizer(self, mirror: bool) -> FrameNormalizer:
+        return FrameNormalizer(self.format, mirror=mirror, fit=self.options.fit_camera, note=self.meter.note)
+
+    def add_sink(self, sink: LiveSink) -> None:
+        """Send the next frames to one more sink."""
+        with self._lock:
+            self.sinks.append(sink)
+            self.all_sinks = (*self.all_sinks, sink)
+
+    def drop_sink(self, sink: LiveSink) -> None:
+        """Send no more frames to a sink, and forget it. It is not closed."""
+        with self._lock:
+            self.all_sinks = tuple(each for each in self.all_sinks if each is not sink)
+            if sink in self.sinks:
+                self.sinks.remove(sink)
 
     def stats(self) -> LiveStats:
         """Measurements of the last seconds."""
@@ -241,13 +281,17 @@ class LiveStages:
     def send_step(self) -> None:
         """Choose the frame that viewers see now and hand it to every sink, without waiting for any."""
         choice = self.gate.choose()
-        picture = None if self._paused else choice.picture
+        frozen = self._frozen
+        picture = None if self._paused else frozen or choice.picture
         frame = (self._own_placeholder or self._placeholder) if picture is None else picture.frame
         frame = replace(frame, pts=max(0, self.pacer.tick), time_base=1 / self.format.rate, duration=1)
         self.shown = PreviewFrame(frame, None if picture is None else picture.alpha)
         if picture is None:
             outgoing = OutputFrame(frame, None, 0.0)
             self.meter.handed(None, "paused" if self._paused else choice.reason)
+        elif frozen is not None:  # viewers have had it: no later failure makes it worse
+            outgoing = OutputFrame(frame, None, 0.0)
+            self.meter.handed(frozen.serial, FROZEN)
         else:
             outgoing = OutputFrame(frame, picture.serial, picture.captured_at)
             self.meter.handed(picture.serial, "")

@@ -1,4 +1,4 @@
-"""Measure live sessions: camera to virtual camera, governor, start-up and latency to OBS.
+"""Measure live sessions: camera to virtual camera, panel, governor, start-up and latency to OBS.
 
     python -m benchmarks.live [--clip ../shared/data/clips/room_woman_720p.mp4] [--write docs/live.md]
 
@@ -26,6 +26,7 @@ from benchmarks.clips import HEIGHT, RATE, loop_clip, prepare_clip
 from benchmarks.governor import ROOM, Row, governor, governor_rows
 from benchmarks.memorycamera import BACKEND
 from benchmarks.obsroute import Route, obs_route, stream_route
+from benchmarks.panel import PanelRun, missing, panel_run
 from benchmarks.sampling import (
     Sample,
     available_cores,
@@ -135,6 +136,28 @@ def route_row(what: str, route: Route, other: str) -> Row:
     )
 
 
+def panel_rows(run: PanelRun) -> Iterator[Row]:
+    """Return the table rows for a session with the panel open in Chromium."""
+    yield Row(
+        "the same with the panel open in Chromium: frames per second",
+        f"{run.fps:.2f}; {run.placeholders} placeholders; {100 * run.session:.0f} % of a core",
+        f"≥ {0.995 * RATE:.2f}",
+        run.fps >= 0.995 * RATE,
+    )
+    yield Row(
+        f"— processor share of the panel at {run.pictures:.1f} pictures per second, of one core",
+        f"{100 * run.share:.1f} %",
+        "≤ 8 %",
+        run.share <= 0.08,
+    )
+    yield Row(
+        "— first picture in the page, from the start of the session",
+        f"{run.first:.2f} s",
+        "≤ 1 s",
+        run.first <= 1,
+    )
+
+
 def measured(options: argparse.Namespace) -> Iterator[Row]:
     """Yield the rows of the table."""
     with tempfile.TemporaryDirectory() as name:
@@ -145,6 +168,11 @@ def measured(options: argparse.Namespace) -> Iterator[Row]:
             long = loop_clip(clip, options.settle + options.seconds + 10, HEIGHT, folder / "long.mp4")
             seen = run_in_process(camera, long, options.device, options.settle, options.seconds)
             yield from camera_rows(seen, options.device)
+        if "panel" in options.only and (reason := missing()):
+            print(f"the panel is not measured: {reason}", file=sys.stderr)
+        elif "panel" in options.only:
+            long = loop_clip(clip, options.settle + options.seconds + 15, HEIGHT, folder / "panel.mp4")
+            yield from panel_rows(panel_run(long, options.settle, options.seconds))
         if "governor" in options.only:
             walled = folder / "walled.mp4"
             livematte.render(clip, walled, background=ROOM)
@@ -179,7 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parts = ("camera", "governor", "start", "obs")
+    parts = ("camera", "panel", "governor", "start", "obs")
     parser.add_argument("--clip", type=Path, default=clip_path())
     parser.add_argument("--device", help="a real virtual camera, e.g. /dev/video10, for the first rows")
     parser.add_argument(

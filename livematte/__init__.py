@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from livematte.matter import Matter
     from livematte.picture_matte import PictureMatte
     from livematte.progress import Progress
-    from livematte.streaming.session import live
+    from livematte.streaming.launch import live
 
     __version__: str
 
@@ -50,7 +50,7 @@ _HOMES = {
     "PictureMatte": "picture_matte",
     "LivematteError": "errors",
     "Progress": "progress",
-    "live": "streaming.session",
+    "live": "streaming.launch",
 }
 
 

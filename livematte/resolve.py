@@ -301,6 +301,19 @@ class Resolved:
         weights = self.options["weights"] if own else None
         return replace(self, options={**self.options, "model": model, "weights": weights})
 
+    def changed(self, model: str | Model, size: int | None, refine: str | TrimapModel) -> Resolved:
+        """Return a copy for another model, size and refinement, which are checked.
+
+        Options of a refiner are dropped if there is none. Raises UsageError.
+        """
+        if isinstance(model, str):
+            check_model(model)
+        if refine in METHODS:
+            how = RefineOptions(refine, temporal=self.refine.temporal)
+        else:
+            how = replace(self.refine, how=refine)
+        return replace(self.with_model(model).at(size, how), extras=self.extras)
+
     def at(self, size: int | None, refine: RefineOptions) -> Resolved:
         """Return a copy with another network size and other refine options."""
         return replace(self, options={**self.options, "size": size}, refine=refine)

@@ -13,6 +13,7 @@ from livematte.cli.plugin_commands import PluginGroup
 COMMANDS = {
     "render": "Commands",
     "live": "Commands",
+    "panel": "Commands",
     "image": "Commands",
     "trimap": "Commands",
     "demo": "Commands",

@@ -12,6 +12,7 @@ import typer
 from livematte.cli import terminal
 from livematte.cli.parameters import completion, takes
 from livematte.options import CHANGES
+from livematte.options.changes import DEFAULT
 from livematte.options.commands import ControlCommand
 from livematte.options.declaration import Declared
 
@@ -35,6 +36,14 @@ def _ask(command: str, value: object, session: str | None) -> dict[str, Any]:
     return facts
 
 
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return ", ".join(value)
+    return DEFAULT if value is None else str(value)
+
+
 def _change(changed: Declared) -> Callable[..., None]:
     """Return the command that changes an option of a session, according to its declaration."""
     option, change = changed.option, changed.option.change
@@ -46,7 +55,7 @@ def _change(changed: Declared) -> Callable[..., None]:
 
             value = resolve_background_path(value, Path.cwd())  # the session may run in another folder
         facts = _ask(changed.name, value, session)
-        terminal.say(f"{changed.name}: {facts[changed.name]}")
+        terminal.say(f"{changed.name}: {_shown(facts[changed.name])}")
 
     shown = typer.Argument(metavar=option.metavar, help=change.help, autocompletion=completion(changed))
     command.__annotations__["value"] = Annotated[changed.command_type, shown]

@@ -46,7 +46,7 @@ def live(context: typer.Context, profile: Profile = None, **options: Unpack[Live
     from livematte.video import trial_decode
 
     trial_decode.begin(*input_files(LiveOptions, options).values())  # in parallel with the imports
-    from livematte.streaming.session import live as begin
+    from livematte.streaming.launch import live as begin
 
     own, wanted = pick(ShowOptions, options), pick(LiveOptions, options)
     _one_source(context, wanted)

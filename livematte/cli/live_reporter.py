@@ -61,7 +61,8 @@ class LiveReporter:
                 self._note(note)
                 terminal.event_if_json("note", message=note)
         if state.showing != self._showing:
-            self._showing, self._placeholder_pending = state.showing, state.showing != "picture"
+            self._showing = state.showing
+            self._placeholder_pending = state.showing not in ("picture", "frozen")
             terminal.event_if_json("showing", showing=state.showing)
         if self._placeholder_pending and not self._in_place and now >= self._next_note:
             self._placeholder_pending = False

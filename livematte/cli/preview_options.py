@@ -93,7 +93,7 @@ class Screen:
 
 def _check_background(background: str) -> None:
     """Raise UsageError for a background that the hot key could not use."""
-    from livematte.streaming.session import open_live_background
+    from livematte.streaming.opening import open_live_background
 
     try:
         open_live_background(background, "cover").close()

@@ -5,6 +5,7 @@
 :mod:`livematte.options.commands`.
 """
 
+from livematte.options.changes import CHANGES, read_change, show_change
 from livematte.options.encoding import EncodingOptions, SdrOption, SectionOptions
 from livematte.options.files import (
     BenchOptions,
@@ -31,7 +32,7 @@ from livematte.options.groups import (
     Runtime,
     SequenceOption,
 )
-from livematte.options.live import CHANGES, LiveOptions, read_sink_options, read_size
+from livematte.options.live import LiveOptions, read_sink_options, read_size
 
 __all__ = [
     "BEHAVIOUR",
@@ -60,6 +61,8 @@ __all__ = [
     "SectionOptions",
     "SequenceOption",
     "TrimapOptions",
+    "read_change",
     "read_sink_options",
     "read_size",
+    "show_change",
 ]

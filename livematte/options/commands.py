@@ -278,6 +278,52 @@ class DemoCommand(_FolderOption, _ReportOptions, total=False):
     """Options of ``livematte demo``."""
 
 
+class PanelOptions(TypedDict, total=False):
+    """Options of ``livematte panel``."""
+
+    port: Annotated[
+        int, Option(8717, "Port of the panel at 127.0.0.1.", "N", between=(1024, 65535), flags=("-p",))
+    ]
+    profiles: Annotated[
+        Path | None,
+        Option(
+            None,
+            "Folder with the profiles that the panel may start, and where it saves new ones. Default: "
+            "[b]panel/profiles[/b] in the user's configuration folder of livematte.",
+            "FOLDER",
+        ),
+    ]
+    backgrounds: Annotated[
+        list[Path] | None,
+        Option(
+            None,
+            "Folder with pictures and videos for the background; repeatable.",
+            "FOLDER",
+        ),
+    ]
+    files: Annotated[
+        list[Path] | None,
+        Option(
+            None,
+            "Folder with videos that the panel may render; results are written beside them. Repeatable.",
+            "FOLDER",
+        ),
+    ]
+    open: Annotated[bool, Option(False, "Open the panel in the browser.", flags=("--open",))]
+    token_file: Annotated[
+        bool,
+        Option(
+            False,
+            "Print the path of the file with the token, for hardware keys, and end.",
+            flags=("--token-file",),
+        ),
+    ]
+
+
+class PanelCommand(PanelOptions, _ReportOptions, total=False):
+    """Options of ``livematte panel``, for reports too."""
+
+
 class ControlCommand(_SessionOption, _ReportOptions, total=False):
     """Options of every command of ``livematte ctl``."""
 
@@ -286,7 +332,7 @@ COMMANDS: Mapping[str, type] = {
     "render": RenderCommand, "live": LiveCommand, "image": ImageCommand, "trimap": TrimapCommand,
     "demo": DemoCommand, "doctor": DoctorCommand, "devices": JsonOption, "models": ModelsCommand,
     "probe": JsonOption, "bench": BenchCommand, "eval": EvalCommand, "train": TrainCommand,
-    "ctl": ControlCommand,
+    "ctl": ControlCommand, "panel": PanelCommand,
 }  # fmt: skip
 """The options of each command."""
 

@@ -38,6 +38,7 @@ class Form:
         name: name with ``_`` for ``-``; empty if it is the Python name.
         numbers: True if a profile may contain the text as a number.
         tables: True if a profile may contain the value as tables, such as ``[sink-option.virtualcam]``.
+        show: converts the value of the Python keyword back, for an option that a live session can change.
     """
 
     read: Callable[[Any], Mapping[str, Any]]
@@ -46,6 +47,7 @@ class Form:
     name: str = ""
     tables: bool = False
     numbers: bool = False
+    show: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,12 @@ class Change:
     Attributes:
         summary: summary of the command.
         help: help text of its argument.
+        optional: True if the value may be None, ``default`` on the command line.
     """
 
     summary: str
     help: str
+    optional: bool = False
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,11 @@ class SizeOption(TypedDict, total=False):
             MATTE,
             between=(32, 4096),
             unit="pixels",
+            change=Change(
+                "Change the size of the network input.",
+                "Long side in pixels, or [b]default[/b] for the size set by the model.",
+                optional=True,
+            ),
         ),
     ]
 
@@ -177,6 +182,10 @@ class RefinerOptions(TypedDict, total=False):
             MATTE,
             examples=("guided", "none"),
             names=("refiners",),
+            change=Change(
+                "Change the upsampling of alpha to the frame size.",
+                "[b]guided[/b], [b]none[/b], or the name of a refiner.",
+            ),
         ),
     ]
     refine_weights: Annotated[

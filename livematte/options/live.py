@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 from livematte.errors import UsageError
-from livematte.options.declaration import Form, Option, declared
+from livematte.options.declaration import Change, Form, Option
 from livematte.options.files import DeviceOptions, FrameMattingOptions
 from livematte.options.groups import (
     BACKGROUND,
@@ -60,6 +60,11 @@ def _read_outputs(given: list[str]) -> dict[str, list[str]]:
     return {"to": [name for each in given for name in each.split(",") if name]} if given else {}
 
 
+def _show_outputs(to: Any) -> list[str]:
+    listed = [to] if isinstance(to, str) or callable(to) else list(to)
+    return [each if isinstance(each, str) else getattr(each, "__name__", "sink") for each in listed]
+
+
 class CameraOptions(TypedDict, total=False):
     camera: Annotated[
         str | None,
@@ -68,6 +73,11 @@ class CameraOptions(TypedDict, total=False):
             "Camera by ID or name; [b]livematte devices[/b] lists them. Default: the first camera.",
             "CAMERA",
             CAMERA,
+            change=Change(
+                "Change the camera. The old camera is used until the new one is open.",
+                "ID or name; [b]livematte devices[/b] lists them. [b]default[/b]: the first camera.",
+                optional=True,
+            ),
         ),
     ]
     input: Annotated[
@@ -84,7 +94,15 @@ class CameraOptions(TypedDict, total=False):
         str | None,
         Option(None, "Pixel format of the camera: [b]mjpeg[/b], [b]yuyv422[/b] ...", "NAME", CAMERA),
     ]
-    mirror: Annotated[bool, Option(False, "Mirror the picture left to right.", panel=CAMERA)]
+    mirror: Annotated[
+        bool,
+        Option(
+            False,
+            "Mirror the picture left to right.",
+            panel=CAMERA,
+            change=Change("Mirror the picture left to right, or not.", "[b]on[/b] or [b]off[/b]."),
+        ),
+    ]
     fit_camera: Annotated[
         Literal["crop", "pad"],
         Option(
@@ -107,7 +125,11 @@ class SinkOptions(TypedDict, total=False):
             "NAME",
             OUTPUT,
             names=("sinks",),
-            form=Form(_read_outputs, list[str] | None),
+            form=Form(_read_outputs, list[str] | None, show=_show_outputs),
+            change=Change(
+                "Change the sinks. Sinks that stay selected are not interrupted.",
+                "Name of a sink, or several separated by commas.",
+            ),
         ),
     ]
     sink_options: Annotated[
@@ -182,7 +204,8 @@ class BehaviourOptions(TypedDict, total=False):
             BEHAVIOUR,
             between=(0, LONGEST_DELAY),
             unit="seconds",
-            form=Form(_read_delay, float, 0.0),
+            form=Form(_read_delay, float, 0.0, show=lambda seconds: round(1000 * seconds)),
+            change=Change("Change the delay.", "Milliseconds from capture to display."),
         ),
     ]
     lag_ok: Annotated[
@@ -219,7 +242,3 @@ class LiveOptions(
     total=False,
 ):
     """Options of ``livematte.live``."""
-
-
-CHANGES = {each.name: each for each in declared(LiveOptions) if each.option.change is not None}
-"""Options that can be changed while a live session runs."""

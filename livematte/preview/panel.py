@@ -9,10 +9,10 @@ from typing import Protocol
 
 from livematte.matting.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, is_blur
 from livematte.options import PathLike
-from livematte.preview.picture import VIEWS
 from livematte.protocols import Background, Model
 from livematte.streaming.frames import PreviewFrame
 from livematte.streaming.model_loader import Spawn, in_a_thread
+from livematte.streaming.picture import VIEWS
 from livematte.streaming.stats import LiveStats
 
 Line = tuple[str, str]
@@ -73,7 +73,7 @@ class Panel:
         spawn: runs a change; tests run it synchronously.
 
     Attributes:
-        view: one of :data:`livematte.preview.picture.VIEWS`.
+        view: one of :data:`livematte.streaming.picture.VIEWS`.
         ended: True when the user has asked to end the session.
     """
 

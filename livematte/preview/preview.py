@@ -16,7 +16,7 @@ from livematte.clock import Clock, SystemClock
 from livematte.errors import LivematteError, OutputError, UsageError
 from livematte.frame import Array
 from livematte.preview.panel import Line, Panel, PreviewedSession
-from livematte.preview.picture import preview_picture
+from livematte.streaming.picture import preview_picture
 
 PLACES = ("auto", "window", "terminal")
 _STATS_SECONDS = 0.25

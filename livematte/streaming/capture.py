@@ -61,11 +61,11 @@ class Capture:
         self._stop = stop
         self._reading_since: float | None = None
 
-    def successor(self) -> Capture:
-        """A new reader of the same camera; frames that this one still gets are ignored."""
+    def successor(self, camera: Camera | None = None) -> Capture:
+        """A new reader of the same or another camera; frames that this one still gets are ignored."""
         self.given_up = True
         new = Capture(
-            Camera(self._camera.open),
+            camera or Camera(self._camera.open),
             self.step,
             self._gate,
             self._meter,
@@ -73,7 +73,7 @@ class Capture:
             self._stop,
             retry=self._retry,
         )
-        new.wanted, new.opened = self.wanted, self.opened
+        new.wanted, new.opened = self.wanted, self.opened + new.opened
         return new
 
     def silence(self) -> float:

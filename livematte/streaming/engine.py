@@ -81,17 +81,44 @@ class LiveEngine:
         """The background that a sink's program asks for."""
         self.follow: Callable[[str | None], None] = lambda wanted: None
         """Called in a thread when :attr:`wanted_background` has changed."""
+        self._other_camera: Camera | None = None
 
     def set_model(self, models: PreparedModels) -> None:
         """See :meth:`LiveStages.set_model`."""
         self.stages.set_model(models)
         self._prepared, self._prepare_at = 0, self._clock.now() + PREPARE_AFTER
 
+    def set_camera(self, camera: Camera) -> None:
+        """Another camera, from the next check on; the old one is closed then."""
+        before, self._other_camera = self._other_camera, camera
+        if before is not None and before.source is not None:
+            self._spawn(before.source.close)
+
+    def add_sink(self, sink: LiveSink) -> None:
+        """One more sink, which the engine owns from now on."""
+        self._senders[id(sink)] = _, worker = self._sender(sink)
+        worker.thread.start()
+        self.stages.add_sink(sink)
+
+    def drop_sink(self, sink: LiveSink) -> None:
+        """Remove a sink and close it, in a thread."""
+        self.stages.drop_sink(sink)
+        inbox, worker = self._senders.pop(id(sink))
+        inbox.close()
+
+        def finish() -> None:
+            _joined(worker.thread, SINK_PATIENCE)
+            with suppress(Exception):
+                sink.close()
+
+        self._spawn(finish)
+
     def check_step(self) -> None:
         """Check for hanging threads, viewers and the level that fits the load. Never blocks."""
         now = self._clock.now()
         if now < self._next_check:
             return
+        self._take_other_camera()
         self._next_check = now + CHECK_INTERVAL
         self._check_hangs()
         self._check_watchers(now)
@@ -112,6 +139,16 @@ class LiveEngine:
             self._prepared += 1  # while there is time: under load it would take long
             self._prepare_at = now + PREPARE_AFTER
             loader.request(stages.levels[self._prepared], None, None)
+
+    def _take_other_camera(self) -> None:
+        camera, self._other_camera = self._other_camera, None
+        if camera is None:
+            return
+        old, self.capture = self.capture, self.capture.successor(camera)
+        self.stages.gate.camera_gone("another camera was chosen")
+        if old.source is not None:
+            self._spawn(old.source.close)
+        self._start_capture()
 
     def _check_hangs(self) -> None:
         stages, hang = self.stages, self._options.hang
@@ -198,6 +235,8 @@ class LiveEngine:
     def _close(self, patience: float) -> None:
         stages = self.stages
         self.capture.wanted.set()
+        if self._other_camera is not None and self._other_camera.source is not None:
+            _within(patience, self._other_camera.source.close)
         stages.to_model.close()
         stages.to_composite.close()
         if self._capturing is None or not _joined(self._capturing, 0.2):

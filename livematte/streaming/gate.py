@@ -27,6 +27,8 @@ DOUBT = 0.1, 0.9
 """Alpha between these is neither person nor room."""
 MOST_DOUBT = 0.3
 """Share of the picture that may be neither person nor room."""
+DELAY_PACE = 0.5
+"""Seconds per second by which a delay that was changed grows."""
 SOFT_TO_CORE = 1.5
 """Largest ratio of a person's uncertain area to its certain area, where the former exceeds a twentieth of the
 picture."""
@@ -117,6 +119,17 @@ class Gate:
         self._reason = "starting"
         self._shown = -1
         self._shown_since = 0.0
+        self._wanted_delay, self._stepped_at = delay, clock.now()
+
+    def set_delay(self, delay: float) -> None:
+        """Change the delay. A longer one is reached in slow motion, so that viewers see no placeholder."""
+        with self._lock:
+            self._wanted_delay, self._stepped_at = delay, self._clock.now()
+            self._delay = min(self._delay, delay)
+
+    def _step_delay(self, now: float) -> None:
+        passed, self._stepped_at = now - self._stepped_at, now
+        self._delay = min(self._wanted_delay, self._delay + DELAY_PACE * passed)
 
     def register_frame(self) -> tuple[int, float]:
         """Register a captured frame; returns its serial number and the time."""
@@ -166,6 +179,7 @@ class Gate:
         """Offer a composed frame; False if it comes too late."""
         with self._lock:
             now = self._clock.now()
+            self._step_delay(now)
             newest = self._pictures[-1].serial if self._pictures else -1
             if picture.serial <= newest or not self._passes(picture.serial, picture.captured_at, now):
                 return False
@@ -178,6 +192,7 @@ class Gate:
         """Choose the frame to send now."""
         with self._lock:
             now = self._clock.now()
+            self._step_delay(now)
             while len(self._pictures) > 1 and self._due(self._pictures[1], now):
                 self._pictures.popleft()
             if not self._pictures or not self._due(self._pictures[0], now):

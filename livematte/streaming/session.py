@@ -11,37 +11,27 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
+from typing import Any
 
-from typing_extensions import Unpack
-
-from livematte.clock import Clock, SystemClock
 from livematte.errors import InputError, LivematteError, UsageError
-from livematte.matting.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur, is_blur
-from livematte.matting.compositor import warm_up
+from livematte.matting.backgrounds import Blur, is_blur
 from livematte.matting.framing import check_framing
 from livematte.matting.people import ALL, parse_people
 from livematte.networks import check_model
-from livematte.options import CHANGES, DEFAULT_BACKGROUND, LiveOptions, PathLike
-from livematte.options.declaration import complete, documented
-from livematte.protocols import Background, LiveFormat, LiveSink, Model, Source
-from livematte.resolve import resolve, resolve_background
-from livematte.streaming.behaviour import Behaviour, Scene
+from livematte.options import CHANGES, LiveOptions, PathLike
+from livematte.options.declaration import complete
+from livematte.protocols import Background, LiveFormat, LiveSink, Model, TrimapModel
+from livematte.resolve import Resolved, resolve_background
 from livematte.streaming.capture import Camera
 from livematte.streaming.engine import LiveEngine
 from livematte.streaming.frames import PreviewFrame
-from livematte.streaming.live_matting import LiveMatting
-from livematte.streaming.malloc import keep_arenas_few
 from livematte.streaming.model_factory import ModelFactory, with_budget
-from livematte.streaming.resources import Resources, ThreadResult
-from livematte.streaming.sinks import check_sink, open_live_sink, resolve_sinks
+from livematte.streaming.opening import SourceOpener, open_live_background
+from livematte.streaming.resources import Resources
+from livematte.streaming.sinks import SinkFactory, open_live_sink, resolve_sinks
 from livematte.streaming.stats import LiveStats
-from livematte.video import trial_decode
-from livematte.video.camera import list_cameras, open_camera, open_file_camera
-from livematte.video.camera_devices import find_camera
-from livematte.video.file_camera import is_url
 
 
 class Session:
@@ -53,18 +43,23 @@ class Session:
     def __init__(
         self,
         engine: LiveEngine,
-        model_factory: Callable[[str | Model], ModelFactory],
-        model: str | Model,
-        background: PathLike | Background,
-        fit: str,
-        sinks: Sequence[LiveSink],
+        options: LiveOptions,
+        resolved: Resolved,
+        opener: SourceOpener,
+        sinks: Sequence[tuple[str, LiveSink]],
     ) -> None:
-        self.sinks = tuple(sinks)
-        self._engine, self._model_factory, self._model = engine, model_factory, model
-        self._background, self._fit = background, fit
+        self._engine, self._options, self._resolved, self._opener = engine, options, resolved, opener
+        self._sinks = list(sinks)
+        self._changing = threading.RLock()
+        """Held while parts are exchanged, which may take long: one change of the model or sinks at a time."""
         self._following = threading.Lock()
         engine.follow = self._follow_program
         engine.start()
+
+    @property
+    def sinks(self) -> tuple[LiveSink, ...]:
+        """The sinks, in the order of :attr:`to`."""
+        return tuple(sink for _, sink in self._sinks)
 
     @property
     def format(self) -> LiveFormat:
@@ -74,28 +69,30 @@ class Session:
     @property
     def background(self) -> PathLike | Background:
         """Background as it was given: a colour, a file, ``blur:N`` ..."""
-        return self._background
+        background = self._options["background"]
+        assert background is not None
+        return background
 
     @background.setter
     def background(self, spec: PathLike | Background) -> None:
-        opened = open_live_background(spec, self._fit)
+        opened = open_live_background(spec, self._options["fit"])
         try:
             self._engine.stages.set_background(opened)
         except BaseException:
             opened.close()
             raise
-        self._background = spec
+        self._options["background"] = spec
 
     def _follow_program(self, wanted: str | None) -> None:
         """Use the background that a sink's program asks for, or again that of the session."""
-        spec = self._background if wanted is None else wanted
+        spec = self.background if wanted is None else wanted
         with self._following:
             if wanted != self._engine.wanted_background:
                 return  # another one has been asked for meanwhile
             try:
                 if not isinstance(spec, (str, os.PathLike)):
                     raise UsageError("a background object cannot be opened again")
-                opened = open_live_background(spec, self._fit)
+                opened = open_live_background(spec, self._options["fit"])
                 try:
                     self._engine.stages.set_background(opened)
                 except BaseException:
@@ -107,9 +104,9 @@ class Session:
     @property
     def blur(self) -> float | None:
         """Standard deviation of the blur in pixels for a height of 720; None for other backgrounds."""
-        background = self._background
+        background = self.background
         if is_blur(background):
-            background = resolve_background(background, self._fit)
+            background = resolve_background(background, self._options["fit"])
         return background.strength if isinstance(background, Blur) else None
 
     @blur.setter
@@ -119,17 +116,117 @@ class Session:
     @property
     def model(self) -> str | Model:
         """Name of the matting network, or the model object that was given."""
-        return self._model
+        return self._options["model"]
 
     @model.setter
     def model(self, model: str | Model) -> None:
-        if isinstance(model, str):
-            check_model(model)
-        factory = self._model_factory(model)
-        # The old model is used until the new one is loaded. The load is the same: so is the level.
-        stages = self._engine.stages
-        self._engine.set_model(factory.prepare(stages.format, stages.governor.level))
-        self._model = model
+        self._change_model(model=model)
+
+    @property
+    def size(self) -> int | None:
+        """Long side of the network input in pixels; None: set by the model."""
+        return self._options["size"]
+
+    @size.setter
+    def size(self, size: int | None) -> None:
+        self._change_model(size=size)
+
+    @property
+    def refine(self) -> str | TrimapModel:
+        """Upsampling of alpha: ``guided``, ``none``, the name of a refiner or a refiner object."""
+        return self._options["refine"]
+
+    @refine.setter
+    def refine(self, refine: str | TrimapModel) -> None:
+        self._change_model(refine=refine)
+
+    def _set_options(self, changes: dict[str, Any]) -> None:
+        options: Any = self._options
+        options.update(changes)
+
+    def _change_model(self, **changes: Any) -> None:
+        """Load other networks; the present ones are used until the new ones are ready."""
+        with self._changing:
+            options: Any = {**self._options, **changes}
+            complete(LiveOptions, options)
+            if isinstance(options["model"], str):
+                check_model(options["model"])
+            resolved = self._resolved.changed(options["model"], options["size"], options["refine"])
+            factory = ModelFactory(with_budget(resolved, self.format))
+            # The load is the same, so the new networks begin at the level in use.
+            self._engine.set_model(factory.prepare(self.format, self._engine.stages.governor.level))
+            self._set_options(changes)
+
+    @property
+    def mirror(self) -> bool:
+        """True if the picture of the camera is mirrored left to right."""
+        return self._options["mirror"]
+
+    @mirror.setter
+    def mirror(self, mirror: bool) -> None:
+        self._engine.stages.set_mirror(bool(mirror))
+        self._options["mirror"] = bool(mirror)
+
+    @property
+    def delay(self) -> float:
+        """Seconds from capture to display. A longer delay is reached in slow motion."""
+        return self._options["delay"]
+
+    @delay.setter
+    def delay(self, delay: float) -> None:
+        complete(LiveOptions, {"delay": delay})
+        self._engine.stages.gate.set_delay(delay)
+        self._options["delay"] = delay
+
+    @property
+    def camera(self) -> str | None:
+        """Camera as it was given; None for the first one, and if a file replaces it."""
+        return self._options["camera"]
+
+    @camera.setter
+    def camera(self, camera: str | None) -> None:
+        with self._changing:
+            options: Any = {**self._options, "camera": camera, "input": None}
+            if self._options["input"] is None and camera == self._options["camera"]:
+                return
+            opener = self._opener.changed(options)
+            source = opener() if not options["on_demand"] else None
+            if source is None and (missing := opener.missing_note()):
+                raise InputError(missing)
+            self._engine.set_camera(Camera(opener, source))
+            self._set_options({"camera": camera, "input": None})
+            self._opener = opener
+
+    @property
+    def to(self) -> list[str]:
+        """Names of the sinks."""
+        return [name for name, _ in self._sinks]
+
+    @to.setter
+    def to(self, to: str | SinkFactory | Sequence[str | SinkFactory]) -> None:
+        with self._changing:
+            factories, present = resolve_sinks(to), list(self._sinks)
+            own, stages = self._options["sink_options"] or {}, self._engine.stages
+            working = {name: sink for name, sink in present if sink in stages.sinks}
+            wanted: list[tuple[str, LiveSink]] = []
+            opened = Resources()
+            try:
+                for name, factory in factories:
+                    sink = working.pop(name, None)
+                    if sink is None:
+                        sink = opened.add(open_live_sink(name, factory, self.format, own.get(name, {})))
+                    wanted.append((name, sink))
+            except BaseException:
+                opened.close()
+                raise
+            kept = [sink for _, sink in wanted]
+            for sink in kept:
+                if not any(sink is other for _, other in present):
+                    self._engine.add_sink(sink)
+            for _, sink in present:
+                if not any(sink is other for other in kept):
+                    self._engine.drop_sink(sink)
+            self._sinks = wanted
 
     @property
     def keep(self) -> str:
@@ -229,145 +326,3 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-@documented(LiveOptions)
-def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Session:
-    """Replace the background of a camera picture in real time, until the session is closed.
-
-    Until the first valid matte, and after any detected fault, viewers see the placeholder, not the room.
-    A wrong matte with a plausible shape is not detected and is shown. ``to`` also accepts sink factories. The
-    default background is transparent if every sink supports it, else green. ``delay`` is in seconds; ``size``
-    is the maximum that the governor uses.
-
-    Args:
-        clock: clock of the session; tests pass their own.
-
-    Raises:
-        UsageError: an option is invalid.
-        InputError: the camera or file does not exist.
-        OutputError: a sink cannot be opened; the message states a fix.
-        ModelError, DeviceError: as for :func:`livematte.load_model`.
-    """
-    called = (clock or SystemClock()).now()
-    chosen = complete(LiveOptions, options)
-    if chosen["camera"] is not None and chosen["input"] is not None:
-        raise UsageError("--camera and --input are two sources: use only one")
-    factories, own = resolve_sinks(chosen["to"]), chosen["sink_options"] or {}
-    for name in set(own) - {each for each, _ in factories}:
-        check_sink(name)  # options of an unused sink are ignored, of an unknown sink an error
-    background, fit = chosen["background"], chosen["fit"]
-    if background is None:
-        transparent = all(getattr(factory, "wants_alpha", False) for _, factory in factories)
-        background = "transparent" if transparent else DEFAULT_BACKGROUND
-    format = live_format(chosen["width"], chosen["height"], chosen["rate"])
-    resolved = with_budget(resolve(chosen), format)
-
-    def model_factory(network: str | Model) -> ModelFactory:
-        return ModelFactory(resolved.with_model(network))
-
-    behaviour = Behaviour.from_options(
-        chosen, lambda model: LiveMatting(model, **resolved.filters()), resolved.edge, resolved.framer().mode
-    )
-    keep_arenas_few()
-    trial_decode.begin(chosen["background"], chosen["placeholder"], chosen["input"])
-    factory, open_source = model_factory(chosen["model"]), _SourceOpener(chosen, format, clock)
-    opened = Resources()
-    opened_background = opened.add(open_live_background(background, fit))
-    format = replace(format, alpha=opened_background.transparent)
-    threading.Thread(
-        target=warm_up, args=(behaviour.camera_format,), name="livematte-warming", daemon=True
-    ).start()
-    loading = ThreadResult(lambda: factory.prepare(format))  # while the camera opens
-    try:
-        placeholder = chosen["placeholder"]
-        opened_placeholder = (
-            None if placeholder is None else opened.add(_open_placeholder(placeholder, fit, format))
-        )
-        source = opened.add(open_source()) if behaviour.holds_camera else None
-        missing = None if behaviour.holds_camera else open_source.missing_note()
-        sinks = [
-            opened.add(open_live_sink(name, sink_factory, format, own.get(name, {})))
-            for name, sink_factory in factories
-        ]
-        engine = LiveEngine(
-            Camera(open_source, source),
-            loading.result(),
-            Scene(opened_background, opened_placeholder),
-            sinks,
-            format,
-            behaviour,
-            clock=clock,
-        )
-    except BaseException:
-        opened.close()
-        loading.join()
-        raise
-    engine.stages.meter.count_from(called)
-    for line in [missing] if missing else getattr(source, "notes", ()):
-        engine.stages.meter.note(line)
-    return Session(engine, model_factory, chosen["model"], background, fit, sinks)
-
-
-class _SourceOpener:
-    """Opens the camera of a session, or the file that replaces it; may be called repeatedly."""
-
-    def __init__(self, options: LiveOptions, format: LiveFormat, clock: Clock | None) -> None:
-        self._options, self._format, self._clock = options, format, clock
-        self._camera = options["camera"] or "auto"
-
-    def __call__(self) -> Source:
-        """Open the source. Raises InputError if it is not available."""
-        if (file := self._options["input"]) is not None:
-            return open_file_camera(os.fspath(file), self._clock)
-        opened = open_camera(
-            self._camera,
-            size=(self._format.height, self._format.width),
-            rate=self._format.rate,
-            pixel_format=self._options["pixel_format"],
-            clock=self._clock,
-        )
-        self._camera = opened.camera.id  # after unplugging, wait for this camera, not one of the same name
-        return opened
-
-    def missing_note(self) -> str | None:
-        """Return a note if the camera is missing; it may be connected later. Raises InputError for a file."""
-        if (file := self._options["input"]) is not None:
-            if not is_url(os.fspath(file)):
-                open_file_camera(os.fspath(file)).close()
-            return None
-        try:
-            find_camera(self._camera, list_cameras())
-        except InputError as error:
-            return f"waiting for the camera: {error}"
-        return None
-
-
-def _open_placeholder(spec: PathLike | Background, fit: str, format: LiveFormat) -> Background:
-    """Open the placeholder. Raises UsageError with a message that begins with ``placeholder``."""
-    try:
-        placeholder = resolve_background(spec, fit)
-    except UsageError as error:
-        raise UsageError(f"placeholder: {error}") from error
-    if placeholder.transparent and not format.alpha:
-        raise UsageError("placeholder transparent: the output has no transparency; use a colour or a picture")
-    return placeholder
-
-
-def open_live_background(spec: PathLike | Background, fit: str) -> Background:
-    """Open the background. Raises UsageError, also for a blur so weak that the room would be recognisable."""
-    background = resolve_background(spec, fit)
-    if isinstance(background, Blur) and background.strength < WEAKEST_LIVE_BLUR:
-        background.close()
-        raise UsageError(
-            f"blur {background.strength:g} would show the room: use {WEAKEST_LIVE_BLUR:g} to "
-            f"{STRONGEST_BLUR:g}"
-        )
-    return background
-
-
-def live_format(width: int, height: int, rate: Fraction | float) -> LiveFormat:
-    """Check the output format. Raises UsageError."""
-    if width % 2 or height % 2 or not (64 <= width <= 7680 and 64 <= height <= 4320):
-        raise UsageError(f"resolution {width}x{height} is invalid: use even numbers, 64x64 to 7680x4320")
-    return LiveFormat(width, height, Fraction(rate).limit_denominator(1001))

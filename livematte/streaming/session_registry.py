@@ -1,31 +1,18 @@
-"""Registry of the running live sessions of the user, and the client side of their control protocol.
+"""Registry of the running live sessions of the user: one file each, with its address and keys.
 
-**Transport.** A Unix socket in a folder that only the user can enter (0700), so that the operating system
-rejects other users. Without Unix sockets (Windows, or a path that is too long for a socket), a port of
-127.0.0.1, to which any program on the machine can connect. Therefore a request contains a key and its reply
-another key; both are in a file that only the user can read. The second key detects a foreign program that got
-the port after a session was killed. ``multiprocessing.connection`` is not used because its handshake has no
-time limit: one silent client would block all others.
-
-**Protocol.** One JSON object per line in each direction, then the connection is closed::
-
-    {"key": …, "command": "background", "value": "/home/me/beach.jpg"}
-    {"key": …, "facts": {"background": "/home/me/beach.jpg", "model": …, "paused": false, …}}
-    {"key": …, "error": {"message": "background 'x': no such file …", "exit": 2}}
-
-The server is :class:`livematte.streaming.control.Control`.
+:mod:`livematte.streaming.control_link` describes the connection to a session, and
+:class:`livematte.streaming.control.Control` is its server.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import platform
-import secrets
-import socket
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +20,14 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from livematte.errors import LivematteError, SessionError, UsageError
+from livematte.errors import LivematteError, SessionError
 from livematte.options import CHANGES
+from livematte.streaming.control_link import PING_SECONDS, REPLY_SECONDS, SessionGone, ask_once
 
-COMMANDS = (*sorted([*CHANGES, "blur"]), "pause", "freeze", "resume", "stats", "stop", "ping")
-REQUEST_BYTES, REPLY_BYTES = 1 << 16, 1 << 20
-PING_SECONDS = 5.0
-REPLY_SECONDS = 120.0
-"""Time limit for a reply; long, because a command may load a model first."""
+COMMANDS = (
+    *sorted([*CHANGES, "blur"]),
+    *("pause", "freeze", "resume", "stats", "stop", "ping", "picture", "watch"),
+)
 
 
 def folders() -> list[Path]:
@@ -79,10 +66,6 @@ def make_private_folder() -> Path:
     return path
 
 
-class SessionGone(Exception):  # noqa: N818 - not an error of the user
-    """The session does not run any more, or another program uses its port."""
-
-
 @dataclass(frozen=True)
 class RegisteredSession:
     """Address and keys of a session, as stored in its file in :func:`folder`.
@@ -113,27 +96,7 @@ class RegisteredSession:
             SessionError: the session closes the connection, or does not reply within ``seconds``.
             SessionGone: the session does not run any more.
         """
-        request = encode_line({"key": self.key, "command": command, "value": value})
-        if len(request) > REQUEST_BYTES:
-            raise UsageError(f"{command}: the value is too long: use at most {REQUEST_BYTES} bytes")
-        try:
-            with _socket(self.address) as peer:
-                _connect(peer, self.address, seconds)
-                peer.sendall(request)
-                reply = read_line(peer, REPLY_BYTES, seconds)
-        except (ConnectionRefusedError, FileNotFoundError, ValueError) as error:
-            raise SessionGone from error
-        except TimeoutError:
-            raise SessionError(f"the live session {self} does not answer within {seconds:g} s") from None
-        except (OSError, EOFError):
-            raise SessionError(f"the live session {self} has ended or closed the connection") from None
-        if not keys_match(reply.get("key"), self.answer):
-            raise SessionGone
-        if "error" in reply:
-            refused = reply["error"]
-            raise (UsageError if refused["exit"] == 2 else LivematteError)(refused["message"])
-        facts: dict[str, Any] = reply["facts"]
-        return facts
+        return asyncio.run(ask_once(self, command, value, seconds))
 
 
 def running(seconds: float = PING_SECONDS) -> list[RegisteredSession]:
@@ -200,78 +163,28 @@ def remove_files(path: Path) -> None:
             each.unlink()
 
 
-def _responding(root: Path, seconds: float) -> Iterator[tuple[Path, RegisteredSession]]:
+def registrations(root: Path) -> Iterator[tuple[Path, RegisteredSession]]:
+    """Yield the files of sessions in a folder, also those of killed sessions, and their contents."""
     for path in sorted(root.glob("*.json")):
         try:
-            found = RegisteredSession(**json.loads(path.read_text(encoding="utf-8")))
+            yield path, RegisteredSession(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):  # removed meanwhile, or written by another version
             continue
+
+
+def remove_if_gone(path: Path, found: RegisteredSession) -> None:
+    """Remove the file of a session that does not answer, unless it runs on another machine."""
+    if found.host == platform.node():
+        remove_files(path)
+
+
+def _responding(root: Path, seconds: float) -> Iterator[tuple[Path, RegisteredSession]]:
+    for path, found in registrations(root):
         try:
             found.ask("ping", seconds=seconds)
         except SessionGone:
-            if found.host == platform.node():
-                remove_files(path)
+            remove_if_gone(path, found)
             continue
         except LivematteError:  # it runs but does not reply correctly; the next command reports it
             pass
         yield path, found
-
-
-def encode_line(message: Mapping[str, object]) -> bytes:
-    """Encode a message for transmission."""
-    return json.dumps(message).encode("ascii") + b"\n"
-
-
-def read_line(peer: socket.socket, limit: int, seconds: float) -> dict[str, Any]:
-    """Receive one message.
-
-    Raises:
-        TimeoutError: the message was not complete after ``seconds``.
-        EOFError: the peer closed the connection first.
-        ValueError: the message is longer than ``limit`` bytes, or not a JSON object.
-    """
-    end, received = time.monotonic() + seconds, bytearray()
-    while not received.endswith(b"\n"):
-        left = end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        peer.settimeout(left)
-        block = peer.recv(1 << 14)
-        if not block:
-            raise EOFError
-        received += block
-        if len(received) > limit:
-            raise ValueError(f"more than {limit} bytes")
-    try:
-        message = json.loads(received)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if not isinstance(message, dict):
-        raise ValueError("not a JSON object")
-    return message
-
-
-def keys_match(given: object, key: str) -> bool:
-    """Return True if ``given`` is the key. Constant time, against timing attacks."""
-    return isinstance(given, str) and secrets.compare_digest(given.encode("utf-8", "replace"), key.encode())
-
-
-def _connect(peer: socket.socket, address: str | int, seconds: float) -> None:
-    """Connect within ``seconds``, also while the queue of the server is full. Raises TimeoutError."""
-    end = time.monotonic() + seconds
-    peer.settimeout(seconds)
-    while True:
-        try:
-            return peer.connect(address if isinstance(address, str) else ("127.0.0.1", address))
-        except BlockingIOError:  # Linux: the queue of a Unix socket is full
-            if time.monotonic() > end:
-                raise TimeoutError from None
-            time.sleep(0.01)
-
-
-def _socket(address: str | int) -> socket.socket:
-    if isinstance(address, int):
-        return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if hasattr(socket, "AF_UNIX"):
-        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    raise SessionGone  # the session runs on another operating system that shares this folder

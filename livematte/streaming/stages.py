@@ -88,9 +88,7 @@ class LiveStages:
         self.watched: bool | None = None
         self.shown: PreviewFrame | None = None
         """The newest frame for a preview: a reference, which costs nothing where nobody reads it."""
-        self._normalize = FrameNormalizer(
-            format, mirror=options.mirror, fit=options.fit_camera, note=self.meter.note
-        )
+        self._normalize = self._normalizer(options.mirror)
         self._bundle, self._matting = models.bundle, options.matting(models.bundle.model)
         self.people = self._matting.frame_matting.people.count
         self._add_notes(models.bundle)
@@ -157,6 +155,27 @@ class LiveStages:
     def frozen(self) -> bool:
         """True while a picture is kept."""
         return self._frozen is not None
+
+    def set_mirror(self, mirror: bool) -> None:
+        """Swap left and right in the next frames, or not."""
+        self._normalize = self._normalizer(mirror)
+        self._epoch += 1
+
+    def _normalizer(self, mirror: bool) -> FrameNormalizer:
+        return FrameNormalizer(self.format, mirror=mirror, fit=self.options.fit_camera, note=self.meter.note)
+
+    def add_sink(self, sink: LiveSink) -> None:
+        """Send the next frames to one more sink."""
+        with self._lock:
+            self.sinks.append(sink)
+            self.all_sinks = (*self.all_sinks, sink)
+
+    def drop_sink(self, sink: LiveSink) -> None:
+        """Send no more frames to a sink, and forget it. It is not closed."""
+        with self._lock:
+            self.all_sinks = tuple(each for each in self.all_sinks if each is not sink)
+            if sink in self.sinks:
+                self.sinks.remove(sink)
 
     def stats(self) -> LiveStats:
         """Measurements of the last seconds."""

@@ -24,7 +24,7 @@ FORKS.set_forkserver_preload([
     "cv2", "pyvirtualcam", "livematte.cli", "livematte.cli.live", "livematte.kernels.composite.loops",
     "livematte.kernels.convert.loops", "livematte.kernels.foreground.loops", "livematte.kernels.resize.loops",
     "livematte.kernels.upsample.loops",
-    "livematte.streaming.session", "livematte.video.camera", "livematte.plugins.virtualcam.sink",
+    "livematte.streaming.launch", "livematte.video.camera", "livematte.plugins.virtualcam.sink",
 ])  # fmt: skip
 
 

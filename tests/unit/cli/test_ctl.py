@@ -21,6 +21,7 @@ from livematte.clock import SystemClock
 from livematte.protocols import LiveFormat
 from livematte.streaming import session_registry
 from livematte.streaming.control import Control
+from livematte.streaming.frames import PreviewFrame
 from livematte.streaming.stats import LiveMeter, LiveStats
 from tests.livepeers import CollectingSink
 
@@ -29,10 +30,13 @@ class Remembers:
     """A session that takes whatever it is given."""
 
     def __init__(self) -> None:
-        self.background, self.model, self.paused = "green", "some-model", False
+        self.background, self.model, self.paused, self.frozen = "green", "some-model", False, False
         self.choke = self.feather = 0.0
         self.keep, self.frame = "all", "off"
-        self.frozen = False
+        self.camera: str | None = None
+        self.size: int | None = None
+        self.mirror, self.to, self.refine, self.delay = False, ["none"], "guided", 0.0
+        self.shown: PreviewFrame | None = None
 
     def stats(self) -> LiveStats:
         return LiveMeter(SystemClock()).stats(
@@ -67,6 +71,11 @@ def test_what_is_said(steered: Remembers, capsys: Said) -> None:
         "resume -s desk": "resumed",
         "choke -2": "choke: -2",
         "feather 2.5": "feather: 2.5",
+        "delay 120": "delay: 120",
+        "mirror on": "mirror: on",
+        "to none,virtualcam": "to: none, virtualcam",
+        "size 320": "size: 320",
+        "size default": "size: default",
         f"stop --session {os.getpid()}": "session desk ends",
     }.items():
         assert cli.run(["ctl", *words.split()]) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 import os
 import platform
@@ -10,30 +12,38 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from livematte.cache import cache_folder
 from livematte.clock import SystemClock
 from livematte.errors import LivematteError, OutputError, SessionError, UsageError
-from livematte.streaming import control, session_registry
+from livematte.streaming import control, control_link, session_registry
 from livematte.streaming.control import Control
-from livematte.streaming.session_registry import RegisteredSession, ask, encode_line, find, running
+from livematte.streaming.control_link import REQUEST_BYTES, ControlClient, encode_line
+from livematte.streaming.frames import PreviewFrame
+from livematte.streaming.session_registry import RegisteredSession, ask, find, running
 from livematte.streaming.stats import LiveMeter, LiveStats
+from tests.livepeers import HEIGHT, WIDTH, camera_frame
 
 
 class Remembers:
     """A session; ``wrong`` is raised by whatever is set. ``hold`` keeps ``model`` waiting while it is set."""
 
     def __init__(self) -> None:
-        self.paused = False
+        self.paused = self.frozen = self.mirror = False
         self.choke = self.feather = 0.0
         self.keep, self.frame = "all", "off"
-        self.frozen = False
+        self.camera: str | None = None
+        self.size: int | None = None
+        self.to, self.refine, self.delay = ["none"], "guided", 0.0
+        self.shown: PreviewFrame | None = None
         self.wrong: BaseException | None = None
         self.waits, self.going_on = threading.Event(), threading.Event()
         self.going_on.set()
@@ -94,8 +104,8 @@ def call(ear: Control) -> socket.socket:
     address = ear.registration.address
     assert isinstance(address, str)
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    session_registry._connect(peer, address, 20)
     peer.settimeout(20)
+    peer.connect(address)
     return peer
 
 
@@ -118,9 +128,15 @@ def test_every_command_arrives(ear: Control, steered: Remembers, stopped: thread
         "background": "/pictures/beach.jpg",
         "model": "some-model",
         "keep": "all",
-        "choke": "0",
-        "feather": "0",
+        "choke": 0,
+        "feather": 0,
         "frame": "off",
+        "camera": None,
+        "mirror": False,
+        "to": ["none"],
+        "delay": 0,
+        "size": None,
+        "refine": "guided",
         "paused": False,
         "frozen": False,
     }
@@ -134,6 +150,14 @@ def test_every_command_arrives(ear: Control, steered: Remembers, stopped: thread
     assert ask("resume")["frozen"] is steered.frozen is False
     assert ask("pause")["paused"] is True and steered.paused is True
     assert ask("resume")["paused"] is False and steered.paused is False
+    assert ask("freeze")["frozen"] is True and steered.frozen is True
+    assert ask("delay", 250)["delay"] == 250 and steered.delay == 0.25
+    assert ask("mirror", "on")["mirror"] is True and steered.mirror is True
+    assert ask("size", "320")["size"] == 320 and ask("size", "default")["size"] is None
+    assert ask("to", ["none", "obs"])["to"] == steered.to == ["none", "obs"]
+    assert ask("to", "none,virtualcam")["to"] == steered.to == ["none", "virtualcam"]
+    assert ask("camera", "Desk")["camera"] == steered.camera == "Desk"
+    assert ask("refine", "none")["refine"] == steered.refine == "none"
     stats = ask("stats")["stats"]
     assert stats["size"] == [160, 288] and stats["notes"] == ["hot"]
     assert set(stats) == set(asdict(steered.stats()))
@@ -166,7 +190,16 @@ def test_a_refusal_comes_back_as_its_own_line(ear: Control, steered: Remembers) 
         ("model", 5, "use text"),
         ("blur", "12", "use a number"),
         ("blur", True, "use a number"),
-        ("dance", None, "allowed are background, blur"),
+        ("mirror", "yes", "use on or off"),
+        ("size", 31, "use 32 to 4096"),
+        ("size", 99.5, "use a whole number"),
+        ("delay", "soon", "use a number"),
+        ("delay", -1, "0 to 2000 milliseconds"),
+        ("delay", float("nan"), "delay"),
+        ("to", [], "use text"),
+        ("to", [7], "use text"),
+        ("picture", {"width": 5}, "use 64 to 1280"),
+        ("dance", None, "allowed are background, blur, camera"),
         (None, None, "unknown command None"),
         ("background", "x" * (1 << 16), "too long"),
     ],
@@ -312,7 +345,7 @@ def test_a_port_does_where_there_are_no_such_sockets(
     monkeypatch: pytest.MonkeyPatch, steered: Remembers, stopped: threading.Event
 ) -> None:
     """As on Windows."""
-    monkeypatch.delattr(socket, "AF_UNIX", raising=False)
+    monkeypatch.setattr(control_link, "UNIX_SOCKETS", False)
     with Control(steered, stopped.set) as ear:
         assert isinstance(ear.registration.address, int)
         assert ask("background", "white")["background"] == "white"
@@ -333,7 +366,7 @@ def test_a_port_does_where_the_path_is_too_long(
 def test_a_stranger_at_the_port_of_a_killed_session_is_not_believed(
     monkeypatch: pytest.MonkeyPatch, place: Path, steered: Remembers
 ) -> None:
-    monkeypatch.delattr(socket, "AF_UNIX", raising=False)
+    monkeypatch.setattr(control_link, "UNIX_SOCKETS", False)
     with Control(steered, lambda: None) as ear:
         (file,) = place.glob("*.json")
         facts = asdict(ear.registration)
@@ -353,7 +386,7 @@ def test_a_stranger_at_the_port_of_a_killed_session_is_not_believed(
         b'{"key": "\\ud800", "command": "stop"}\n',
         b"\xff\xfe\x00\n",
         b"[" * 60000 + b"\n",
-        b"x" * (session_registry.REQUEST_BYTES + 2),
+        b"x" * (REQUEST_BYTES + 2),
         b"",
     ],
     ids=["empty", "http", "list", "no key", "odd key", "half a character", "bytes", "deep", "long", "silent"],
@@ -396,7 +429,10 @@ def test_silent_callers_make_room_for_new_ones(
     ear: Control, stopped: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "REQUEST_SECONDS", 600.0)
-    silent = [call(ear) for _ in range(3 * control.CLIENTS)]
+    silent = []
+    for _ in range(3 * control.CLIENTS):
+        silent.append(call(ear))
+        time.sleep(0.001)  # the queue of the socket has an end
     assert ask("pause")["paused"]
     assert said(silent[0]) == b"" and len(ear._receiving) <= control.CLIENTS
     ask("stop")
@@ -405,25 +441,34 @@ def test_silent_callers_make_room_for_new_ones(
         peer.close()
 
 
+def test_held_connections_have_an_end(ear: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "HELD", 2)
+
+    async def run() -> None:
+        clients = [await ControlClient.open(ear.registration) for _ in range(3)]
+        assert [(await client.ask("ping"))["pid"] for client in clients[:2]] == 2 * [os.getpid()]
+        with pytest.raises(SessionError, match="closed the connection"):
+            await clients[2].ask("ping")
+        for client in clients:
+            await client.close()
+
+    asyncio.run(run())
+
+
 def test_blocked_changes_keep_no_other_command_waiting(
     ear: Control, steered: Remembers, stopped: threading.Event
 ) -> None:
     """One change blocks, others wait for it, and further ones are refused at once."""
     steered.going_on.clear()
-    heard: list[dict[str, Any] | BaseException] = []
-
-    def change() -> None:
-        try:
-            heard.append(ask("model", "large"))
-        except SessionError as error:
-            heard.append(error)
-
-    callers = [threading.Thread(target=change) for _ in range(control.CHANGES_AT_ONCE)]
+    heard: list[dict[str, Any]] = []
+    callers = [
+        threading.Thread(target=lambda: heard.append(ask("model", "large")))
+        for _ in range(control.CHANGES_AT_ONCE)
+    ]
     for caller in callers:
         caller.start()
     assert steered.waits.wait(20)
-    while ear._change_slots.acquire(blocking=False):
-        ear._change_slots.release()
+    while ear._changes < control.CHANGES_AT_ONCE:
         time.sleep(0.01)
     with pytest.raises(LivematteError, match="8 other changes are under way: try again later"):
         ask("background", "white")
@@ -431,7 +476,7 @@ def test_blocked_changes_keep_no_other_command_waiting(
     steered.going_on.set()
     for caller in callers:
         caller.join(20)
-    assert [type(each) for each in heard] == [dict] * control.CHANGES_AT_ONCE
+    assert len(heard) == control.CHANGES_AT_ONCE
     assert ask("background", "white")["background"] == "white"
     ask("stop")
     assert stopped.wait(20)
@@ -477,3 +522,78 @@ def test_a_session_that_may_not_write_says_why(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(session_registry, "folders", lambda: [blocked / "run"])
     with pytest.raises(SessionError, match="cannot be used"):
         Control(Remembers(), lambda: None)
+
+
+def held(ear: Control, work: Callable[[ControlClient, list[dict[str, Any]]], Awaitable[None]]) -> None:
+    """Run ``work`` with one connection that is held, and the states that come through it."""
+
+    async def run() -> None:
+        states: list[dict[str, Any]] = []
+        client = await ControlClient.open(ear.registration, states.append)
+        try:
+            await asyncio.wait_for(work(client, states), 30)
+        finally:
+            await client.close()
+
+    asyncio.run(run())
+
+
+async def until(true: Callable[[], bool]) -> None:
+    while not true():
+        await asyncio.sleep(0.01)
+
+
+def test_one_connection_takes_many_commands_and_hears_of_changes_of_others(ear: Control) -> None:
+    async def work(client: ControlClient, states: list[dict[str, Any]]) -> None:
+        assert (await client.ask("watch", 60))["background"] == "green"
+        await until(lambda: len(states) == 1)
+        await asyncio.to_thread(ask, "background", "white")
+        await until(lambda: len(states) > 1 and states[-1]["background"] == "white")
+        assert states[-1]["stats"]["size"] == [160, 288] and states[-1]["cpu"] >= 0
+        assert (await client.ask("pause"))["paused"]
+        await until(lambda: states[-1]["paused"])
+
+    held(ear, work)
+
+
+def test_a_slow_command_does_not_hold_up_the_next_of_its_connection(ear: Control, steered: Remembers) -> None:
+    async def work(client: ControlClient, states: list[dict[str, Any]]) -> None:
+        steered.going_on.clear()
+        slow = asyncio.ensure_future(client.ask("model", "large"))
+        assert (await client.ask("pause"))["paused"] and not slow.done()
+        steered.going_on.set()
+        assert (await slow)["model"] == "large"
+
+    held(ear, work)
+
+
+def test_a_held_connection_hears_of_the_end(ear: Control) -> None:
+    async def work(client: ControlClient, states: list[dict[str, Any]]) -> None:
+        await client.ask("watch", 0.1)
+        await asyncio.to_thread(ear.close)
+        await client.closed.wait()
+        with pytest.raises(SessionError, match="has ended"):
+            await client.ask("ping")
+
+    held(ear, work)
+
+
+def test_pictures_are_what_viewers_see_and_the_matte(ear: Control, steered: Remembers) -> None:
+    async def work(client: ControlClient, states: list[dict[str, Any]]) -> None:
+        assert (await client.ask("picture", {"width": 96}))["pictures"] == {}, "none was sent yet"
+        alpha = np.zeros((HEIGHT, WIDTH), np.float32)
+        alpha[:, : WIDTH // 2] = 1
+        steered.shown = PreviewFrame(camera_frame(), alpha)
+        told = await client.ask("picture", {"width": 96, "matte": True})
+        decoded = {
+            view: cv2.imdecode(np.frombuffer(base64.b64decode(jpeg), np.uint8), cv2.IMREAD_GRAYSCALE)
+            for view, jpeg in told["pictures"].items()
+        }
+        assert set(decoded) == {"composite", "matte"}
+        assert decoded["matte"].shape == (HEIGHT, WIDTH)
+        assert decoded["matte"][:, 4].min() > 240 and decoded["matte"][:, -4].max() < 15
+        assert abs(int(decoded["composite"][32, 48]) - 98) < 15
+        again = await client.ask("picture", {"width": 96, "after": told["number"]})
+        assert again == {"number": told["number"], "pictures": {}}, "the same one is not sent twice"
+
+    held(ear, work)

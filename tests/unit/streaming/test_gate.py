@@ -200,3 +200,19 @@ def test_a_delay_keeps_no_more_than_it_needs() -> None:
         feed.frame()
         feed.gate.choose()
     assert len(feed.gate._pictures) <= 8
+
+
+def test_a_longer_delay_is_reached_without_a_placeholder_and_a_shorter_one_at_once() -> None:
+    feed = Feed()
+    feed.frame()
+    assert feed.shown() is not None
+    feed.gate.set_delay(0.3)
+    shown = []
+    for _ in range(30):  # a second
+        newest = feed.frame()
+        shown.append(feed.shown())
+        assert shown[-1] is not None
+    assert shown == sorted(shown), "never back in time"
+    assert newest - 10 <= shown[-1] <= newest - 9
+    feed.gate.set_delay(0.0)
+    assert feed.shown() == newest

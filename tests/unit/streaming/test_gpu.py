@@ -29,7 +29,7 @@ from livematte.streaming.governor import Level
 from livematte.streaming.live_matting import LiveMatting, ModelBundle
 from livematte.streaming.model_factory import ModelFactory
 from livematte.streaming.model_loader import PreparedModels
-from livematte.streaming.session import live_format
+from livematte.streaming.opening import live_format
 from tests.clocks import FakeClock
 from tests.cuda_shim import build, fakecupy
 from tests.cuda_shim.hazards import nothing_is_given_back_in_use  # noqa: F401 - for every test here

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 import livematte
+import livematte.options
 from livematte.errors import DeviceError, InputError, ModelError, OutputError, UsageError
 from livematte.frame import Frame
 from livematte.matting.backgrounds import Blur
@@ -21,10 +23,18 @@ from livematte.resolve import Resolved, resolve
 from livematte.streaming import session as livesession
 from livematte.streaming.governor import Governor, Level
 from livematte.streaming.model_factory import ModelFactory, with_budget
-from livematte.streaming.session import live_format
+from livematte.streaming.opening import live_format
 from livematte.video.camera_modes import CameraInfo
 from tests.clips import make_clip
-from tests.livepeers import CollectingSink, FindsThePerson, SteeredCamera
+from tests.livepeers import (
+    HEIGHT,
+    WIDTH,
+    CollectingSink,
+    FindsThePerson,
+    SteeredCamera,
+    camera_frame,
+    shows_person,
+)
 
 
 @pytest.fixture(scope="module")
@@ -494,3 +504,118 @@ def test_another_fit_is_refused(clip: Path, outlet: Opened) -> None:
             input=clip, to=outlet, background="black", model=FindsThePerson(), fit_camera="stretch"
         )
     assert not outlet.sinks
+
+
+def test_mirroring_can_be_changed(clip: Path, outlet: Opened, tmp_path: Path) -> None:
+    half = np.zeros((96, 160), np.uint8)
+    half[:, :80] = 230
+    cv2.imwrite(str(tmp_path / "half.png"), half)
+    with livematte.live(
+        input=tmp_path / "half.png",
+        to=outlet,
+        background="black",
+        model=FindsThePerson(),
+        width=160,
+        height=96,
+    ) as session:
+
+        def brighter(side: str) -> Callable[[Frame], bool]:
+            def found(frame: Frame) -> bool:
+                left, right = (int(frame.planes[0][48, x]) for x in (66, 94))
+                return abs(left - right) > 100 and (left > right) == (side == "left")
+
+            return found
+
+        assert outlet.sinks[0].wait_for(brighter("left"))
+        session.mirror = True
+        assert session.mirror and outlet.sinks[0].wait_for(brighter("right"))
+
+
+def test_a_frozen_session_sends_the_same_picture(session: livesession.Session, outlet: Opened) -> None:
+    sink = outlet.sinks[0]
+    assert sink.wait_for(lambda frame: bool(frame.planes[0].max() > 60))
+    session.frozen = True
+    assert session.frozen and sink.wait_for(lambda _: True)
+    kept = session.shown
+    assert kept is not None
+    before = session.stats().placeholders
+    for _ in range(3):
+        assert sink.wait_for(lambda frame: frame.planes[0] is kept.frame.planes[0])
+    assert session.stats().showing == "frozen" and session.stats().placeholders == before
+    session.paused = True
+    assert sink.wait_for(lambda frame: bool(frame.planes[0].max() < 20)) and not session.frozen
+    with pytest.raises(UsageError, match="no picture to freeze"):
+        session.frozen = True
+    session.paused = False
+    assert sink.wait_for(lambda frame: bool(frame.planes[0].max() > 60))
+
+
+def test_the_delay_can_be_changed(session: livesession.Session, outlet: Opened) -> None:
+    session.delay = 0.2
+    assert session.delay == 0.2 and outlet.sinks[0].wait_for(lambda _: session.stats().latency_p50 > 190)
+    with pytest.raises(UsageError, match="0 to 2"):
+        session.delay = 9
+    assert session.delay == 0.2
+
+
+def test_sinks_can_be_changed(session: livesession.Session, outlet: Opened) -> None:
+    first = outlet.sinks[0]
+    session.to = ["none"]
+    assert session.to == ["none"] and [sink.name for sink in session.sinks] == ["none"]
+    end = time.monotonic() + 20
+    while not first.closed and time.monotonic() < end:
+        time.sleep(0.02)
+    assert first.closed == 1
+    session.to = ["none", outlet]
+    assert session.to == ["none", "collecting"] and outlet.sinks[1].wait_for(lambda _: True)
+    kept = session.sinks[0]
+    with pytest.raises(UsageError, match="unknown output 'nope'"):
+        session.to = "nope"
+    assert session.sinks[0] is kept and len(session.sinks) == 2
+    with pytest.raises(UsageError):
+        session.to = []
+
+
+def test_another_camera_is_opened_before_the_old_one_is_closed(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, outlet: Opened
+) -> None:
+    cameras = {"one": SteeredCamera(), "two": SteeredCamera()}
+
+    def open_steered(name: str, **_: Any) -> Any:
+        if name not in cameras:
+            raise InputError(f"no camera {name!r}")
+        cameras[name].camera = CameraInfo(name, name, name)  # type: ignore[attr-defined]
+        return cameras[name]
+
+    monkeypatch.setattr(livesession, "open_camera", open_steered)
+    with livematte.live(
+        camera="one", to=outlet, background="black", model=FindsThePerson(), width=WIDTH, height=HEIGHT
+    ) as session:
+        with pytest.raises(InputError, match="no camera 'three'"):
+            session.camera = "three"
+        assert session.camera == "one" and not cameras["one"].closed
+        session.camera = "two"
+        assert session.camera == "two"
+        for _ in range(200):
+            cameras["two"].give(camera_frame())
+            if outlet.sinks[0].wait_for(shows_person, 0.1):
+                break
+        else:
+            raise AssertionError("no picture of the other camera")
+        assert cameras["one"].closed and not cameras["two"].closed
+
+
+def test_size_and_refinement_can_be_changed(clip: Path, outlet: Opened) -> None:
+    with livematte.live(
+        input=clip, to=outlet, background="black", width=160, height=96, rate=10, govern=False
+    ) as session:
+        session.size = 128
+        assert session.size == 128
+        assert outlet.sinks[0].wait_for(lambda _: (session.stats().size or (0, 0))[1] == 128, 30)
+        session.refine = "none"
+        assert (session.refine, session.size, session.model) == ("none", 128, livematte.options.DEFAULT_MODEL)
+        with pytest.raises(UsageError):
+            session.refine = "no-such-refiner"
+        with pytest.raises(UsageError, match="32 to 4096"):
+            session.size = 5
+        assert (session.refine, session.size) == ("none", 128)

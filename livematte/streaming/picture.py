@@ -1,4 +1,4 @@
-"""Make the picture of a preview: the composite, the matte or both, at the size of the preview."""
+"""Make small pictures of what viewers see: the composite, the matte or both, for previews and the panel."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livematte.preview.picture import fit_size, preview_picture
 from livematte.streaming.frames import PreviewFrame
+from livematte.streaming.picture import fit_size, preview_picture
 from tests.unit.preview.fakes import LEFT, RED_LEFT, shown
 
 

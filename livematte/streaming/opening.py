@@ -1,0 +1,84 @@
+"""Opens and checks the parts of a live session."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+
+from livematte.clock import Clock
+from livematte.errors import InputError, UsageError
+from livematte.matting.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur
+from livematte.options import LiveOptions, PathLike
+from livematte.protocols import Background, LiveFormat, Source
+from livematte.resolve import resolve_background
+from livematte.video.camera import list_cameras, open_camera, open_file_camera
+from livematte.video.camera_devices import find_camera
+from livematte.video.file_camera import is_url
+
+
+def open_placeholder(spec: PathLike | Background, fit: str, format: LiveFormat) -> Background:
+    """Open the placeholder. Raises UsageError with a message that begins with ``placeholder``."""
+    try:
+        placeholder = resolve_background(spec, fit)
+    except UsageError as error:
+        raise UsageError(f"placeholder: {error}") from error
+    if placeholder.transparent and not format.alpha:
+        raise UsageError("placeholder transparent: the output has no transparency; use a colour or a picture")
+    return placeholder
+
+
+def open_live_background(spec: PathLike | Background, fit: str) -> Background:
+    """Open the background. Raises UsageError, also for a blur so weak that the room would be recognisable."""
+    background = resolve_background(spec, fit)
+    if isinstance(background, Blur) and background.strength < WEAKEST_LIVE_BLUR:
+        background.close()
+        raise UsageError(
+            f"blur {background.strength:g} would show the room: use {WEAKEST_LIVE_BLUR:g} to "
+            f"{STRONGEST_BLUR:g}"
+        )
+    return background
+
+
+def live_format(width: int, height: int, rate: Fraction | float) -> LiveFormat:
+    """Check the output format. Raises UsageError."""
+    if width % 2 or height % 2 or not (64 <= width <= 7680 and 64 <= height <= 4320):
+        raise UsageError(f"resolution {width}x{height} is invalid: use even numbers, 64x64 to 7680x4320")
+    return LiveFormat(width, height, Fraction(rate).limit_denominator(1001))
+
+
+class SourceOpener:
+    """Opens the camera of a session, or the file that replaces it; may be called repeatedly."""
+
+    def __init__(self, options: LiveOptions, format: LiveFormat, clock: Clock | None) -> None:
+        self._options, self._format, self._clock = options, format, clock
+        self._camera = options["camera"] or "auto"
+
+    def changed(self, options: LiveOptions) -> SourceOpener:
+        """Return an opener for other options."""
+        return SourceOpener(options, self._format, self._clock)
+
+    def __call__(self) -> Source:
+        """Open the source. Raises InputError if it is not available."""
+        if (file := self._options["input"]) is not None:
+            return open_file_camera(os.fspath(file), self._clock)
+        opened = open_camera(
+            self._camera,
+            size=(self._format.height, self._format.width),
+            rate=self._format.rate,
+            pixel_format=self._options["pixel_format"],
+            clock=self._clock,
+        )
+        self._camera = opened.camera.id  # after unplugging, wait for this camera, not one of the same name
+        return opened
+
+    def missing_note(self) -> str | None:
+        """Return a note if the camera is missing; it may be connected later. Raises InputError for a file."""
+        if (file := self._options["input"]) is not None:
+            if not is_url(os.fspath(file)):
+                open_file_camera(os.fspath(file)).close()
+            return None
+        try:
+            find_camera(self._camera, list_cameras())
+        except InputError as error:
+            return f"waiting for the camera: {error}"
+        return None

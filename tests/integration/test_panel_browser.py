@@ -1,0 +1,266 @@
+"""The panel in Chromium: a session from a clip is started, changed, paused, killed; both widths; axe-core."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from livematte.assets import background_path, clip_path
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+sync_api: Any = pytest.importorskip("playwright.sync_api", reason="the extra browser is not installed")
+pytest.importorskip("uvicorn", reason="the extra panel is not installed")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
+]
+
+SECONDS = 90.0
+WIDE, DOCK = {"width": 1280, "height": 800}, {"width": 380, "height": 800}
+PICTURES = os.environ.get("LIVEMATTE_PANEL_PICTURES")
+"""Folder for pictures of the panel, for the documentation: ``docs``."""
+
+
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a running panel, with the token."""
+    root = tmp_path_factory.mktemp("browser")
+    for folder in ("profiles", "rooms", "videos", "run"):
+        (root / folder).mkdir()
+    shutil.copy(background_path(), root / "rooms" / "dusk.jpg")
+    for name, color in (("red", (0, 0, 255)), ("sea", (200, 120, 30))):
+        cv2.imwrite(str(root / "rooms" / f"{name}.png"), np.full((90, 160, 3), color, np.uint8))
+    shutil.copy(clip_path(), root / "videos" / "interview.mp4")
+    (root / "profiles" / "talk.toml").write_text(
+        f'input = {str(clip_path())!r}\nto = "none"\nresolution = "320x180"\nrate = 10\nsize = 160\n'
+        'govern = false\nbackground = "green"\nplaceholder = "black"\n',
+        encoding="utf-8",
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {"XDG_RUNTIME_DIR": root / "run", "XDG_CACHE_HOME": root / "run", "XDG_CONFIG_HOME": root / "run"}
+    command = [sys.executable, "-m", "livematte", "panel", "--port", str(port)]
+    command += ["--profiles", str(root / "profiles"), "--backgrounds", str(root / "rooms")]
+    command += ["--files", str(root / "videos")]
+    environment = {**os.environ, **{name: str(path) for name, path in own.items()}}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("panel: http://127.0.0.1:"), line
+        try:
+            yield line.removeprefix("panel: ").strip()
+        finally:
+            for file in (root / "run" / "livematte" / "control").glob("*.json"):
+                found = re.search(r'"pid": (\d+)', file.read_text(encoding="utf-8"))
+                assert found is not None
+                os.kill(int(found[1]), signal.SIGTERM)
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api.expect.set_options(timeout=1000 * SECONDS)
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Any, panel: str) -> Iterator[Any]:
+    """A page with the token; an error in the console fails the test."""
+    context = browser.new_context(viewport=WIDE)
+    opened = context.new_page()
+    opened.set_default_timeout(1000 * SECONDS)
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    opened.goto(panel)
+    sync_api.expect(opened.locator("#link")).to_have_text("connected")
+    yield opened
+    context.close()
+    expected = re.compile("WebSocket|status of 4")
+    assert [error for error in errors if not expected.search(error)] == []
+
+
+def until(true: Callable[[], Any], what: str = "") -> None:
+    end = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.1)
+
+
+def pixel(page: Any, x: float = 0.03, y: float = 0.05, canvas: str = "picture") -> list[int]:
+    """The colour of a pixel of the canvas, at shares of its width and height."""
+    code = """([id, x, y]) => { const c = document.getElementById(id);
+        return [...c.getContext('2d').getImageData(x * c.width, y * c.height, 1, 1).data.slice(0, 3)]; }"""
+    return list(page.evaluate(code, [canvas, x, y]))
+
+
+def start(page: Any) -> None:
+    """Start the session from the page, unless it runs."""
+    page.wait_for_timeout(800)
+    if page.locator("#session").is_hidden():
+        page.select_option("#profile", "talk")
+        page.click("#start-session")
+    sync_api.expect(page.locator("#showing")).to_have_text("Viewers see people")
+
+
+def like(color: list[int], wanted: tuple[int, int, int]) -> bool:
+    return max(abs(a - b) for a, b in zip(color, wanted, strict=True)) < 50
+
+
+def keep(page: Any, name: str) -> None:
+    if PICTURES:
+        if name != "render":
+            sync_api.expect(page.locator("#showing")).to_have_text("Viewers see people")
+            page.wait_for_timeout(500)
+        path = f"{PICTURES}/panel-{name}.jpg"
+        page.screenshot(path=path, type="jpeg", quality=82, full_page=name == "dock")
+
+
+def test_the_token_leaves_the_address(page: Any) -> None:
+    assert "token" not in page.url
+    page.reload()
+    sync_api.expect(page.locator("#link")).to_have_text("connected")
+
+
+def test_a_session_is_started_and_its_background_changed(page: Any) -> None:
+    start(page)
+    page.evaluate("document.getElementById('color').value = '#0000ff'")
+    page.dispatch_event("#color", "change")
+    until(lambda: like(pixel(page), (0, 0, 255)), "blue in the picture")
+    page.click("#thumbnails button[title='rooms/red.png']")
+    until(lambda: like(pixel(page), (255, 0, 0)), "red in the picture")
+    person = pixel(page, 0.5, 0.95)
+    assert not like(person, (255, 0, 0)), "the person stays"
+    page.click("#show-matte")
+    until(lambda: like(pixel(page, 0.5, 0.95, "matte"), (255, 255, 255)), "the person is white in the matte")
+    until(lambda: like(pixel(page, 0.97, 0.3, "matte"), (0, 0, 0)), "the room is black in the matte")
+    page.click("#thumbnails button[title='rooms/dusk.jpg']")
+    until(lambda: not like(pixel(page), (255, 0, 0)), "another picture")
+    keep(page, "live")
+    page.click("#show-matte")
+
+
+def test_the_blur_slider_by_keyboard_alone(page: Any) -> None:
+    start(page)
+    page.focus("#blur")
+    page.keyboard.press("ArrowRight")
+    until(lambda: page.inner_text("#background").startswith("blur:"), "a blur")
+    page.keyboard.press("Tab")
+    page.focus("#model")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_pause_by_button_and_key(page: Any) -> None:
+    start(page)
+    page.click("#pause")
+    sync_api.expect(page.locator("#showing")).to_have_text("Viewers see the placeholder: paused")
+    until(lambda: like(pixel(page, 0.5, 0.95), (0, 0, 0)), "the placeholder is black")
+    assert page.get_attribute("#pause", "aria-pressed") == "true" and "bad" in (
+        page.get_attribute("#showing", "class")
+    )
+    page.keyboard.press("p")
+    sync_api.expect(page.locator("#showing")).to_have_text("Viewers see people")
+
+
+def test_freezing_by_key(page: Any) -> None:
+    start(page)
+
+    def frozen() -> bool:
+        if page.get_attribute("#freeze", "aria-pressed") == "false":  # refused during a placeholder
+            page.keyboard.press("f")
+            page.wait_for_timeout(800)
+        return bool(page.inner_text("#showing") == "Viewers see a frozen picture")
+
+    until(frozen, "a frozen picture")
+    page.keyboard.press("f")
+    sync_api.expect(page.locator("#showing")).to_have_text("Viewers see people")
+
+
+@pytest.mark.parametrize("size", [WIDE, DOCK], ids=["wide", "dock"])
+def test_every_page_is_accessible_and_fits(page: Any, size: dict[str, int]) -> None:
+    axe: Any = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-core is not installed"
+    )
+    start(page)
+    page.set_viewport_size(size)
+    for tab in ("live", "render", "machine"):
+        page.click(f"#tab-{tab}")
+        page.wait_for_timeout(300)
+        if tab == "render":
+            page.click("summary")
+        found = axe.Axe().run(page).response["violations"]
+        assert [(each["id"], each["nodes"][0]["html"][:100]) for each in found] == []
+        overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert page.evaluate(overflow) <= 0, f"{tab} is wider than the window"
+    page.click("#tab-live")
+    if size is DOCK:
+        keep(page, "dock")
+
+
+def test_keyboard_alone_reaches_every_control(page: Any) -> None:
+    start(page)
+    wanted = set(page.evaluate(
+        """[...document.querySelectorAll('button, select, input')]
+            .filter((each) => each.offsetParent && !each.disabled).map((each) => each.id).filter(Boolean)"""
+    ))  # fmt: skip
+    reached: set[str] = set()
+    page.evaluate("document.activeElement.blur()")
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id"))
+    assert wanted <= reached, wanted - reached
+    page.focus("#pause")
+    page.keyboard.press("Enter")
+    sync_api.expect(page.locator("#showing")).to_have_text("Viewers see the placeholder: paused")
+    page.keyboard.press("Space")
+    sync_api.expect(page.locator("#showing")).to_have_text("Viewers see people")
+
+
+def test_a_file_is_previewed_and_rendered(page: Any) -> None:
+    page.click("#tab-render")
+    page.check("#files input")
+    page.fill("#option-background", "blue")
+    page.fill("#option-end", "0.3")
+    page.click("#preview")
+    page.wait_for_selector("#compare:not([hidden])")
+    until(lambda: page.evaluate("document.getElementById('after').naturalWidth") > 100, "the rendered frame")
+    page.focus("#slider")
+    before = page.evaluate("document.getElementById('before').style.clipPath")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.getElementById('before').style.clipPath") != before
+    keep(page, "render")
+    page.click("#add")
+    page.get_by_role("button", name="Look at interview matte.mp4").click()
+    until(lambda: page.evaluate("document.getElementById('result').videoWidth") > 0, "the result plays")
+
+
+def test_a_killed_session_is_told_and_another_one_starts(page: Any) -> None:
+    start(page)
+    state = page.evaluate("fetch('/api/state').then((answer) => answer.json())")
+    os.kill(state["sessions"][0]["pid"], getattr(signal, "SIGKILL", signal.SIGTERM))
+    sync_api.expect(page.locator("#no-session")).to_be_visible(timeout=1000 * SECONDS)
+    sync_api.expect(page.locator("#messages")).to_contain_text("talk has ended")
+    drawn = int(page.get_attribute("#picture", "data-drawn") or 0)
+    start(page)
+    until(lambda: int(page.get_attribute("#picture", "data-drawn") or 0) > drawn + 2, "new pictures")
+    page.click("#stop")
+    sync_api.expect(page.locator("#no-session")).to_be_visible(timeout=1000 * SECONDS)

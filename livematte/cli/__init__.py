@@ -14,7 +14,7 @@ import typer
 import livematte
 from livematte import registry
 from livematte.cli import streams, terminal
-from livematte.cli.app import app
+from livematte.cli.app import COMMANDS, app
 from livematte.cli.corrections import corrected
 from livematte.cli.interrupt import handled, raise_interrupt, request_stop
 from livematte.cli.system_errors import system_reason
@@ -95,9 +95,7 @@ def run(args: list[str] | None = None) -> int:
 
 
 def _command_names() -> set[str]:
-    own = (each.name or getattr(each.callback, "__name__", "") for each in app.registered_commands)
-    groups = (each.name or "" for each in app.registered_groups)
-    return {*own, *groups, *registry.names("commands")}
+    return {*COMMANDS, *registry.names("commands")}
 
 
 def _wrong_value(error: Exception) -> str:

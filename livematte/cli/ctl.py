@@ -49,7 +49,7 @@ def _change(changed: Declared) -> Callable[..., None]:
     option, change = changed.option, changed.option.change
     assert change is not None
 
-    def command(value: Any, session: str | None) -> None:
+    def command(value: str, session: str | None) -> None:
         if option.path:
             from livematte.profile import resolve_background_path
 
@@ -58,7 +58,7 @@ def _change(changed: Declared) -> Callable[..., None]:
         terminal.say(f"{changed.name}: {_shown(facts[changed.name])}")
 
     shown = typer.Argument(metavar=option.metavar, help=change.help, autocompletion=completion(changed))
-    command.__annotations__["value"] = Annotated[changed.command_type, shown]
+    command.__annotations__["value"] = Annotated[str, shown]
     command.__doc__ = change.summary
     return takes(ControlCommand)(command)
 

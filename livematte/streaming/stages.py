@@ -68,13 +68,9 @@ class LiveStages:
         self._placeholder = self._checked(scene.background)
         self._background, self._old_backgrounds = scene.background, list[Background]()
         self.gate = Gate(
-            clock,
-            max_age=options.max_age,
-            hold=options.hold,
-            silence=options.silence,
-            settle=options.settle,
-            delay=options.delay,
-        )
+            clock, max_age=options.max_age, hold=options.hold, silence=options.silence,
+            settle=options.settle, delay=options.delay,
+        )  # fmt: skip
         self.meter = LiveMeter(clock)
         self.governor = Governor(self.levels, float(1 / format.rate), clock)
         self.pacer = Pacer(format.rate, clock)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from livematte import cli, registry
 from livematte.cli.live_reporter import format_line, format_viewers, summary
 from livematte.cli.pipes import written_pipe
 from livematte.clock import SystemClock
-from livematte.streaming.stats import LiveMeter
+from livematte.streaming.stats import LiveMeter, LiveStats
 from tests.clocks import FakeClock
 
 SMALL = ["--to", "collecting", "--resolution", "160x96", "--rate", "25", "--background", "black"]
@@ -102,6 +103,13 @@ def test_figures_are_one_line_of_a_terminal_that_others_do_not_run_into(
     assert wiped == 59 * " " and "frames in" in summed, "nothing of the figures stays behind the summary"
 
 
+def figures() -> LiveStats:
+    """The figures of a session that has just begun."""
+    return LiveMeter(FakeClock()).stats(
+        late=0, skipped=0, level=0, steps=0, size=None, watched=None, sink_notes=[]
+    )
+
+
 def test_a_session_that_goes_to_and_fro_is_noted_once_in_a_while(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,12 +117,15 @@ def test_a_session_that_goes_to_and_fro_is_noted_once_in_a_while(
 
     from livematte.cli import live_reporter as module
 
-    now, state = [0.0], SimpleNamespace(notes=[], showing="")
-    session: Any = SimpleNamespace(format=SimpleNamespace(width=64, height=36, rate=30), stats=lambda: state)
+    now, state = [0.0], [figures()]
+    session: Any = SimpleNamespace(
+        format=SimpleNamespace(width=64, height=36, rate=30), stats=lambda: state[0]
+    )
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     teller = module.LiveReporter(session, stats=False, seconds=None)
     for step in range(1, 23):  # half a second each
-        now[0], state.showing = step / 2, "the matte is late" if step % 2 else "picture"
+        now[0] = step / 2
+        state[0] = replace(state[0], showing="the matte is late" if step % 2 else "picture")
         teller.look()
     assert capsys.readouterr().err.count("viewers see the placeholder: the matte is late") == 2
 
@@ -126,13 +137,16 @@ def test_the_reason_that_lasts_is_told(
 
     from livematte.cli import live_reporter as module
 
-    now, state = [0.0], SimpleNamespace(notes=[], showing="")
-    session: Any = SimpleNamespace(format=SimpleNamespace(width=64, height=36, rate=30), stats=lambda: state)
+    now, state = [0.0], [figures()]
+    session: Any = SimpleNamespace(
+        format=SimpleNamespace(width=64, height=36, rate=30), stats=lambda: state[0]
+    )
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     teller = module.LiveReporter(session, stats=False, seconds=None)
     for step in range(1, 30):
         now[0] = step / 2
-        state.showing = "starting" if step < 3 else "the camera is gone" if step < 5 else "nobody is seen yet"
+        why = "starting" if step < 3 else "the camera is gone" if step < 5 else "nobody is seen yet"
+        state[0] = replace(state[0], showing=why)
         teller.look()
     said = capsys.readouterr().err
     assert [said.count(why) for why in ("starting", "camera is gone", "nobody is seen")] == [1, 1, 1]

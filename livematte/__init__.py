@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from livematte.api import RenderReport, image, load_model, mattes, render, trimap
     from livematte.errors import LivematteError
+    from livematte.farm.batch import render_many
     from livematte.frame import ColorInfo, Frame, Matte
     from livematte.progress import Progress
     from livematte.streaming.session import live
@@ -30,6 +31,7 @@ __all__ = [
     "load_model",
     "mattes",
     "render",
+    "render_many",
     "trimap",
 ]
 
@@ -45,6 +47,7 @@ _HOMES = {
     "LivematteError": "errors",
     "Progress": "progress",
     "live": "streaming.session",
+    "render_many": "farm.batch",
 }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from typing_extensions import Unpack
 
@@ -41,7 +42,7 @@ from livematte.output_paths import (
 )
 from livematte.progress import Progress
 from livematte.protocols import Background, Model
-from livematte.resolve import collect_notes, cuda_index, frame_device, resolve
+from livematte.resolve import Resolved, collect_notes, cuda_index, frame_device, resolve
 from livematte.video import trial_decode
 from livematte.video.container import is_pipe, require_rereadable
 from livematte.video.encoders import CONTAINERS
@@ -81,8 +82,7 @@ def render(
     began = time.monotonic()
     chosen = complete(RenderOptions, options)
     targets = output_paths(output, chosen)
-    resolved = resolve(chosen, extras="debug" in targets)
-    check_hwaccel(chosen["hwaccel"])
+    resolved = resolve_render(chosen, extras="debug" in targets)
     inputs = {"input": input, **input_files(RenderOptions, chosen)}
     check_outputs(inputs, targets.values(), chosen)
     if Path(targets["picture"]).suffix.lower() in CONTAINERS or len(resolved.compute.devices) > 1:
@@ -137,6 +137,13 @@ def render(
     report = run_and_report(work, input, source, outputs, began, progress)
     notes = [*segment_notes, *device_notes, *collect_notes(network, resolved.refine.how), *report.notes]
     return replace(report, notes=notes)
+
+
+def resolve_render(options: Mapping[str, Any], *, extras: bool = False) -> Resolved:
+    """Check the options of a render before a file is opened; see :func:`livematte.resolve.resolve`."""
+    resolved = resolve(options, extras=extras)
+    check_hwaccel(options["hwaccel"])
+    return resolved
 
 
 @documented(ImageOptions)

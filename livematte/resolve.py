@@ -247,10 +247,12 @@ class Resolved:
         """Raise UsageError unless networks and background are names or paths, which a worker can load."""
         if not (self.by_name and isinstance(self.refine.how, str)):
             raise UsageError(
-                "several devices need models and refiners by name: each device loads its own networks"
+                "several devices or files need models and refiners by name: each process loads them"
             )
         if not isinstance(self.options["background"], (str, os.PathLike)):
-            raise UsageError("several devices need the background as text or a file: each device opens it")
+            raise UsageError(
+                "several devices or files need the background as text or a file: each process opens it"
+            )
 
     @property
     def by_name(self) -> bool:

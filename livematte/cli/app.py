@@ -22,6 +22,7 @@ from livematte.cli.render import render
 from livematte.cli.train import train
 from livematte.cli.trimap import trimap
 from livematte.cli.version import show_version, version
+from livematte.cli.watch import watch
 
 app = typer.Typer(
     name="livematte",
@@ -58,6 +59,7 @@ def livematte(
 
 for command, panel in (
     (render, "Commands"),
+    (watch, "Commands"),
     (live, "Commands"),
     (image, "Commands"),
     (trimap, "Commands"),

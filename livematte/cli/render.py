@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +11,14 @@ from typing_extensions import Unpack
 
 from livematte.cli import terminal
 from livematte.cli.interrupt import stop_event
+from livematte.cli.many import OutDir, render_folder
 from livematte.cli.parameters import takes
 from livematte.cli.profiles import Profile
+from livematte.errors import UsageError
 from livematte.options import RenderOptions
 from livematte.options.commands import RenderCommand
-from livematte.options.declaration import input_files
+from livematte.options.declaration import defaults, input_files, pick
+from livematte.options.many import ManyOptions, RenderManyOptions
 
 if TYPE_CHECKING:
     from livematte.api import RenderReport
@@ -30,15 +34,20 @@ def render(
         ),
     ],
     target: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="OUT",
             help="Output: [b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], or [b]out/%04d.png[/b] "
             "([b].exr[/b], [b].tiff[/b] …).",
         ),
-    ],
+    ] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="...", help="With [b]--out-dir[/b]: any number of files and folders."),
+    ] = None,
+    out_dir: OutDir = None,
     profile: Profile = None,
-    **options: Unpack[RenderOptions],
+    **options: Unpack[RenderManyOptions],
 ) -> None:
     """Replace the background of a video.
 
@@ -56,19 +65,40 @@ def render(
     [cyan]livematte render me.mp4 out.mp4 --alpha-out matte.mp4[/cyan]  also write the matte
     [cyan]livematte render me.mp4 try.mp4 --start 10 --end 15[/cyan]  only five seconds
     [cyan]livematte render me.mp4 out.mp4 --device cuda:0,cuda:1[/cyan]  two GPUs in parallel
+    [cyan]livematte render lectures --out-dir done[/cyan]  all videos of a folder
     """
+    paths = [source, *([target] if target is not None else []), *(more or [])]
+    if out_dir is not None:
+        render_folder(paths, out_dir, options)
+        return
+    _check_single(paths, options)
+    assert target is not None
+    single = pick(RenderOptions, options)
     from livematte.video import trial_decode
 
-    trial_decode.begin(source, *input_files(RenderOptions, options).values())  # in parallel with the imports
+    trial_decode.begin(source, *input_files(RenderOptions, single).values())  # in parallel with the imports
     from livematte import api
 
-    given = {name: options[name] for name in ("background", "model")}
+    given = {name: single[name] for name in ("background", "model")}
     terminal.event_if_json("start", input=source, output=target, **given)
     with stop_event() as stop, terminal.display(Path(source).name) as display:
-        report = api.render(source, target, progress=display, stop=stop, **options)
+        report = api.render(source, target, progress=display, stop=stop, **single)
     tell(report)
     if report.interrupted:
         raise typer.Exit(130)
+
+
+def _check_single(paths: list[str], options: RenderManyOptions) -> None:
+    """Raise UsageError unless the arguments are one video and its output."""
+    folder = next((path for path in paths if Path(path).is_dir() and not path.endswith(("/", os.sep))), None)
+    if len(paths) > 2 or (folder is not None and folder == paths[0]):
+        what = f"{len(paths)} paths" if len(paths) > 2 else f"{folder} is a folder"
+        raise UsageError(f"{what}: for many videos name a folder for the results, --out-dir DIR")
+    if len(paths) < 2:
+        raise UsageError(f"the output of {paths[0]} is missing: livematte render {paths[0]} OUT")
+    changed = [name for name, value in defaults(ManyOptions).items() if options.get(name, value) != value]
+    if changed:
+        raise UsageError(f"--{changed[0].replace('_', '-')} is for many videos: add --out-dir DIR")
 
 
 def tell(report: RenderReport) -> None:

@@ -17,10 +17,10 @@ from livematte.options import (
     MatteOptions,
     ModelOption,
     PathLike,
-    RenderOptions,
     TrimapOptions,
 )
 from livematte.options.declaration import REQUIRED, Option
+from livematte.options.many import RenderManyOptions, WatchOptions
 
 EVALUATION, REPORT = "Evaluation", "Reports"
 """Panel titles of the help pages."""
@@ -155,8 +155,12 @@ class EvalOptions(_EvaluationOptions, MatteOptions, DeviceOptions, total=False):
     """Options of ``livematte eval``."""
 
 
-class RenderCommand(RenderOptions, _ReportOptions, total=False):
+class RenderCommand(RenderManyOptions, _ReportOptions, total=False):
     """Options of ``livematte render``."""
+
+
+class WatchCommand(WatchOptions, _ReportOptions, total=False):
+    """Options of ``livematte watch``."""
 
 
 class ImageCommand(ImageOptions, _ReportOptions, total=False):
@@ -278,10 +282,10 @@ class ControlCommand(_SessionOption, _ReportOptions, total=False):
 
 
 COMMANDS: Mapping[str, type] = {
-    "render": RenderCommand, "live": LiveCommand, "image": ImageCommand, "trimap": TrimapCommand,
-    "demo": DemoCommand, "doctor": DoctorCommand, "devices": JsonOption, "models": JsonOption,
-    "probe": JsonOption, "bench": BenchCommand, "eval": EvalCommand, "train": TrainCommand,
-    "ctl": ControlCommand,
+    "render": RenderCommand, "watch": WatchCommand, "live": LiveCommand, "image": ImageCommand,
+    "trimap": TrimapCommand, "demo": DemoCommand, "doctor": DoctorCommand, "devices": JsonOption,
+    "models": JsonOption, "probe": JsonOption, "bench": BenchCommand,
+    "eval": EvalCommand, "train": TrainCommand, "ctl": ControlCommand,
 }  # fmt: skip
 """The options of each command."""
 

@@ -39,6 +39,7 @@ from livematte.options import (
 )
 from livematte.options.commands import COMMANDS
 from livematte.options.declaration import Declared, complete, declared, defaults, keywords, names
+from livematte.options.many import RenderManyOptions
 from livematte.preview.preview import PLACES
 from livematte.streaming.session import Session
 from livematte.tools.bench import bench
@@ -50,6 +51,7 @@ SNAPSHOT = Path(__file__).with_name("help.tsv")
 
 CALLS: list[tuple[Any, type]] = [
     (livematte.render, RenderOptions),
+    (livematte.render_many, RenderManyOptions),
     (livematte.image, ImageOptions),
     (livematte.mattes, MattesOptions),
     (livematte.live, LiveOptions),
@@ -114,7 +116,7 @@ def test_a_call_shows_its_options(call: Any, group: type) -> None:
 @pytest.mark.parametrize(("call", "group"), CALLS, ids=lambda each: each.__name__)
 def test_a_wrong_keyword_is_one_line_with_a_hint(call: Any, group: type, tmp_path: Path) -> None:
     own = [each.name for each in inspect.signature(call).parameters.values() if each.name not in names(group)]
-    given = [tmp_path / f"{each}.mp4" for each in own if each in ("input", "output")]
+    given = [tmp_path / f"{each}.mp4" for each in own if each in ("input", "inputs", "output", "out_dir")]
     name = declared(group)[0].name
     with pytest.raises(OptionError, match=f"unknown option '{name}x': did you mean '{name}'") as refused:
         call(*given, **{f"{name}x": 1})
@@ -317,10 +319,10 @@ def test_no_function_takes_more_than_eight_parameters(path: Path) -> None:
 
 EVERYDAY = {
     "background", "band", "camera", "codec", "count", "crf", "data", "delay", "device", "end", "fit",
-    "foreground", "fps", "frames", "full", "height", "hwaccel", "input", "json", "mirror", "model", "moving",
-    "name", "out", "overwrite", "pixel_format", "placeholder", "precision", "preset", "preview", "quiet",
-    "rate", "refine", "resolution", "runtime", "seconds", "session", "size", "start", "stats", "temporal",
-    "threads", "to", "trimap", "weights", "width",
+    "foreground", "fps", "frames", "full", "height", "hwaccel", "input", "jobs", "json", "mirror", "model",
+    "moving", "name", "out", "overwrite", "pixel_format", "placeholder", "precision", "preset", "preview",
+    "quiet", "rate", "recursive", "refine", "resolution", "resume", "runtime", "seconds", "session", "size",
+    "start", "stats", "temporal", "threads", "to", "trimap", "weights", "width",
 }  # fmt: skip
 """Options whose names are words that rooms use for other things, too."""
 

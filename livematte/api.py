@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from typing_extensions import Unpack
 
@@ -32,6 +31,7 @@ from livematte.options import (
     TrimapOptions,
 )
 from livematte.options.declaration import complete, documented, input_files, pick
+from livematte.options.groups import DecoderOption
 from livematte.output_paths import (
     check_outputs,
     debug_info,
@@ -42,11 +42,10 @@ from livematte.output_paths import (
 )
 from livematte.progress import Progress
 from livematte.protocols import Background, Model
-from livematte.resolve import Resolved, collect_notes, cuda_index, frame_device, resolve
+from livematte.resolve import collect_notes, cuda_index, frame_device, resolve, resolve_render
 from livematte.video import trial_decode
 from livematte.video.container import is_pipe, require_rereadable
 from livematte.video.encoders import CONTAINERS
-from livematte.video.hardware import check_hwaccel
 from livematte.video.images import can_keep_profile, check_image
 from livematte.video.picture_sequence import is_sequence
 from livematte.video.reader import open_video
@@ -101,10 +100,8 @@ def render(
         segment_notes = [f"{input} was rendered on {devices[0]} only: it is too short or cannot be split"]
     device, device_notes = frame_device(resolved.compute)
     gpu, codec_gpu = None if device is None else device.index, cuda_index(resolved.compute)
-    section = pick(SectionOptions, chosen)
-    source = open_video(
-        os.fspath(input), hwaccel=chosen["hwaccel"], gpu=gpu, card=codec_gpu, fps=chosen["fps"], **section
-    )
+    section, decoder = pick(SectionOptions, chosen), pick(DecoderOption, chosen)
+    source = open_video(os.fspath(input), gpu=gpu, card=codec_gpu, fps=chosen["fps"], **section, **decoder)
     outputs: list[engine.Output] = []
     background: Background | None = None
     try:
@@ -137,13 +134,6 @@ def render(
     report = run_and_report(work, input, source, outputs, began, progress)
     notes = [*segment_notes, *device_notes, *collect_notes(network, resolved.refine.how), *report.notes]
     return replace(report, notes=notes)
-
-
-def resolve_render(options: Mapping[str, Any], *, extras: bool = False) -> Resolved:
-    """Check the options of a render before a file is opened; see :func:`livematte.resolve.resolve`."""
-    resolved = resolve(options, extras=extras)
-    check_hwaccel(options["hwaccel"])
-    return resolved
 
 
 @documented(ImageOptions)

@@ -27,6 +27,7 @@ from livematte.options import (
 )
 from livematte.options.declaration import defaults
 from livematte.protocols import Background, Model, TrimapModel
+from livematte.video.hardware import check_hwaccel
 
 
 @dataclass(frozen=True)
@@ -326,3 +327,10 @@ def resolve(options: Mapping[str, Any], *, extras: bool = False) -> Resolved:
     )
     compute = ComputeOptions(full["device"], full["runtime"], full["precision"], full["threads"])
     return Resolved(full, compute, refine, drawn, extras)
+
+
+def resolve_render(options: Mapping[str, Any], *, extras: bool = False) -> Resolved:
+    """Check the options of a render of files. Arguments and errors as :func:`resolve`."""
+    resolved = resolve(options, extras=extras)
+    check_hwaccel(options["hwaccel"])
+    return resolved

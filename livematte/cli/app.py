@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from livematte.cli import ctl
+from livematte.cli import ctl, farm
 from livematte.cli.bench import bench
 from livematte.cli.demo import demo
 from livematte.cli.devices import devices
@@ -76,3 +76,4 @@ for command, panel in (
     app.command(rich_help_panel=panel, cls=BarePreview if command is live else None)(command)
 
 app.add_typer(ctl.app, name="ctl", rich_help_panel="Commands")
+app.add_typer(farm.app, name="farm", rich_help_panel="Commands")

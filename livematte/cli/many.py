@@ -14,7 +14,7 @@ from livematte.cli.interrupt import stop_event
 from livematte.options.many import MANY, RenderManyOptions
 
 if TYPE_CHECKING:
-    from livematte.farm.batch import FileResult
+    from livematte.farm.records import FileResult
 
 OutDir = Annotated[
     Path | None,
@@ -36,7 +36,9 @@ def render_folder(paths: Sequence[str], out_dir: Path, options: RenderManyOption
     terminal.event_if_json("start", inputs=list(paths), out_dir=out_dir)
     title = f"{out_dir.name or out_dir}"
     with stop_event() as stop, terminal.display(title) as display:
-        results = render_many(paths, out_dir, progress=display, finished=say_file, stop=stop, **options)
+        results = render_many(
+            paths, out_dir, progress=display, finished=say_file, noted=terminal.note, stop=stop, **options
+        )
     show_table(results)
     if any(result.state == "failed" for result in results):
         raise typer.Exit(1)

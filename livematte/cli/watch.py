@@ -16,7 +16,7 @@ from livematte.options.commands import WatchCommand
 from livematte.options.many import MANY, WatchOptions
 
 if TYPE_CHECKING:
-    from livematte.farm.batch import FileResult
+    from livematte.farm.records import FileResult
 
 
 @takes(WatchCommand)

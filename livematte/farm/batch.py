@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from livematte import api
 from livematte.errors import InputError, LivematteError, OutputError
 from livematte.farm.files import PRIVATE, PlannedFile, find_inputs, plan_files
 from livematte.farm.memory import free_memory
-from livematte.farm.records import Records, file_stamp, hash_options
+from livematte.farm.records import FileResult, Records, file_stamp, hash_options
 from livematte.offline.pool import ProcessPool
 from livematte.offline.pool_process import CallContext
 from livematte.offline.report import RenderReport
@@ -30,7 +30,7 @@ from livematte.options.declaration import complete, documented, pick
 from livematte.options.many import RenderManyOptions
 from livematte.output_paths import check_outputs
 from livematte.progress import Meter, Progress
-from livematte.resolve import Resolved
+from livematte.resolve import Resolved, resolve_render
 from livematte.video.reader import open_video
 
 CORES_PER_JOB = 4
@@ -48,27 +48,6 @@ _STALE_SECONDS = 86400
 _POLICY = Policy(tries=1, crashes=2)
 
 
-@dataclass(frozen=True)
-class FileResult:
-    """Result of one of many files.
-
-    Attributes:
-        input, output: the video, and its main output.
-        state: ``done``, ``unchanged`` (it was whole already), ``failed`` or ``stopped``.
-        error: one line, if it failed.
-        frames, seconds: frames written, and wall time.
-        notes: lines for the user.
-    """
-
-    input: Path
-    output: Path
-    state: str
-    error: str = ""
-    frames: int = 0
-    seconds: float = 0.0
-    notes: list[str] = field(default_factory=list)
-
-
 @documented(RenderManyOptions)
 def render_many(
     inputs: PathLike | Iterable[PathLike],
@@ -76,6 +55,7 @@ def render_many(
     *,
     progress: Callable[[Progress], None] | None = None,
     finished: Callable[[FileResult], None] | None = None,
+    noted: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
     **options: Unpack[RenderManyOptions],
 ) -> list[FileResult]:
@@ -88,6 +68,7 @@ def render_many(
         out_dir: folder for the outputs; it is made if it does not exist.
         progress: called regularly from the calling thread, with the frames of all files.
         finished: called with the result of each file, from the calling thread.
+        noted: called with lines about the machines of a cluster.
         stop: set this event to stop early.
 
     Returns:
@@ -101,19 +82,25 @@ def render_many(
     given = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     found = find_inputs(given, recursive=chosen["recursive"], leave_out=folder)
     batch = prepare_batch(found, folder, chosen)
+    if chosen["cluster"] is not None:
+        from livematte.farm.status import write_call
+
+        prepare_folder(folder)
+        write_call(folder, given, chosen)
     return batch.render(
-        resume=chosen["resume"], jobs=chosen["jobs"], progress=progress, finished=finished, stop=stop
-    )
+        resume=chosen["resume"], jobs=chosen["jobs"], progress=progress, finished=finished, stop=stop,
+        cluster=chosen["cluster"], noted=noted,
+    )  # fmt: skip
 
 
 def prepare_batch(found: Sequence[tuple[Path, Path]], folder: Path, options: Mapping[str, Any]) -> Batch:
     """Check the options and plan the outputs, before anything is rendered. Raises LivematteError."""
-    resolved = api.resolve_render(options)
+    resolved = resolve_render(options)
     resolved.check_names()
     background = resolved.background()
     background.close()
     files = plan_files(found, options, transparent=background.transparent)
-    return Batch(files, folder, dict(pick(RenderOptions, options)), resolved)
+    return Batch(files, folder, dict(pick(RenderOptions, options)), resolved, background.transparent)
 
 
 @dataclass(frozen=True)
@@ -123,12 +110,14 @@ class Batch:
     Attributes:
         folder: the output folder.
         options: options of each render.
+        transparent: True if the background is transparent.
     """
 
     files: Sequence[PlannedFile]
     folder: Path
     options: Mapping[str, Any]
     resolved: Resolved
+    transparent: bool = False
 
     def records(self) -> Records:
         """Return the records of the output folder for these options."""
@@ -142,6 +131,8 @@ class Batch:
         progress: Callable[[Progress], None] | None = None,
         finished: Callable[[FileResult], None] | None = None,
         stop: threading.Event | None = None,
+        cluster: str | None = None,
+        noted: Callable[[str], None] | None = None,
     ) -> list[FileResult]:
         """Render the files, the longest first. Arguments and result as for :func:`render_many`."""
         records, results = self.records(), {}
@@ -159,6 +150,22 @@ class Batch:
                 end(number, "unchanged")
             else:
                 waiting.append(number)
+        if cluster is not None:
+            from livematte.farm.cluster import render_on_cluster
+
+            def take(number: int, result: FileResult) -> None:
+                results[number] = result
+                if finished is not None:
+                    finished(result)
+
+            notes = render_on_cluster(
+                self.files, self.folder, self.options, records, cluster, transparent=self.transparent,
+                waiting=waiting, end=take, progress=progress, stop=stop,
+            )  # fmt: skip
+            if noted is not None:
+                for note in notes:
+                    noted(note)
+            return [results[number] for number in range(len(self.files))]
         stamps = {number: file_stamp(self.files[number].input) for number in waiting}
         sizes = {number: count_frames(self.files[number].input, self.options) for number in waiting}
         waiting.sort(key=lambda number: -sizes[number][0])

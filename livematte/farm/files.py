@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from livematte.errors import InputError, UsageError
+from livematte.farm.storage import input_path, is_url
 from livematte.options import OutputOptions, PathLike
 from livematte.options.declaration import declared
 from livematte.video.encoders import CONTAINERS
@@ -47,7 +48,8 @@ def find_inputs(inputs: Iterable[PathLike], *, recursive: bool, leave_out: Path)
     """Return each video with the folder that its name is relative to, in order, each file once.
 
     Args:
-        inputs: files, which are all taken, and folders, from which videos are taken by their extension.
+        inputs: files and URLs, which are all taken, and folders, from which videos are taken by their
+            extension.
         leave_out: the output folder; nothing is taken from it unless it is named.
 
     Raises:
@@ -56,6 +58,9 @@ def find_inputs(inputs: Iterable[PathLike], *, recursive: bool, leave_out: Path)
     found: dict[Path, Path] = {}
     given = [Path(each) for each in inputs]
     for path in given:
+        if is_url(input_path(path)):
+            found.setdefault(path, path.parent)
+            continue
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
         if not path.is_dir():

@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from livematte import __version__
 from livematte.farm.files import PRIVATE, PlannedFile
+from livematte.farm.storage import input_path, is_url, url_stamp
 from livematte.options import RenderOptions
 from livematte.options.declaration import input_files, names
 
@@ -40,6 +41,33 @@ def file_stamp(path: Path) -> list[int] | None:
     return [found.st_size, found.st_mtime_ns]
 
 
+def input_stamp(path: Path) -> list[Any] | None:
+    """Return what identifies the version of an input file or URL. Raises InputError for a URL."""
+    text = input_path(path)
+    return url_stamp(text) if is_url(text) else file_stamp(path)
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """Result of one of many files.
+
+    Attributes:
+        input, output: the video, and its main output.
+        state: ``done``, ``unchanged`` (it was whole already), ``failed`` or ``stopped``.
+        error: one line, if it failed.
+        frames, seconds: frames written, and wall time.
+        notes: lines for the user.
+    """
+
+    input: Path
+    output: Path
+    state: str
+    error: str = ""
+    frames: int = 0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class Records:
     """Records of an output folder, for one set of options.
@@ -59,7 +87,7 @@ class Records:
         """Return the record of a file; empty if there is none that fits its input and the options."""
         try:
             record = json.loads(self._path(file).read_text(encoding="utf-8"))
-            fits = record["options"] == self.options and record["stamp"] == file_stamp(file.input)
+            fits = record["options"] == self.options and record["stamp"] == input_stamp(file.input)
             fits = fits and record["input"] == str(file.input.resolve())
         except (OSError, ValueError, KeyError, TypeError):
             return {}
@@ -77,11 +105,11 @@ class Records:
     def _outputs(self, file: PlannedFile) -> dict[str, list[int] | None]:
         return {target: file_stamp(self.folder / target) for target in file.targets.values()}
 
-    def write(self, file: PlannedFile, stamp: list[int] | None, **facts: Any) -> None:
+    def write(self, file: PlannedFile, stamp: list[Any] | None, **facts: Any) -> None:
         """Write that a file is finished; ``stamp`` is of its input before the render."""
         self._write(file, {"stamp": stamp, "outputs": self._outputs(file), **facts})
 
-    def write_failure(self, file: PlannedFile, stamp: list[int] | None, error: str) -> None:
+    def write_failure(self, file: PlannedFile, stamp: list[Any] | None, error: str) -> None:
         """Write that a file failed."""
         self._write(file, {"stamp": stamp, "error": error})
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing_extensions import Unpack
 
 from livematte.errors import InputError, UsageError
-from livematte.farm.batch import Batch, FileResult, prepare_batch
+from livematte.farm.batch import Batch, prepare_batch
 from livematte.farm.files import PlannedFile, find_inputs
-from livematte.farm.records import file_stamp
+from livematte.farm.records import FileResult, file_stamp
 from livematte.options import PathLike
 from livematte.options.declaration import complete, documented
 from livematte.options.many import WatchOptions

@@ -12,7 +12,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,11 @@ LEAD_IN_FRAMES = {"on": 16, "strong": 36, "off": 8}
 Without motion, the weight of earlier frames in the filter falls by the factor 0.7 (on) or 0.88 (strong) per
 frame, so to less than 1 % (0.88^36).
 """
+
+
+def lead_in_frames(options: Mapping[str, Any]) -> int:
+    """Return the number of frames that are read before each segment of a render."""
+    return LEAD_IN_FRAMES[options["temporal"]]
 
 
 def render_file(
@@ -74,7 +79,7 @@ def render_file(
     with open_video(job.input, **section) as source:
         require_moving(source, job.input)
         info = source.info
-    segments = split_video(job.input, len(devices), LEAD_IN_FRAMES[options["temporal"]], **section)
+    segments = split_video(job.input, len(devices), lead_in_frames(options), **section)
     if len(segments) < 2:
         return None
     sinks: list[ConcatSink] = []

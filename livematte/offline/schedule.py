@@ -8,9 +8,9 @@ both and are decided only here.
 from __future__ import annotations
 
 import queue
-import statistics
 import time
-from collections import defaultdict
+from bisect import insort
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -184,17 +184,18 @@ class _Counts:
 
 @dataclass
 class _Speeds:
-    """Measured seconds per frame."""
+    """Measured seconds per frame, sorted."""
 
     every: list[float] = field(default_factory=list)
 
     def add(self, unit: Unit, seconds: float) -> None:
         if unit.frames:
-            self.every.append(seconds / unit.frames)
+            insort(self.every, seconds / unit.frames)
 
     def expected(self, unit: Unit) -> float | None:
         """Return the expected seconds of a unit; None before anything was measured."""
-        return statistics.median(self.every) * unit.frames if self.every and unit.frames else None
+        median = self.every[len(self.every) // 2] if self.every else None
+        return median * unit.frames if median is not None and unit.frames else None
 
 
 class Scheduler:
@@ -257,14 +258,18 @@ class Scheduler:
             return
         busy = {attempt.slot.key for attempt in self._running.values()}
         free = [slot for slot in self._pool.slots() if slot.key not in busy]
+        slow: list[_Attempt] | None = None
         for slot in free:
             if self._waiting:
                 self._start(self._waiting.pop(0), slot)
-            elif (slow := self._slow_unit(slot)) is not None:
-                self._out.append(
-                    UnitRepeated(slow.unit, f"it is slow on {slow.slot.name}: a copy runs", slot)
-                )
-                self._start(slow.unit, slot)
+                continue
+            slow = self._slow_attempts() if slow is None else slow
+            elsewhere = (each for each in slow if each.slot.machine != slot.machine)
+            if (worst := next(elsewhere, None)) is not None:
+                slow.remove(worst)
+                reason = f"it is slow on {worst.slot.name}: a copy runs"
+                self._out.append(UnitRepeated(worst.unit, reason, slot))
+                self._start(worst.unit, slot)
 
     def _start(self, unit: Unit, slot: Slot) -> None:
         number, self._next = self._next, self._next + 1
@@ -273,26 +278,23 @@ class Scheduler:
         self._running[number] = _Attempt(number, unit, slot, future, now, now)
         future.add_done_callback(lambda _: self._inbox.put(("done", number, 0)))
 
-    def _slow_unit(self, slot: Slot) -> _Attempt | None:
-        """Return the attempt with the longest remaining time for which a copy on ``slot`` is worth it."""
+    def _slow_attempts(self) -> list[_Attempt]:
+        """Return the attempts for which a copy elsewhere is worth it, the one with the longest rest first."""
         if self._policy.copy_factor is None:
-            return None
-        copied: defaultdict[Unit, int] = defaultdict(int)
-        for attempt in self._running.values():
-            copied[attempt.unit] += 1
-        worst, longest = None, 0.0
+            return []
+        attempts = Counter(attempt.unit for attempt in self._running.values())
+        left: dict[int, float] = {}
         for attempt in self._running.values():
             expected = self._speeds.expected(attempt.unit)
-            if expected is None or copied[attempt.unit] > 1 or attempt.slot.machine == slot.machine:
-                continue
             elapsed = time.monotonic() - attempt.began
+            if expected is None or attempts[attempt.unit] > 1 or elapsed <= expected:
+                continue
+            rest = elapsed
             if attempt.frames:
-                left = elapsed / attempt.frames * max(0, attempt.unit.frames - attempt.frames)
-            else:
-                left = elapsed
-            if elapsed > expected and left > longest and left > self._policy.copy_factor * expected:
-                worst, longest = attempt, left
-        return worst
+                rest = elapsed / attempt.frames * max(0, attempt.unit.frames - attempt.frames)
+            if rest > self._policy.copy_factor * expected:
+                left[attempt.number] = rest
+        return [self._running[number] for number in sorted(left, key=lambda number: -left[number])]
 
     def _wait(self) -> None:
         try:

@@ -186,14 +186,15 @@ class Worker:
 
 
 _loaded: list[Worker] = []
-"""The worker of the last call of :func:`render_segment`: its networks serve the next segments of the job."""
+"""The worker of the last call of :func:`render_segment`: its networks serve the next segments and files."""
 
 
 def render_segment(job: Job, task: Task, context: CallContext) -> SegmentResult:
     """Render one segment, in a worker process."""
-    if not _loaded or _loaded[0].job != job:
+    if not _loaded or (_loaded[0].job.options, _loaded[0].job.streams) != (job.options, job.streams):
         _loaded.clear()
         _loaded.append(Worker(job))
+    _loaded[0].job = job
     return _loaded[0](task, context)
 
 

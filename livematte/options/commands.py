@@ -163,6 +163,14 @@ class WatchCommand(WatchOptions, _ReportOptions, total=False):
     """Options of ``livematte watch``."""
 
 
+class FarmOptions(TypedDict, total=False):
+    """Options that every command of ``livematte farm`` passes on: none."""
+
+
+class FarmCommand(FarmOptions, _ReportOptions, total=False):
+    """Options of every command of ``livematte farm``."""
+
+
 class ImageCommand(ImageOptions, _ReportOptions, total=False):
     """Options of ``livematte image``."""
 
@@ -285,7 +293,7 @@ COMMANDS: Mapping[str, type] = {
     "render": RenderCommand, "watch": WatchCommand, "live": LiveCommand, "image": ImageCommand,
     "trimap": TrimapCommand, "demo": DemoCommand, "doctor": DoctorCommand, "devices": JsonOption,
     "models": JsonOption, "probe": JsonOption, "bench": BenchCommand,
-    "eval": EvalCommand, "train": TrainCommand, "ctl": ControlCommand,
+    "eval": EvalCommand, "train": TrainCommand, "ctl": ControlCommand, "farm": FarmCommand,
 }  # fmt: skip
 """The options of each command."""
 

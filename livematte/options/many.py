@@ -50,7 +50,23 @@ class FilesOptions(TypedDict, total=False):
     ]
 
 
-class ManyOptions(FilesOptions, total=False):
+class ClusterOptions(TypedDict, total=False):
+    """Machines of a cluster."""
+
+    cluster: Annotated[
+        str | None,
+        Option(
+            None,
+            "Render segments of the files on the machines of a Ray cluster: [b]auto[/b] (the one on this "
+            "computer), [b]HOST:6379[/b] or [b]ray://HOST:10001[/b]. See docs/farm.md.",
+            "ADDRESS",
+            MANY,
+            examples=("auto",),
+        ),
+    ]
+
+
+class ManyOptions(FilesOptions, ClusterOptions, total=False):
     """Options for many files, besides those of a render."""
 
     resume: Annotated[

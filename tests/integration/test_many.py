@@ -13,8 +13,8 @@ import pytest
 
 import livematte
 from livematte.errors import UsageError
-from livematte.farm import batch
 from livematte.farm.files import PRIVATE
+from livematte.farm.records import FileResult
 from livematte.farm.watch import watch
 from tests import clips
 from tests.commands import run
@@ -40,7 +40,7 @@ def folder(tmp_path: Path, clip: Path) -> Path:
     return tmp_path
 
 
-def states(results: list[batch.FileResult]) -> dict[str, str]:
+def states(results: list[FileResult]) -> dict[str, str]:
     return {result.input.name: result.state for result in results}
 
 
@@ -143,7 +143,7 @@ def test_a_watched_folder_is_rendered_once_even_after_a_restart(folder: Path, cl
     def until(count: int, **how: Any) -> dict[str, str]:
         stop, ended = threading.Event(), []
 
-        def take(result: batch.FileResult) -> None:
+        def take(result: FileResult) -> None:
             ended.append(result)
             if len(ended) == count:
                 stop.set()

@@ -318,11 +318,11 @@ def test_no_function_takes_more_than_eight_parameters(path: Path) -> None:
 
 
 EVERYDAY = {
-    "background", "band", "camera", "codec", "count", "crf", "data", "delay", "device", "end", "fit",
-    "foreground", "fps", "frames", "full", "height", "hwaccel", "input", "jobs", "json", "mirror", "model",
-    "moving", "name", "out", "overwrite", "pixel_format", "placeholder", "precision", "preset", "preview",
-    "quiet", "rate", "recursive", "refine", "resolution", "resume", "runtime", "seconds", "session", "size",
-    "start", "stats", "temporal", "threads", "to", "trimap", "weights", "width",
+    "background", "band", "camera", "cluster", "codec", "count", "crf", "data", "delay", "device", "end",
+    "fit", "foreground", "fps", "frames", "full", "height", "hwaccel", "input", "jobs", "json", "mirror",
+    "model", "moving", "name", "out", "overwrite", "pixel_format", "placeholder", "precision", "preset",
+    "preview", "quiet", "rate", "recursive", "refine", "resolution", "resume", "runtime", "seconds",
+    "session", "size", "start", "stats", "temporal", "threads", "to", "trimap", "weights", "width",
 }  # fmt: skip
 """Options whose names are words that rooms use for other things, too."""
 

@@ -27,6 +27,9 @@ from livematte.offline.schedule import MachineLost, Scheduler, Slot, Unit, UnitF
 RATE = 25
 """Frames per second of the videos."""
 
+_STEP_SECONDS = 2.0
+"""Longest step of the simulated clock."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -113,6 +116,9 @@ class SimulatedPool:
     def poll(self) -> None:
         if not self._is_taken:  # the scheduler takes the last event first, and fills the slot
             self._is_taken = True
+            return
+        if self._events and self._events[0][0] > self.now + _STEP_SECONDS:
+            self.now += _STEP_SECONDS  # time-outs and slow segments are looked for
             return
         self._is_taken = False
         while self._events:

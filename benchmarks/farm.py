@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def make_clip(path: Path, frames: int) -> Path:
                     if number == frames:
                         break
                     small = frame.reformat(640, 360, "yuv420p")
-                    small.pts, small.time_base = number, stream.codec_context.time_base
+                    small.pts, small.time_base = number, Fraction(1, 25)
                     out.mux(stream.encode(small))
                     number += 1
         out.mux(stream.encode(None))

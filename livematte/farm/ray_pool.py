@@ -131,10 +131,13 @@ class RayPool:
         future: Future[Any] = Future()
         with self._lock:
             self._running[attempt] = _Running(slot, reference, future)
-        reference.future().add_done_callback(
-            lambda done: self._collectors.submit(partial(self._collect, attempt, done))
-        )
+        reference.future().add_done_callback(partial(self._hand_over, attempt))
         return future
+
+    def _hand_over(self, attempt: int, done: Future[Any]) -> None:
+        """Let a collector take the reply of a task; after :meth:`close` nobody does."""
+        with suppress(RuntimeError):
+            self._collectors.submit(self._collect, attempt, done)
 
     def _collect(self, attempt: int, done: Future[Any]) -> None:
         """Take the reply of a task, and bring the files that it made to this computer."""

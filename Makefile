@@ -33,6 +33,7 @@ $(BIN)/python:
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet --constraint constraints.txt setuptools
 	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable .
+	@$(BIN)/python tests/editable_types.py > $(if $(filter Windows_NT,$(OS)),NUL,/dev/null)
 	@$(BIN)/python -c "open('$@', 'w').close()"
 
 $(TEST_STAMP): $(STAMP)

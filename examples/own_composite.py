@@ -12,14 +12,12 @@ import cv2
 import numpy as np
 
 import livematte
-from livematte.kernels.convert import to_rgb
 
 folder = Path(sys.argv[2])
 folder.mkdir(parents=True, exist_ok=True)
-for number, (frame, matte) in enumerate(livematte.mattes(sys.argv[1])):
-    rgb = to_rgb(frame)
-    grey = rgb.mean(axis=2, keepdims=True)
+for number, (_, matte) in enumerate(livematte.mattes(sys.argv[1], channels="bgr")):
+    grey = matte.picture.mean(axis=2, keepdims=True)
     alpha = matte.alpha[..., None]
-    picture = (alpha * rgb + (1 - alpha) * grey).astype(np.uint8)
-    _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    picture = (alpha * matte.picture + (1 - alpha) * grey).astype(np.uint8)
+    _, data = cv2.imencode(".png", picture)
     (folder / f"{number:05}.png").write_bytes(data.tobytes())

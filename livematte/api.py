@@ -5,51 +5,67 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from typing_extensions import Unpack
 
-from livematte.errors import InputError
-from livematte.frame import Frame, Matte
+from livematte.device.transfer import to_host
+from livematte.frame import Frame
 from livematte.matting.backgrounds import Color
-from livematte.matting.compositor import Compositor, warm_up
-from livematte.matting.trimap import DrawnTrimap, read_trimap
+from livematte.matting.compositor import PICTURE, Compositor, warm_up
+from livematte.matting.trimap import DrawnTrimap, read_trimap, resize_trimap
 from livematte.networks import load_model as load_model
 from livematte.offline import engine, parallel
+from livematte.offline.own_parts import own_parts, refuse_options
 from livematte.offline.report import RenderReport as RenderReport
-from livematte.offline.report import abort_outputs, require_moving, run_and_report, write_stills
+from livematte.offline.report import abort_outputs, nobody_note, require_moving, run_and_report, write_stills
 from livematte.offline.worker import Job
 from livematte.options import (
+    DecoderOption,
     ImageOptions,
     MattesOptions,
     PathLike,
     RenderOptions,
+    SdrOption,
     SectionOptions,
+    SequenceOption,
     TrimapOptions,
 )
 from livematte.options.declaration import complete, documented, input_files, pick
-from livematte.options.groups import DecoderOption
 from livematte.output_paths import (
     check_outputs,
+    check_without_picture,
     debug_info,
     is_picture,
     output_paths,
     sink_settings,
     with_printf_pattern,
 )
+from livematte.picture_matte import OpenBackgrounds, PictureMatte
 from livematte.progress import Progress
-from livematte.protocols import Background, Model
+from livematte.protocols import Background, Model, Sink, Source
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve, resolve_render
-from livematte.video import trial_decode
-from livematte.video.container import is_pipe, require_rereadable
-from livematte.video.encoders import CONTAINERS
+from livematte.video import spool, trial_decode
+from livematte.video.container import check_size, is_pipe
 from livematte.video.images import can_keep_profile, check_image
+from livematte.video.picture_color import ProfileUse
 from livematte.video.picture_sequence import is_sequence
-from livematte.video.reader import open_video
+from livematte.video.pictures import first_picture, open_pictures, picture_array, picture_frame
+from livematte.video.pixel_shape import square_pixels
+from livematte.video.reader import FileSource, open_video
+from livematte.video.section import Section, check_section, read_section
 from livematte.video.writer import open_sink
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from livematte.frame import Picture
 
 RENDER_STREAMS = 2
 """Number of frames that the network processes in parallel when a file is rendered; 15 % faster than one."""
@@ -57,8 +73,8 @@ RENDER_STREAMS = 2
 
 @documented(RenderOptions)
 def render(
-    input: PathLike,
-    output: PathLike,
+    input: PathLike | Source,
+    output: PathLike | Sink | None = None,
     *,
     progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
@@ -69,43 +85,82 @@ def render(
     Sound, subtitles, chapters, metadata and timing are kept. ``output`` appears when the render is complete.
 
     Args:
-        input: any video that FFmpeg can read, or pictures: a folder, ``*.png``, ``%04d.png`` or ``####.png``.
+        input: any video that FFmpeg can read, or pictures: a folder, ``*.png``, ``%04d.png`` or ``####.png``;
+            or an object with the methods of :class:`livematte.protocols.Source`.
         output: ``.mp4``, ``.mov``, ``.mkv``, ``.webm`` or numbered pictures such as ``out/%04d.png`` or
-            ``out/%04d.exr``, which keep the numbers of an input sequence.
+            ``out/%04d.exr``, which keep the numbers of an input sequence; or an object with the methods of
+            :class:`livematte.protocols.Sink`. None writes only the additional outputs, such as ``alpha_out``.
+            Source and sink are closed in every case, except after an invalid option.
         progress: called regularly from the calling thread.
         stop: set this event to stop early; the frames rendered so far are kept.
 
     Raises:
         LivematteError: with a one-line message that states the problem and a fix.
     """
-    began = time.monotonic()
     chosen = complete(RenderOptions, options)
-    targets = output_paths(output, chosen)
-    resolved = resolve_render(chosen, extras="debug" in targets)
-    inputs = {"input": input, **input_files(RenderOptions, chosen)}
-    check_outputs(inputs, targets.values(), chosen)
-    if Path(targets["picture"]).suffix.lower() in CONTAINERS or len(resolved.compute.devices) > 1:
-        require_rereadable(os.fspath(input), "audio and subtitles are read beside the video")
-    trial_decode.begin(*inputs.values())
-    trial_decode.check(input)
-    segment_notes: list[str] = []
-    devices = resolved.compute.devices
-    if len(devices) > 1 and not is_sequence(os.fspath(input)):
-        job = Job(os.fspath(input), targets, chosen, RENDER_STREAMS)
-        report = parallel.render_file(job, devices, progress=progress, stop=stop)
-        if report is not None:
-            return report
-    if len(devices) > 1:
-        resolved = resolved.on(devices[0])
-        segment_notes = [f"{input} was rendered on {devices[0]} only: it is too short or cannot be split"]
-    device, device_notes = frame_device(resolved.compute)
-    gpu, codec_gpu = None if device is None else device.index, cuda_index(resolved.compute)
-    section, decoder = pick(SectionOptions, chosen), pick(DecoderOption, chosen)
-    source = open_video(os.fspath(input), gpu=gpu, card=codec_gpu, fps=chosen["fps"], **section, **decoder)
-    outputs: list[engine.Output] = []
+    own_source, own_sink = own_parts(input, output, options)
+    targets = output_paths(None if own_sink is not None else cast("PathLike | None", output), chosen)
+    if output is None:
+        check_without_picture(chosen)
+    check_section(chosen)
+    outputs = [] if own_sink is None else [engine.Output(own_sink, "picture")]
+    if own_source is not None:
+        return _render(own_source, outputs, targets, chosen, progress, stop)
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(spool.as_file(os.fspath(cast(PathLike, input)), stop=stop))
+        except BaseException:
+            abort_outputs(None, None, outputs)
+            raise
+        return _render(file, outputs, targets, chosen, progress, stop)
+
+
+def _render(
+    input: str | Source,
+    outputs: list[engine.Output],
+    targets: dict[str, str],
+    chosen: RenderOptions,
+    progress: Callable[[Progress], None] | None,
+    stop: threading.Event | None,
+) -> RenderReport:
+    """Render a file that can be read again, or a source; ``outputs`` holds the caller's own sink, if any."""
+    began = time.monotonic()
+    path = input if isinstance(input, str) else None
+    source: Source | None = None if isinstance(input, str) else input
+    own_sink = bool(outputs)
     background: Background | None = None
     try:
-        require_moving(source, input)
+        resolved = resolve_render(chosen, extras="debug" in targets)
+        inputs = {"input": path, **input_files(RenderOptions, chosen)}
+        check_outputs(inputs, targets.values(), chosen)
+        several = len(devices := resolved.compute.devices) > 1
+        if path is not None:
+            trial_decode.begin(*inputs.values())
+            trial_decode.check(path)
+        section = Section(start=None, end=None) if path is None else read_section(path, chosen)
+        segment_notes: list[str] = []
+        if several and path is not None and not own_sink and not is_sequence(path):
+            job = Job(path, targets, chosen, RENDER_STREAMS, section=section)
+            report = parallel.render_file(job, devices, progress=progress, stop=stop)
+            if report is not None:
+                return report
+        if several:
+            resolved = resolved.on(devices[0])
+            segment_notes = [f"{path} was rendered on {devices[0]} only: it is too short or cannot be split"]
+        device, device_notes = frame_device(resolved.compute)
+        gpu, codec_gpu = None if device is None else device.index, cuda_index(resolved.compute)
+        if path is not None:
+            source = file = open_video(
+                path,
+                gpu=gpu,
+                card=codec_gpu,
+                fps=chosen["fps"],
+                **pick(DecoderOption, chosen),
+                **pick(SdrOption, chosen),
+                **section,
+            )
+            require_moving(file, path)
+        assert source is not None
         background = resolved.background()
         warming = threading.Thread(target=warm_up, args=(source.info.format,), daemon=True)
         warming.start()  # Numba takes as long to start as the model: do both in parallel
@@ -113,12 +168,12 @@ def render(
         resolved = resolved.with_refiner()
         compositor = resolved.compositor()
         refined = resolved.refine.network
-        for kind, path in targets.items():
+        for kind, target in targets.items():
             sink = open_sink(
-                path,
+                target,
                 debug_info(source.info, network, refined=refined) if kind == "debug" else source.info,
                 **sink_settings(kind, chosen, transparent=background.transparent),
-                copy_streams_from=os.fspath(input) if kind == "picture" else None,
+                copy_streams_from=path if kind == "picture" else None,
                 gpu=gpu,
                 card=codec_gpu,
                 **section,
@@ -131,50 +186,85 @@ def render(
         engine.render, source, network, background, outputs,
         compositor=compositor, device=device, stop=stop, **resolved.filters(),
     )  # fmt: skip
-    report = run_and_report(work, input, source, outputs, began, progress)
+    report = run_and_report(work, path or source.info.name, source, outputs, began, progress)
     notes = [*segment_notes, *device_notes, *collect_notes(network, resolved.refine.how), *report.notes]
     return replace(report, notes=notes)
 
 
+@overload
+def image(input: Picture, output: PathLike, **options: Unpack[ImageOptions]) -> RenderReport: ...
+@overload
+def image(input: Picture, output: None = None, **options: Unpack[ImageOptions]) -> NDArray[np.uint8]: ...
+
+
 @documented(ImageOptions)
-def image(input: PathLike, output: PathLike, **options: Unpack[ImageOptions]) -> RenderReport:
+def image(
+    input: Picture, output: PathLike | None = None, **options: Unpack[ImageOptions]
+) -> RenderReport | NDArray[np.uint8]:
     """Remove or replace the background of one picture. The default background is transparent.
 
     A picture keeps its RGB colour profile (Display P3, Adobe RGB ...) if all outputs can hold one (PNG, JPEG,
     TIFF, WebP), else it is converted to sRGB. OpenEXR is written in linear light, multiplied by alpha.
 
-    If ``input`` is a video, its first frame is used. With ``trimap``, no matting network runs: the refiner
-    that ``refine`` or ``model`` names computes the unknown region.
+    The network is loaded for each call: for several pictures, use :class:`livematte.Matter`. With
+    ``trimap``, no matting network runs: the refiner that ``refine`` or ``model`` names computes the unknown
+    region.
+
+    Args:
+        input: a picture file; of a video, the first frame is used. Or a picture as
+            :meth:`livematte.Matter.__call__` takes it: an array, a PIL image, a tensor, the bytes of a file.
+        output: the file to write. None returns the picture, in sRGB.
+
+    Returns:
+        A report; without ``output`` the picture, (height, width, 4) uint8 with straight RGBA, or
+        (height, width, 3) uint8 RGB in front of an opaque background.
     """
     began = time.monotonic()
     chosen = complete(ImageOptions, options)
     targets, drawn = output_paths(output, chosen), chosen["trimap"]
     resolved = resolve({**chosen, "temporal": "off"}, extras="debug" in targets)
-    inputs = {"input": input, **input_files(ImageOptions, chosen)}
+    path = os.fspath(input) if isinstance(input, (str, os.PathLike)) else None
+    inputs = {"input": path, **input_files(ImageOptions, chosen)}
     check_outputs(inputs, targets.values(), chosen)
     trial_decode.begin(*inputs.values())
-    trial_decode.check(input)
-    keeps_profile = all(map(can_keep_profile, targets.values()))
-    with open_video(os.fspath(input), color_profile="keep" if keeps_profile else "convert") as source:
-        frame = next(iter(source), None)
-        if frame is None:
-            raise InputError(f"{input} contains no picture that can be decoded")
+    with ExitStack() as closing:
+        source: FileSource | None = None
+        if path is None:
+            stored = picture_frame(input, chosen["channels"])
+        else:
+            trial_decode.check(path)
+            keeps_profile = output is not None and all(map(can_keep_profile, targets.values()))
+            profile: ProfileUse = "keep" if keeps_profile else "convert"
+            source = closing.enter_context(open_video(path, color_profile=profile))
+            stored = first_picture(source, path)
+        frame = square_pixels(stored)
+        if frame is not stored and source is not None:
+            check_size(frame.width, frame.height, str(path))
+            source.note(
+                f"{stored.width}x{stored.height} becomes {frame.width}x{frame.height}: with square pixels"
+            )
         background = resolved.background()
-        try:
-            for kind, path in targets.items():
-                check_image(Path(path), alpha=kind == "picture" and background.transparent)
-            network: Model
-            if drawn is not None:
-                network = DrawnTrimap(read_trimap(drawn, frame.size))
-            else:
-                network = resolved.model()
-            compositor, matting = resolved.compositor(), resolved.matting(network)
-            small = matting.shrink(frame)
-            matte = matting(frame, small)
-            composed = compositor(frame, matte, background, frozenset(targets), small.planes)
-        finally:
-            background.close()
-        return write_stills(composed, targets, source, began)
+        closing.callback(background.close)
+        for kind, target in targets.items():
+            check_image(Path(target), alpha=kind == "picture" and background.transparent)
+        network: Model
+        if drawn is not None:
+            network = DrawnTrimap(resize_trimap(read_trimap(drawn, stored.size), *frame.size))
+        else:
+            network = resolved.model()
+        compositor, matting = resolved.compositor(), resolved.matting(network)
+        small = matting.shrink(frame)
+        matte = matting(frame, small)
+        want = frozenset(targets) | (PICTURE if output is None else frozenset())
+        composed = compositor(frame, matte, background, want, small.planes)
+        report = write_stills(composed, targets, source, began)
+        found = nobody_note(float(to_host(matte.alpha).max()))
+        report = replace(report, notes=[*report.notes, *found])
+    if output is not None:
+        return report
+    assert composed.picture is not None
+    made: NDArray[np.uint8] = picture_array(composed.picture, chosen["channels"])
+    return made
 
 
 @documented(TrimapOptions)
@@ -196,7 +286,7 @@ def trimap(
     resolved = resolve({**chosen, "temporal": "off"} if still else chosen, extras=True)
     check_outputs({"input": input, **input_files(TrimapOptions, chosen)}, targets.values(), chosen)
     trial_decode.check(input)
-    section = pick(SectionOptions, chosen)
+    section = read_section(input, chosen)
     source = open_video(os.fspath(input), fps=chosen["fps"], **section)
     outputs: list[engine.Output] = []
     try:
@@ -212,9 +302,7 @@ def trimap(
         raise
     if still:
         with source:
-            frame = next(iter(source), None)
-            if frame is None:
-                raise InputError(f"{input} contains no picture that can be decoded")
+            frame = first_picture(source, input)
             matting = resolved.matting(network)
             matte = matting(frame, matting.shrink(frame))
             composed = Compositor()(frame, matte, _BLACK, frozenset(targets))
@@ -227,25 +315,53 @@ _BLACK = Color((0, 0, 0))
 
 
 @documented(MattesOptions)
-def mattes(input: PathLike, **options: Unpack[MattesOptions]) -> Iterator[tuple[Frame, Matte]]:
-    """Yield every frame of a video with its matte; alpha is (H, W) float32 in [0, 1].
+def mattes(
+    input: PathLike | int | Source | Iterable[Picture], **options: Unpack[MattesOptions]
+) -> Iterator[tuple[Frame, PictureMatte]]:
+    """Yield every frame of a video with its matte.
 
-    ``livematte.kernels.convert.to_rgb(frame)`` converts a frame to (H, W, 3) uint8 RGB. The call itself
-    raises errors for invalid options and for a file that cannot be opened. The file is open from the first
-    frame to the last one.
+    ``matte.picture`` is the frame as (height, width, 3) uint8 RGB, ``matte.alpha`` (height, width) float32 in
+    [0, 1]. The call itself raises errors for invalid options and for an input that cannot be opened. A file
+    is open from the first frame to the last one.
+
+    Args:
+        input: a file or an image sequence; the number of a camera, 0 for the first one; a list, a generator
+            or another iterable of pictures as :meth:`livematte.Matter.__call__` takes them; or an object with
+            the methods of :class:`livematte.protocols.Source`, which is closed at the end.
     """
     chosen = complete(MattesOptions, options)
     resolved = resolve(chosen)
-    trial_decode.check(input)
-    section = pick(SectionOptions, chosen)
-    if not is_pipe(os.fspath(input)):  # a pipe can be read only once
-        open_video(os.fspath(input), fps=chosen["fps"], **section).close()  # raises errors of the file now
-    network = resolved.model()
-    compositor = resolved.compositor()
-    device, _ = frame_device(resolved.compute)
+    channels = chosen["channels"]
+    path = os.fspath(input) if isinstance(input, (str, os.PathLike)) else None
+    given: Source | None = None
+    section = Section(start=None, end=None)
+    if path is not None:
+        trial_decode.check(path)
+        section = read_section(path, chosen)
+        if not is_pipe(path):  # a pipe can be read only once
+            open_video(path, fps=chosen["fps"], **section).close()  # raises errors of the file now
+    else:
+        refuse_options(SectionOptions, options, "a video file as input")
+        refuse_options(SequenceOption, options, "a sequence of pictures as input")
+        given = open_pictures(cast(Any, input), channels)
+    try:
+        network = resolved.model()
+        compositor = resolved.compositor()
+        device, _ = frame_device(resolved.compute)
+    except BaseException:
+        if given is not None:
+            given.close()
+        raise
 
-    def pairs() -> Iterator[tuple[Frame, Matte]]:
-        source = open_video(os.fspath(input), fps=chosen["fps"], **section)
-        yield from engine.mattes(source, network, compositor=compositor, device=device, **resolved.filters())
+    def pairs() -> Iterator[tuple[Frame, PictureMatte]]:
+        source = open_video(path, fps=chosen["fps"], **section) if path is not None else cast(Source, given)
+        opened = OpenBackgrounds()
+        try:
+            for frame, matte in engine.mattes(
+                source, network, compositor=compositor, device=device, **resolved.filters()
+            ):
+                yield frame, PictureMatte.from_matte(matte, frame, channels, opened)
+        finally:
+            opened.close()
 
     return pairs()

@@ -5,10 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from torch import Tensor
+
+    Picture: TypeAlias = (
+        NDArray[np.uint8]
+        | NDArray[np.floating[Any]]
+        | Image
+        | Tensor
+        | bytes
+        | str
+        | os.PathLike[str]
+        | "Frame"
+    )
+    """One picture that a caller gives. An array or tensor is (height, width, 3), or (height, width, 4) with
+    straight alpha, uint8 with 0..255 or a float type with 0..1; bytes and paths are a picture file."""
+
+Channels = Literal["rgb", "bgr"]
+"""Order of the channels of a caller's arrays."""
 
 Array = Any
 """A NumPy array or, on a GPU, a CuPy array. Each function documents shape, dtype and range."""
+
+
+def _layout(array: Array) -> str:
+    return f"{tuple(getattr(array, 'shape', ()))} {getattr(array, 'dtype', type(array).__name__)}"
 
 
 @dataclass(frozen=True)
@@ -81,7 +109,7 @@ class ColorInfo:
     """ICC profile of the RGB colours, if the caller of the reader asked to keep it; empty is none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Frame:
     """One picture with its presentation time. The arrays are borrowed: copy them to use them after the call.
 
@@ -96,6 +124,7 @@ class Frame:
         color: colour interpretation of the planes.
         keyframe_hint: True if a new shot may start here (seek, discontinuity), so temporal state should be
             reset.
+        sample_aspect: width divided by height of one pixel as shown; 1 for square pixels.
     """
 
     planes: tuple[Array, ...]
@@ -105,6 +134,7 @@ class Frame:
     duration: int = 0
     color: ColorInfo = field(default_factory=ColorInfo)
     keyframe_hint: bool = False
+    sample_aspect: Fraction = Fraction(1)
 
     @property
     def pixel_format(self) -> PixelFormat:
@@ -127,16 +157,36 @@ class Frame:
         return self.height, self.width
 
     @property
+    def display_size(self) -> tuple[int, int]:
+        """``(height, width)`` of the picture in square pixels; see :func:`display_size`."""
+        return display_size(self.size, self.sample_aspect)
+
+    @property
     def seconds(self) -> Fraction:
         """Presentation time in seconds."""
         return self.pts * self.time_base
+
+    def __repr__(self) -> str:
+        return f"<Frame {self.width}x{self.height} {self.format} at {float(self.seconds):.3f} s>"
 
     def with_planes(self, planes: tuple[Array, ...], format: str | None = None) -> Frame:
         """Return a frame with the same time and other planes."""
         return replace(self, planes=planes, format=format or self.format)
 
 
-@dataclass(frozen=True)
+def display_size(size: tuple[int, int], sample_aspect: Fraction) -> tuple[int, int]:
+    """Return the ``(height, width)`` of a picture in square pixels. Neither side is smaller than in ``size``.
+
+    Args:
+        sample_aspect: width divided by height of one stored pixel.
+    """
+    height, width = size
+    if sample_aspect >= 1:
+        return height, round(width * sample_aspect)
+    return round(height / sample_aspect), width
+
+
+@dataclass(frozen=True, repr=False)
 class Matte:
     """Alpha and, if known, the foreground colour of one picture.
 
@@ -150,3 +200,8 @@ class Matte:
     alpha: Array
     foreground: Array | None = None
     extras: Mapping[str, Array] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        maps = {"alpha": self.alpha, "foreground": self.foreground, **self.extras}
+        shown = (f"{name} {_layout(array)}" for name, array in maps.items() if array is not None)
+        return f"<{type(self).__name__} {', '.join(shown)}>"

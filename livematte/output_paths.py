@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from livematte.errors import UsageError
+from livematte.frame import display_size
 from livematte.matting import debug_view
 from livematte.matting.contracts import check_answer, check_matte, input_size
 from livematte.options import EncodingOptions, OutputOptions, PathLike
@@ -19,11 +20,13 @@ from livematte.protocols import Model, SourceInfo
 from livematte.video.atomic_file import check_name
 from livematte.video.container import exists
 from livematte.video.images import STILLS, is_numbered
+from livematte.video.output_stream import STREAM
 from livematte.video.picture_sequence import PATTERN, printf_pattern
 
 
-def output_paths(picture: PathLike, options: Mapping[str, Any]) -> dict[str, str]:
-    """Return the path of each output by kind: ``picture``, and the kinds set in :class:`OutputOptions`.
+def output_paths(picture: PathLike | None, options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the path of each output by kind: ``picture`` unless it is None, and those of
+    :class:`OutputOptions`.
 
     Paths are text, because a trailing slash marks a folder.
     """
@@ -36,6 +39,16 @@ def with_printf_pattern(path: PathLike) -> str:
     """Return the path of an output as text, with ``####`` as ``%04d``."""
     name = os.fspath(path)
     return name if name.endswith(("/", os.sep)) else os.fspath(printf_pattern(name))
+
+
+def check_without_picture(options: Mapping[str, Any]) -> None:
+    """Raise UsageError if a render without picture has no other output, or has options of its encoder."""
+    flags = " or ".join(each.flag for each in declared(OutputOptions))
+    if all(options[each.name] is None for each in declared(OutputOptions)):
+        raise UsageError(f"no output is named: give OUT, or {flags}; see livematte render --help")
+    unused = [each.flag for each in declared(EncodingOptions) if options.get(each.name) not in (None, False)]
+    if unused:
+        raise UsageError(f"{unused[0]} is for OUT, which is missing: name OUT, or leave the option out")
 
 
 def sink_settings(kind: str, options: Mapping[str, Any], *, transparent: bool) -> dict[str, Any]:
@@ -68,6 +81,8 @@ def check_outputs(
     """
     paths = [Path(target) for target in targets]
     for number, target in enumerate(paths):
+        if str(target) == STREAM:
+            continue
         check_name(target)
         for name, given in inputs.items():
             if isinstance(given, (str, os.PathLike)) and _same_file(Path(given), target):
@@ -95,7 +110,7 @@ def _exists(target: Path) -> bool:
 
 def debug_info(info: SourceInfo, model: Model, *, refined: bool) -> SourceInfo:
     """Return the format of a debug view, with the maps of a refiner if ``refined``. Runs the model once."""
-    size = input_size(model, info.height, info.width)
+    size = input_size(model, *display_size((info.height, info.width), info.sample_aspect))
     black = np.zeros((*size, 3), np.uint8)
     matte, _ = check_answer(model, model(black, None))
     check_matte(model, "model", matte, *size)

@@ -24,3 +24,8 @@ def shorten(text: str, most: int) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def quoted(text: object) -> str:
+    """Return a file name or a typed word in quotes. Unlike in ``repr``, backslashes are not doubled."""
+    return f"'{printable(str(text))}'"

@@ -16,6 +16,7 @@ to the folder of the profile; ``~`` is the home folder. Options on the command l
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -95,6 +96,8 @@ def _tables(value: Any) -> list[str]:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, dict):  # options of an option, such as a background for each scene
+        return json.dumps({key: _plain(own) for key, own in value.items()}, ensure_ascii=False)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(_number(value))
     plain = _text(value) if isinstance(value, str) else str(value)
@@ -126,6 +129,8 @@ def read_value(option: Declared, value: Any, folder: Path) -> Any:
         return option.option.bare if value else None
     if form is not None and form.tables:
         return _tables(value)
+    if form is not None and form.numbers and isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = str(value)
     if several and option.option.path and isinstance(value, str):
         value = value.split(",")
     read = _READERS[list[str] if several else plain](value)

@@ -224,7 +224,9 @@ class LiveSink(Protocol):
 
     Entry points in the group ``livematte.sinks`` are factories of live sinks: ``factory(format: LiveFormat,
     **options)``. They raise OutputError or UsageError with the command that fixes the problem. A factory
-    whose attribute ``wants_alpha`` is true gets a transparent background by default.
+    whose attribute ``wants_alpha`` is true gets a transparent background by default. A sink may have a
+    property ``wanted_background``: the background, as text, that its program asks for at present, or None for
+    that of the session. It must be cheap: polled several times per second.
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 import re
 from collections.abc import Mapping
@@ -12,11 +13,16 @@ from typing import Any
 from livematte import registry
 from livematte.device import Device, choose_device
 from livematte.errors import LivematteError, ModelError, UsageError
+from livematte.frame import Channels
 from livematte.kernels.check import check_kernels
-from livematte.matting.backgrounds import parse_background
+from livematte.kernels.convert import to_rgb
+from livematte.matting.backgrounds import Color, Image, parse_background
 from livematte.matting.compositor import Compositor
 from livematte.matting.contracts import check_part, describe
+from livematte.matting.edges import UNCHANGED, Edge
 from livematte.matting.frame_matting import FrameMatting
+from livematte.matting.framing import OFF, Framer, check_framing
+from livematte.matting.people import parse_people
 from livematte.matting.refiner import TileRefiner
 from livematte.matting.temporal import TemporalFilter, check_mode
 from livematte.matting.upsampling import METHODS
@@ -28,6 +34,7 @@ from livematte.options import (
 from livematte.options.declaration import defaults
 from livematte.protocols import Background, Model, TrimapModel
 from livematte.video.hardware import check_hwaccel
+from livematte.video.pictures import is_picture, picture_frame
 
 
 @dataclass(frozen=True)
@@ -109,17 +116,24 @@ class RefineOptions:
             return self
         return replace(self, how=self._load(self.how, compute), weights=None, augment=False)
 
-    def compositor(self, compute: ComputeOptions, *, foreground: bool) -> Compositor:
+    def compositor(
+        self,
+        compute: ComputeOptions,
+        *,
+        foreground: bool,
+        edge: Edge = UNCHANGED,
+        framer: Framer | None = None,
+    ) -> Compositor:
         """Return a compositor with this upsampling. Raises as :func:`load_model`."""
         if not self.network:
             assert isinstance(self.how, str)
-            return Compositor(refine=self.how, foreground=foreground)
+            return Compositor(refine=self.how, foreground=foreground, edge=edge, framer=framer)
         network = self._load(self.how, compute) if isinstance(self.how, str) else self.how
         budget = None if self.budget is None else self.budget / 1000
         refiner = TileRefiner(
             network, long_side=self.size, budget=budget, temporal=self.temporal, replace=self.alone
         )
-        return Compositor(foreground=foreground, refiner=refiner)
+        return Compositor(foreground=foreground, refiner=refiner, edge=edge, framer=framer)
 
     def _load(self, name: str, compute: ComputeOptions) -> TrimapModel:
         try:
@@ -185,14 +199,30 @@ def resolve_model(model: str | Model, *, streams: int = 1, extras: bool = False,
     return load_model(model, streams=streams, extras=extras, **options)
 
 
-def resolve_background(spec: PathLike | Background, fit: str) -> Background:
-    """Return a background; open it if it is given as text or a path. Raises UsageError."""
+def resolve_background(spec: Any, fit: str, channels: Channels = "rgb") -> Background:
+    """Return a background; open it if it is given as text or a path.
+
+    Args:
+        spec: text as for ``--background``, a path, a colour (red, green, blue) of 0..255, a picture (array of
+            channels in ``channels``, PIL image, tensor, bytes of a file) or a Background.
+
+    Raises:
+        UsageError: none of these.
+        InputError: a file or picture that cannot be used.
+    """
     if isinstance(spec, (str, os.PathLike)):
         return parse_background(spec if isinstance(spec, str) else Path(spec), fit=fit)
+    if isinstance(spec, tuple) and len(spec) == 3 and all(isinstance(n, numbers.Integral) for n in spec):
+        if not all(0 <= n <= 255 for n in spec):
+            raise UsageError(f"colour {spec} is invalid: use (red, green, blue), each 0 to 255")
+        red, green, blue = map(int, spec)
+        return Color((red, green, blue))
+    if is_picture(spec):
+        return Image(to_rgb(picture_frame(spec, channels)), fit)
     if isinstance(spec, type) or not isinstance(spec, Background):
         raise UsageError(
-            f"background {describe(spec)} is invalid: use a colour as text (#00b140), a file, blur, "
-            "transparent or an object with the methods of livematte.protocols.Background"
+            f"background {describe(spec)} is invalid: use a colour (#00b140), a file, blur, transparent, a "
+            "picture or an object with the methods of livematte.protocols.Background"
         )
     return spec
 
@@ -255,6 +285,14 @@ class Resolved:
                 "several devices or files need the background as text or a file: each process opens it"
             )
 
+    def check_split(self) -> None:
+        """Raise UsageError unless parts of one file can be rendered apart; also as :meth:`check_names`."""
+        if self.options["frame"] != OFF:
+            raise UsageError(
+                "several devices cannot follow people with one camera: use one device with --frame"
+            )
+        self.check_names()
+
     @property
     def by_name(self) -> bool:
         """True if the model is given by name, so that it can be loaded again."""
@@ -278,9 +316,25 @@ class Resolved:
         """Return a copy for another device."""
         return replace(self, compute=replace(self.compute, device=device))
 
-    def compositor(self) -> Compositor:
-        """Return a compositor with the refiner; use one per video. Raises as :func:`load_model`."""
-        return self.refine.compositor(self.compute, foreground=self.options["foreground"])
+    def compositor(self, *, framing: bool = True) -> Compositor:
+        """Return a compositor with the refiner; use one per video. Raises as :func:`load_model`.
+
+        Args:
+            framing: False leaves the auto-framing to the caller.
+        """
+        framer = self.framer() if framing else None
+        return self.refine.compositor(
+            self.compute, foreground=self.options["foreground"], edge=self.edge, framer=framer
+        )
+
+    def framer(self) -> Framer:
+        """Return the auto-framing; use one per video."""
+        return Framer(self.options["frame"])
+
+    @property
+    def edge(self) -> Edge:
+        """The changes of the edge of alpha."""
+        return Edge(self.options["choke"], self.options["feather"])
 
     def matting(self, model: Model) -> FrameMatting:
         """Return the matting of the model with the filters of the options; use one per video."""
@@ -289,7 +343,11 @@ class Resolved:
     def filters(self) -> dict[str, Any]:
         """Return the keyword arguments of :class:`livematte.matting.frame_matting.FrameMatting`."""
         keep = self.drawn or self.options["keep_islands"]
-        return {"temporal": TemporalFilter(self.options["temporal"]), "keep_small_components": keep}
+        return {
+            "temporal": TemporalFilter(self.options["temporal"]),
+            "keep_small_components": keep,
+            "people": None if self.drawn else parse_people(self.options["keep"]),
+        }
 
     def background(self, default: PathLike | None = None) -> Background:
         """Return the opened background; ``default`` if the call has none. Raises UsageError."""
@@ -325,6 +383,8 @@ def resolve(options: Mapping[str, Any], *, extras: bool = False) -> Resolved:
         full["temporal"],
         drawn,
     )
+    parse_people(full["keep"])
+    check_framing(full["frame"])
     compute = ComputeOptions(full["device"], full["runtime"], full["precision"], full["threads"])
     return Resolved(full, compute, refine, drawn, extras)
 

@@ -1,4 +1,4 @@
-"""The README's Python example does what it says."""
+"""The Python examples of the README and of docs/python.md do what they say."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import shutil
 from pathlib import Path
 
 import av
+import cv2
 import pytest
 
 from livematte.tools import demo
 
 README = Path(__file__).parents[1] / "README.md"
+PYTHON = README.parent / "docs" / "python.md"
 FRAMES = 8
 
 
-def examples() -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+def examples(page: Path = README) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
@@ -28,6 +30,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             if number < FRAMES and packet.size:
                 packet.stream = stream
                 out.mux(packet)
+    with av.open(str(tmp_path / "me.mp4")) as made:
+        first = next(made.decode(video=0)).to_ndarray(format="bgr24")
+    cv2.imwrite(str(tmp_path / "me.jpg"), first)
     shutil.copy(demo.background_path(), tmp_path / "beach.jpg")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -45,6 +50,23 @@ def test_the_example_runs_and_prints_each_frames_mean_alpha(
     assert all(0.1 < mean < 0.9 for mean in means)
     with av.open("out.mp4") as made:
         assert sum(1 for _ in made.decode(video=0)) == FRAMES
+
+
+PRINTED = (
+    r"\(720, 1280, 4\) \(720, 1280, 3\)\n",
+    r"\(720, 1280, 4\) \(720, 1280, 3\)\n",
+    r"\(720, 1280, 3\)\n",
+    r"(0\.\d+ 0\.[23]\d+ \(720, 1280, 3\)\n)+[56]\n",
+    rf"complete: {FRAMES}\n",
+)
+
+
+@pytest.mark.parametrize(("code", "printed"), list(zip(examples(PYTHON), PRINTED, strict=True)))
+def test_the_examples_of_the_python_page_run(
+    code: str, printed: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exec(compile(code, "python.md", "exec"), {"__name__": "__main__"})
+    assert re.fullmatch(printed, capsys.readouterr().out)
 
 
 def test_there_is_an_example() -> None:

@@ -11,11 +11,15 @@ import threading
 
 import typer
 
+import livematte
+from livematte import registry
 from livematte.cli import streams, terminal
 from livematte.cli.app import app
+from livematte.cli.corrections import corrected
 from livematte.cli.interrupt import handled, raise_interrupt, request_stop
 from livematte.cli.system_errors import system_reason
 from livematte.errors import LivematteError
+from livematte.printable import quoted
 
 INTERRUPTED = 130
 
@@ -33,6 +37,7 @@ _EXPECTED = {
 
 def main(args: list[str] | None = None) -> None:
     """Run one command and end the process with its exit code."""
+    terminal.set_command_began(livematte._imported_at)
     guard = streams.guard_streams(request_stop)
     code = 1
     try:
@@ -58,6 +63,9 @@ def run(args: list[str] | None = None) -> int:
         code = app(args, prog_name="livematte", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except _ParserError as error:
+        if right := corrected(sys.argv[1:] if args is None else args, _command_names()):
+            terminal.error(right)
+            return 2
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "livematte"
         message = _wrong_value(error) or getattr(error, "format_message", error.__str__)()
@@ -86,6 +94,12 @@ def run(args: list[str] | None = None) -> int:
         return 1
 
 
+def _command_names() -> set[str]:
+    own = (each.name or getattr(each.callback, "__name__", "") for each in app.registered_commands)
+    groups = (each.name or "" for each in app.registered_groups)
+    return {*own, *groups, *registry.names("commands")}
+
+
 def _wrong_value(error: Exception) -> str:
     """Return the wrong value and advice; some versions of the parser have these only in the error's cause."""
     details, option = getattr(error.__cause__, "errors", None), getattr(error, "param", None)
@@ -95,7 +109,7 @@ def _wrong_value(error: Exception) -> str:
     advice = _EXPECTED.get(detail["type"])
     expected = detail["msg"] if advice is None else advice.format(**detail.get("ctx", {}))
     name = option.opts[0] if option.opts[0].startswith("-") else option.metavar or option.name
-    return f"{name} {detail['input']!r}: {expected}"
+    return f"{name} {quoted(detail['input'])}: {expected}"
 
 
 def _traceback_if_wanted() -> None:

@@ -23,6 +23,10 @@ app = typer.Typer(
 )
 
 
+_NUMBERS = {"ignore_unknown_options": True}
+"""So that -3 is parsed as a number."""
+
+
 def _ask(command: str, value: object, session: str | None) -> dict[str, Any]:
     from livematte.streaming.session_registry import ask
 
@@ -36,7 +40,7 @@ def _change(changed: Declared) -> Callable[..., None]:
     option, change = changed.option, changed.option.change
     assert change is not None
 
-    def command(value: str, session: str | None) -> None:
+    def command(value: Any, session: str | None) -> None:
         if option.path:
             from livematte.profile import resolve_background_path
 
@@ -44,19 +48,17 @@ def _change(changed: Declared) -> Callable[..., None]:
         facts = _ask(changed.name, value, session)
         terminal.say(f"{changed.name}: {facts[changed.name]}")
 
-    shown = typer.Argument(metavar=option.metavar, help=change.help, autocompletion=completion(option))
-    command.__annotations__["value"] = Annotated[str, shown]
+    shown = typer.Argument(metavar=option.metavar, help=change.help, autocompletion=completion(changed))
+    command.__annotations__["value"] = Annotated[changed.command_type, shown]
     command.__doc__ = change.summary
     return takes(ControlCommand)(command)
 
 
 for _changed in CHANGES.values():
-    app.command(_changed.name)(_change(_changed))
+    app.command(_changed.name, context_settings=_NUMBERS)(_change(_changed))
 
 
-@app.command(
-    context_settings={"ignore_unknown_options": True}
-)  # so that -3 is parsed as a number and rejected as one
+@app.command(context_settings=_NUMBERS)
 @takes(ControlCommand)
 def blur(
     strength: Annotated[
@@ -81,8 +83,16 @@ def pause(session: str | None) -> None:
 
 @app.command()
 @takes(ControlCommand)
+def freeze(session: str | None) -> None:
+    """Keep the picture that viewers see now until [b]resume[/b]."""
+    _ask("freeze", None, session)
+    terminal.say("frozen: viewers keep the present picture")
+
+
+@app.command()
+@takes(ControlCommand)
 def resume(session: str | None) -> None:
-    """Show the picture again after [b]pause[/b]."""
+    """Show the picture again after [b]pause[/b] or [b]freeze[/b]."""
     _ask("resume", None, session)
     terminal.say("resumed")
 
@@ -92,7 +102,7 @@ def resume(session: str | None) -> None:
 def stats(session: str | None) -> None:
     """Print frame rate, latency, dropped and repeated frames, and the present output."""
     facts = _ask("stats", None, session)
-    from livematte.cli.live_reporter import format_line
+    from livematte.cli.live_reporter import format_line, format_viewers
     from livematte.streaming.stats import LiveStats
 
     state = LiveStats(**{field.name: facts["stats"][field.name] for field in fields(LiveStats)})
@@ -100,8 +110,7 @@ def stats(session: str | None) -> None:
     terminal.say(f"session: {name}pid {facts['pid']}, for {terminal.duration(state.seconds)}")
     terminal.say(f"background: {facts['background']}")
     terminal.say(f"model: {facts['model']}")
-    showing = "people" if state.showing == "picture" else f"the placeholder: {state.showing}"
-    terminal.say(f"viewers see {showing}")
+    terminal.say(format_viewers(state))
     terminal.say(format_line(state))
     for line in state.notes:
         terminal.note(line)

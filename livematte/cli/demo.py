@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,4 +36,29 @@ def demo(folder: Path) -> None:
     for result in results:
         speed = f", {result.report.fps:.0f} frames per second" if result.report else ""
         terminal.say(f"  {result.path!s:<{wide}}  {result.what}{speed}")
-    terminal.say("Next, your own video:  livematte render me.mp4 out.mp4 --background beach.jpg")
+    terminal.say("Next, your own video in place of the bundled one:")
+    clip, background = shown_path(bundled.clip_path()), shown_path(bundled.background_path())
+    terminal.say(
+        f"  {own_command()} render {clip} {shown_path(folder / 'mine.mp4')} --background {background}"
+    )
+
+
+def own_command() -> str:
+    """Return the command that was typed, as it works when it is pasted into the same terminal."""
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py":  # python -m livematte
+        return f"{shown_path(Path(sys.executable))} -m livematte"
+    found = shutil.which("livematte")
+    if found is not None and (not started.exists() or Path(found).resolve() == started.resolve()):
+        return "livematte"
+    return shown_path(started)
+
+
+def shown_path(path: Path) -> str:
+    """Return a path for a shell, relative to the current folder where that is possible."""
+    with suppress(ValueError):
+        path = path.absolute().relative_to(Path.cwd())
+    text = str(path)
+    if sys.platform == "win32":
+        return f'"{text}"' if " " in text else text
+    return shlex.quote(text)

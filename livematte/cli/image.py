@@ -9,7 +9,7 @@ import typer
 from typing_extensions import Unpack
 
 from livematte.cli.parameters import takes
-from livematte.cli.render import tell
+from livematte.cli.render import confirm_overwrite, tell
 from livematte.options import ImageOptions
 from livematte.options.commands import ImageCommand
 from livematte.options.declaration import input_files
@@ -37,6 +37,7 @@ def image(
     from livematte.video import trial_decode
 
     trial_decode.begin(source, *input_files(ImageOptions, options).values())  # in parallel with the imports
+    confirm_overwrite(str(target), options)
     from livematte import api
 
     tell(api.image(source, target, **options))

@@ -13,15 +13,19 @@ from livematte.cli import preview_options, terminal
 from livematte.cli.interrupt import stop_event
 from livematte.cli.live_reporter import LOOK, LiveReporter, summary
 from livematte.cli.parameters import takes
+from livematte.cli.pipes import written_pipe
 from livematte.cli.profiles import Profile, typed
 from livematte.errors import SessionError, UsageError
 from livematte.options import LiveOptions
 from livematte.options.commands import LiveCommand, ShowOptions
 from livematte.options.declaration import input_files, pick
+from livematte.streaming.null_sink import NULL_SINK
 
 if TYPE_CHECKING:
     from livematte.streaming.control import Control
     from livematte.streaming.session import Session
+
+COMMAND_CLASS = preview_options.BarePreview
 
 
 @takes(LiveCommand)
@@ -52,7 +56,10 @@ def live(context: typer.Context, profile: Profile = None, **options: Unpack[Live
             own["preview"], own["preview_backgrounds"], wanted["placeholder"]
         ) as screen,
     ):
-        session = begin(**wanted)
+        with written_pipe(wanted["input"], stop):
+            session = begin(**wanted)
+        if (began := terminal.command_began()) is not None:
+            session.count_from(began)
         with session, _control(session, stop, own["name"]):
             watch(session, stop, stats=own["stats"], seconds=own["seconds"], screen=screen)
         last = session.stats()
@@ -96,6 +103,11 @@ def watch(
         LivematteError: the session ended because of this error.
     """
     reporter = LiveReporter(session, stats=stats, seconds=seconds)
+    if screen is None and not stats and all(sink.name == NULL_SINK for sink in session.sinks):
+        terminal.note(
+            "live, but nobody sees it: the output is none; add --preview to see the picture, or --stats for "
+            "numbers; Ctrl-C ends"
+        )
     try:
         if screen is not None:
             with reporter.holding_back() if screen.covers_notes else nullcontext():

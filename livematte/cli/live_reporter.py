@@ -67,7 +67,7 @@ class LiveReporter:
             self._placeholder_pending = False
             if state.showing != "starting":  # "starting" is short; do not delay the note that follows it
                 self._next_note = now + _NOTE_SECONDS
-            self._note(f"viewers see the placeholder: {state.showing}")
+            self._note(f"viewers see {state.visible}")
         if self._stats and now >= self._due:
             self._due = now + 1
             terminal.event_if_json("stats", **vars(state))
@@ -106,6 +106,13 @@ def format_line(state: LiveStats) -> str:
         f"dropped {state.dropped}, repeated {state.repeats}, placeholder {state.placeholders}{size}; "
         f"{busy} ms"
     )
+
+
+def format_viewers(state: LiveStats) -> str:
+    """Return what viewers see now, in one line."""
+    if state.watched is False:
+        return f"nobody watches: no program reads the output; a viewer would see {state.visible}"
+    return f"viewers see {state.visible}"
 
 
 def summary(state: LiveStats) -> str:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import Unpack
+
 from livematte import registry
 from livematte.cli import terminal
 from livematte.cli.parameters import takes
 from livematte.options import DEFAULT_MODEL
-from livematte.options.commands import JsonOption
+from livematte.options.commands import ModelsCommand
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,9 +24,9 @@ GROUPS = {"models": "--model", "refiners": "--refine"}
 """The listed registry groups, and the option for each."""
 
 
-@takes(JsonOption)
-def models() -> None:
-    """List the installed networks with size, quality and licence.
+@takes(ModelsCommand)
+def models(**options: Unpack[ModelsCommand]) -> None:
+    """List the installed networks with size and quality.
 
     Models (--model) find the people. Refiners (--refine) improve the edges, where the matte is uncertain.
     """
@@ -42,7 +44,7 @@ def models() -> None:
     if terminal.is_json():
         print(json.dumps(terminal.jsonable(rows)))
         return
-    _show(rows)
+    _show(rows, long=options["long"])
 
 
 def _facts(card: ModelCard) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def _facts(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def _show(rows: list[dict[str, Any]]) -> None:
+def _show(rows: list[dict[str, Any]], *, long: bool) -> None:
     from rich.console import Console
 
     console = Console()
@@ -68,9 +70,10 @@ def _show(rows: list[dict[str, Any]]) -> None:
         some = [row for row in rows if row["kind"] == group[:-1]]
         if some:
             console.print(_table(f"{group} ({option})", some))
-    console.print("* default of --model. MAD and MSE are multiplied by 1000; lower is better.", style="dim")
+    more = "" if long else " Papers, licences: --long"
+    console.print(f"* default. MAD and MSE are x 1000, lower is better.{more}", style="dim")
     for row in rows:
-        for fact in ("title", "paper", "licence", "problem"):
+        for fact in ("title", "paper", "licence", "problem") if long else ("problem",):
             if fact in row:
                 console.print(terminal.cell(f"{row['name']}: {fact}: {row[fact]}"))
 

@@ -13,7 +13,7 @@ import typer
 
 from livematte import registry
 from livematte.cli import terminal
-from livematte.options.declaration import REQUIRED, Declared, Option, declared, keywords
+from livematte.options.declaration import REQUIRED, Declared, declared, keywords
 
 COLOURS = ("green", "white", "black", "gray", "blue", "red")
 """Colours that the shell suggests; any CSS colour is allowed."""
@@ -36,9 +36,10 @@ def complete_background(incomplete: str) -> list[tuple[str, str]]:
     return [(word, what) for word, what in words if word.startswith(incomplete)]
 
 
-def completion(option: Option) -> Callable[[str], Any] | None:
+def completion(each: Declared) -> Callable[[str], Any] | None:
     """Return the completion function for the value of an option; None uses the default of the shell."""
-    words = [*option.choices, *option.examples]
+    option = each.option
+    words = [*each.choices, *option.examples]
     if option.path == "background":
         return complete_background
     if not (words or option.names):
@@ -54,13 +55,14 @@ def parameter(each: Declared) -> Parameter:
     """Return an option as a Typer parameter."""
     option, kind = each.option, each.command_type
     long_flags = option.flags if option.flags and option.flags[0].startswith("--") else None
-    no = f"/--no-{each.flag.removeprefix('--')}" if kind is bool else ""
+    switch = kind in (bool, bool | None)
+    no = f"/--no-{each.flag.removeprefix('--')}" if switch else ""
     info = typer.Option(
         *(long_flags or (f"{each.flag}{no}", *option.flags)),
-        metavar="" if option.metavar is None and kind is bool else option.metavar,
+        metavar="" if option.metavar is None and switch else option.metavar,
         help=option.help,
         min=option.least,
-        autocompletion=completion(option),
+        autocompletion=completion(each),
         rich_help_panel=option.panel,
     )
     default = each.command_default

@@ -91,23 +91,41 @@ class Screen:
         return ends
 
 
+def _check_background(background: str) -> None:
+    """Raise UsageError for a background that the hot key could not use."""
+    from livematte.streaming.session import open_live_background
+
+    try:
+        open_live_background(background, "cover").close()
+    except UsageError as error:
+        raise UsageError(f"preview-backgrounds: {error}") from error
+
+
 @contextmanager
 def open_preview(
     view_name: str | None, backgrounds: list[str] | None, placeholder: object
 ) -> Iterator[Screen | None]:
     """Open the preview view that ``--preview`` selects; None without ``--preview``.
 
+    Args:
+        view_name: as given to ``--preview``.
+        backgrounds: as given to ``--preview-backgrounds``; each is opened once, without ``--preview`` too.
+        placeholder: offered as a background.
+
     Raises:
         OutputError: the view is not available.
-        UsageError: the view is unknown, or ``--json`` would write into the same terminal.
+        UsageError: the view is unknown, a background cannot be used, or ``--json`` would write into the same
+            terminal.
     """
+    given = split_backgrounds(backgrounds or [])
+    for each in given:
+        _check_background(each)
     if view_name is None:
         yield None
         return
     from livematte.preview.panel import BACKGROUNDS
     from livematte.preview.preview import open_view
 
-    given = split_backgrounds(backgrounds or [])
     view, reason = open_view(view_name)
     try:
         if view.name == "terminal" and terminal.is_json() and sys.stdout.isatty():

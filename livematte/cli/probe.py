@@ -22,6 +22,7 @@ def probe(
     from livematte.video import trial_decode
 
     trial_decode.begin(source)  # runs during the imports
+    from livematte.frame import display_size
     from livematte.video.reader import open_video
 
     trial_decode.check(source)
@@ -48,7 +49,8 @@ def probe(
         table.add_row("frames", str(info.frames))
     table.add_row("time base", str(info.time_base))
     if info.sample_aspect != 1:
-        table.add_row("pixel shape", str(info.sample_aspect))
+        height, width = display_size((info.height, info.width), info.sample_aspect)
+        table.add_row("pixel shape", f"{info.sample_aspect}, shown as {width} x {height}")
     full = "full range" if info.color.full_range else "limited range"
     table.add_row("colour", f"{info.color.matrix}, {full}")
     for key, value in _rows(info.details):

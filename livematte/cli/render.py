@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typing_extensions import Unpack
@@ -14,14 +16,16 @@ from livematte.cli.interrupt import stop_event
 from livematte.cli.many import OutDir, render_folder
 from livematte.cli.parameters import takes
 from livematte.cli.profiles import Profile
-from livematte.errors import UsageError
-from livematte.options import RenderOptions
+from livematte.errors import OutputError, UsageError
+from livematte.options import OutputOptions, RenderOptions
 from livematte.options.commands import RenderCommand
-from livematte.options.declaration import defaults, input_files, pick
+from livematte.options.declaration import declared, defaults, input_files, pick
 from livematte.options.many import ManyOptions, RenderManyOptions
 
 if TYPE_CHECKING:
     from livematte.api import RenderReport
+
+_NAME_FOLDER = ": for many videos name a folder for the results, --out-dir DIR"
 
 
 @takes(RenderCommand)
@@ -30,15 +34,18 @@ def render(
         str,
         typer.Argument(
             metavar="IN",
-            help="Input video, or pictures: a folder, [b]'*.png'[/b], [b]%04d.png[/b] or [b]####.png[/b].",
+            help="Input video, [b]-[/b] for standard input, or pictures: a folder, [b]'*.png'[/b], "
+            "[b]%04d.png[/b] or [b]####.png[/b].",
         ),
     ],
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="OUT",
-            help="Output: [b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], or [b]out/%04d.png[/b] "
-            "([b].exr[/b], [b].tiff[/b] …).",
+            metavar="[OUT]",
+            help="Output: [b].mp4[/b] [b].mov[/b] [b].mkv[/b] [b].webm[/b], [b]out/%04d.png[/b], or [b]-[/b] "
+            "for standard output with [b]--format[/b]. May be left out with [b]--alpha-out[/b], "
+            "[b]--foreground-out[/b] or [b]--debug-view[/b].",
+            show_default=False,
         ),
     ] = None,
     more: Annotated[
@@ -63,7 +70,9 @@ def render(
     [cyan]livematte render me.mp4 out.mov -b transparent[/cyan]  for a video editor (ProRes 4444)
     [cyan]livematte render me.mp4 out.webm -b transparent[/cyan]  for a web page (VP9)
     [cyan]livematte render me.mp4 out.mp4 --alpha-out matte.mp4[/cyan]  also write the matte
+    [cyan]livematte render me.mov --alpha-out matte.mov[/cyan]  only the matte (ProRes)
     [cyan]livematte render me.mp4 try.mp4 --start 10 --end 15[/cyan]  only five seconds
+    [cyan]cat me.mkv | livematte render - - --format matroska | mpv -[/cyan]  in a pipeline
     [cyan]livematte render me.mp4 out.mp4 --device cuda:0,cuda:1[/cyan]  two GPUs in parallel
     [cyan]livematte render lectures --out-dir done[/cyan]  all videos of a folder
     """
@@ -72,42 +81,99 @@ def render(
         render_folder(paths, out_dir, options)
         return
     _check_single(paths, options)
-    assert target is not None
     single = pick(RenderOptions, options)
     from livematte.video import trial_decode
 
     trial_decode.begin(source, *input_files(RenderOptions, single).values())  # in parallel with the imports
-    from livematte import api
-
     given = {name: single[name] for name in ("background", "model")}
+    if target == "-" and terminal.is_json():
+        raise UsageError("--json and OUT - both write to standard output: leave one out")
+    target = in_folder(source, target, transparent=given["background"] == "transparent")
+    confirm_overwrite(target, single)
+    from livematte import api
+    from livematte.video.spool import as_file, spoken
+
     terminal.event_if_json("start", input=source, output=target, **given)
-    with stop_event() as stop, terminal.display(Path(source).name) as display:
-        report = api.render(source, target, progress=display, stop=stop, **single)
-    tell(report)
+    with stop_event() as stop, as_file(source, stop=stop, say=terminal.note) as file:
+        with terminal.display(Path(spoken(source)).name) as display:
+            report = api.render(file, target, progress=display, stop=stop, **single)
+        notes = [note.replace(file, spoken(source)) for note in report.notes]
+    tell(replace(report, notes=notes))
     if report.interrupted:
         raise typer.Exit(130)
 
 
 def _check_single(paths: list[str], options: RenderManyOptions) -> None:
-    """Raise UsageError unless the arguments are one video and its output."""
-    folder = next((path for path in paths if Path(path).is_dir() and not path.endswith(("/", os.sep))), None)
-    if len(paths) > 2 or (folder is not None and folder == paths[0]):
-        what = f"{len(paths)} paths" if len(paths) > 2 else f"{folder} is a folder"
-        raise UsageError(f"{what}: for many videos name a folder for the results, --out-dir DIR")
-    if len(paths) < 2:
-        raise UsageError(f"the output of {paths[0]} is missing: livematte render {paths[0]} OUT")
+    """Raise UsageError unless the arguments are one video or sequence of pictures, and at most one output."""
+    if len(paths) > 2:
+        raise UsageError(f"{len(paths)} paths{_NAME_FOLDER}")
+    if _is_folder_of_videos(Path(paths[0])):
+        raise UsageError(f"{paths[0]} is a folder of videos{_NAME_FOLDER}")
     changed = [name for name, value in defaults(ManyOptions).items() if options.get(name, value) != value]
     if changed:
         raise UsageError(f"--{changed[0].replace('_', '-')} is for many videos: add --out-dir DIR")
 
 
+def _is_folder_of_videos(folder: Path) -> bool:
+    """Return True if a folder contains videos, but no pictures, which would be a sequence."""
+    from livematte.farm.files import VIDEO_SUFFIXES
+    from livematte.video.picture_sequence import PICTURES
+
+    try:
+        suffixes = {path.suffix.lower() for path in folder.iterdir()}
+    except OSError:  # it is no folder, or it cannot be read, which the render reports
+        return False
+    return bool(suffixes & VIDEO_SUFFIXES) and not suffixes & PICTURES
+
+
+def in_folder(source: str, target: str | None, *, transparent: bool = False) -> str | None:
+    """Return the output file for ``target``; in a folder, a video with the name of the input.
+
+    ``results/`` means ``results/lecture.mp4``, and ``.mov`` with a transparent background. A folder that does
+    not exist is created.
+    """
+    folder_named = target is not None and (target.endswith(("/", os.sep)) or Path(target).is_dir())
+    if target is None or not folder_named or Path(target).is_fifo():
+        return target
+    folder = Path(target)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"folder {folder} cannot be created: {error.strerror}") from error
+    if source == "-":
+        source = "input"
+    stem = Path(source).stem if "%" not in Path(source).name else Path(source).absolute().parent.name
+    return str(folder / f"{stem}{'.mov' if transparent else '.mp4'}")
+
+
+def confirm_overwrite(target: str | None, options: Mapping[str, Any]) -> None:
+    """Make sure that no file of the user's is replaced by mistake: ask in a terminal, otherwise refuse.
+
+    Files that livematte wrote are replaced. ``--overwrite`` and ``--no-overwrite`` decide without a question.
+
+    Raises:
+        UsageError: a file that livematte did not write, and nobody says yes.
+    """
+    if "overwrite" in options:
+        return
+    from livematte.video.images import is_numbered
+    from livematte.video.written_files import was_written
+
+    others = (options.get(each.name) for each in declared(OutputOptions))
+    for path in (Path(each) for each in (target, *others) if each is not None):
+        if is_numbered(path) or not path.is_file() or was_written(path):
+            continue
+        line = f"{path} exists, and livematte did not write it"
+        if not (terminal.can_ask() and typer.confirm(f"{line}. Replace it?", err=True)):
+            raise UsageError(f"{line}: use another name for the output, or --overwrite to replace it")
+
+
 def tell(report: RenderReport) -> None:
     """Print the result of a render, as text or as a JSON event."""
     terminal.event_if_json("done", **vars(report))
-    for path in (
-        report.outputs if not report.interrupted else ()
-    ):  # after an early stop the notes name the files
-        terminal.say(str(path))
+    for path in report.outputs if not report.interrupted else ():  # else the notes name the files
+        if str(path) != "-":
+            terminal.say(str(path))
     frames = "1 frame" if report.frames == 1 else f"{report.frames} frames"
     ended = " (stopped early)" if report.interrupted else ""
     speed = f", {report.fps:.1f} frames per second" if report.frames > 1 else ""

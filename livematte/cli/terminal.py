@@ -28,6 +28,7 @@ _LONGEST = 1000
 """Characters of an error that are printed; a name in it may have many thousands."""
 
 _state = {"json": False, "quiet": False}
+_began: list[float] = []
 
 
 def configure(*, as_json: bool, quiet: bool) -> None:
@@ -40,6 +41,16 @@ def configure(*, as_json: bool, quiet: bool) -> None:
     _state.update(json=as_json, quiet=quiet)
 
 
+def set_command_began(when: float) -> None:
+    """Register when the process began its one command: seconds of ``time.monotonic``."""
+    _began.append(when)
+
+
+def command_began() -> float | None:
+    """Return when the process began its command; None where it runs several."""
+    return _began[0] if _began else None
+
+
 def is_json() -> bool:
     """Return True if the output is JSON."""
     return _state["json"]
@@ -48,6 +59,11 @@ def is_json() -> bool:
 def for_people() -> bool:
     """True where results are printed as text."""
     return not (_state["json"] or _state["quiet"])
+
+
+def can_ask() -> bool:
+    """True if there is somebody to answer a question: text in and out of a terminal."""
+    return for_people() and all(each is not None and each.isatty() for each in (sys.stdin, sys.stderr))
 
 
 def one_line(text: str) -> str:

@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 from livematte.cli import terminal
 from livematte.cli.interrupt import stop_event
 from livematte.cli.parameters import takes
-from livematte.cli.render import tell
+from livematte.cli.render import confirm_overwrite, tell
 from livematte.options import TrimapOptions
 from livematte.options.commands import TrimapCommand
 
@@ -40,6 +40,7 @@ def trimap(
     from livematte.video import trial_decode
 
     trial_decode.begin(source)  # in parallel with the imports
+    confirm_overwrite(str(target), options)
     from livematte import api
 
     with stop_event() as stop, terminal.display(Path(source).name) as display:

@@ -25,13 +25,15 @@ from livematte.offline.pool_process import CallContext
 from livematte.offline.report import RenderReport
 from livematte.offline.schedule import Policy, Scheduler, Slot, Unit, UnitAdvanced, UnitFailed, UnitFinished
 from livematte.offline.worker import options_on_device
-from livematte.options import PathLike, RenderOptions, SectionOptions
+from livematte.options import PathLike, RenderOptions
 from livematte.options.declaration import complete, documented, pick
 from livematte.options.many import RenderManyOptions
 from livematte.output_paths import check_outputs
 from livematte.progress import Meter, Progress
 from livematte.resolve import Resolved, resolve_render
+from livematte.video.container import is_pipe
 from livematte.video.reader import open_video
+from livematte.video.section import check_section, read_section
 
 CORES_PER_JOB = 4
 """Cores for each render, if ``jobs`` is None: its four stages run in parallel."""
@@ -96,7 +98,8 @@ def render_many(
 def prepare_batch(found: Sequence[tuple[Path, Path]], folder: Path, options: Mapping[str, Any]) -> Batch:
     """Check the options and plan the outputs, before anything is rendered. Raises LivematteError."""
     resolved = resolve_render(options)
-    resolved.check_names()
+    check_section(options)
+    (resolved.check_split if options.get("cluster") is not None else resolved.check_names)()
     background = resolved.background()
     background.close()
     files = plan_files(found, options, transparent=background.transparent)
@@ -228,9 +231,14 @@ def choose_jobs(frame_bytes: int) -> int:
 
 
 def count_frames(path: Path, options: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the expected number of frames of a file, and the bytes of one; zeros if it cannot be opened."""
+    """Return the expected number of frames of a file, and the bytes of one; zeros if it cannot be opened.
+
+    Zeros for a named pipe, too: it can be read only once.
+    """
+    if is_pipe(path):
+        return 0, 0
     try:
-        with open_video(os.fspath(path), **pick(SectionOptions, options)) as source:
+        with open_video(os.fspath(path), **read_section(path, options)) as source:
             info = source.info
             return info.frames or 0, info.width * info.height * 3 // 2
     except LivematteError:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,16 @@ from livematte.offline.schedule import (
     UnitRepeated,
 )
 from livematte.offline.worker import Job, SegmentResult, Task, on_device
-from livematte.options import SectionOptions
+from livematte.options import SdrOption
 from livematte.options.declaration import pick
+from livematte.options.groups import DevicesOption
 from livematte.output_paths import check_outputs, output_paths
 from livematte.progress import Meter, Progress
 from livematte.video.concat import open_concat
+from livematte.video.container import require_rereadable
 from livematte.video.read_check import ReadCheck
 from livematte.video.reader import open_video
+from livematte.video.section import read_section
 from livematte.video.split import SEGMENT_SECONDS, Segment, split_video
 
 POLICY = Policy(tries=2, crashes=4, losses=50, timeout_factor=8.0, least_timeout=300.0, copy_factor=1.5)
@@ -91,13 +94,17 @@ def open_file(
     targets = output_paths(finals["output"], others)
     if "debug" in targets:
         raise UsageError("debug-view needs a single device: render the file without --cluster")
-    section = pick(SectionOptions, options)
+    require_rereadable(local, "the segments are read one by one")
+    section = read_section(local, options)
     stamp = input_stamp(file.input)
-    with open_video(os.fspath(local), **section) as opened:
-        frames = opened.info.frames or 0
+    with open_video(os.fspath(local), **pick(SdrOption, options), **section) as opened:
+        info = replace(opened.info, details={})
+    frames = info.frames or 0
     overlap = lead_in_frames(options)
     segments = split_video(local, 1, overlap, **section, seconds=seconds)
-    job = Job(source, targets, others, 1, transparent=transparent, encoder_threads=1)
+    job = Job(
+        source, targets, others, 1, transparent=transparent, encoder_threads=1, like=info, section=section
+    )  # fmt: skip
     facts = {
         "input": source, "stamp": stamp, "options": records.options, "code": code_hash(),
         "segments": [[str(each.read), each.first, str(each.end)] for each in segments], "frames": frames,
@@ -245,9 +252,9 @@ def join_parts(job: Job, local: Path, done: Mapping[int, SegmentResult]) -> tupl
     Returns:
         the number of frames, and lines for the user.
     """
-    section = pick(SectionOptions, job.options)
+    section = job.section
     check_read, sinks, whole = ReadCheck(os.fspath(local)), [], False
-    with open_video(os.fspath(local), **section) as source:
+    with open_video(os.fspath(local), **pick(SdrOption, job.options), **section) as source:
         info = source.info
     try:
         for kind, path in job.targets.items():
@@ -291,7 +298,7 @@ def render_on_cluster(
 
     ray = connect(cluster)
     incoming = Path(tempfile.mkdtemp(prefix="work-", dir=folder / PRIVATE))
-    pool = RayPool(ray, incoming, code_hash(), device=options["device"])
+    pool = RayPool(ray, incoming, code_hash(), **pick(DevicesOption, options))
     render = ClusterRender(
         files, folder, options, records, transparent=transparent, policy=policy, seconds=seconds
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,15 @@ from livematte.device.transfer import to_gpu
 from livematte.errors import InputError, UsageError
 from livematte.frame import Array, Frame
 from livematte.kernels.blur import blur_background
-from livematte.kernels.color.css import parse_color
+from livematte.kernels.boxes import FITS, crop, place
+from livematte.kernels.color.css import COLORS, parse_color
 from livematte.kernels.convert import join_planes, planes_from_rgb, split_planes, to_rgb
 from livematte.kernels.hdr import is_hdr, sdr_to_hdr
+from livematte.printable import quoted
 from livematte.protocols import Background, Source
 from livematte.video import trial_decode
 
-FITS = ("cover", "contain", "stretch")
-_IMAGE_NAMES = ".png .jpg .jpeg .jpe .webp .bmp .tif .tiff .ppm .pgm .jp2 .avif .heic .exr .hdr"
+_IMAGE_NAMES = ".png .jpg .jpeg .jpe .webp .bmp .tif .tiff .ppm .pgm .jp2 .avif .heic .heif .exr .hdr"
 IMAGES = frozenset(_IMAGE_NAMES.split())
 BLUR_STRENGTH = 20.0
 """Standard deviation of the default blur in pixels of a picture 720 rows high; it grows with the picture."""
@@ -44,7 +46,8 @@ def parse_background(
             ``transparent``, ``blur`` or ``blur:N`` (N: standard deviation in pixels at 720 rows, up to 200),
             or the path of an image or video. A file with the name of a colour is given as ``./green`` or as a
             Path.
-        fit: ``cover`` fills the frame and crops, ``contain`` shows all on black, ``stretch`` distorts.
+        fit: ``cover`` fills the frame and crops, ``contain`` shows all on black, ``stretch`` distorts. Pixel
+            shapes of background and frame are taken into account.
         open_video: opens a video file; by default livematte's own reader.
 
     Raises:
@@ -96,28 +99,34 @@ def _from_file(path: Path, spec: str, fit: str, open_video: Callable[[str], Sour
     except OSError:  # the name is too long
         there = False
     if there and path.is_dir():
-        raise UsageError(f"background {spec!r} is a folder: give a file in it, or {_ALLOWED}")
+        raise UsageError(f"background {quoted(spec)} is a folder: give a file in it, or {_ALLOWED}")
     if not there and not is_sequence(path):
         looks_like_file = path.suffix or len(path.parts) > 1
         what = "no such file" if looks_like_file else "neither a known colour nor a file"
-        raise UsageError(f"background {spec!r}: {what}; allowed are {_ALLOWED}")
+        hint = "" if looks_like_file else _did_you_mean(spec)
+        raise UsageError(f"background {quoted(spec)}: {what}; {hint}allowed are {_ALLOWED}")
     if there and path.suffix.lower() in IMAGES:
         trial_decode.check(path)
         return Image(read_image(path), fit)
     return Video(str(path), fit, open_video or _open_tried)
 
 
+def _did_you_mean(word: str) -> str:
+    close = get_close_matches(word.lower(), (*COLORS, "blur", "transparent"), 1)
+    return f"did you mean {close[0]}? " if close else ""
+
+
 def _open_tried(path: str) -> Source:
     from livematte.video import reader
 
     trial_decode.check(path)
-    return reader.open_video(path)
+    return reader.open_video(path, one_size=False)
 
 
 def read_image(path: Path) -> Array:
-    """(H, W, 3) uint8 RGB of an image file, rotated as its EXIF says, transparent parts on black.
+    """(H, W, 3) uint8 RGB of an image file in square pixels, upright, with transparent parts on black.
 
-    The transparency of an AVIF is not read; of an animated WebP the first picture is.
+    Of an animated WebP, the first picture is read.
 
     Raises:
         InputError: the file cannot be read or is no image.
@@ -136,42 +145,42 @@ def read_image(path: Path) -> Array:
         from livematte.video.color_profile import convert_embedded  # Pillow: pictures with a profile only
 
         return convert_embedded(path, found)
+    return fit_picture(_on_black(frame), *frame.display_size, "stretch")
+
+
+def _on_black(frame: Frame) -> Array:
+    """(H, W, 3) uint8 RGB of a frame, with transparent parts on black."""
     rgb = to_rgb(frame)
     if frame.pixel_format.alpha:
         rgb = np.rint(rgb * (frame.planes[3][..., None] / np.float32(frame.pixel_format.maximum)))
     return np.asarray(rgb, np.uint8)
 
 
-def fit_picture(rgb: Array, height: int, width: int, fit: str) -> Array:
+def fit_picture(rgb: Array, height: int, width: int, fit: str, pixel: Fraction = Fraction(1)) -> Array:
     """The picture at another size and shape.
 
     Args:
         rgb: (h, w, 3) or (h, w), any dtype OpenCV resizes.
         fit: one of :data:`FITS`; the bars of ``contain`` are 0.
+        pixel: as for :func:`~livematte.kernels.boxes.place`.
 
     Returns:
         (height, width, ...) of the same dtype.
     """
-    h, w = rgb.shape[:2]
-    if (h, w) == (height, width):
-        return rgb
-    if fit == "stretch":
-        return _scaled(rgb, height, width)
-    pick = max if fit == "cover" else min
-    scale = pick(Fraction(height, h), Fraction(width, w))
-    if fit == "cover":
-        # Crop first: only the visible part is resized.
-        rows, columns = min(h, round(height / scale)), min(w, round(width / scale))
-        top, left = (h - rows) // 2, (w - columns) // 2
-        return _scaled(rgb[top : top + rows, left : left + columns], height, width)
-    rows, columns = max(1, round(h * scale)), max(1, round(w * scale))
+    placed = place(rgb.shape[:2], (height, width), fit, pixel)
+    top, bottom, left, right = placed.filled
+    # Crop first: only the visible part is resized.
+    shown = _scaled(crop(rgb, placed.shown), bottom - top, right - left)
+    if shown.shape[:2] == (height, width):
+        return shown
     out = np.zeros((height, width, *rgb.shape[2:]), rgb.dtype)
-    top, left = (height - rows) // 2, (width - columns) // 2
-    out[top : top + rows, left : left + columns] = _scaled(rgb, rows, columns)
+    out[top:bottom, left:right] = shown
     return out
 
 
 def _scaled(rgb: Array, height: int, width: int) -> Array:
+    if rgb.shape[:2] == (height, width):
+        return rgb
     shrinks = height <= rgb.shape[0] and width <= rgb.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return cv2.resize(rgb, (width, height), interpolation=method)
@@ -209,7 +218,7 @@ class _Converted:
 
     def get(self, frame: Frame, source: Any, make: Callable[[], tuple[Array, ...]]) -> Frame:
         there = on_gpu(frame.planes[0])
-        key = (frame.size, frame.format, frame.color, source, there)
+        key = (frame.size, frame.sample_aspect, frame.format, frame.color, source, there)
         if key != self._key:
             made = make()
             self._planes, self._key = tuple(map(to_gpu, made)) if there else made, key
@@ -244,7 +253,7 @@ class Image:
     transparent = False
 
     def __init__(self, rgb: Array, fit: str = "cover") -> None:
-        """Take (H, W, 3) uint8 RGB."""
+        """Take (H, W, 3) uint8 RGB, in square pixels."""
         self._rgb, self._fit = rgb, fit
         self._converted = _Converted()
 
@@ -253,7 +262,7 @@ class Image:
         return self._converted.get(frame, None, lambda: self._planes(frame))
 
     def _planes(self, frame: Frame) -> tuple[Array, ...]:
-        return _planes_for(fit_picture(self._rgb, *frame.size, self._fit), frame)
+        return _planes_for(fit_picture(self._rgb, *frame.size, self._fit, 1 / frame.sample_aspect), frame)
 
     def close(self) -> None:
         """Release the picture's planes."""
@@ -261,7 +270,7 @@ class Image:
 
 
 class Video:
-    """A video that plays at its own speed and starts again when it ends.
+    """A video that plays at its own speed and starts again when it ends. Its transparent parts are black.
 
     At time t of the output it shows the file at t modulo its length, counted from its first frame. It is
     decoded while it plays: two frames are kept, whatever its length.
@@ -284,7 +293,7 @@ class Video:
         if not self._still and Path(path).is_fifo():
             self.close()
             raise InputError(
-                f"background {path!r} is a pipe, which cannot be played again: save it as a file first"
+                f"background {quoted(path)} is a pipe, which cannot be played again: save it as a file first"
             )
 
     def _rewind(self, origin: Fraction) -> None:
@@ -295,7 +304,7 @@ class Video:
         self._frames: Iterator[Frame] = iter(source)
         first = next(self._frames, None)
         if first is None:
-            raise InputError(f"background {self._path!r} shows not a single frame")
+            raise InputError(f"background {quoted(self._path)} shows not a single frame")
         self._origin, self._start = origin, first.seconds
         self._current, self._next = first, next(self._frames, None)
         self._still = self._next is None
@@ -336,15 +345,16 @@ class Video:
         ours, theirs = behind.color, frame.color
         brighter = is_hdr(theirs) and not is_hdr(ours)
         alike = (ours.matrix, ours.full_range) == (theirs.matrix, theirs.full_range) and not brighter
+        pixel = behind.sample_aspect / frame.sample_aspect
         opaque = not behind.pixel_format.alpha and not theirs.icc
         if behind.format == frame.format and alike and opaque and self._fit != "contain":
             # The planes have the same meaning: resize them directly, ten times faster than through RGB.
             chroma = frame.pixel_format.chroma_size(*frame.size)
             sizes = (frame.size, chroma, chroma)
             planes = zip(split_planes(behind), sizes, strict=True)
-            made = tuple(fit_picture(plane, *size, self._fit) for plane, size in planes)
+            made = tuple(fit_picture(plane, *size, self._fit, pixel) for plane, size in planes)
             return join_planes(made, frame.pixel_format)
-        rgb = fit_picture(to_rgb(behind), *frame.size, self._fit)
+        rgb = fit_picture(_on_black(behind), *frame.size, self._fit, pixel)
         return (
             _planes_for(rgb, frame) if brighter or theirs.icc else planes_from_rgb(rgb, frame.format, theirs)
         )
@@ -371,9 +381,10 @@ class Blur:
 
     def __call__(self, frame: Frame, alpha: Array) -> Frame:
         """See :class:`~livematte.protocols.Background`."""
-        sigma = self.strength * frame.height / 720
+        height, width = frame.display_size  # as wide as high for the viewer
+        sigma = self.strength * height / 720
         scale = min(1.0, _WORKING_SIGMA / sigma)
-        h, w = (max(1, round(n * scale)) for n in frame.size)
+        h, w = max(1, round(height * scale)), max(1, round(width * scale))
         return frame.with_planes(blur_background(frame, alpha, (h, w), min(sigma, _WORKING_SIGMA)))
 
     def close(self) -> None:

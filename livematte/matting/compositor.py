@@ -27,7 +27,9 @@ from livematte.matting import debug_view
 from livematte.matting import upsampling as refinement
 from livematte.matting.backgrounds import ON_GPU, Color
 from livematte.matting.contracts import check_background_frame
-from livematte.matting.cuts import Cut
+from livematte.matting.cuts import Cut, wait_for_cut
+from livematte.matting.edges import UNCHANGED, Edge
+from livematte.matting.framing import Framer
 from livematte.matting.refiner import Refined, TileRefiner, refined_colors
 from livematte.matting.trimap import trimap_from_matte
 from livematte.matting.upsampling import FullAlpha
@@ -96,7 +98,13 @@ class Compositor:
     """Makes the outputs of one frame. Without a refiner it has no state, so threads may share one object."""
 
     def __init__(
-        self, *, refine: str = "guided", foreground: bool = True, refiner: TileRefiner | None = None
+        self,
+        *,
+        refine: str = "guided",
+        foreground: bool = True,
+        refiner: TileRefiner | None = None,
+        edge: Edge = UNCHANGED,
+        framer: Framer | None = None,
     ) -> None:
         """Choose the method.
 
@@ -104,12 +112,15 @@ class Compositor:
             refine: ``guided`` or ``none``: the method that brings alpha to full size.
             foreground: remove the old background's colour from hair and edges.
             refiner: refines alpha where the model is in doubt; for the frames of one video, in order.
+            edge: changes of the edge of alpha at full size.
+            framer: crops to the people; for the frames of one video, in order.
 
         Raises:
             UsageError: unknown ``refine``.
         """
         refinement.check_method(refine)
-        self._refine, self._foreground, self._refiner = refine, foreground, refiner
+        self._refine, self._foreground, self._refiner, self._edge = refine, foreground, refiner, edge
+        self._framer = framer
 
     def __call__(
         self,
@@ -119,6 +130,7 @@ class Compositor:
         want: frozenset[str] = PICTURE,
         small: Array | None = None,
         cut: Cut = False,
+        edge: Edge | None = None,
     ) -> Composed:
         """Composite one frame.
 
@@ -127,6 +139,7 @@ class Compositor:
             want: any of :data:`KINDS`.
             small: (3, h, w) float32, the frame's planes at the size of the matte; computed if not given.
             cut: true where the frame begins a new shot; a refiner then restarts.
+            edge: for this frame, instead of the compositor's own.
 
         Returns:
             Pictures, alpha and foreground where ``frame`` is; trimap and debug view in the computer's memory.
@@ -139,12 +152,17 @@ class Compositor:
         if not want <= KINDS:
             unknown = ", ".join(sorted(want - KINDS))
             raise UsageError(f"cannot compose {unknown!r}: use {', '.join(sorted(KINDS))}")
+        if self._framer is not None and self._framer.active:
+            frame, matte = self._framer(frame, matte, wait_for_cut(cut))
+            small = None
         trimap = _grey_frame(frame, trimap_from_matte(matte, frame.size)) if "trimap" in want else None
         if want == {"trimap"}:
             return Composed(trimap=trimap)
-        if want == PICTURE and self._in_one_pass(frame) and not background.transparent:
+        edge = self._edge if edge is None else edge
+        one_pass = want == PICTURE and self._in_one_pass(frame) and not edge.active
+        if one_pass and not background.transparent:
             return Composed(self._picture(frame, matte, background, small))
-        work = self._begin(frame, matte, small, cut)
+        work = self._begin(frame, matte, small, cut, edge)
         transparent = background.transparent
         straight = work.straight() if "foreground" in want or (transparent and "picture" in want) else None
         picture: Frame | None = None
@@ -165,7 +183,7 @@ class Compositor:
         """The matte at the frame's size, alpha (H, W) float32 in [0, 1] and straight foreground (H, W, 3)
         RGB: in the computer's memory, wherever ``frame`` is.
         """
-        work = self._begin(frame, matte, small, cut)
+        work = self._begin(frame, matte, small, cut, self._edge)
         alpha = to_host(work.alpha.plane) * np.float32(1 / frame.pixel_format.maximum)
         rgb = to_host(to_rgb(work.straight())) * np.float32(1 / 255)
         extras = {name: to_host(values) for name, values in matte.extras.items()}
@@ -185,7 +203,7 @@ class Compositor:
         planes = guided_composite(frame, behind, *maps, colors)
         return frame.with_planes(planes)
 
-    def _begin(self, frame: Frame, matte: Matte, small: Array | None, cut: Cut) -> _Work:
+    def _begin(self, frame: Frame, matte: Matte, small: Array | None, cut: Cut, edge: Edge) -> _Work:
         small = _small(frame, matte, small)
         plane, kinds = refinement.enlarged_alpha(frame, matte.alpha, small, self._refine)
         refined = None
@@ -194,6 +212,9 @@ class Compositor:
             refined = self._refiner(frame, matte, plane, cut)
             plane, kinds = refined.plane, tile_kinds(refined.plane, refined.maximum)
             refined_matte = replace(matte, alpha=refined.small_alpha(*matte.alpha.shape))
+        if edge.active:
+            changed = edge(FullAlpha(plane, kinds), frame.pixel_format.maximum)
+            plane, kinds = changed.plane, changed.kinds
         alpha = refinement.multiply_own_alpha(frame, plane, kinds)
         colors = None
         if self._foreground and refinement.may_need_colors(alpha):

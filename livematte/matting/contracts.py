@@ -21,7 +21,7 @@ from livematte.device.transfer import to_host
 from livematte.errors import InputError, LivematteError, ModelError
 from livematte.frame import PIXEL_FORMATS, Array, Frame, Matte
 from livematte.kernels.statistics import clip_with_limits
-from livematte.protocols import Background, Model, Source, State, TrimapModel
+from livematte.protocols import Background, Model, Source, SourceInfo, State, TrimapModel
 
 ROUNDING = 1e-2
 """Largest distance of a network's values from [0, 1]: rounding by half precision and resizing."""
@@ -61,6 +61,13 @@ def check_part(part: object, protocol: type, kind: str, error: type[LivematteErr
             f"{title(kind, part)} lacks {', '.join(lacking)}: expected an object like "
             f"livematte.protocols.{protocol.__name__}"
         )
+
+
+def check_source(source: object) -> None:
+    """Raise InputError unless ``source`` has all members of a Source, and a SourceInfo."""
+    check_part(source, Source, "source", InputError)
+    if not isinstance(info := source.info, SourceInfo):  # type: ignore[attr-defined]
+        raise InputError(f"{title('source', source)} has {describe(info)} as info, expected a SourceInfo")
 
 
 def _has(part: object, name: str) -> bool:

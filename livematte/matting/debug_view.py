@@ -11,7 +11,7 @@ from math import ceil, sqrt
 import cv2
 import numpy as np
 
-from livematte.frame import Array, ColorInfo, Frame, Matte
+from livematte.frame import Array, ColorInfo, Frame, Matte, display_size
 from livematte.kernels.convert import planes_from_rgb
 from livematte.matting.refiner import Refined
 from livematte.protocols import SourceInfo
@@ -59,15 +59,15 @@ def grid_size(frame_size: tuple[int, int], count: int) -> tuple[int, int]:
 
 def debug_view_info(info: SourceInfo, count: int) -> SourceInfo:
     """The properties of the frames that :func:`grid` makes with ``count`` cells."""
-    height, width = grid_size((info.height, info.width), count)
+    height, width = grid_size(display_size((info.height, info.width), info.sample_aspect), count)
     return replace(info, height=height, width=width, format=_FORMAT, color=_COLOR, sample_aspect=Fraction(1))
 
 
 def grid(frame: Frame, shown: Sequence[Cell]) -> Frame:
     """All cells in one picture of :func:`grid_size`, at the time of ``frame``; yuv420p, BT.709."""
-    height, width = _cell_size(frame.size)
+    height, width = _cell_size(frame.display_size)
     columns = ceil(sqrt(len(shown)))
-    whole = np.zeros((*grid_size(frame.size, len(shown)), 3), np.uint8)
+    whole = np.zeros((*grid_size(frame.display_size, len(shown)), 3), np.uint8)
     for number, (title, picture) in enumerate(shown):
         top, left = number // columns * height, number % columns * width
         cell = _fitted(picture, height, width)

@@ -17,6 +17,7 @@ from livematte.matting import contracts
 from livematte.matting.components import remove_small_components
 from livematte.matting.contracts import Limits
 from livematte.matting.cuts import Cut, CutDetector, resized_map, wait_for_cut
+from livematte.matting.people import PeopleFilter
 from livematte.matting.temporal import TemporalFilter, TemporalState
 from livematte.protocols import AsyncModel, GpuModel, Model, PendingMatte
 
@@ -39,20 +40,29 @@ class ModelInput:
 class FrameMatting:
     """Model, removal of small components and temporal filter, with their state.
 
+    Attributes:
+        people: the filter that keeps only some people; its count may be changed between frames.
+
     Mattes are on a GPU where frames are. Cuts are found here, once for each frame, and handed on with
     :attr:`ModelInput.cut`: the model's state and the temporal filter restart at a cut.
     """
 
     def __init__(
-        self, model: Model, temporal: TemporalFilter | None = None, *, keep_small_components: bool = False
+        self,
+        model: Model,
+        temporal: TemporalFilter | None = None,
+        *,
+        keep_small_components: bool = False,
+        people: int | None = None,
     ) -> None:
         self._model, self._temporal, self._keep_small_components = (
             model,
             temporal or TemporalFilter(),
             keep_small_components,
         )
+        self.people = PeopleFilter(people)
         self._cuts = CutDetector()
-        self._frame_size: tuple[int, int] | None = None
+        self._frame_sizes: tuple[tuple[int, int], tuple[int, int]] | None = None  # stored and as shown
         self._model_state: Any = None
         self._temporal_state: TemporalState | None = None
 
@@ -67,11 +77,12 @@ class FrameMatting:
         Raises:
             ModelError: the model gives no valid input size.
         """
-        planes, rgb = small_both(frame, *contracts.input_size(self._model, *frame.size))
+        # In square pixels: people have the shape that the model was trained on.
+        planes, rgb = small_both(frame, *contracts.input_size(self._model, *frame.display_size))
         cut = self._cuts(rgb)
-        if frame.keyframe_hint or frame.size != self._frame_size:
+        if frame.keyframe_hint or (frame.size, frame.display_size) != self._frame_sizes:
             cut = True
-        self._frame_size = frame.size
+        self._frame_sizes = frame.size, frame.display_size
         return ModelInput(planes, rgb, cut)
 
     @property
@@ -117,6 +128,8 @@ class FrameMatting:
         matte, limits = contracts.clip_matte(matte_to_same_device(matte, small.rgb), frame)
         if not self._keep_small_components:
             matte = replace(matte, alpha=remove_small_components(matte.alpha))
+        if self.people.count is not None:
+            matte = replace(matte, alpha=self.people(matte.alpha))
         return matte, limits
 
     def smooth(self, matte: Matte, small: ModelInput) -> Matte:
@@ -135,6 +148,7 @@ class FrameMatting:
     def restart(self) -> None:
         """Forget all state: the next frame is processed as the first of a shot."""
         self._model_state = self._temporal_state = None
+        self.people.restart()
 
     def restart_temporal(self) -> None:
         """Forget the state of the temporal filter only."""
@@ -146,10 +160,11 @@ class FrameMatting:
         A still edge then fades from the old model's alpha to the new one's. The state of another model does
         not fit. Called in the context in which ``old`` worked.
         """
-        self._frame_size = old._frame_size
-        if self._frame_size is None:
+        self._frame_sizes = old._frame_sizes
+        if self._frame_sizes is None:
             return
-        height, width = contracts.input_size(self._model, *self._frame_size)
+        height, width = contracts.input_size(self._model, *self._frame_sizes[1])
+        self.people.take_over(old.people, height, width)
         self._cuts.take_over(old._cuts, height, width)
         if old._temporal_state is not None:
             self._temporal_state = resized(old._temporal_state, height, width)

@@ -18,6 +18,7 @@ from itertools import islice
 from typing import Any
 
 from livematte.device import Device
+from livematte.device.cuda import on_gpu
 from livematte.device.execution import CpuContext, ExecutionContext
 from livematte.device.transfer import TransferStats, transfer_stats
 from livematte.errors import InputError, ModelError, OutputError
@@ -45,6 +46,8 @@ class RenderStats:
 
     frames: int = 0
     interrupted: bool = False
+    highest_alpha: float = 0.0
+    """Largest alpha of all mattes: near 0 where nobody was found in any frame."""
     transfers: TransferStats = field(default_factory=TransferStats)
     """Bytes between the computer's memory and GPUs, of the whole process during the render."""
     stages: dict[str, StageTime] = field(
@@ -107,6 +110,7 @@ class _Finished:
         self._staying = {kind: frames.pop(kind) for kind in stay & frames.keys()}
         self._frames = frames
         planes = [plane for frame in self._frames.values() for plane in frame.planes]
+        self.highest_alpha = 0.0
         self._going = context.download([*planes, *work.limits.values()])
 
     def result(self) -> dict[str, Frame]:
@@ -118,6 +122,8 @@ class _Finished:
         }
         for what, pair in zip(self._work.limits, arrays, strict=True):
             contracts.check_limits(what, pair, self._work.frame)
+            if what == "alpha":
+                self.highest_alpha = float(pair[1])
         return frames | self._staying
 
 
@@ -172,6 +178,7 @@ def render(
     compositor: Compositor | None = None,
     temporal: TemporalFilter | None = None,
     keep_small_components: bool = False,
+    people: int | None = None,
     device: Device | None = None,
     progress: Callable[[int], None] | None = None,
     stop: threading.Event | None = None,
@@ -185,6 +192,7 @@ def render(
     Args:
         keep_small_components: keep components that are not connected to a person; see
             :func:`livematte.matting.components.remove_small_components`.
+        people: number of people to keep; see :class:`livematte.matting.people.PeopleFilter`.
         device: an NVIDIA GPU with CuPy, or the CPU, also for None.
         progress: called with the number of frames written, after each, in the calling thread.
         stop: set it in any thread to end early; frames in flight are still written.
@@ -196,7 +204,9 @@ def render(
     want, stay = frozenset(output.kind for output in outputs), _staying(outputs)
     stats = RenderStats()
     runner = StageRunner(stats.stages)
-    matting = FrameMatting(model, temporal or TemporalFilter(), keep_small_components=keep_small_components)
+    matting = FrameMatting(
+        model, temporal or TemporalFilter(), keep_small_components=keep_small_components, people=people
+    )
     whole, before = False, transfer_stats()
     context: ExecutionContext = CpuContext()
     try:
@@ -213,6 +223,8 @@ def render(
         def composed(work: _Work) -> list[_Finished]:
             assert work.matte is not None
             with context.compute_stream():
+                if not on_gpu(work.matte.alpha):  # a GPU is not waited for
+                    stats.highest_alpha = max(stats.highest_alpha, float(work.matte.alpha.max()))
                 made = compositor(work.frame, work.matte, background, want, work.small.planes, work.small.cut)
                 return [_Finished(context, made, work, stay)]
 
@@ -220,6 +232,7 @@ def render(
         for finished in runner.stage("composite", matted, composed):
             began = time.perf_counter()
             frames = finished.result()
+            stats.highest_alpha = max(stats.highest_alpha, finished.highest_alpha)
             for output in outputs:
                 output.sink.write(frames[output.kind])
             clock.add(began)
@@ -267,21 +280,30 @@ def mattes(
     compositor: Compositor | None = None,
     temporal: TemporalFilter | None = None,
     keep_small_components: bool = False,
+    people: int | None = None,
     device: Device | None = None,
 ) -> Iterator[tuple[Frame, Matte]]:
     """Frames with their full-size mattes (alpha (H, W) float32 in [0, 1]), in order, one at a time, in the
     computer's memory; ``device`` as for :func:`render`.
     """
     compositor = compositor or Compositor()
-    matting = FrameMatting(model, temporal or TemporalFilter(), keep_small_components=keep_small_components)
+    matting = FrameMatting(
+        model, temporal or TemporalFilter(), keep_small_components=keep_small_components, people=people
+    )
     try:
         context = execution_context(device)
         for frame in contracts.checked_frames(source):
-            with context.compute_stream():
-                there = context.upload(frame)
-                small = matting.shrink(there)
-                full = compositor.full_matte(there, matting(there, small), small.planes, small.cut)
-                here = CpuContext().upload(frame)
-            yield here, full
+            yield full_size_matte(frame, matting, compositor, context)
     finally:
         source.close()
+
+
+def full_size_matte(
+    frame: Frame, matting: FrameMatting, compositor: Compositor, context: ExecutionContext
+) -> tuple[Frame, Matte]:
+    """The next frame and its full-size matte, both in the computer's memory; as :func:`mattes`."""
+    with context.compute_stream():
+        there = context.upload(frame)
+        small = matting.shrink(there)
+        full = compositor.full_matte(there, matting(there, small), small.planes, small.cut)
+        return CpuContext().upload(frame), full

@@ -24,13 +24,14 @@ from livematte.offline.pool import ProcessPool
 from livematte.offline.report import RenderReport, require_moving
 from livematte.offline.schedule import Scheduler, Slot, Unit, UnitAdvanced, UnitFailed, UnitFinished
 from livematte.offline.worker import Job, SegmentResult, Task, on_device, render_segment
-from livematte.options import SectionOptions
+from livematte.options import SdrOption
 from livematte.options.declaration import pick
 from livematte.progress import Meter, Progress
 from livematte.resolve import resolve
 from livematte.sudden_end import before_sudden_end
 from livematte.video.concat import ConcatSink, open_concat
 from livematte.video.images import is_numbered
+from livematte.video.output_stream import STREAM
 from livematte.video.read_check import ReadCheck
 from livematte.video.reader import open_video
 from livematte.video.split import Segment, split_video
@@ -62,10 +63,12 @@ def render_file(
         LivematteError: as :func:`livematte.api.render`.
     """
     options, resolved = job.options, resolve(job.options)
-    resolved.check_names()
+    resolved.check_split()
     if "debug" in job.targets:
         raise UsageError("debug-view needs a single device: use --device cuda:0")
     for path in job.targets.values():
+        if path == STREAM:
+            raise UsageError("standard output needs a single device: use --device cuda:0, or a video file")
         if path.endswith(("/", os.sep)) or is_numbered(Path(path)):
             raise UsageError(
                 f"{path}: numbered pictures need a single device: use --device cuda:0, or a video file"
@@ -75,10 +78,11 @@ def render_file(
     background = resolved.background()
     background.close()
     job = replace(job, transparent=background.transparent)
-    section = pick(SectionOptions, options)
-    with open_video(job.input, **section) as source:
+    section = job.section
+    with open_video(job.input, **pick(SdrOption, options), **section) as source:
         require_moving(source, job.input)
         info = source.info
+    job = replace(job, like=replace(info, details={}))
     segments = split_video(job.input, len(devices), lead_in_frames(options), **section)
     if len(segments) < 2:
         return None

@@ -13,7 +13,7 @@ from livematte.matting.compositor import Composed
 from livematte.offline import engine
 from livematte.options import PathLike
 from livematte.progress import Meter, Progress
-from livematte.protocols import Background
+from livematte.protocols import Background, Source
 from livematte.video.reader import FileSource
 from livematte.video.writer import write_image
 
@@ -43,9 +43,10 @@ def require_moving(source: FileSource, path: PathLike) -> None:
         raise UsageError(f"{path} is a single picture, not a video: use `livematte image {path} OUT`")
 
 
-def abort_outputs(source: FileSource, behind: Background | None, outputs: list[engine.Output]) -> None:
+def abort_outputs(source: Source | None, behind: Background | None, outputs: list[engine.Output]) -> None:
     """Close all that was opened for a render that cannot begin."""
-    source.close()
+    if source is not None:
+        source.close()
     if behind is not None:
         behind.close()
     for opened in outputs:
@@ -54,19 +55,24 @@ def abort_outputs(source: FileSource, behind: Background | None, outputs: list[e
 
 def run_and_report(
     work: Callable[..., engine.RenderStats],
-    input: PathLike,
-    source: FileSource,
+    input: object,
+    source: Source,
     outputs: list[engine.Output],
     began: float,
     progress: Callable[[Progress], None] | None,
 ) -> RenderReport:
-    """Run ``work`` and report on it."""
+    """Run ``work`` and report on it.
+
+    Args:
+        input: the name of the source, for an error.
+        source, outputs: an own source or sink of the caller need not have notes, a path or a damage count.
+    """
     meter = Meter(source.info.frames, progress)
     sinks: list[Any] = [opened.sink for opened in outputs]
     try:
         stats = work(progress=meter)
     except LivematteError as error:
-        error.notes = tuple(note for part in (source, *sinks) for note in part.notes)
+        error.notes = tuple(_notes(source, *sinks))
         raise
     if stats.frames == 0 and not stats.interrupted:
         raise InputError(f"{input} has no picture that decodes")
@@ -74,22 +80,44 @@ def run_and_report(
         progress(meter.progress() if stats.interrupted else meter.finished())
     return RenderReport(
         frames=stats.frames,
-        damaged=source.damaged,
+        damaged=getattr(source, "damaged", 0),
         seconds=time.monotonic() - began,
         fps=meter.fps,
-        outputs=[sink.path for sink in sinks],
-        notes=[*source.notes, *(note for sink in sinks for note in sink.notes)],
+        outputs=[sink.path for sink in sinks if hasattr(sink, "path")],
+        notes=[*_notes(source, *sinks), *nobody_note(stats.highest_alpha, stats.frames)],
         interrupted=stats.interrupted,
         stages={name: clock.wall for name, clock in stats.stages.items()},
     )
 
 
+NOBODY = 0.5
+"""A matte whose largest alpha is less shows nobody."""
+
+
+def nobody_note(highest_alpha: float, frames: int = 1) -> list[str]:
+    """Return a note if nobody was found, otherwise nothing.
+
+    Args:
+        highest_alpha: the largest alpha of all mattes.
+        frames: number of frames.
+    """
+    if highest_alpha >= NOBODY or not frames:
+        return []
+    where = "the picture" if frames == 1 else f"any of the {frames} frames"
+    return [f"nobody was found in {where}: the result shows only the background"]
+
+
+def _notes(*parts: object) -> list[str]:
+    return [note for part in parts for note in getattr(part, "notes", ())]
+
+
 def write_stills(
-    composed: Composed, targets: Mapping[str, str], source: FileSource, began: float
+    composed: Composed, targets: Mapping[str, str], source: FileSource | None, began: float
 ) -> RenderReport:
-    """Write the pictures of one frame and report on it."""
+    """Write the pictures of one frame and report on it. ``source`` is None for a picture in memory."""
     for kind, path in targets.items():
         write_image(path, getattr(composed, kind))
     seconds = time.monotonic() - began
     outputs = [Path(path) for path in targets.values()]
-    return RenderReport(1, source.damaged, seconds, 1 / seconds, outputs, list(source.notes))
+    damaged = 0 if source is None else source.damaged
+    return RenderReport(1, damaged, seconds, 1 / seconds, outputs, _notes(source))

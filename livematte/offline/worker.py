@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from livematte.matting.compositor import warm_up
 from livematte.offline import engine
 from livematte.offline.pool_process import CallContext
 from livematte.offline.report import abort_outputs
-from livematte.options import RenderOptions
+from livematte.options import DecoderOption, RenderOptions, SdrOption
+from livematte.options.declaration import pick
 from livematte.output_paths import sink_settings
-from livematte.protocols import Background, GpuSink, Sink
+from livematte.protocols import Background, GpuSink, Sink, SourceInfo
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve
 from livematte.video.concat import EncodedPart
 from livematte.video.reader import open_video
+from livematte.video.section import Section
 from livematte.video.split import Segment
 from livematte.video.writer import open_sink
 
@@ -36,9 +38,11 @@ class Job:
         targets: path of each output by kind.
         options: all of :class:`livematte.options.RenderOptions`; its device is the device of the worker.
         streams: number of frames that the network processes in parallel.
+        section: part of the video to render; ``start`` and ``end`` in ``options`` are not used.
         transparent: True if the background is transparent; set after it was opened.
         encoder_threads: threads of the encoder; 0 is its default, which depends on the machine and changes
             the encoded bits.
+        like: the input from its beginning: a segment may begin with another size or pixel shape.
     """
 
     input: str
@@ -47,6 +51,8 @@ class Job:
     streams: int = 1
     transparent: bool = False
     encoder_threads: int = 0
+    like: SourceInfo | None = None
+    section: Section = field(default_factory=lambda: Section(start=None, end=None))
 
     def sink_settings(self, kind: str) -> dict[str, Any]:
         """See :func:`livematte.output_paths.sink_settings`."""
@@ -135,8 +141,9 @@ class Worker:
         job, segment = self.job, task.segment
         try:
             source = open_video(
-                job.input, start=segment.read, end=segment.end,
-                hwaccel=job.options["hwaccel"], gpu=self._gpu, card=self._codec_gpu,
+                job.input, start=segment.read, end=segment.end, like=job.like,
+                gpu=self._gpu, card=self._codec_gpu,
+                **pick(DecoderOption, job.options), **pick(SdrOption, job.options),
             )  # fmt: skip
         except InputError as error:
             if task.number == 0:
@@ -161,8 +168,8 @@ class Worker:
                     threads=job.encoder_threads,
                     **job.sink_settings(kind),
                 )
-                frame_written = context.report if kind == "picture" else lambda frames: None
-                segment_sinks.append(_SegmentSink(sink, segment.first, frame_written))
+                report = context.report if not outputs else lambda frames: None  # each frame once
+                segment_sinks.append(_SegmentSink(sink, segment.first, report))
                 outputs.append(engine.Output(segment_sinks[-1], kind))
         except BaseException:
             abort_outputs(source, background, outputs)

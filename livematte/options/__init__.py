@@ -5,12 +5,14 @@
 :mod:`livematte.options.commands`.
 """
 
+from livematte.options.encoding import EncodingOptions, SdrOption, SectionOptions
 from livematte.options.files import (
     BenchOptions,
     DeviceOptions,
     ImageOptions,
     LoadOptions,
     MatteOptions,
+    MatterOptions,
     MattesOptions,
     RefinerLoadOptions,
     RenderOptions,
@@ -21,11 +23,13 @@ from livematte.options.groups import (
     DEFAULT_BACKGROUND,
     DEFAULT_MODEL,
     FILES,
-    EncodingOptions,
+    DecoderOption,
+    FitOption,
     ModelOption,
     OutputOptions,
     PathLike,
-    SectionOptions,
+    Runtime,
+    SequenceOption,
 )
 from livematte.options.live import CHANGES, LiveOptions, read_sink_options, read_size
 
@@ -35,20 +39,26 @@ __all__ = [
     "CHANGES",
     "DEFAULT_BACKGROUND",
     "DEFAULT_MODEL",
+    "DecoderOption",
     "DeviceOptions",
     "EncodingOptions",
     "FILES",
+    "FitOption",
     "ImageOptions",
     "LiveOptions",
     "LoadOptions",
     "MatteOptions",
+    "MatterOptions",
     "MattesOptions",
     "ModelOption",
     "OutputOptions",
     "PathLike",
     "RefinerLoadOptions",
     "RenderOptions",
+    "Runtime",
+    "SdrOption",
     "SectionOptions",
+    "SequenceOption",
     "TrimapOptions",
     "read_sink_options",
     "read_size",

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 from livematte.options import (
     BEHAVIOUR,
@@ -57,14 +57,13 @@ class ShowOptions(TypedDict, total=False):
         ),
     ]
     preview: Annotated[
-        str | None,
+        Literal["auto", "window", "terminal"] | None,
         Option(
             None,
             "Show the output picture and its matte, in a window if there is a display, otherwise in the "
             "terminal. The hot key [b]h[/b] lists all hot keys.",
             "[auto|window|terminal]",
             REPORT,
-            choices=("auto", "window", "terminal"),
             bare="auto",
         ),
     ]
@@ -281,6 +280,12 @@ class TrainCommand(TrainOptions, _ReportOptions, total=False):
     """Options of ``livematte train``."""
 
 
+class ModelsCommand(JsonOption, total=False):
+    """Options of ``livematte models``."""
+
+    long: Annotated[bool, Option(False, "Also print papers and licences.", flags=("--long",))]
+
+
 class DemoCommand(_FolderOption, _ReportOptions, total=False):
     """Options of ``livematte demo``."""
 
@@ -292,7 +297,7 @@ class ControlCommand(_SessionOption, _ReportOptions, total=False):
 COMMANDS: Mapping[str, type] = {
     "render": RenderCommand, "watch": WatchCommand, "live": LiveCommand, "image": ImageCommand,
     "trimap": TrimapCommand, "demo": DemoCommand, "doctor": DoctorCommand, "devices": JsonOption,
-    "models": JsonOption, "probe": JsonOption, "bench": BenchCommand,
+    "models": ModelsCommand, "probe": JsonOption, "bench": BenchCommand,
     "eval": EvalCommand, "train": TrainCommand, "ctl": ControlCommand, "farm": FarmCommand,
 }  # fmt: skip
 """The options of each command."""

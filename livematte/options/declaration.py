@@ -15,9 +15,10 @@ from functools import cache
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from livematte.errors import OptionError, UsageError
+from livematte.printable import quoted
 
 REQUIRED: Any = ...
 """Default of a required option."""
@@ -35,6 +36,7 @@ class Form:
         type: type of the value.
         default: default on the command line.
         name: name with ``_`` for ``-``; empty if it is the Python name.
+        numbers: True if a profile may contain the text as a number.
         tables: True if a profile may contain the value as tables, such as ``[sink-option.virtualcam]``.
     """
 
@@ -43,6 +45,7 @@ class Form:
     default: Any = None
     name: str = ""
     tables: bool = False
+    numbers: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,6 @@ class Option:
         panel: title of the panel on the help page.
         flags: spellings on the command line that replace ``--name`` (``--name/--no-name`` for a bool); a
             short flag, such as ``-b``, is added to ``--name``.
-        choices: all values, if there are few. The code that uses the option checks them.
         examples: additional values that the shell suggests.
         names: groups of :mod:`livematte.registry` whose names the shell suggests.
         path: ``file``, ``address`` (a file or URL) or ``background``: a relative path in a profile is
@@ -89,7 +91,6 @@ class Option:
     metavar: str | None = None
     panel: str | None = None
     flags: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     path: str = ""
@@ -110,11 +111,17 @@ class Option:
 
 @dataclass(frozen=True)
 class Declared:
-    """An option with its name and Python type."""
+    """An option with its name and Python type. A ``Literal`` type lists all allowed values."""
 
     name: str
     type: Any
     option: Option
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """All allowed values, if the type is a ``Literal``."""
+        literals = (each for each in _members(self.type) if get_origin(each) is Literal)
+        return tuple(value for each in literals for value in get_args(each))
 
     @property
     def command_name(self) -> str:
@@ -132,7 +139,7 @@ class Declared:
         """Type on the command line: the member of the Python type that can be parsed from text."""
         if self.option.form is not None:
             return self.option.form.type
-        members = _members(self.type)
+        members = self._plain_members()
         plain = next((kind for kind in (bool, float, int, str) if kind in members), None)
         if plain is None:
             return self.type
@@ -146,22 +153,33 @@ class Declared:
 
     def wrong_type(self, value: object) -> str:
         """Return the expected kind of value if ``value`` has a wrong type, else an empty text."""
-        members = _members(self.type)
+        members = self._plain_members()
         if any(_fits(value, member) for member in members):
             return ""
+        if self.choices:
+            return _either(self.choices)
         words = [_WORDS[kind] for kind in (bool, int, float, str) if kind in members]
         return " or ".join(words) or getattr(members[0], "__name__", str(members[0]))
 
-    def check(self, value: Any) -> None:
-        """Raise OptionError for a value of a wrong type, UsageError for a number out of range."""
-        if expected := self.wrong_type(value):
-            raise OptionError(f"{self.name} {value!r} is invalid: use {expected}")
-        if value is not None:
-            self.check_range(value)
+    def _plain_members(self) -> tuple[Any, ...]:
+        """The members of the type, with text for a ``Literal``."""
+        return tuple(str if get_origin(each) is Literal else each for each in _members(self.type))
 
-    def check_range(self, value: Any) -> None:
-        """Raise UsageError for a number out of range."""
-        option = self.option
+    def check(self, value: Any) -> None:
+        """Raise OptionError for a value of a wrong type, UsageError for one that is not allowed."""
+        if expected := self.wrong_type(value):
+            raise OptionError(f"{self.name} {short(value)} is invalid: use {expected}")
+        if value is not None:
+            self.check_allowed(value)
+
+    def check_allowed(self, value: Any) -> None:
+        """Raise UsageError for a number out of range, or text that is not one of the choices."""
+        option, choices = self.option, self.choices
+        if choices and value not in choices:
+            close = get_close_matches(str(value), choices, 1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            name = self.name.replace("_", " ")
+            raise UsageError(f"{name} {short(value)} is invalid: {hint}use {_either(choices)}")
         if option.least is not None and not value >= option.least:
             allowed = f"{option.least:g} or more"
         elif option.above is not None and not option.above < value < float("inf"):
@@ -170,9 +188,30 @@ class Declared:
             allowed = f"{option.between[0]:g} to {option.between[1]:g}"
         else:
             return
-        shown = str(value) if isinstance(value, int) else f"{float(value):g}"
+        shown = short(value) if isinstance(value, int) else f"{float(value):g}"
         unit = f" {option.unit}" if option.unit else ""
         raise UsageError(f"{self.name.replace('_', ' ')} {shown} is invalid: use {allowed}{unit}")
+
+
+def short(value: object, limit: int = 60) -> str:
+    """Return a value for an error message, in one line of at most ``limit`` characters.
+
+    Of an array, a tensor or another object whose text is long, only the type and the shape.
+    """
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"of type {type(value).__name__} with shape {tuple(shape)}"
+    if isinstance(value, (str, bytes)) and len(value) > limit:
+        return f"{quoted(value[: limit - 1])}…"
+    try:
+        text = quoted(value) if isinstance(value, str) else repr(value)
+    except Exception:  # e.g. a number of thousands of digits
+        text = ""
+    return text if text and len(text) <= limit and "\n" not in text else f"of type {type(value).__name__}"
+
+
+def _either(words: tuple[str, ...]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 _WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
@@ -268,7 +307,7 @@ def keywords(group: type, values: Mapping[str, Any]) -> dict[str, Any]:
             converted |= {} if value is None else form.read(value)
         else:
             if value is not None:
-                each.check_range(value)
+                each.check_allowed(value)
             converted[each.name] = value
     return converted
 

@@ -3,15 +3,16 @@
 from typing import Annotated, TypedDict
 
 from livematte.options.declaration import Option
+from livematte.options.encoding import EncodingOptions, SdrOption, SectionOptions
 from livematte.options.groups import (
     BACKGROUND_OPTION,
     AugmentOption,
     BackgroundOption,
     BudgetOption,
+    ChannelsOption,
     DecoderOption,
     DeviceOption,
     DevicesOption,
-    EncodingOptions,
     FitOption,
     ForegroundOption,
     ImageBackgroundOption,
@@ -23,13 +24,13 @@ from livematte.options.groups import (
     PathLike,
     RefinerOptions,
     RuntimeOptions,
-    SectionOptions,
     SequenceOption,
     SizeOption,
     TemporalOption,
     TrimapOption,
     WeightsOption,
 )
+from livematte.options.picture import EdgeOptions, FramingOption, PeopleOption
 
 
 class DeviceOptions(DeviceOption, RuntimeOptions, total=False):
@@ -50,6 +51,7 @@ class FrameMattingOptions(
     SizeOption,
     TemporalOption,
     IslandsOption,
+    PeopleOption,
     RefinerOptions,
     BudgetOption,
     total=False,
@@ -61,8 +63,14 @@ class MatteOptions(FrameMattingOptions, AugmentOption, total=False):
     """Options for the matte of a video."""
 
 
-class MattesOptions(MatteOptions, SectionOptions, SequenceOption, DeviceOptions, total=False):
+class MattesOptions(
+    MatteOptions, EdgeOptions, SectionOptions, SequenceOption, DeviceOptions, ChannelsOption, total=False
+):
     """Options of ``livematte.mattes``."""
+
+
+class MatterOptions(MatteOptions, ForegroundOption, DeviceOptions, ChannelsOption, total=False):
+    """Options of ``livematte.Matter``."""
 
 
 class RenderOptions(
@@ -70,9 +78,12 @@ class RenderOptions(
     FitOption,
     MatteOptions,
     ForegroundOption,
+    EdgeOptions,
+    FramingOption,
     OutputOptions,
     OverwriteOption,
     EncodingOptions,
+    SdrOption,
     SectionOptions,
     SequenceOption,
     DevicesOption,
@@ -91,12 +102,15 @@ class ImageOptions(
     SizeOption,
     TrimapOption,
     IslandsOption,
+    PeopleOption,
     RefinerOptions,
     AugmentOption,
     ForegroundOption,
+    EdgeOptions,
     OutputOptions,
     OverwriteOption,
     DeviceOptions,
+    ChannelsOption,
     total=False,
 ):
     """Options of ``livematte.image``."""

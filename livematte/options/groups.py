@@ -5,16 +5,20 @@ Do not add ``from __future__ import annotations``: the annotations are evaluated
 """
 
 import os
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
-from livematte.options.declaration import Change, Option
+from livematte.frame import Channels
+from livematte.options.declaration import Change, Form, Option
 
 if TYPE_CHECKING:
+    from livematte.frame import Picture
     from livematte.protocols import Background, Model, TrimapModel
 else:
-    Background = Model = TrimapModel = object  # any object: checked where it is used
+    Background = Model = Picture = TrimapModel = object  # any object: checked where it is used
 
 PathLike = str | os.PathLike[str]
+
+Runtime = Literal["auto", "openvino", "onnxruntime", "torch", "tensorrt"]
 
 DEFAULT_MODEL = "late-fusion-live"
 """Name of the default model. No other module refers to a model by name."""
@@ -62,23 +66,25 @@ DEVICE_OPTION = Option(
 
 
 class BackgroundOption(TypedDict, total=False):
-    background: Annotated[PathLike | Background, BACKGROUND_OPTION]
+    background: Annotated[PathLike | Picture | tuple[int, int, int] | Background, BACKGROUND_OPTION]
 
 
 class ImageBackgroundOption(TypedDict, total=False):
-    background: Annotated[PathLike | Background, BACKGROUND_OPTION.with_changes(default="transparent")]
+    background: Annotated[
+        PathLike | Picture | tuple[int, int, int] | Background,
+        BACKGROUND_OPTION.with_changes(default="transparent"),
+    ]
 
 
 class FitOption(TypedDict, total=False):
     fit: Annotated[
-        str,
+        Literal["cover", "contain", "stretch"],
         Option(
             "cover",
             "Scaling of a background picture or video: [b]cover[/b] fills the frame and crops, "
             "[b]contain[/b] shows the whole picture with bars, [b]stretch[/b] changes the aspect ratio.",
             "FIT",
             BACKGROUND,
-            choices=("cover", "contain", "stretch"),
         ),
     ]
 
@@ -138,13 +144,12 @@ class TrimapOption(TypedDict, total=False):
 
 class TemporalOption(TypedDict, total=False):
     temporal: Annotated[
-        str,
+        Literal["on", "strong", "off"],
         Option(
             "on",
             "Temporal smoothing of the matte, which reduces flicker: [b]on[/b], [b]strong[/b] or [b]off[/b].",
             "MODE",
             MATTE,
-            choices=("on", "strong", "off"),
         ),
     ]
 
@@ -234,11 +239,26 @@ class OutputOptions(TypedDict, total=False):
 
     alpha_out: Annotated[
         PathLike | None,
-        Option(None, "Also write alpha, white on black.", "FILE", FILES, path="file", output="alpha"),
+        Option(
+            None,
+            "Also write alpha, white on black. Of videos, [b].mkv[/b] is lossless (FFV1) and [b].mov[/b] "
+            "nearly (ProRes); in [b].mp4[/b] and [b].webm[/b] single values differ by up to 0.02.",
+            "FILE",
+            FILES,
+            path="file",
+            output="alpha",
+        ),
     ]
     foreground_out: Annotated[
         PathLike | None,
-        Option(None, "Also write the foreground colours.", "FILE", FILES, path="file", output="foreground"),
+        Option(
+            None,
+            "Also write the foreground colours, in the same codecs.",
+            "FILE",
+            FILES,
+            path="file",
+            output="foreground",
+        ),
     ]
     debug_view: Annotated[
         PathLike | None,
@@ -254,39 +274,30 @@ class OutputOptions(TypedDict, total=False):
 
 
 class OverwriteOption(TypedDict, total=False):
-    overwrite: Annotated[bool, Option(True, "Replace existing files.", panel=FILES)]
-
-
-class EncodingOptions(TypedDict, total=False):
-    """Options of the video encoder."""
-
-    codec: Annotated[
-        str | None,
+    overwrite: Annotated[
+        bool,
         Option(
-            None,
-            "Encoder: [b]x264[/b], [b]x265[/b], [b]svtav1[/b], [b]vp9[/b], [b]prores[/b], [b]ffv1[/b]; on an "
-            "NVIDIA GPU [b]h264_nvenc[/b], [b]hevc_nvenc[/b], [b]av1_nvenc[/b]. Default: chosen by the file "
-            "extension.",
-            "NAME",
-            ENCODING,
+            True,
+            "Replace existing files. Default on the command line: replace files that livematte wrote, and "
+            "ask before it replaces another one.",
+            panel=FILES,
+            form=Form(lambda value: {"overwrite": value}, bool | None),
         ),
     ]
-    crf: Annotated[
-        int | None,
+
+
+class ChannelsOption(TypedDict, total=False):
+    """Order of the channels of pictures that are arrays. Only Python calls have it."""
+
+    channels: Annotated[
+        Channels,
         Option(
-            None, "Constant rate factor: a lower value gives better quality and a larger file.", "N", ENCODING
+            "rgb",
+            "Order of the channels of arrays and tensors, given and returned: [b]rgb[/b], or [b]bgr[/b] as "
+            "in OpenCV.",
+            command=False,
         ),
     ]
-    preset: Annotated[
-        str | None, Option(None, "Speed preset of the encoder, e.g. [b]veryfast[/b].", "NAME", ENCODING)
-    ]
-
-
-class SectionOptions(TypedDict, total=False):
-    """Section of a video to read."""
-
-    start: Annotated[float | None, Option(None, "Start time in the input.", "SECONDS", FILES)]
-    end: Annotated[float | None, Option(None, "End time in the input.", "SECONDS", FILES)]
 
 
 class SequenceOption(TypedDict, total=False):
@@ -322,39 +333,36 @@ class DevicesOption(TypedDict, total=False):
 
 class DecoderOption(TypedDict, total=False):
     hwaccel: Annotated[
-        str,
+        Literal["auto", "none", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va"],
         Option(
             "auto",
             "Hardware decoder for IN: [b]auto[/b] (the NVIDIA GPU if it processes the frames, else the CPU), "
             "[b]none[/b], [b]cuda[/b], [b]vaapi[/b], [b]qsv[/b], [b]videotoolbox[/b], [b]d3d11va[/b].",
             "DECODER",
             COMPUTE,
-            choices=("auto", "none", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va"),
         ),
     ]
 
 
 class RuntimeOptions(TypedDict, total=False):
     runtime: Annotated[
-        str,
+        Runtime,
         Option(
             "auto",
             "Inference runtime: [b]auto[/b], [b]openvino[/b], [b]onnxruntime[/b], [b]torch[/b] or "
             "[b]tensorrt[/b].",
             "RUNTIME",
             COMPUTE,
-            choices=("auto", "openvino", "onnxruntime", "torch", "tensorrt"),
         ),
     ]
     precision: Annotated[
-        str,
+        Literal["auto", "int8", "fp32", "fp16", "bf16"],
         Option(
             "auto",
             "Precision of the network: [b]auto[/b], [b]int8[/b], [b]fp32[/b], or on a GPU [b]fp16[/b] or "
             "[b]bf16[/b].",
             "PRECISION",
             COMPUTE,
-            choices=("auto", "int8", "fp32", "fp16", "bf16"),
         ),
     ]
     threads: Annotated[

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 from livematte.errors import UsageError
 from livematte.options.declaration import Form, Option, declared
@@ -17,6 +17,7 @@ from livematte.options.groups import (
     ForegroundOption,
     PathLike,
 )
+from livematte.options.picture import EdgeOptions, FramingOption
 
 if TYPE_CHECKING:
     from livematte.protocols import Background, LiveSink
@@ -84,6 +85,16 @@ class CameraOptions(TypedDict, total=False):
         Option(None, "Pixel format of the camera: [b]mjpeg[/b], [b]yuyv422[/b] ...", "NAME", CAMERA),
     ]
     mirror: Annotated[bool, Option(False, "Mirror the picture left to right.", panel=CAMERA)]
+    fit_camera: Annotated[
+        Literal["crop", "pad"],
+        Option(
+            "crop",
+            "Camera picture with another aspect ratio than the output: [b]crop[/b] fills the output and cuts "
+            "off the rest, [b]pad[/b] shows the whole picture with the background at its sides.",
+            "FIT",
+            CAMERA,
+        ),
+    ]
 
 
 class SinkOptions(TypedDict, total=False):
@@ -202,6 +213,8 @@ class LiveOptions(
     BehaviourOptions,
     FrameMattingOptions,
     ForegroundOption,
+    EdgeOptions,
+    FramingOption,
     DeviceOptions,
     total=False,
 ):

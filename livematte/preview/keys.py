@@ -33,6 +33,9 @@ if sys.platform == "win32":
                     text += key
             return parse_keys(text)
 
+        def resume(self) -> None:
+            """Do nothing: the console was not changed."""
+
         def close(self) -> None:
             """Do nothing: the console was not changed."""
 
@@ -60,6 +63,12 @@ else:
             except (OSError, ValueError, AttributeError, termios.error):
                 return
             self._before = before
+
+        def resume(self) -> None:
+            """Switch to unbuffered input again, after the shell has changed the terminal."""
+            if self._before is not None:
+                with contextlib.suppress(OSError, termios.error):
+                    tty.setcbreak(self._file, termios.TCSANOW)
 
         def read(self) -> list[str]:
             """Return the keys pressed since the last call. Never waits."""

@@ -184,7 +184,7 @@ class Panel:
         if stats.showing == "picture":
             visible: Line = ("viewers see the live picture", "good")
         else:
-            visible = (f"viewers see the placeholder: {stats.showing}", "alarm")
+            visible = (f"viewers see {stats.visible}", "alarm")
         size = f"{stats.size[1]}x{stats.size[0]}" if stats.size else "at its own size"
         pace = f"{stats.fps:.1f} fps, latency p50 {stats.latency_p50:.0f} p95 {stats.latency_p95:.0f} ms"
         model, background = _display_name(self._session.model), _display_name(self._session.background)

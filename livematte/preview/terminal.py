@@ -13,6 +13,7 @@ from rich.text import Text
 
 from livematte.errors import OutputError
 from livematte.frame import Array
+from livematte.preview.job_control import JobControl
 from livematte.preview.keys import TerminalKeys
 from livematte.printable import printable
 from livematte.sudden_end import before_sudden_end
@@ -118,8 +119,8 @@ class TerminalView:
         self._console, self._true_color = console, system == "truecolor"
         self._drawn: Array | None = None
         self._shape: tuple[object, ...] = ()
-        self._keys = keys
-        self._started = False
+        self._keys, self._own_keys = keys, keys is None
+        self._started = self._on_screen = False
 
     def max_picture_size(self, lines: int) -> tuple[int, int]:
         """Return the maximum (height, width) of the picture in pixels, with ``lines`` lines of text."""
@@ -128,12 +129,21 @@ class TerminalView:
 
     def keys(self) -> list[str]:
         """Return the keys pressed since the last call."""
-        return self._keys.read() if self._keys is not None and self._started else []
+        return self._keys.read() if self._keys is not None and self._on_screen else []
 
     def show(self, picture: Array | None, lines: Sequence[tuple[str, str]]) -> None:
         """Draw what changed. Lines are (text, tone). The first call switches to the alternate screen."""
         if not self._started:
             self._start()
+        if self._jobs.stop_asked:
+            self._leave()
+            self._jobs.stop()
+        if not self._jobs.in_foreground():  # continued in the background: the terminal is the shell's
+            return
+        if not self._on_screen:
+            self._enter()
+        elif self._jobs.take_continued():  # another program drew here meanwhile
+            self._enter_again()
         cells = None if picture is None else half_block_cells(picture)
         shape = (self._console.size, None if cells is None else cells.shape, len(lines))
         sent = ""
@@ -150,10 +160,33 @@ class TerminalView:
 
     def _start(self) -> None:
         self._started = True
-        self._keys = self._keys or TerminalKeys()
+        self._jobs = JobControl()
         self._forget = before_sudden_end(self.close)
+
+    def _enter(self) -> None:
+        self._on_screen = True
+        if self._own_keys:
+            self._keys = TerminalKeys()
         self._console.set_alt_screen(True)
         self._console.show_cursor(False)
+        self._jobs.take_continued()
+        self._shape = ()  # draw everything
+
+    def _enter_again(self) -> None:
+        if isinstance(self._keys, TerminalKeys):
+            self._keys.resume()
+        self._console.set_alt_screen(True)
+        self._console.show_cursor(False)
+        self._shape = ()
+
+    def _leave(self) -> None:
+        if not self._on_screen:
+            return
+        self._on_screen = False
+        if self._keys is not None and self._own_keys:
+            self._keys.close()
+        self._console.show_cursor(True)
+        self._console.set_alt_screen(False)
 
     def _line(self, text: str, tone: str) -> str:
         with self._console.capture() as drawn:
@@ -170,7 +203,7 @@ class TerminalView:
         if not self._started:
             return
         self._forget()
+        self._jobs.close()
+        self._leave()
         if self._keys is not None:
             self._keys.close()
-        self._console.show_cursor(True)
-        self._console.set_alt_screen(False)

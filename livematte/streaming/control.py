@@ -19,10 +19,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from livematte.errors import LivematteError, SessionError, UsageError
 from livematte.options import CHANGES
+from livematte.options.declaration import Declared
 from livematte.streaming import session_registry
 from livematte.streaming.session_registry import (
     COMMANDS,
@@ -54,6 +55,7 @@ class ControlledSession(Protocol):
     background: Any
     model: Any
     paused: bool
+    frozen: bool
 
     def stats(self) -> LiveStats:
         """Return the statistics of the session."""
@@ -199,16 +201,22 @@ class Control:
     def _execute(self, command: object, value: object) -> dict[str, Any]:
         session = self._session
         if isinstance(command, str) and command in CHANGES:
-            text = _check_text(command, value)
+            checked = _checked(CHANGES[command], value)
             with self._change(command):
-                setattr(session, command, text)
+                setattr(session, command, checked)
         elif command == "blur":
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise UsageError(f"blur {value!r} is invalid: use a number of pixels for a height of 720")
             with self._change("background"):
                 session.background = f"blur:{value}"
-        elif command in ("pause", "resume"):
-            session.paused = command == "pause"
+        elif command == "freeze":
+            session.frozen = True
+        elif command == "pause":
+            session.paused = True
+        elif command == "resume":
+            session.frozen = False
+            if session.paused:
+                session.paused = False
         elif command not in COMMANDS:
             raise UsageError(f"unknown command {command!r}: allowed are {', '.join(COMMANDS)}")
         facts = {
@@ -216,6 +224,7 @@ class Control:
             "pid": self.registration.pid,
             **{name: _to_text(getattr(session, name), each.option.path) for name, each in CHANGES.items()},
             "paused": session.paused,
+            "frozen": session.frozen,
         }
         return {**facts, "stats": asdict(session.stats())} if command == "stats" else facts
 
@@ -237,7 +246,17 @@ class Control:
 
 def _to_text(value: object, path: str) -> str:
     """Return the value of an option as text; for an object that is not a path, the name of its class."""
+    if isinstance(value, (bool, int, float)):
+        return f"{value:g}"
     return str(value) if path or isinstance(value, str) else type(value).__name__
+
+
+def _checked(changed: Declared, value: object) -> Any:
+    """Return the value of an option. Raises UsageError for a wrong type, or a number out of range."""
+    if changed.command_type is str or str in get_args(changed.command_type):
+        return _check_text(changed.name, value)
+    changed.check(value)
+    return value
 
 
 def _check_text(command: str, value: object) -> str:

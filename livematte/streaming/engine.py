@@ -77,6 +77,10 @@ class LiveEngine:
         self._sending = threading.Thread(target=self._send, name="livematte-send", daemon=True)
         self._capturing: threading.Thread | None = None
         self._closing, self._ended = threading.RLock(), False
+        self.wanted_background: str | None = None
+        """The background that a sink's program asks for."""
+        self.follow: Callable[[str | None], None] = lambda wanted: None
+        """Called in a thread when :attr:`wanted_background` has changed."""
 
     def set_model(self, models: PreparedModels) -> None:
         """See :meth:`LiveStages.set_model`."""
@@ -91,6 +95,7 @@ class LiveEngine:
         self._next_check = now + CHECK_INTERVAL
         self._check_hangs()
         self._check_watchers(now)
+        self._check_wanted_background()
         stages, loader, governed = self.stages, self.stages.loader, self._options.govern
         if not loader.free:
             return
@@ -143,6 +148,13 @@ class LiveEngine:
             self.capture.wanted.set()
         elif now - self._last_watched > self._options.grace:
             self.capture.wanted.clear()
+
+    def _check_wanted_background(self) -> None:
+        answers = [_wanted_background(sink) for sink in self.stages.sinks]
+        wanted = next((answer for answer in answers if answer is not None), None)
+        if wanted != self.wanted_background:
+            self.wanted_background = wanted
+            self._spawn(lambda: self.follow(wanted))
 
     def _hand_over(self, sink: LiveSink, outgoing: OutputFrame) -> None:
         """Leave a frame for the sink's thread, in the place of an older one."""
@@ -237,6 +249,13 @@ class LiveEngine:
 def _watched(sink: LiveSink) -> bool | None:
     with suppress(Exception):
         return sink.watched
+    return None
+
+
+def _wanted_background(sink: LiveSink) -> str | None:
+    with suppress(Exception):
+        wanted = getattr(sink, "wanted_background", None)
+        return wanted if isinstance(wanted, str) else None
     return None
 
 

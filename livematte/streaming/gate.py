@@ -1,7 +1,8 @@
 """The policy that decides which frames viewers may see. It fails closed.
 
 A frame passes only if its own matte is good, nothing has failed since it was captured, and it is recent
-enough. In every other case the engine sends the placeholder.
+enough. While the next frame is only late, the last one stays for a while: viewers have seen it already, so
+nothing new is shown. In every other case the engine sends the placeholder.
 """
 
 from __future__ import annotations
@@ -83,9 +84,11 @@ class Gate:
     """Chooses the frame for every tick of the output. Any thread may call it.
 
     Args:
-        max_age: seconds from capture, beyond ``delay``, after which a frame is not shown any more.
-        silence: seconds without a frame from the camera after which it counts as gone; three frame times of
-            a slow camera if that is longer.
+        max_age: seconds from capture, beyond ``delay``, after which a frame is too late to be shown.
+        hold: seconds for which a frame stays while no newer one comes, because the camera, the model or the
+            computer is late. A failure ends it at once.
+        silence: seconds without a frame from the camera after which the camera is the reason; three frame
+            times of a slow camera if that is longer.
         settle: good mattes in a row that are required after a failure; one is enough at the start, and after
             a frame that was only late.
         delay: seconds from capture to display; 0 is at once.
@@ -96,12 +99,14 @@ class Gate:
         clock: Clock,
         *,
         max_age: float = 1.0,
+        hold: float = 1.0,
         silence: float = 0.2,
         settle: int = 3,
         delay: float = 0.0,
     ) -> None:
         self._clock, self._lock = clock, threading.Lock()
-        self._max_age, self._silence, self._settle, self._delay = max_age, silence, settle, delay
+        self._max_age, self._hold, self._silence = max_age, hold, silence
+        self._settle, self._delay = settle, delay
         self._pictures: deque[ComposedFrame] = deque()
         self._serial = self._barrier = -1
         self._last_frame_at: float | None = None
@@ -110,6 +115,8 @@ class Gate:
         self._wanted_good = 1
         self._person = False
         self._reason = "starting"
+        self._shown = -1
+        self._shown_since = 0.0
 
     def register_frame(self) -> tuple[int, float]:
         """Register a captured frame; returns its serial number and the time."""
@@ -171,22 +178,35 @@ class Gate:
         """Choose the frame to send now."""
         with self._lock:
             now = self._clock.now()
-            silent = self._last_frame_at is not None and now - self._last_frame_at > max(
-                self._silence, 3 * self._interval
-            )
-            if silent:
-                self._pictures.clear()
-                self._reason = "the camera sends nothing"
             while len(self._pictures) > 1 and self._due(self._pictures[1], now):
                 self._pictures.popleft()
             if not self._pictures or not self._due(self._pictures[0], now):
                 return GateDecision(None, self._reason)
             shown = self._pictures[0]
-            if not self._passes(shown.serial, shown.captured_at, now):
-                self._pictures.clear()
-                self._reason = "the model is too slow or hangs"
-                return GateDecision(None, self._reason)
+            if shown.serial != self._shown:
+                if not self._passes(shown.serial, shown.captured_at, now):  # nobody asked for it in time
+                    return self._too_late(now)
+                self._shown, self._shown_since = shown.serial, now
+            if not self._holds(shown.serial, now):
+                return self._too_late(now)
             return GateDecision(shown)
+
+    def may_send(self, serial: int, captured_at: float) -> bool:
+        """True if a frame that :meth:`choose` gave may still be sent: nothing has failed meanwhile."""
+        with self._lock:
+            now = self._clock.now()
+            return self._holds(serial, now) or self._passes(serial, captured_at, now)
+
+    def _holds(self, serial: int, now: float) -> bool:
+        """True if viewers have that frame and may keep it."""
+        return self._barrier < serial == self._shown and now - self._shown_since <= self._hold
+
+    def _too_late(self, now: float) -> GateDecision:
+        since, limit = self._last_frame_at, max(self._silence, 3 * self._interval)
+        silent = since is not None and now - since > limit
+        self._pictures.clear()
+        self._reason = "the camera sends nothing" if silent else "the model is too slow or hangs"
+        return GateDecision(None, self._reason)
 
     def _due(self, picture: ComposedFrame, now: float) -> bool:
         return picture.captured_at + self._delay <= now + 1e-6

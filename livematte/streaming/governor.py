@@ -84,6 +84,13 @@ class Governor:
         self._lock = threading.Lock()
         self._begin()
 
+    def successor(self, levels: Sequence[Level], level: int) -> Governor:
+        """A governor of other levels that starts at ``level`` and is as patient as this one."""
+        new = Governor(levels, self._interval, self._clock, window=self._window)
+        with self._lock:
+            new.level, new.steps, new._patience = level, self.steps, self._patience
+        return new
+
     def _begin(self) -> None:
         self._since = self._clock.now()
         self._taken: deque[tuple[float, float]] = deque()

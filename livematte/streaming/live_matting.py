@@ -36,9 +36,16 @@ class LiveMatting:
     """
 
     def __init__(
-        self, model: Model, temporal: TemporalFilter | None = None, *, keep_small_components: bool = False
+        self,
+        model: Model,
+        temporal: TemporalFilter | None = None,
+        *,
+        keep_small_components: bool = False,
+        people: int | None = None,
     ) -> None:
-        self.frame_matting = FrameMatting(model, temporal, keep_small_components=keep_small_components)
+        self.frame_matting = FrameMatting(
+            model, temporal, keep_small_components=keep_small_components, people=people
+        )
         self.shot = next(_shots)
         self._epoch: int | None = None
 

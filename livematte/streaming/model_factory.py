@@ -36,8 +36,12 @@ class ModelFactory:
         self._bundles: dict[Level, ModelBundle] = {}
         self._notes: tuple[str, ...] = ()
 
-    def best(self, format: LiveFormat) -> PreparedModels:
-        """Return the levels, and the best one warmed up. Raises as :func:`livematte.load_model`."""
+    def prepare(self, format: LiveFormat, level: int = 0) -> PreparedModels:
+        """Return the levels, and number ``level`` of them warmed up, or the last. 0 is the best.
+
+        Raises:
+            LivematteError: as :func:`livematte.load_model`.
+        """
         resolved, refine = self._resolved, self._resolved.refine
         bundle = self._create(resolved)
         side = max(input_size(bundle.model, format.height, format.width))
@@ -47,9 +51,11 @@ class ModelFactory:
             levels = [level for level in levels if level.size == side and level.refine != "none"] or levels[
                 :1
             ]
-        bundle.warm(format)
         self._bundles[levels[0]] = bundle
-        return PreparedModels(self, levels, bundle)
+        level = min(level, len(levels) - 1)
+        bundle = self(levels[level], None)
+        bundle.warm(format)
+        return PreparedModels(self, levels, bundle, level)
 
     def __call__(self, level: Level, error: BaseException | None) -> ModelBundle:
         """See :data:`livematte.streaming.model_loader.BundleMaker`."""
@@ -69,6 +75,6 @@ class ModelFactory:
         return self._bundles[level]
 
     def _create(self, resolved: Resolved) -> ModelBundle:
-        model, compositor = resolved.model(), resolved.compositor()
+        model, compositor = resolved.model(), resolved.compositor(framing=False)
         device, notes = frame_device(resolved.compute)
         return ModelBundle(model, compositor, execution_context(device), (*self._notes, *notes))

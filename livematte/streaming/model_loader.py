@@ -24,12 +24,14 @@ class PreparedModels:
     Attributes:
         make: makes the model and compositor of a level; called in threads too.
         levels: best first; see :func:`livematte.streaming.governor.ladder`.
-        bundle: the model and compositor of the first level, warmed up.
+        bundle: the model and compositor of one level, warmed up.
+        level: number of that level in ``levels``.
     """
 
     make: BundleMaker
     levels: Sequence[Level]
     bundle: ModelBundle
+    level: int = 0
 
 
 Spawn = Callable[[Callable[[], None]], None]
@@ -115,11 +117,11 @@ class ModelLoader:
 
         self._spawn(body)
 
-    def offer(self, make: BundleMaker, bundle: ModelBundle) -> None:
-        """Take a bundle made elsewhere for the best level, and the maker of the other levels."""
+    def offer(self, models: PreparedModels) -> None:
+        """Take a bundle made elsewhere, and the maker of the other levels."""
         with self._lock:
             self._attempt += 1
-            self._make, self._since, self._loaded = make, None, (bundle, 0)
+            self._make, self._since, self._loaded = models.make, None, (models.bundle, models.level)
 
     def fetch(self) -> tuple[ModelBundle, int] | None:
         """The loaded bundle and its number on the ladder, once; None if there is none."""

@@ -12,19 +12,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 from typing_extensions import Unpack
 
-from livematte.clock import Clock
-from livematte.errors import InputError, UsageError
+from livematte.clock import Clock, SystemClock
+from livematte.errors import InputError, LivematteError, UsageError
 from livematte.matting.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur, is_blur
 from livematte.matting.compositor import warm_up
+from livematte.matting.framing import check_framing
+from livematte.matting.people import ALL, parse_people
 from livematte.networks import check_model
-from livematte.options import DEFAULT_BACKGROUND, LiveOptions, PathLike
+from livematte.options import CHANGES, DEFAULT_BACKGROUND, LiveOptions, PathLike
 from livematte.options.declaration import complete, documented
 from livematte.protocols import Background, LiveFormat, LiveSink, Model, Source
 from livematte.resolve import resolve, resolve_background
@@ -35,6 +35,7 @@ from livematte.streaming.frames import PreviewFrame
 from livematte.streaming.live_matting import LiveMatting
 from livematte.streaming.malloc import keep_arenas_few
 from livematte.streaming.model_factory import ModelFactory, with_budget
+from livematte.streaming.resources import Resources, ThreadResult
 from livematte.streaming.sinks import check_sink, open_live_sink, resolve_sinks
 from livematte.streaming.stats import LiveStats
 from livematte.video import trial_decode
@@ -61,6 +62,8 @@ class Session:
         self.sinks = tuple(sinks)
         self._engine, self._model_factory, self._model = engine, model_factory, model
         self._background, self._fit = background, fit
+        self._following = threading.Lock()
+        engine.follow = self._follow_program
         engine.start()
 
     @property
@@ -82,6 +85,24 @@ class Session:
             opened.close()
             raise
         self._background = spec
+
+    def _follow_program(self, wanted: str | None) -> None:
+        """Use the background that a sink's program asks for, or again that of the session."""
+        spec = self._background if wanted is None else wanted
+        with self._following:
+            if wanted != self._engine.wanted_background:
+                return  # another one has been asked for meanwhile
+            try:
+                if not isinstance(spec, (str, os.PathLike)):
+                    raise UsageError("a background object cannot be opened again")
+                opened = open_live_background(spec, self._fit)
+                try:
+                    self._engine.stages.set_background(opened)
+                except BaseException:
+                    opened.close()
+                    raise
+            except LivematteError as error:
+                self._engine.stages.meter.note(f"the background does not follow the scene: {error}")
 
     @property
     def blur(self) -> float | None:
@@ -105,9 +126,49 @@ class Session:
         if isinstance(model, str):
             check_model(model)
         factory = self._model_factory(model)
-        # the old model is used until the new one is loaded
-        self._engine.set_model(factory.best(self._engine.stages.format))
+        # The old model is used until the new one is loaded. The load is the same: so is the level.
+        stages = self._engine.stages
+        self._engine.set_model(factory.prepare(stages.format, stages.governor.level))
         self._model = model
+
+    @property
+    def keep(self) -> str:
+        """People who are kept: ``all``, or their number as text."""
+        count = self._engine.stages.people
+        return ALL if count is None else str(count)
+
+    @keep.setter
+    def keep(self, people: str) -> None:
+        self._engine.stages.set_people(parse_people(people))
+
+    @property
+    def frame(self) -> str:
+        """Auto-framing: ``off``, ``head`` or ``body``."""
+        return self._engine.stages.framer.mode
+
+    @frame.setter
+    def frame(self, mode: str) -> None:
+        self._engine.stages.framer.mode = check_framing(mode)
+
+    @property
+    def choke(self) -> float:
+        """Pixels for a height of 720 by which people shrink; negative where they grow."""
+        return self._engine.stages.edge.inset
+
+    @choke.setter
+    def choke(self, pixels: float) -> None:
+        CHANGES["choke"].check(pixels)
+        self._engine.stages.edge = replace(self._engine.stages.edge, inset=float(pixels))
+
+    @property
+    def feather(self) -> float:
+        """Softness of the edge, in pixels for a height of 720."""
+        return self._engine.stages.edge.softness
+
+    @feather.setter
+    def feather(self, pixels: float) -> None:
+        CHANGES["feather"].check(pixels)
+        self._engine.stages.edge = replace(self._engine.stages.edge, softness=float(pixels))
 
     @property
     def paused(self) -> bool:
@@ -119,6 +180,18 @@ class Session:
         self._engine.stages.pause(bool(paused))
 
     @property
+    def frozen(self) -> bool:
+        """True if viewers see one picture until this is False again; the camera goes on.
+
+        Setting it to True raises UsageError while viewers see the placeholder. A pause ends it.
+        """
+        return self._engine.stages.frozen
+
+    @frozen.setter
+    def frozen(self, frozen: bool) -> None:
+        self._engine.stages.freeze(bool(frozen))
+
+    @property
     def shown(self) -> PreviewFrame | None:
         """Newest output frame with its matte, a picture or the placeholder; None before the first."""
         return self._engine.stages.shown
@@ -126,6 +199,10 @@ class Session:
     def stats(self) -> LiveStats:
         """Return the statistics of the session; fast enough to call for every frame."""
         return self._engine.stages.stats()
+
+    def count_from(self, began: float) -> None:
+        """Count the seconds in the statistics from ``began``, an earlier time of the session's clock."""
+        self._engine.stages.meter.count_from(began)
 
     @property
     def running(self) -> bool:
@@ -172,6 +249,7 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
         OutputError: a sink cannot be opened; the message states a fix.
         ModelError, DeviceError: as for :func:`livematte.load_model`.
     """
+    called = (clock or SystemClock()).now()
     chosen = complete(LiveOptions, options)
     if chosen["camera"] is not None and chosen["input"] is not None:
         raise UsageError("--camera and --input are two sources: use only one")
@@ -188,15 +266,19 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
     def model_factory(network: str | Model) -> ModelFactory:
         return ModelFactory(resolved.with_model(network))
 
+    behaviour = Behaviour.from_options(
+        chosen, lambda model: LiveMatting(model, **resolved.filters()), resolved.edge, resolved.framer().mode
+    )
     keep_arenas_few()
     trial_decode.begin(chosen["background"], chosen["placeholder"], chosen["input"])
     factory, open_source = model_factory(chosen["model"]), _SourceOpener(chosen, format, clock)
-    opened = _Resources()
+    opened = Resources()
     opened_background = opened.add(open_live_background(background, fit))
     format = replace(format, alpha=opened_background.transparent)
-    threading.Thread(target=warm_up, name="livematte-warming", daemon=True).start()
-    loading = _ThreadResult(lambda: factory.best(format))  # while the camera opens
-    behaviour = Behaviour.from_options(chosen, lambda model: LiveMatting(model, **resolved.filters()))
+    threading.Thread(
+        target=warm_up, args=(behaviour.camera_format,), name="livematte-warming", daemon=True
+    ).start()
+    loading = ThreadResult(lambda: factory.prepare(format))  # while the camera opens
     try:
         placeholder = chosen["placeholder"]
         opened_placeholder = (
@@ -221,6 +303,7 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
         opened.close()
         loading.join()
         raise
+    engine.stages.meter.count_from(called)
     for line in [missing] if missing else getattr(source, "notes", ()):
         engine.stages.meter.note(line)
     return Session(engine, model_factory, chosen["model"], background, fit, sinks)
@@ -288,45 +371,3 @@ def live_format(width: int, height: int, rate: Fraction | float) -> LiveFormat:
     if width % 2 or height % 2 or not (64 <= width <= 7680 and 64 <= height <= 4320):
         raise UsageError(f"resolution {width}x{height} is invalid: use even numbers, 64x64 to 7680x4320")
     return LiveFormat(width, height, Fraction(rate).limit_denominator(1001))
-
-
-class _Resources:
-    """Resources to close if a session cannot start."""
-
-    def __init__(self) -> None:
-        self._parts: list[Any] = []
-
-    def add(self, part: Any) -> Any:
-        self._parts.append(part)
-        return part
-
-    def close(self) -> None:
-        for part in reversed(self._parts):
-            with suppress(Exception):  # the user gets the error that stopped the start
-                part.close()
-
-
-class _ThreadResult:
-    """Result of a function that runs in a thread."""
-
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self._value: Any = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._body, args=(work,), daemon=True)
-        self._thread.start()
-
-    def _body(self, work: Callable[[], Any]) -> None:
-        try:
-            self._value = work()
-        except BaseException as error:
-            self._error = error
-
-    def join(self, timeout: float = 30.0) -> None:
-        """Wait for the thread: returning from C++ code while Python shuts down would crash the process."""
-        self._thread.join(timeout)
-
-    def result(self) -> Any:
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._value

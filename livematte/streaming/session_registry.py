@@ -36,7 +36,7 @@ from platformdirs import user_cache_path
 from livematte.errors import LivematteError, SessionError, UsageError
 from livematte.options import CHANGES
 
-COMMANDS = (*sorted([*CHANGES, "blur"]), "pause", "resume", "stats", "stop", "ping")
+COMMANDS = (*sorted([*CHANGES, "blur"]), "pause", "freeze", "resume", "stats", "stop", "ping")
 REQUEST_BYTES, REPLY_BYTES = 1 << 16, 1 << 20
 PING_SECONDS = 5.0
 REPLY_SECONDS = 120.0

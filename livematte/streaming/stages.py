@@ -13,6 +13,7 @@ from livematte.clock import Clock, Pacer
 from livematte.errors import DeviceError, InputError, UsageError
 from livematte.frame import Frame
 from livematte.matting.contracts import check_part
+from livematte.matting.framing import Framer
 from livematte.protocols import Background, LiveFormat, LiveSink
 from livematte.streaming.behaviour import LONGEST_LAG, Behaviour, Scene
 from livematte.streaming.frame_normalizer import FrameNormalizer, render_placeholder, with_opaque_alpha
@@ -29,7 +30,7 @@ from livematte.streaming.governor import Governor
 from livematte.streaming.latest_value import LatestValue, StageThread
 from livematte.streaming.live_matting import ModelBundle
 from livematte.streaming.model_loader import ModelLoader, PreparedModels, Spawn
-from livematte.streaming.stats import LiveMeter, LiveStats
+from livematte.streaming.stats import FROZEN, LiveMeter, LiveStats
 
 ERRORS_IN_A_ROW = 3
 """Failures of one model before another is loaded; one failure is enough for a lost device."""
@@ -69,6 +70,7 @@ class LiveStages:
         self.gate = Gate(
             clock,
             max_age=options.max_age,
+            hold=options.hold,
             silence=options.silence,
             settle=options.settle,
             delay=options.delay,
@@ -80,13 +82,17 @@ class LiveStages:
         self.to_model: LatestValue[CapturedFrame] = LatestValue()
         self.to_composite: LatestValue[MattedFrame] = LatestValue()
         self.broken: BaseException | None = None
+        self.edge, self.framer = options.edge, Framer(options.framing)
         self.hangs = 0
         """Stages given up since the last composed frame."""
         self.watched: bool | None = None
         self.shown: PreviewFrame | None = None
         """The newest frame for a preview: a reference, which costs nothing where nobody reads it."""
-        self._normalize = FrameNormalizer(format, mirror=options.mirror)
+        self._normalize = FrameNormalizer(
+            format, mirror=options.mirror, fit=options.fit_camera, note=self.meter.note
+        )
         self._bundle, self._matting = models.bundle, options.matting(models.bundle.model)
+        self.people = self._matting.frame_matting.people.count
         self._add_notes(models.bundle)
         self._failures = 0  # since the last composed frame
         self._newest: MattedFrame | None = None  # for lag_ok
@@ -95,6 +101,7 @@ class LiveStages:
         self._composed: tuple[int, object] | None = None
         self._camera: tuple[object, ...] = ()
         self._paused = False
+        self._frozen: ComposedFrame | None = None
 
     # Changes while the session runs
 
@@ -111,14 +118,18 @@ class LiveStages:
             self._background, self._placeholder = background, placeholder
 
     def set_model(self, models: PreparedModels) -> None:
-        """Another model; it takes over with the next frame."""
+        """Another model; it takes over with the next frame, at the level of ``models``."""
         self.levels = list(models.levels)
-        self.governor = Governor(self.levels, float(1 / self.format.rate), self.clock)
-        self.loader.offer(models.make, models.bundle)
+        self.governor = self.governor.successor(self.levels, models.level)
+        self.loader.offer(models)
+
+    def set_people(self, count: int | None) -> None:
+        """Keep that many people from the next frame on; None keeps all."""
+        self.people = self._matting.frame_matting.people.count = count
 
     def pause(self, paused: bool) -> None:
-        """Show the placeholder (True), or pictures again (False)."""
-        self._paused = paused
+        """Show the placeholder (True), or pictures again (False). A frozen picture ends."""
+        self._paused, self._frozen = paused, None
         self._epoch += 1
         self.gate.fail("paused" if paused else "starting again")
 
@@ -126,6 +137,26 @@ class LiveStages:
     def paused(self) -> bool:
         """True while the placeholder is shown on request."""
         return self._paused
+
+    def freeze(self, frozen: bool) -> None:
+        """Keep the picture that viewers see now (True), whatever happens, or go on (False).
+
+        Raises:
+            UsageError: viewers see the placeholder.
+        """
+        if not frozen:
+            self._frozen = None
+        elif self._frozen is None:
+            choice = self.gate.choose()
+            if self._paused or choice.picture is None:
+                reason = "paused" if self._paused else choice.reason
+                raise UsageError(f"there is no picture to freeze, viewers see the placeholder: {reason}")
+            self._frozen = choice.picture
+
+    @property
+    def frozen(self) -> bool:
+        """True while a picture is kept."""
+        return self._frozen is not None
 
     def stats(self) -> LiveStats:
         """Measurements of the last seconds."""
@@ -146,8 +177,9 @@ class LiveStages:
         if self._paused:
             return
         normal = self._normalize(frame)
-        if (frame.size, opened) != self._camera:
-            self._camera, self._epoch = (frame.size, opened), self._epoch + 1
+        camera = (frame.size, frame.sample_aspect, opened)
+        if camera != self._camera:
+            self._camera, self._epoch = camera, self._epoch + 1
         thumbnail = luma_thumbnail(normal) if self.options.lag_ok else None
         captured = CapturedFrame(normal, serial, captured_at, self._epoch, thumbnail)
         if self.to_model.put(captured):
@@ -212,13 +244,17 @@ class LiveStages:
                 return
             self._check_opaque(background)
             compositor, place, frame = matted.bundle.compositor, matted.bundle.place, captured.frame
+            new_shot = self._composed is None or self._composed[0] != matted.shot
             if self._composed != (matted.shot, compositor):  # the refiner's memory is of another shot
                 self._composed = matted.shot, compositor
                 frame = replace(frame, keyframe_hint=True)
             with place.compute_stream():
                 place.wait_event(matted.ready)
-                frame = place.upload(frame)
-                composed = compositor(frame, matted.matte, background, small=matted.small).picture
+                frame, matte, small = place.upload(frame), matted.matte, matted.small
+                if self.framer.active:
+                    frame, matte = self.framer(frame, matte, new_shot)
+                    small = None
+                composed = compositor(frame, matte, background, small=small, edge=self.edge).picture
                 assert composed is not None
                 picture = composed.with_planes(place.download(composed.planes).result())
             picture = with_opaque_alpha(picture, self.format)
@@ -231,20 +267,24 @@ class LiveStages:
         seconds = self.clock.now() - began
         self.meter.took("composite", seconds)
         self.governor.add_frame(max(seconds, matted.seconds))
-        composed_frame = ComposedFrame(picture, captured.serial, captured.captured_at, matted.matte.alpha)
+        composed_frame = ComposedFrame(picture, captured.serial, captured.captured_at, matte.alpha)
         if not self.gate.publish(composed_frame):
             self.meter.count("dropped")
 
     def send_step(self) -> None:
         """Choose the frame that viewers see now and hand it to every sink, without waiting for any."""
         choice = self.gate.choose()
-        picture = None if self._paused else choice.picture
+        frozen = self._frozen
+        picture = None if self._paused else frozen or choice.picture
         frame = (self._own_placeholder or self._placeholder) if picture is None else picture.frame
         frame = replace(frame, pts=max(0, self.pacer.tick), time_base=1 / self.format.rate, duration=1)
         self.shown = PreviewFrame(frame, None if picture is None else picture.alpha)
         if picture is None:
             outgoing = OutputFrame(frame, None, 0.0)
             self.meter.handed(None, "paused" if self._paused else choice.reason)
+        elif frozen is not None:  # viewers have had it: no later failure makes it worse
+            outgoing = OutputFrame(frame, None, 0.0)
+            self.meter.handed(frozen.serial, FROZEN)
         else:
             outgoing = OutputFrame(frame, picture.serial, picture.captured_at)
             self.meter.handed(picture.serial, "")
@@ -256,7 +296,7 @@ class LiveStages:
     ) -> None:
         """Send one frame to one sink. A sink that fails is removed; without any sink the session ends."""
         began, serial = self.clock.now(), outgoing.serial
-        if serial is not None and not self.gate.passes(serial, outgoing.captured_at):
+        if serial is not None and not self.gate.may_send(serial, outgoing.captured_at):
             return  # something failed while the sink was busy: the placeholder comes next
         try:
             sink.send(outgoing.frame)
@@ -311,6 +351,7 @@ class LiveStages:
             with suppress(Exception), self._bundle.place.upload_stream():
                 matting.take_over(self._matting)
         self._bundle, self._matting = bundle, matting
+        self.set_people(self.people)
         self._add_notes(bundle)
         self.broken, self._failures = None, 0
         self.governor.set_level(level)

@@ -12,6 +12,9 @@ from livematte.streaming.governor import percentile
 WINDOW = 3.0
 """Seconds over which rates and percentiles are taken."""
 
+PICTURE, FROZEN = "picture", "frozen"
+"""Values of :attr:`LiveStats.showing` for pictures of people; others are reasons for a placeholder."""
+
 STAGES = ("capture", "model", "composite", "send")
 
 
@@ -20,7 +23,7 @@ class LiveStats:
     """Measurements of a live session. Rates and percentiles are of the last :data:`WINDOW` seconds."""
 
     seconds: float
-    """Since the session began."""
+    """Since the session, or the command, was started."""
     fps: float
     """New frames per second that viewers got; with several sinks, those of the fastest sink."""
     latency_p50: float
@@ -44,7 +47,7 @@ class LiveStats:
     first_good: float | None
     """Seconds from the start to the first frame that was no placeholder."""
     showing: str
-    """``picture``, or the reason for the placeholder."""
+    """``picture``, ``frozen`` for a frozen picture, or the reason for the placeholder."""
     level: int
     """The governor's level; 0 is the best."""
     steps: int
@@ -53,6 +56,13 @@ class LiveStats:
     """(height, width) of the network's input."""
     watched: bool | None
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def visible(self) -> str:
+        """Words for the picture that viewers see."""
+        if self.showing == PICTURE:
+            return "people"
+        return "a frozen picture" if self.showing == FROZEN else f"the placeholder: {self.showing}"
 
 
 class LiveMeter:
@@ -70,6 +80,11 @@ class LiveMeter:
         self._first_good: float | None = None
         self._showing = "starting"
 
+    def count_from(self, began: float) -> None:
+        """Count seconds from ``began``, an earlier time of the clock."""
+        with self._lock:
+            self._began = began
+
     def count(self, what: str) -> None:
         """Add one to ``captured``, ``dropped``, ``matted``, ``errors`` or ``reconnects``."""
         with self._lock:
@@ -81,10 +96,15 @@ class LiveMeter:
             self._busy[stage].append((self._clock.now(), seconds))
 
     def handed(self, serial: int | None, reason: str) -> None:
-        """Register a frame offered to the sinks; the placeholder has no ``serial`` but a reason."""
+        """Register a frame offered to the sinks.
+
+        Args:
+            serial: None for the placeholder.
+            reason: for the placeholder, or :data:`FROZEN`; empty for a new or repeated picture.
+        """
         with self._lock:
             self._counts["sent"] += 1
-            self._showing = "picture" if serial is not None else reason
+            self._showing = reason or PICTURE
             if serial is None:
                 self._counts["placeholders"] += 1
             elif serial == self._last:

@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import cast
 
 import livematte
 from livematte import registry
@@ -22,7 +23,7 @@ from livematte.device import cuda_trouble, driver_gpus
 from livematte.errors import LivematteError
 from livematte.inference import RUNTIMES, available_runtimes
 from livematte.kernels.check import check_kernels
-from livematte.options import DEFAULT_MODEL
+from livematte.options import DEFAULT_MODEL, Runtime
 from livematte.protocols import Finding
 
 CLIP = Path(__file__).parents[1] / "assets" / "astronaut.mp4"
@@ -208,7 +209,7 @@ def try_runtime(runtime: str, model: str, device: str) -> None:
 
     try:
         began = time.perf_counter()
-        network = api.load_model(model, runtime=runtime, device=device)
+        network = api.load_model(model, runtime=cast(Runtime, runtime), device=device)
         with closing(open_video(CLIP)) as source:
             frame = next(iter(source))
             picture = FrameMatting(network, TemporalFilter("off")).shrink(frame).rgb

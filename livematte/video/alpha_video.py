@@ -9,6 +9,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from livematte.frame import Array, ColorInfo, Frame, PixelFormat
+from livematte.video.color import HDR_TRANSFERS
 from livematte.video.pixels import writable_planes
 
 
@@ -20,6 +21,8 @@ def grey_format(source: PixelFormat) -> PixelFormat:
 def grey_color(color: ColorInfo) -> ColorInfo:
     """Return ``color`` in limited range with tags. Players assume the same for an untagged grey video."""
     matrix, tag = ("bt709", 1) if color.matrix == "rgb" else (color.matrix, color.matrix_tag)
+    if color.transfer in HDR_TRANSFERS:  # a player would tone-map alpha
+        color = replace(color, transfer=1)
     return replace(color, matrix=matrix, matrix_tag=tag, full_range=False, range_tag=1)
 
 

@@ -6,8 +6,11 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import av.error
@@ -15,6 +18,7 @@ import av.error
 from livematte.errors import OutputError, UsageError
 from livematte.sudden_end import before_sudden_end
 from livematte.video.container import ffmpeg_name
+from livematte.video.written_files import record_written
 
 
 def check_target(path: Path, source: str | Path | None = None) -> Path:
@@ -117,11 +121,37 @@ class AtomicFile:
             ) from error
         finally:
             self._forget()
+        record_written(self._target)
         if others:
             names = "1 other name" if others == 1 else f"{others} other names"
             self.notes.append(
                 f"{self.path} is a new file: the old one had {names} (hard links), which keep it"
             )
+
+    def rewrite(self, copy: Callable[[BinaryIO, BinaryIO], bool]) -> bool:
+        """Replace the content by what ``copy(source, target)`` writes, if it returns True.
+
+        Call this before :meth:`commit`, after the file was closed. If the disk has no room for a second copy,
+        or it fails, the content stays as it is.
+
+        Returns:
+            False if there is no room, or the disk failed.
+        """
+        if shutil.disk_usage(self.temporary.parent).free < self.temporary.stat().st_size + _SPARE_BYTES:
+            return False
+        new = temporary_path(self._target)
+        forget = before_sudden_end(lambda: new.unlink(missing_ok=True))
+        try:
+            with self.temporary.open("rb") as source, new.open("xb") as target:
+                written = copy(source, target)
+            if written:
+                os.replace(new, self.temporary)
+        except OSError:
+            return False
+        finally:
+            new.unlink(missing_ok=True)
+            forget()
+        return True
 
     def keep_partial(self) -> Path:
         """Keep an incomplete file. Use the name of the target if it is free, else ``<stem>.partial<ext>``."""
@@ -131,6 +161,7 @@ class AtomicFile:
             final = sibling_path(self._target, "partial")
         os.replace(self.temporary, final)
         self._forget()
+        record_written(final)
         return final
 
     def discard(self) -> None:
@@ -139,6 +170,9 @@ class AtomicFile:
         self.temporary.unlink(missing_ok=True)
         self._forget()
 
+
+_SPARE_BYTES = 64 << 20
+"""Space to leave free on a disk on which a file is copied."""
 
 _LONG_SUFFIX = 16
 """Characters of what is no file extension any more, but part of the name of a folder."""

@@ -186,6 +186,7 @@ class CameraSource:
         codec = stream.codec_context.codec.canonical_name
         packed = stored if codec in ("rawvideo", "wrapped_avframe") else codec
         fps = "" if rate is None else f" {float(rate):.4g} fps"
+        self._aspect = timestamps.as_fraction(stream.sample_aspect_ratio) or Fraction(1)
         size = f"{stream.codec_context.width}x{stream.codec_context.height}"
         self.notes = [f"camera {camera.name}: {size} {packed}{fps}", *choice.notes]
         self.info = SourceInfo(
@@ -196,6 +197,7 @@ class CameraSource:
             time_base=self._time_base,
             average_rate=rate,
             color=_OUTPUT_COLOR,
+            sample_aspect=self._aspect,
             details={
                 "container": container.format.name,
                 "camera": camera.id,
@@ -273,8 +275,9 @@ class CameraSource:
             picture = self._converter(decoded, target, source, _OUTPUT_COLOR)
         pts = times.normalized_pts(decoded)
         return Frame(
-            view_planes(picture, target), target, pts, self._time_base, decoded.duration, _OUTPUT_COLOR
-        )
+            view_planes(picture, target), target, pts, self._time_base, decoded.duration, _OUTPUT_COLOR,
+            sample_aspect=self._aspect,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Release the camera and end the iteration. Can be called twice and from any thread."""

@@ -16,6 +16,7 @@ import av.logging
 from livematte.errors import InputError
 from livematte.video import v4l2
 from livematte.video.camera_modes import CameraInfo, CameraMode
+from livematte.video.pipewire import advice, pipewire_cameras
 
 FORMATS = {"linux": "v4l2", "win32": "dshow", "darwin": "avfoundation"}
 """FFmpeg input device by ``sys.platform``."""
@@ -113,6 +114,8 @@ def find_camera(spec: str, cameras: Sequence[CameraInfo]) -> CameraInfo:
     """
     known = ", ".join(f"{camera.name!r} ({camera.id})" for camera in cameras)
     if not cameras:
+        if names := pipewire_cameras():
+            raise InputError(f"no camera was found in /dev: {advice(names)}")
         raise InputError("no camera was found: plug one in, or use --input to play a video instead of it")
     if spec in ("", "auto"):
         real = [camera for camera in cameras if not camera.virtual]
@@ -134,4 +137,6 @@ def find_camera(spec: str, cameras: Sequence[CameraInfo]) -> CameraInfo:
             return exact[0]
     if spec.isdigit() and int(spec) < len(cameras):
         return cameras[int(spec)]
-    raise InputError(f"no camera matches {spec!r}: available are {known}")
+    names = [name for name in pipewire_cameras() if spec.lower() in name.lower()]
+    also = f"; {advice(names)}" if names else ""
+    raise InputError(f"no camera matches {spec!r}: available are {known}{also}")

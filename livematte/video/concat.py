@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import av.error
@@ -38,16 +39,18 @@ class EncodedPart:
 def open_concat(
     path: Path, info: SourceInfo, *, kind: Kind = "picture", alpha: bool = False, codec: str | None = None,
     crf: int | None = None, preset: str | None = None, copy_streams_from: str | Path | None = None,
-    start: float | None = None, end: float | None = None,
+    start: float | Fraction | None = None, end: float | Fraction | None = None,
+    **output: Any,
 ) -> ConcatSink:  # fmt: skip
     """Open a file to which encoded parts are appended.
 
-    Arguments and errors are those of :func:`livematte.video.writer.open_sink`. Encode the parts with the same
-    arguments, but without ``copy_streams_from``.
+    Arguments and errors are those of :func:`livematte.video.writer.open_sink`; ``output`` are further ones.
+    Encode the parts with the same arguments, but without ``copy_streams_from``.
     """
     file = open_file_sink(
         path, info, kind=kind, alpha=alpha, codec=codec, crf=crf, preset=preset,
         copy_streams_from=copy_streams_from, start=start, end=end, threads=1,
+        **output,
     )  # fmt: skip
     return ConcatSink(file)
 

@@ -20,6 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from livematte.errors import InputError
+from livematte.video.heif import HeifPicture, read_heif
 from livematte.video.picture_sequence import DEFAULT_FPS, find_sequence, is_sequence
 
 MAX_SIDE = 16384
@@ -147,6 +148,8 @@ def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
         InputError: there is none, FFmpeg cannot decode it, or it is larger than MAX_SIDE or MAX_PIXELS.
     """
     videos = [stream for stream in container.streams.video if not is_cover(stream)]
+    if (heif := read_heif(container, path)) is not None:
+        return _heif_stream(videos, heif, path)
     if not videos:
         kinds = sorted({str(stream.type) for stream in container.streams})
         if container.streams.video:
@@ -167,6 +170,17 @@ def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
             f"{path}: the picture is damaged, or too large for FFmpeg (the limit is"
             f" {MAX_PIXELS // 1_000_000} megapixels); scale it down first"
         )
+    return chosen
+
+
+def _heif_stream(videos: list[VideoStream], heif: HeifPicture, path: str | Path) -> VideoStream:
+    """Return the stream of the first item of a HEIF picture. Raises InputError as :func:`video_stream`."""
+    chosen = next((stream for stream in videos if stream.id == heif.color.items[0]), None)
+    if chosen is None or chosen.codec_context is None:
+        raise InputError(f"{path}: FFmpeg cannot read its picture: convert it to JPEG or PNG")
+    check_size(chosen.codec_context.width, chosen.codec_context.height, path)
+    if heif.color.size is not None:
+        check_size(*heif.color.size[::-1], path)
     return chosen
 
 

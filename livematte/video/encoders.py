@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from fractions import Fraction
 
 import av.error
 from av.codec.codec import Codec
@@ -12,7 +13,7 @@ from av.codec.context import CodecContext
 
 from livematte.device import driver_gpus
 from livematte.errors import OutputError, UsageError
-from livematte.frame import PIXEL_FORMATS, ColorInfo, PixelFormat
+from livematte.frame import PIXEL_FORMATS, ColorInfo, PixelFormat, display_size
 from livematte.protocols import SourceInfo
 from livematte.video.alpha_video import grey_color, grey_format
 from livematte.video.color import as_yuv, with_tags
@@ -20,6 +21,9 @@ from livematte.video.priority import kept_priority
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """FFmpeg muxer by file extension."""
+
+FORMATS = {"mp4": "mp4", "mov": "mov", "matroska": "matroska", "mkv": "matroska", "webm": "webm"}
+"""FFmpeg muxer by name of a container."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Encoder:
     presets: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     even_size: bool = False
+    stores_pixel_shape: bool = False
     """True if width and height must be even where chroma is subsampled."""
     rgb_chroma: tuple[int, int] | None = (1, 1)
     """Chroma subsampling for RGB pictures; None if the encoder stores RGB."""
@@ -53,6 +58,8 @@ class Encoder:
     """Codec tag in MP4 and MOV, if it is not FFmpeg's default."""
     max_rate: int | None = None
     """Highest frame rate that it accepts, in frames per second."""
+    matte_crf: int | None = None
+    """Default ``crf`` for alpha: an error that nobody sees in a picture shows where a matte is used."""
     fallback: str = ""
     """For a GPU encoder: the equivalent software encoder."""
 
@@ -78,11 +85,12 @@ _CONSTANT_QUALITY = {"rc": "vbr", "b": "0"}
 ENCODERS: Mapping[str, Encoder] = {
     # crf 18 of x264 is considered visually lossless; 720p costs 12 ms veryfast, 31 medium (DESIGN.md).
     "x264": Encoder(
-        "libx264", ("mp4", "mov", "matroska"), 18, (0, 51), "veryfast", _X26X, even_size=True
+        "libx264", ("mp4", "mov", "matroska"), 18, (0, 51), "veryfast", _X26X, even_size=True,
+        stores_pixel_shape=True, matte_crf=4,
     ),
     "x265": Encoder(
         "libx265", ("mp4", "mov", "matroska"), 20, (0, 51), "fast", _X26X,
-        {"x265-params": "log-level=error"}, even_size=True, codec_tag=_APPLE,
+        {"x265-params": "log-level=error"}, even_size=True, codec_tag=_APPLE, stores_pixel_shape=True,
     ),
     "svt-av1": Encoder(
         "libsvtav1", ("mp4", "matroska", "webm"), 24, (1, 63), "8", tuple(map(str, range(14))),
@@ -90,7 +98,7 @@ ENCODERS: Mapping[str, Encoder] = {
     ),
     "vp9": Encoder(
         "libvpx-vp9", ("webm", "matroska", "mp4"), 24, (0, 63), "5", tuple(map(str, range(9))),
-        {"b": "0", "row-mt": "1", "deadline": "good"}, alpha_containers=("webm", "matroska"),
+        {"b": "0", "row-mt": "1", "deadline": "good"}, alpha_containers=("webm", "matroska"), matte_crf=8,
     ),
     "prores": Encoder(
         "prores_ks", ("mov", "matroska"), None, (0, 0), "hq",
@@ -107,12 +115,13 @@ ENCODERS: Mapping[str, Encoder] = {
     "h264_nvenc": Encoder(
         "h264_nvenc", ("mp4", "mov", "matroska"), 19, (1, 51), "p4", _NVENC, _CONSTANT_QUALITY,
         even_size=True, quality_option="cq", pixel_formats=("yuv420p", "nv12", "yuv444p"), fallback="x264",
+        stores_pixel_shape=True,
     ),
     "hevc_nvenc": Encoder(
         "hevc_nvenc", ("mp4", "mov", "matroska"), 21, (1, 51), "p4", _NVENC, _CONSTANT_QUALITY,
         even_size=True, quality_option="cq",
         pixel_formats=("yuv420p", "nv12", "p010le", "yuv444p", "yuv444p16le"), codec_tag=_APPLE,
-        fallback="x265",
+        fallback="x265", stores_pixel_shape=True,
     ),
     "av1_nvenc": Encoder(
         "av1_nvenc", ("mp4", "matroska", "webm"), 26, (1, 63), "p4", _NVENC, _CONSTANT_QUALITY,
@@ -128,21 +137,20 @@ _ALIASES = {"h264": "x264", "libx264": "x264", "avc": "x264", "h265": "x265", "h
 _MSB_FORMATS = (PixelFormat("p010le", (1, 1), 10), PixelFormat("yuv444p16le", (0, 0), 10))
 """Formats with samples in the high bits, required by some encoders. NVENC uses 10 of the 16 bits."""
 _STORED = {**PIXEL_FORMATS, **{each.name: each for each in _MSB_FORMATS}}
-_DEFAULT = {"mp4": "x264", "mov": "x264", "matroska": "x264", "webm": "vp9"}
-_DEFAULT_ALPHA = {"mov": "prores", "webm": "vp9", "matroska": "ffv1"}
+_ALPHA_CONTAINERS = ("mov", "webm", "matroska")
 ALPHA_ADVICE = "use .mov (ProRes 4444), .webm (VP9), .mkv (FFV1) or a folder of PNG (frames/%06d.png)"
 
 
-def choose_encoder(codec: str | None, muxer: str, *, alpha: bool) -> str:
-    """Return the key in ENCODERS to use for a container.
+def choose_encoder(codec: str, muxer: str, *, alpha: bool) -> str:
+    """Return the key in ENCODERS of ``codec``, which may be an alias, for a container.
 
     Raises:
         UsageError: the codec is unknown, or does not support the container or alpha in it.
         OutputError: this build of FFmpeg lacks it, or it needs a GPU that was not found.
     """
-    if alpha and muxer not in _DEFAULT_ALPHA:
+    if alpha and muxer not in _ALPHA_CONTAINERS:
         raise UsageError(f".mp4 cannot carry transparency: {ALPHA_ADVICE}")
-    name = _ALIASES.get(codec, codec) if codec else (_DEFAULT_ALPHA if alpha else _DEFAULT)[muxer]
+    name = _ALIASES.get(codec, codec)
     if name not in ENCODERS:
         close = get_close_matches(name, [*ENCODERS, *_ALIASES], 1)
         hint = f"did you mean {close[0]!r}? " if close else ""
@@ -234,7 +242,7 @@ def choose_format(name: str, source: PixelFormat, height: int, width: int, *, al
 
 
 def choose_output_format(
-    name: str, info: SourceInfo, *, grey: bool, alpha: bool
+    name: str, info: SourceInfo, *, grey: bool, alpha: bool, common_depth: int | None = None
 ) -> tuple[str, ColorInfo, list[str]]:
     """Return the pixel format, the colour interpretation and notes on changes for storing frames of ``info``.
 
@@ -243,12 +251,17 @@ def choose_output_format(
         info: properties of the frames.
         grey: True to store a grey picture of their alpha.
         alpha: True to store them with alpha.
+        common_depth: store at most this many bits, in 4:2:0, because most players read no more; None stores
+            what the encoder can.
     """
-    source = PIXEL_FORMATS[info.format]
+    stored_layout = source = PIXEL_FORMATS[info.format]
+    if common_depth is not None:
+        chroma = source.chroma if source.rgb else (1, 1)
+        stored_layout = replace(source, depth=min(source.depth, common_depth), chroma=chroma)
     if grey:
-        layout, color = grey_format(source), with_tags(grey_color(info.color), info.height)
+        layout, color = grey_format(stored_layout), with_tags(grey_color(info.color), info.height)
         return choose_format(name, layout, info.height, info.width, alpha=False), color, []
-    format = choose_format(name, source, info.height, info.width, alpha=alpha)
+    format = choose_format(name, stored_layout, info.height, info.width, alpha=alpha)
     color, notes = info.color, []
     stored = _STORED.get(format)
     if stored is not None and (stored.rgb, stored.depth, stored.chroma) != (
@@ -257,7 +270,11 @@ def choose_output_format(
         source.chroma,
     ):
         odd = ENCODERS[name].even_size and (info.width % 2 or info.height % 2)
-        why = f"an odd size in {name} needs 4:4:4" if odd else f"the nearest one that {name} supports"
+        why = f"the nearest one that {name} supports"
+        if odd:
+            why = f"an odd size in {name} needs 4:4:4"
+        elif stored_layout != source and not source.rgb:
+            why = f"most players of {name} read no other; --codec or .mkv keeps more"
         notes.append(f"pixel format {info.format} becomes {format}: {why}")
     if stored is not None and source.rgb and not stored.rgb:
         color = as_yuv(color, info.height, info.width)
@@ -290,3 +307,19 @@ def unsupported_format(encoder: str, info: SourceInfo, format: str, error: Excep
         f" (this GPU or its driver may not support it: use --codec {fallback} instead)" if fallback else ""
     )
     return f"{encoder} does not support {info.width}x{info.height} {format}: {reason}{advice}"
+
+
+def with_storable_pixels(info: SourceInfo, muxer: str, encoder: str, notes: list[str]) -> SourceInfo:
+    """Return ``info``, or with a note the same picture in square pixels if the file can store no others.
+
+    PyAV cannot set the pixel shape of a Matroska track, and only H.264 and HEVC store one that players use.
+    """
+    stores = muxer not in ("matroska", "webm") or ENCODERS[encoder].stores_pixel_shape
+    if stores or info.sample_aspect == 1:
+        return info
+    height, width = display_size((info.height, info.width), info.sample_aspect)
+    notes.append(
+        f"{info.width}x{info.height} becomes {width}x{height}, with square pixels: "
+        f"{muxer} with {encoder} stores no other pixel shape"
+    )
+    return replace(info, height=height, width=width, sample_aspect=Fraction(1))

@@ -54,7 +54,7 @@ def redact_credentials(address: str) -> str:
 def _open(path_or_url: str | Path) -> FileSource:
     if not is_url(path_or_url):
         trial_decode.check(path_or_url)
-        return open_video(path_or_url)
+        return open_video(path_or_url, one_size=False)
     address, shown = str(path_or_url), redact_credentials(str(path_or_url))
     options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
     try:
@@ -63,7 +63,7 @@ def _open(path_or_url: str | Path) -> FileSource:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(f"{shown} cannot be opened: {why}") from None  # the cause contains the password
     try:
-        return FileSource(shown, container, video_stream(container, shown), None, None)
+        return FileSource(shown, container, video_stream(container, shown), None, None, one_size=False)
     except BaseException:
         container.close()
         raise

@@ -6,12 +6,14 @@ PyAV reads it from decoded frames but cannot write it. Encoders accept it in the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 
+from livematte.protocols import SourceInfo
 from livematte.video.side_data import read_side_data
 
 _PARAMETERS = {"x264": "x264-params", "x265": "x265-params", "svt-av1": "svtav1-params"}
@@ -46,6 +48,12 @@ def read_hdr_metadata(frame: VideoFrame) -> dict[str, Any]:
         pixel, average = (int(word) for word in np.frombuffer(content, np.uint32)[:2])
         metadata["content_light"] = {"brightest_pixel": pixel, "brightest_frame": average}
     return metadata
+
+
+def without_hdr_metadata(info: SourceInfo) -> SourceInfo:
+    """Return ``info`` without the values of :func:`read_hdr_metadata` in ``details``."""
+    left_out = ("mastering_display", "content_light")
+    return replace(info, details={key: it for key, it in info.details.items() if key not in left_out})
 
 
 def set_hdr_options(encoder: str, options: dict[str, str], details: Mapping[str, Any]) -> list[str]:

@@ -109,7 +109,7 @@ class StillEncoder:
         self._library, self._alpha, self._grey = library, alpha, grey
         self._converter = Converter()
         self._context: VideoCodecContext | None = None
-        self._layout: tuple[int, int, str] | None = None
+        self._layout: tuple[int, int, str, Fraction] | None = None
 
     def __call__(self, frame: Frame) -> bytes:
         """Return the complete image file of ``frame``."""
@@ -120,19 +120,20 @@ class StillEncoder:
         else:
             grey = self._grey and self._library == "png"
             picture = self._grey_picture(frame) if grey else self._color_picture(frame)
-        layout = (picture.width, picture.height, picture.format.name)
+        layout = (picture.width, picture.height, picture.format.name, frame.sample_aspect)
         if self._context is None or self._layout != layout:
-            self._context, self._layout = self._open(picture), layout
+            self._context, self._layout = self._open(picture, frame.sample_aspect), layout
         picture.pts, picture.time_base = None, Fraction(1, 25)
         (packet,) = self._context.encode(picture)
         encoded, icc = bytes(packet), frame.color.icc
         return embed_profile(self._library, encoded, icc) if icc and not frame.pixel_format.gray else encoded
 
-    def _open(self, picture: VideoFrame) -> VideoCodecContext:
+    def _open(self, picture: VideoFrame, aspect: Fraction) -> VideoCodecContext:
         context = CodecContext.create(self._library, "w")
         assert isinstance(context, VideoCodecContext)
         context.width, context.height = picture.width, picture.height
         context.pix_fmt, context.time_base = picture.format.name, Fraction(1, 25)
+        context.sample_aspect_ratio = aspect
         context.thread_count = 1  # several threads would delay pictures
         if self._library == "mjpeg":
             context.qscale = True
@@ -226,6 +227,11 @@ class ImageSequenceSink:
             raise UsageError(f"{pattern}: use one pattern such as %04d, and %% for a percent sign") from None
         self.path, self.frames = pattern, 0
         self.notes = ["numbered pictures have no audio, times or tags"]
+        if (aspect := info.sample_aspect) != 1:
+            self.notes.append(
+                f"numbered pictures have pixels of {aspect.numerator}:{aspect.denominator}, as the source: "
+                "the PNG files say so, but many picture viewers show them as square"
+            )
         self._alpha, self._done = alpha, False
         self._first = info.details.get("first_number")
         self._number = 0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import BinaryIO
+
+import numpy as np
 
 
 def hide_empty_video_tracks(file: BinaryIO) -> None:
@@ -20,6 +23,71 @@ def hide_empty_video_tracks(file: BinaryIO) -> None:
             if trak == b"trak" and _is_empty_video(file, body, finish):
                 file.seek(body - 4)
                 file.write(b"free")
+
+
+_CHUNK = 1 << 20
+_CONTAINERS = (b"trak", b"mdia", b"minf", b"stbl")
+_OFFSETS = {b"stco": 4, b"co64": 8}
+"""Boxes with the position of each chunk in the file, and the bytes of a position."""
+
+
+def write_index_first(source: BinaryIO, target: BinaryIO) -> bool:
+    """Copy a finished MP4 or MOV file with its index ('moov') before the media data.
+
+    A player then begins before it has all of the file, and a server need not support ranges.
+
+    Returns:
+        False, with nothing written, if the index is already there or a position would not fit.
+    """
+    size = source.seek(0, 2)
+    top = list(read_boxes(source, 0, size))
+    kinds = [kind for kind, _, _ in top]
+    if kinds.count(b"moov") != 1 or b"mdat" not in kinds or b"moof" in kinds or top[-1][2] != size:
+        return False
+    place = kinds.index(b"moov")
+    if place < kinds.index(b"mdat"):
+        return False
+    begin, end = top[place - 1][2], top[place][2]
+    before = top[0][2] if kinds[0] == b"ftyp" else 0
+    source.seek(begin)
+    index = io.BytesIO(source.read(end - begin))
+    if not _move_chunks(index, 8, end - begin, end - begin, slice(before, begin)):
+        return False
+    for first, last in ((0, before), (None, None), (before, begin), (end, size)):
+        if first is None or last is None:
+            target.write(index.getbuffer())
+        else:
+            _copy(source, target, first, last)
+    return True
+
+
+def _move_chunks(index: BinaryIO, begin: int, end: int, by: int, moved: slice) -> bool:
+    """Add ``by`` to the positions in ``moved``. Return False if one does not fit."""
+    for kind, body, finish in list(read_boxes(index, begin, end)):
+        if kind in _CONTAINERS and not _move_chunks(index, body, finish, by, moved):
+            return False
+        if kind not in _OFFSETS:
+            continue
+        width = _OFFSETS[kind]
+        index.seek(body + 4)
+        count = int.from_bytes(index.read(4), "big")
+        old = np.frombuffer(index.read(width * count), f">u{width}").astype(np.uint64)
+        new = old + np.where((old >= moved.start) & (old < moved.stop), np.uint64(by), np.uint64(0))
+        if new.size and int(new.max()) >= 1 << 8 * width:
+            return False
+        index.seek(body + 8)
+        index.write(new.astype(f">u{width}").tobytes())
+    return True
+
+
+def _copy(source: BinaryIO, target: BinaryIO, begin: int, end: int) -> None:
+    source.seek(begin)
+    while begin < end:
+        chunk = source.read(min(_CHUNK, end - begin))
+        if not chunk:
+            raise OSError("the file became shorter")
+        target.write(chunk)
+        begin += len(chunk)
 
 
 def _is_empty_video(file: BinaryIO, begin: int, end: int) -> bool:

@@ -14,6 +14,9 @@ Fragments start at key frames. Fragments cut by time (frag_duration) gave wrong 
 a stream that starts late, and min_frag_duration crashed (FFmpeg 8.1.2).
 """
 
+STREAMED = {"movflags": "frag_keyframe+delay_moov+default_base_moof"}
+"""The same for an output that cannot seek, such as standard output: it stays in fragments."""
+
 INTERLEAVING = {"max_interleave_delta": "2000000"}
 """Microseconds for which a sparse stream (subtitles) may delay the others; FFmpeg's default is 10 s."""
 
@@ -35,3 +38,17 @@ def movie_timescale(container: OutputContainer) -> int:
         both = math.lcm(ticks, rate or (stream.time_base.denominator if stream.time_base else 1))
         ticks = both if both <= 10_000_000 else ticks
     return ticks
+
+
+def muxer_options(muxer: str, *, streamed: bool) -> dict[str, str]:
+    """Return the options of a muxer; ``streamed`` is True for an output that cannot seek."""
+    if muxer not in ("mp4", "mov"):
+        return dict(INTERLEAVING)
+    return INTERLEAVING | (STREAMED if streamed else FRAGMENTED)
+
+
+def set_options_for_streams(container: OutputContainer) -> None:
+    """Set the options of MP4 and MOV that depend on streams and tags, before the header is written."""
+    container.container_options["movie_timescale"] = str(movie_timescale(container))
+    if not COMMON_TAGS.issuperset(key.lower() for key in container.metadata):
+        container.container_options["movflags"] += "+use_metadata_tags"

@@ -14,13 +14,14 @@ from av.audio.stream import AudioStream
 from av.bitstream import BitStreamFilterContext
 from av.container.output import OutputContainer
 from av.packet import Packet
-from av.stream import AttachmentStream, DataStream, Discard, Stream
+from av.stream import AttachmentStream, DataStream, Discard, Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 
 from livematte.errors import InputError
 from livematte.video.audio_codecs import COPY, named_layout, ways_to_store
 from livematte.video.container import is_cover, open_container, video_stream
 from livematte.video.read_check import ReadCheck
+from livematte.video.tags import content_tags, is_location
 from livematte.video.timestamps import container_start_time
 from livematte.video.transcode import (
     AudioTranscoder,
@@ -34,11 +35,6 @@ from livematte.video.trial_mux import Make, TrialMuxer
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
-_FILE_TAGS = ("encoder", "major_brand", "minor_version", "compatible_brands", "rotate", "vendor_id",
-              "duration", "bps", "number_of_frames", "number_of_bytes", "alpha_mode")  # fmt: skip
-"""Tags that describe the encoding of the source file, not its content."""
-
-
 _QUICKTIME = {"deu": "ger", "fre": "fra", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice",
               "zho": "chi", "sqi": "alb", "rum": "ron", "cze": "ces", "slo": "slk"}  # fmt: skip
 """Language codes that FFmpeg's QuickTime table uses instead of the ISO 639-2 ones."""
@@ -51,16 +47,12 @@ _COVER_TYPES = {
 """MIME type and extension of an attached cover picture, by codec."""
 
 
+_LONGEST_PRIMING = Fraction(1, 10)
+"""Seconds of sound before 0 that may be the priming of an encoder; Opus has 80 ms."""
+
+
 _EMPTY_SUBTITLE = b"\0\0"
 """The empty subtitle that MP4 stores between two subtitles. The muxer writes its own."""
-
-
-def content_tags(metadata: dict[str, str]) -> dict[str, str]:
-    """Return the tags that remain valid in the new file."""
-    return {
-        key: value for key, value in metadata.items()
-        if key.lower().split("-")[0] not in _FILE_TAGS and not key.startswith("_")
-    }  # fmt: skip
 
 
 class PassthroughStreams:
@@ -76,6 +68,7 @@ class PassthroughStreams:
         muxer: name of its muxer.
         options: its options, with which streams are tried.
         end: seconds from the start of the source at which copying stops; None copies everything.
+        keep_location: copy tags that say where the video was recorded, too.
 
     Attributes:
         failure: why the source could not be read to its end; what was read until there is written.
@@ -87,9 +80,11 @@ class PassthroughStreams:
         output: OutputContainer,
         muxer: str,
         options: dict[str, str],
-        end: float | None,
+        end: float | Fraction | None,
+        keep_location: bool = False,
     ) -> None:
         self.notes: list[str] = []
+        self._keep_location, self._locations_dropped = keep_location, False
         self.failure: InputError | None = None
         self._input, self._check_read = open_container(source), ReadCheck(source)
         self._output, self._muxer = output, muxer
@@ -101,8 +96,8 @@ class PassthroughStreams:
         )
         self._shift = Fraction(0)
         video = video_stream(self._input, source)
-        self.video_metadata, self.video_disposition = content_tags(video.metadata), video.disposition
-        self.metadata = content_tags(self._input.metadata)
+        self.video_metadata, self.video_disposition = self._tags(video.metadata), video.disposition
+        self.metadata = self._tags(self._input.metadata)
         self._writers: dict[int, StreamWriter] = {}
         self._trial = TrialMuxer(source, video.index, muxer, options)
         try:
@@ -114,9 +109,22 @@ class PassthroughStreams:
                     self._writers[stream.index] = writer
         finally:
             self._trial.close()
+        if self._locations_dropped:
+            self.notes.append("the place of recording is left out; --keep-location keeps it")
+        self._origin = container_start_time(self._input)
+        self._drops_hidden: dict[int, bool] = {}
         self._packets: Iterator[Packet[Stream]] = iter(())
         self._next: Packet[Stream] | None = None
         self._subtitles: list[Packet[Stream]] = []
+
+    def _tags(self, metadata: dict[str, str]) -> dict[str, str]:
+        """Return the tags to copy."""
+        tags = content_tags(metadata)
+        if self._keep_location:
+            return tags
+        kept = {key: value for key, value in tags.items() if not is_location(key)}
+        self._locations_dropped |= len(kept) < len(tags)
+        return kept
 
     @property
     def copies_cover(self) -> bool:
@@ -141,6 +149,8 @@ class PassthroughStreams:
             self._input.demux(*[self._input.streams[index] for index in self._writers])
         )
         self._advance()
+        while self._next is not None and self._is_hidden(self._next):
+            self._advance()
         first = self._next
         if self._muxer in ("matroska", "webm") and first is not None and first.pts is not None:
             lead = shift - first.pts * first.time_base
@@ -162,7 +172,7 @@ class PassthroughStreams:
             stamp = packet.dts if packet.dts is not None else packet.pts
             if seconds is not None and stamp is not None and stamp * packet.time_base - self._shift > seconds:
                 return
-            if self._is_in_range(packet):
+            if self._is_in_range(packet) and not self._is_hidden(packet):
                 if self._muxer in ("mp4", "mov") and packet.stream.type == "subtitle":
                     if bytes(packet) != _EMPTY_SUBTITLE:
                         self._subtitles.append(packet)
@@ -210,6 +220,22 @@ class PassthroughStreams:
         except InputError as error:
             self.failure = self.failure or error
 
+    def _is_hidden(self, packet: Packet[Stream]) -> bool:
+        """Return True for sound that an edit list hides, if it would be heard.
+
+        MP4 and MOV hide what is before 0 in their turn. Matroska has no edit lists: there, the priming of an
+        encoder stays, because its decoder needs it, and anything longer is left out.
+        """
+        copies = isinstance(self._writers[packet.stream_index], StreamCopier)
+        if not copies or packet.stream.type != "audio" or packet.pts is None:
+            return False  # a decoder leaves it out itself
+        lead = self._origin - packet.pts * packet.time_base
+        index = packet.stream_index
+        if index not in self._drops_hidden:
+            matroska = self._muxer in ("matroska", "webm")
+            self._drops_hidden[index] = matroska and packet.is_discard and lead > _LONGEST_PRIMING
+        return packet.is_discard and (lead <= 0 or self._drops_hidden[index])
+
     def _is_in_range(self, packet: Packet[Stream]) -> bool:
         if packet.pts is None or is_cover(packet.stream):
             return True
@@ -229,9 +255,13 @@ class PassthroughStreams:
         if isinstance(stream, AttachmentStream):
             label = f"attachment {stream.name!r}"
         elif isinstance(stream, DataStream):
-            if stream.name not in ("bin_data", None):  # a chapter track; chapters are written separately
+            # FFmpeg discards a chapter track; chapters and timecode are written from tags.
+            chapters = stream.discard == Discard.all and bool(self._input.chapters())
+            if not chapters and "timecode" not in stream.metadata:
+                named = None if stream.name == "bin_data" else stream.name
+                what = named or stream.metadata.get("handler_name") or "of an unknown kind"
                 self.notes.append(
-                    f"{label} ({stream.name}) dropped: only audio, subtitles and cover pictures are copied"
+                    f"{label} ({what}) dropped: only audio, subtitles, attachments and covers are copied"
                 )
             return None
         elif codec_context is None:
@@ -251,6 +281,8 @@ class PassthroughStreams:
             what = label if not codec else f"{label} ({codec})"
             self.notes.append(f"{what} dropped: {self._muxer} cannot store it")
             return None
+        if lost := self._trial.lost_roles.get(stream.index):
+            self.notes.append(f"{label}: {self._muxer} does not store that it is {_role_names(lost)}")
         if isinstance(writer, AudioTranscoder | SubtitleTranscoder):
             self.notes.append(_transcoding_note(label, codec, stream, writer, self._muxer))
         return writer
@@ -295,7 +327,7 @@ class PassthroughStreams:
         return writer
 
     def _copy_tags(self, copied: Stream, stream: Stream) -> None:
-        copied.metadata.update(content_tags(stream.metadata))
+        copied.metadata.update(self._tags(stream.metadata))
         if self._muxer == "mov" and (language := copied.metadata.get("language")) in _QUICKTIME:
             copied.metadata["language"] = _QUICKTIME[language]
         copied.disposition = stream.disposition
@@ -314,6 +346,10 @@ class PassthroughStreams:
             moved = (round((begin - self._shift) / base), round((end - self._shift) / base))
             chapters.append(chapter | {"start": moved[0], "end": moved[1], "time_base": base})
         return chapters
+
+
+def _role_names(roles: Disposition) -> str:
+    return ", ".join(str(role.name).replace("_", " ") for role in Disposition if role in roles)
 
 
 def _attach(output: OutputContainer, stream: Stream) -> StreamWriter:

@@ -29,7 +29,8 @@ def is_still(container: InputContainer, stream: VideoStream, path: str | Path) -
     if container.format.name.endswith("_pipe"):
         return True
     single = container.format.name == "image2" and stream.duration == 1
-    return single or (stream.frames == 1 and len(container.streams) == 1 and "avif" in container.format.name)
+    heif = container.format.name.startswith("mov") and stream.frames == 1 and stream.duration is None
+    return single or heif
 
 
 def describe(
@@ -61,14 +62,18 @@ def describe(
         "metadata": dict(container.metadata),
         "chapters": len(container.chapters()),
         "stream": stream.index,
-        "streams": [_stream(each) for each in container.streams],
+        "streams": [
+            _stream(each)
+            for each in container.streams
+            if each.index == stream.index or not each.disposition & Disposition.dependent  # no further tiles
+        ],
     } | read_hdr_metadata(frame)
 
 
 def describe_source(
     container: InputContainer, stream: VideoStream, path: str | Path, format: str, size: tuple[int, int],
-    color: ColorInfo, *, start: float | Fraction | None, end: float | Fraction | None, transposed: bool,
-    details: dict[str, Any], pictures: PictureSequence | None = None,
+    color: ColorInfo, *, start: float | Fraction | None, end: float | Fraction | None,
+    sample_aspect: Fraction, details: dict[str, Any], pictures: PictureSequence | None = None,
 ) -> SourceInfo:  # fmt: skip
     """Return the properties of the frames that are read from a file.
 
@@ -76,7 +81,7 @@ def describe_source(
         format, color: pixel format and colours of the frames.
         size: (height, width) of the upright frames.
         start, end: section that is read, in seconds.
-        transposed: True if rows and columns are exchanged to make the frames upright.
+        sample_aspect: width of a pixel of the upright frames, relative to its height.
         details: result of :func:`describe`.
         pictures: the files, if it is a sequence of pictures.
     """
@@ -94,7 +99,6 @@ def describe_source(
         kept = max(Fraction(0), min(seconds, Fraction(end or seconds)) - Fraction(start or 0))
         frames = None if frames is None else round(frames * kept / seconds)
         seconds = kept.limit_denominator(10**6)
-    aspect = as_fraction(stream.sample_aspect_ratio) or Fraction(1)
     return SourceInfo(
         name=Path(path).name,
         height=size[0],
@@ -105,7 +109,7 @@ def describe_source(
         frames=1 if still else frames,
         seconds=None if still else seconds,
         color=color,
-        sample_aspect=1 / aspect if transposed else aspect,
+        sample_aspect=sample_aspect,
         details=details,
     )
 

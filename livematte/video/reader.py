@@ -14,23 +14,26 @@ import av.error
 from av.container.input import InputContainer
 from av.packet import Packet
 from av.stream import Discard
-from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from livematte.errors import DeviceError, InputError, UsageError
-from livematte.frame import PIXEL_FORMATS, ColorInfo, Frame
-from livematte.video.color import read_color_info
-from livematte.video.container import check_size, decoder_for, first_frame, open_container, video_stream
+from livematte.frame import Frame
+from livematte.protocols import SourceInfo
+from livematte.video.container import decoder_for, first_frame, open_container, video_stream
 from livematte.video.deinterlace import progressive
+from livematte.video.frame_builder import FrameBuilder
 from livematte.video.hardware import HardwareDecoder, check_hwaccel, open_hardware
+from livematte.video.hdr_metadata import without_hdr_metadata
+from livematte.video.heif import decode_heif, read_heif
 from livematte.video.orientation import read_orientation
 from livematte.video.picture_color import PictureColors, ProfileUse
 from livematte.video.picture_sequence import PictureSequence, check_fps, find_sequence, is_sequence
-from livematte.video.pixels import JPEG_RANGE_FORMATS, Converter, nearest_format, view_planes
+from livematte.video.pixel_shape import PixelShape
 from livematte.video.probe import describe, describe_source, is_still
 from livematte.video.read_check import ReadCheck
 from livematte.video.repeats import RepeatedPictures
+from livematte.video.timecode import with_timecode
 from livematte.video.timestamps import (
     PtsNormalizer,
     as_fraction,
@@ -38,9 +41,13 @@ from livematte.video.timestamps import (
     declared_end,
     exact_seconds,
 )
+from livematte.video.tone_mapping import ToneMapper, is_hdr_frame
 
 _END_TOLERANCE = Fraction(1, 2)
 """Seconds by which the video may end before its declared end: times and durations are often rounded."""
+
+_HEAD = 4096
+"""Bytes of the first packet that are kept: a still states its resolution there."""
 
 _SEEK_MARGINS = (0.0, 2.0, 20.0)
 """Seconds to seek before the requested start; the next value is tried if a seek lands behind it."""
@@ -54,8 +61,11 @@ def open_video(
     hwaccel: str = "none",
     gpu: int | None = None,
     card: int | None = None,
+    sdr: bool = False,
     color_profile: ProfileUse = "convert",
     fps: float | Fraction | None = None,
+    one_size: bool = True,
+    like: SourceInfo | None = None,
 ) -> FileSource:
     """Open a file that FFmpeg supports: a video, a sequence of pictures, an animated GIF or one picture.
 
@@ -63,22 +73,25 @@ def open_video(
 
     Args:
         path: the file; or pictures as a folder, ``frames/*.png``, ``frames/%04d.png`` or ``frames/####.png``.
-        start: seconds from the start of the file; earlier frames are skipped. A Fraction is exact, a float is
-            rounded to the microsecond.
+        start: seconds from the start of the file; earlier frames are skipped. A float is rounded to 1 µs.
         end: seconds from the start of the file; frames at or after it are skipped.
         hwaccel: one of :data:`livematte.video.hardware.HWACCELS`. ``auto`` is ``cuda`` if a GPU processes the
             frames, and falls back to the CPU with a note.
         gpu: index of the NVIDIA GPU that processes the frames; frames that it decodes stay on it as CuPy
             arrays. None returns NumPy arrays.
         card: index of the NVIDIA GPU that decodes if ``gpu`` is None; the first by default.
+        sdr: True to tone-map HDR frames (PQ, HLG) to SDR.
         color_profile: ``convert`` converts pictures with an ICC profile to sRGB; ``keep`` gives the profile
             in ``frame.color.icc`` (but converts if it is not one of RGB); ``ignore`` uses the numbers as they
             are.
         fps: pictures a second of a sequence, 25 by default; other files have their own times.
+        one_size: True to fit all frames into the size and pixel shape of the first, with bars where they have
+            another shape; False to keep the size and pixel shape of each.
+        like: size and pixel shape into which all frames are fitted, instead of those of the first.
 
     Raises:
         UsageError: ``start`` or ``end`` is negative, the range is empty, or ``hwaccel`` is unknown.
-        DeviceError: the requested ``hwaccel`` is not available or does not decode this file.
+        DeviceError: the requested ``hwaccel`` does not decode this file.
         InputError: missing, a directory, empty, not a media file, without video, too large, or undecodable.
     """
     if start is not None and not 0 <= start < math.inf:
@@ -96,7 +109,10 @@ def open_video(
         if fps is not None and not sequence:
             raise UsageError(f"fps is for pictures (a folder, *.png or %04d.png): {path} has its own times")
         stream = video_stream(container, path)
-        return FileSource(path, container, stream, start, end, hwaccel, gpu, card, color_profile, pictures)
+        return FileSource(
+            path, container, stream, start, end, hwaccel, gpu, card, color_profile, pictures,
+            one_size=one_size, like=like, sdr=sdr,
+        )  # fmt: skip
     except BaseException:
         container.close()
         raise
@@ -107,8 +123,7 @@ class FileSource:
 
     Attributes:
         info: size after rotation, format, colour, rate; ``details`` is printed by ``livematte probe``.
-        damaged: number of broken packets and frames so far.
-        notes: one line for each repair or change, appended when it occurs.
+        damaged, notes: number of broken packets and frames so far; a line for each repair or change.
     """
 
     def __init__(
@@ -123,6 +138,10 @@ class FileSource:
         card: int | None = None,
         color_profile: ProfileUse = "convert",
         pictures: PictureSequence | None = None,
+        *,
+        one_size: bool = True,
+        like: SourceInfo | None = None,
+        sdr: bool = False,
     ) -> None:
         self.damaged = 0
         self.notes: list[str] = [] if pictures is None else list(pictures.notes)
@@ -130,12 +149,15 @@ class FileSource:
         self._path, self._container, self._stream = path, container, stream
         self._lock, self._check_read = threading.Lock(), ReadCheck(path)
         self._closed = self._started = False
-        self._hardware = self._open_hardware(hwaccel, gpu, card)
+        self._head = b""
+        heif = read_heif(container, path)
+        self._heif = heif if heif is not None and heif.is_composed else None
+        self._hardware = None if self._heif else self._open_hardware(hwaccel, gpu, card)
         self._decoder = decoder_for(stream) if self._hardware is None else self._hardware.context
-        self._converter = Converter()
+        self._tone_mapper = ToneMapper() if sdr else None
         self._picture_colors = PictureColors(container, path, color_profile, self.notes)
         for other in container.streams:
-            if other.index != stream.index:
+            if other.index != stream.index and self._heif is None:
                 other.discard = Discard.all
         time_base = as_fraction(stream.time_base)
         if time_base is None:
@@ -151,24 +173,24 @@ class FileSource:
         if hardware is not None and (hardware.container is None or is_still(container, stream, path)):
             # For side data: of the container, or of a photo on a GPU, whose EXIF hides the rest from PyAV.
             described = first_frame(path, stream.index)
-        self._orientation = read_orientation(described)
-        format, self._color = self._output_format(self._first_frame)
-        if self._orientation.transpose and PIXEL_FORMATS[format].chroma == (0, 1):
-            format = format.replace("422", "444")  # transposed 4:2:2 is 4:4:0, which is rarely supported
-        self._format, self._stored = format, (self._first_frame.height, self._first_frame.width)
-        height, width = self._stored[::-1] if self._orientation.transpose else self._stored
-        check_size(width, height, path)
-        details = describe(
-            container, stream, described, self._color, self._orientation, path=path, origin=origin
-        )
+        self._orientation = self._heif.orientation if self._heif else read_orientation(described)
+        pixel_shape = PixelShape(stream, self._decoder, self._first_frame, container.format.name, self._head)
+        self._frame = FrameBuilder(
+            path, self._first_frame, self._picture_colors, self._orientation, pixel_shape, self._hardware,
+            time_base, self.note, still=is_still(container, stream, path), one_size=one_size, like=like,
+        )  # fmt: skip
+        color, orientation = self._frame.color, self._orientation
+        details = describe(container, stream, described, color, orientation, path=path, origin=origin)
         if name := self._picture_colors.profile_name(self._first_frame):
             details["color_profile"] = name
         if pictures is not None:
             details["first_number"] = pictures.numbers[0]
-        self.info = describe_source(
-            container, stream, path, format, (height, width), self._color, start=start, end=end,
-            transposed=self._orientation.transpose, details=details, pictures=pictures,
+        info = describe_source(
+            container, stream, path, self._frame.format, self._frame.size, color, start=start, end=end,
+            sample_aspect=self._frame.sample_aspect, details=details, pictures=pictures,
         )  # fmt: skip
+        info = without_hdr_metadata(info) if sdr else info
+        self.info = with_timecode(info, container, stream, self._first_frame.pts, self.note)
 
     def _open_hardware(self, hwaccel: str, gpu: int | None, card: int | None) -> HardwareDecoder | None:
         if hwaccel == "none" or (hwaccel == "auto" and gpu is None):
@@ -214,6 +236,8 @@ class FileSource:
 
     def _seek_and_decode(self, origin: Fraction) -> tuple[Iterator[VideoFrame], VideoFrame]:
         """Return the decoded frames from the requested start on, and the first of them."""
+        if self._heif is not None:
+            return iter(()), decode_heif(self._container, self._heif, self._path)
         pictures = self._pictures
         margins = _SEEK_MARGINS if self._first_time is not None and pictures is None else (None,)
         if pictures is not None and self._first_time is not None:
@@ -273,6 +297,7 @@ class FileSource:
                 packet = None
             if packet is not None:
                 self.damaged += packet.is_corrupt
+                self._head = self._head or bytes(memoryview(packet)[:_HEAD])
                 if not packet.size:
                     repeats.add(packet)
                     continue
@@ -289,10 +314,19 @@ class FileSource:
                     self.damaged += 1
                 if self._hardware is not None and self._hardware.is_active and frame.interlaced_frame:
                     frame = self._hardware.download(frame)  # the deinterlacer takes planar frames
-                yield from repeats.then(frame)
+                yield from repeats.then(self._to_sdr(frame))
             if packet is None:
                 yield from repeats.rest()
                 return
+
+    def _to_sdr(self, frame: VideoFrame) -> VideoFrame:
+        """Return the frame in SDR, if that is wanted."""
+        if self._tone_mapper is None or not is_hdr_frame(frame):
+            if self._tone_mapper is not None:
+                self.note("--sdr changes nothing: the video is not HDR (PQ or HLG)")
+            return frame
+        surface = self._hardware is not None and self._hardware.is_surface(frame)
+        return self._tone_mapper(self._hardware.download(frame) if surface and self._hardware else frame)
 
     def note(self, line: str) -> None:
         """Append a line to ``notes`` unless it is already there."""
@@ -338,46 +372,6 @@ class FileSource:
             origin = container_start_time(self._container, self._stream)
             there, described = (f"{float(time - origin):.1f}" for time in (ended, announced))
             self.note(f"the end of {self._path} is missing: its video ends at {there} of {described} seconds")
-
-    def _output_format(self, frame: VideoFrame) -> tuple[str, ColorInfo]:
-        """Return the output format of a decoded frame and its colour interpretation, converted to sRGB."""
-        return self._picture_colors.describe(frame, *self._decoded_format(frame))
-
-    def _decoded_format(self, frame: VideoFrame) -> tuple[str, ColorInfo]:
-        """Return the nearest format of a decoded frame and its own colour interpretation."""
-        surface = self._hardware is not None and self._hardware.is_surface(frame)
-        source = VideoFormat(self._hardware.sw_format) if surface and self._hardware else frame.format
-        format = nearest_format(source)
-        still = is_still(self._container, self._stream, self._path)
-        full = source.name.startswith("yuvj") or (source.name.startswith(("gray", "ya")) and still)
-        rgb, size = PIXEL_FORMATS[format].rgb, (frame.height, frame.width)
-        return format, read_color_info(frame, rgb=rgb, full_range_default=full, size=size)
-
-    def _frame(self, decoded: VideoFrame, pts: int) -> Frame:
-        format, color = self._output_format(decoded)
-        if (format, color) != (own := self._decoded_format(decoded)):
-            if self._hardware is not None and self._hardware.is_surface(decoded):
-                decoded = self._hardware.download(decoded)
-            decoded = self._picture_colors.convert(decoded, own[1])
-        size = (decoded.height, decoded.width)
-        if size != self._stored:
-            self.note(f"the picture size changes: scaled to {self._stored[1]}x{self._stored[0]}")
-        if format != self._format and not self._orientation.transpose:
-            self.note(f"the pixel format changes: converted to {self._format}")
-        target = color if PIXEL_FORMATS[self._format].rgb == PIXEL_FORMATS[format].rgb else self._color
-        picture = decoded
-        if self._hardware is not None and self._hardware.is_surface(decoded):
-            if (format, size) == (self._format, self._stored) and self._orientation.is_identity:
-                planes = self._hardware.planes(decoded)
-                return Frame(planes, format, pts, self._time_base, decoded.duration, target)
-            picture = decoded = self._hardware.download(decoded)
-        name = JPEG_RANGE_FORMATS.get(decoded.format.name, decoded.format.name)
-        if name != self._format or size != self._stored:
-            picture = self._converter(decoded, self._format, color, target, self._stored)
-        planes = view_planes(picture, self._format)
-        if not self._orientation.is_identity:
-            planes = tuple(self._orientation(plane) for plane in planes)
-        return Frame(planes, self._format, pts, self._time_base, decoded.duration, target)
 
     def close(self) -> None:
         """Release the file and end the iteration. Can be called twice and from any thread."""

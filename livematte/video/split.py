@@ -47,9 +47,14 @@ class Segment:
 
 
 def split_video(
-    path: str | Path, workers: int, overlap: int, *, start: float | None = None, end: float | None = None,
+    path: str | Path,
+    workers: int,
+    overlap: int,
+    *,
+    start: float | Fraction | None = None,
+    end: float | Fraction | None = None,
     seconds: float = SEGMENT_SECONDS,
-) -> list[Segment]:  # fmt: skip
+) -> list[Segment]:
     """Divide a video into segments, at key frames if there are any nearby: decoding starts there.
 
     Args:
@@ -78,7 +83,7 @@ def split_video(
 
 def _segments(
     container: InputContainer, stream: VideoStream, rate: Fraction | None, workers: int, overlap: int,
-    seconds: float, start: float | None, end: float | None,
+    seconds: float, start: float | Fraction | None, end: float | Fraction | None,
 ) -> Iterator[Segment]:  # fmt: skip
     origin = container_start_time(container, stream)
     begins = origin if start is None else origin + exact_seconds(start)

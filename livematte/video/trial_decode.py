@@ -166,11 +166,15 @@ def decode_beginning(path: str) -> None:
     from av.sidedata.sidedata import Type
 
     from livematte.video.container import decoder_for, open_container, video_stream
+    from livematte.video.heif import decode_heif, read_heif
     from livematte.video.side_data import read_side_data
 
     found = 0
     with open_container(path) as container:
         stream = video_stream(container, path)
+        if (heif := read_heif(container, path)) is not None and heif.is_composed:
+            decode_heif(container, heif, path)
+            return
         decoder = decoder_for(stream)
         for packet in chain(container.demux(stream), (None,)):
             if packet is not None and not packet.size:

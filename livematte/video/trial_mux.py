@@ -17,7 +17,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container.output import OutputContainer
 from av.packet import Packet
-from av.stream import Discard, Stream
+from av.stream import Discard, Disposition, Stream
 
 from livematte.video.container import is_cover, open_container
 from livematte.video.mp4_boxes import hide_empty_video_tracks
@@ -29,14 +29,25 @@ _PACKETS = 8
 _LOOKAHEAD = 200
 """Packets to read in search of them; sparse subtitles may have none there, then only the header is tried."""
 
+_ROLES = (
+    Disposition.forced | Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.comment
+    | Disposition.original | Disposition.dub
+)  # fmt: skip
+"""Roles of a stream whose loss is noted; whether one is the default, players decide anyway."""
+
 Make = Callable[[OutputContainer, Stream], StreamWriter]
 """Adds a stream to a container and returns its writer. Raises ValueError or FFmpegError if it is refused."""
 
 
 class TrialMuxer:
-    """Tries the streams of ``source`` in a container in memory. Close it after use."""
+    """Tries the streams of ``source`` in a container in memory. Close it after use.
+
+    Attributes:
+        lost_roles: what the container does not store of the role of an accepted stream, by its index.
+    """
 
     def __init__(self, source: str | Path, video: int, muxer: str, options: dict[str, str]) -> None:
+        self.lost_roles: dict[int, Disposition] = {}
         self._muxer, self._options = muxer, options
         self._input = open_container(source)
         self._packets: dict[int, list[Packet[Stream]]] = {
@@ -91,7 +102,15 @@ class TrialMuxer:
             file.seek(0)
             if header_only:
                 return _holds_attachment(file)
-            return not packets or _holds_only(stream, file)
+            if not packets:
+                return True
+            if not _holds_only(stream, file):
+                return False
+            file.seek(0)
+            with av.open(file) as made:
+                lost = stream.disposition & _ROLES & ~made.streams[0].disposition
+            self.lost_roles[index] = lost
+            return True
         except (av.error.FFmpegError, ValueError, OSError, IndexError):
             return False
 

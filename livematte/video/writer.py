@@ -19,25 +19,28 @@ from livematte.device.execution import CpuContext
 from livematte.errors import OutputError, UsageError
 from livematte.frame import Frame
 from livematte.protocols import SourceInfo
+from livematte.video import timecode
 from livematte.video.alpha_video import to_grey_frame
 from livematte.video.atomic_file import AtomicFile, count_playable_frames, describe_write_error
 from livematte.video.container import require_rereadable
 from livematte.video.cuda_surfaces import CONTEXT_FORMAT, SurfacePool, open_surface_pool
+from livematte.video.default_codecs import COMMON_DEPTH, choose_container, default_codec
 from livematte.video.encoders import (
-    ALPHA_ADVICE,
-    CONTAINERS,
     ENCODERS,
     choose_encoder,
     choose_output_format,
     encoder_options,
     open_context,
     unsupported_format,
+    with_storable_pixels,
 )  # fmt: skip
 from livematte.video.hdr_metadata import set_hdr_options
-from livematte.video.images import STILLS, ImageSequenceSink, is_numbered, write_image
-from livematte.video.mp4_boxes import hide_empty_video_tracks
-from livematte.video.muxer_options import COMMON_TAGS, FRAGMENTED, INTERLEAVING, movie_timescale
+from livematte.video.images import ImageSequenceSink, is_numbered, write_image
+from livematte.video.mp4_boxes import hide_empty_video_tracks, write_index_first
+from livematte.video.muxer_options import muxer_options, set_options_for_streams
+from livematte.video.output_stream import STREAM, OutputStream
 from livematte.video.passthrough import PassthroughStreams
+from livematte.video.pixel_shape import square_pixels
 from livematte.video.pixels import Converter, to_video_frame, with_color_tags
 
 __all__ = ["FileSink", "open_sink", "write_image"]
@@ -49,27 +52,26 @@ _KEY_FRAME_SECONDS = 2
 
 def open_sink(
     path: str | Path, info: SourceInfo, *, kind: Kind = "picture", alpha: bool = False,
-    codec: str | None = None, crf: int | None = None, preset: str | None = None,
-    copy_streams_from: str | Path | None = None, start: float | None = None,
-    end: float | None = None, threads: int = 0, gpu: int | None = None, card: int | None = None,
+    codec: str | None = None, crf: int | None = None, preset: str | None = None, format: str | None = None,
+    copy_streams_from: str | Path | None = None, start: float | Fraction | None = None,
+    end: float | Fraction | None = None, threads: int = 0, gpu: int | None = None, card: int | None = None,
+    keep_location: bool = False,
 ) -> FileSink | ImageSequenceSink:  # fmt: skip
     """Open a file to write frames to.
 
     Args:
-        path: ``.mp4``, ``.m4v``, ``.mov``, ``.mkv``, ``.webm``; ``frames/%06d.png`` (or ``.exr``, ``.tiff``
-            ...), or ``frames/`` (with slash) for a folder of PNG files.
+        path: a video; ``frames/%06d.png`` (or ``.exr``, ``.tiff`` ...), or ``frames/`` (with slash) for a
+            folder of PNG files; ``-`` for standard output, with ``format``.
         info: properties of the frames to write: size, format, time base, rate, colour.
-        kind: 'picture' and 'foreground' write the colours of the frames; 'alpha' writes their alpha plane
-            (their luma if they have none) as a grey video in limited range, shown as 0 black and 1 white in
-            any editor.
-        alpha: True to write straight alpha; the frames must have an alpha plane (yuva…, gbrap…).
-        codec, crf, preset: see encoders.ENCODERS; by default x264 ``veryfast`` crf 18, WebM VP9, with alpha
-            ProRes 4444 (.mov), VP9 (.webm), FFV1 (.mkv).
+        kind: 'picture' and 'foreground' write colours; 'alpha' writes alpha (luma without one) in grey.
+        alpha: True to write straight alpha; the frames must have it.
+        codec, crf, preset: see encoders.ENCODERS; default: :mod:`livematte.video.default_codecs`.
+        format: container, a key of encoders.FORMATS; by default that of the extension.
         copy_streams_from: source of the audio, subtitles, chapters, attachments and tags to copy.
-        start, end: the same values as for the reader; video and audio times then start at 0.
+        keep_location: True to copy tags that say where the video was recorded, too.
+        start, end: as for the reader; video and audio times then start at 0.
         threads: encoder threads; 0 uses the encoder's default.
-        gpu: index of the NVIDIA GPU that processes the frames; its encoder reads them from GPU memory if
-            possible, see :attr:`FileSink.takes_gpu_frames`.
+        gpu: index of the NVIDIA GPU that processes the frames; see :attr:`FileSink.takes_gpu_frames`.
         card: index of the NVIDIA GPU that encodes; by default ``gpu``, or the first suitable one.
 
     Raises:
@@ -81,38 +83,32 @@ def open_sink(
         pattern = path if is_numbered(path) else path / "%06d.png"
         return ImageSequenceSink(pattern, info, alpha=alpha, grey=kind == "alpha")
     return open_file_sink(
-        path, info, kind=kind, alpha=alpha, codec=codec, crf=crf, preset=preset,
+        path, info, kind=kind, alpha=alpha, codec=codec, crf=crf, preset=preset, format=format,
         copy_streams_from=copy_streams_from, start=start, end=end, threads=threads, gpu=gpu, card=card,
+        keep_location=keep_location,
     )  # fmt: skip
 
 
 def open_file_sink(
     path: Path, info: SourceInfo, *, kind: Kind, alpha: bool, codec: str | None, crf: int | None,
-    preset: str | None, copy_streams_from: str | Path | None, start: float | None, end: float | None,
-    threads: int, gpu: int | None = None, card: int | None = None,
+    preset: str | None, copy_streams_from: str | Path | None, start: float | Fraction | None,
+    end: float | Fraction | None, threads: int, gpu: int | None = None, card: int | None = None,
+    format: str | None = None, keep_location: bool = False,
 ) -> FileSink:  # fmt: skip
     """Create a sink for a video file. Arguments and errors as :func:`open_sink`."""
-    suffix = path.suffix.lower()
-    if suffix not in CONTAINERS and not path.is_dir():
-        known = ", ".join(CONTAINERS)
-        if suffix in STILLS:
-            raise UsageError(
-                f"{path} is a single picture: use a video ({known}) or numbered pictures (name%06d.png)"
-            )
-        extra = f"; for transparency {ALPHA_ADVICE}" if suffix == ".gif" else ""
-        raise UsageError(f"{path}: unsupported extension {suffix!r}: use {known}{extra}")
+    muxer = choose_container(path, format)
     if alpha and kind != "picture":
         raise UsageError(f"a {kind} file cannot have an alpha channel")
-    if suffix not in CONTAINERS:
-        suffix = ".mp4"  # a directory: AtomicFile raises
-    name = choose_encoder(codec, CONTAINERS[suffix], alpha=alpha)
+    name = choose_encoder(codec or default_codec(muxer, info, kind, alpha=alpha), muxer, alpha=alpha)
     if copy_streams_from is not None:
         require_rereadable(copy_streams_from, "audio and subtitles are read beside the video")
-    file = AtomicFile(path, copy_streams_from or info.details.get("path"))
+    original = copy_streams_from or info.details.get("path")
+    file = OutputStream() if str(path) == STREAM else AtomicFile(path, original)
     try:
         return FileSink(
-            file, CONTAINERS[suffix], name, info, kind=kind, alpha=alpha, crf=crf, preset=preset,
-            threads=threads, source=copy_streams_from, start=start, end=end, gpu=gpu, card=card,
+            file, muxer, name, info, kind=kind, alpha=alpha, crf=crf, preset=preset, threads=threads,
+            source=copy_streams_from, start=start, end=end, gpu=gpu, card=card,
+            common_depth=None if codec else COMMON_DEPTH.get((muxer, name)), keep_location=keep_location,
         )  # fmt: skip
     except BaseException:
         file.discard()
@@ -120,26 +116,23 @@ def open_file_sink(
 
 
 class FileSink:
-    """A video file that is being written, from frames (protocols.Sink) or from encoded packets. Created by
-    :func:`open_sink`.
+    """A video file that is being written, from frames (protocols.Sink) or from encoded packets.
 
-    Call :meth:`close` after the last frame, or :meth:`abort` to stop earlier. ``abort`` keeps the playable
-    part, under the target's name if that is free, else as ``<stem>.partial<ext>``.
-
-    Attributes:
-        path: the target.
-        notes: one line for each lost or changed property, and for an incomplete file.
-        frames: number of frames written.
+    Call :meth:`close` after the last frame, or :meth:`abort` to stop earlier and keep the playable part,
+    under the target's name if that is free, else as ``<stem>.partial<ext>``. ``notes`` has a line for each
+    lost or changed property, and for an incomplete file; ``frames`` is the number of frames written.
     """
 
     def __init__(
-        self, file: AtomicFile, muxer: str, encoder: str, info: SourceInfo, *, kind: Kind, alpha: bool,
-        crf: int | None, preset: str | None, threads: int, source: str | Path | None,
-        start: float | None, end: float | None, gpu: int | None, card: int | None,
+        self, file: AtomicFile | OutputStream, muxer: str, encoder: str, info: SourceInfo, *, kind: Kind,
+        alpha: bool, crf: int | None, preset: str | None, threads: int, source: str | Path | None,
+        start: float | Fraction | None, end: float | Fraction | None, gpu: int | None, card: int | None,
+        common_depth: int | None = None, keep_location: bool = False,
     ) -> None:  # fmt: skip
-        self.path = file.path
+        self.path, self.frames = file.path, 0
         self.notes: list[str] = []
-        self.frames = 0
+        given, info = info, with_storable_pixels(info, muxer, encoder, self.notes)
+        self._squares = info is not given
         self._file, self._muxer, self._encoder = file, muxer, encoder
         self._info, self._kind, self._alpha = info, kind, alpha
         self._time_base, self._trimmed = info.time_base, start is not None
@@ -148,35 +141,37 @@ class FileSink:
         self._converter = Converter()
         self._surfaces: SurfacePool | None = None
         self._format, self._color, notes = choose_output_format(
-            encoder, info, grey=kind == "alpha", alpha=alpha
+            encoder, info, grey=kind == "alpha", alpha=alpha, common_depth=common_depth
         )
         self.notes += notes
-        options = INTERLEAVING | (FRAGMENTED if muxer in ("mp4", "mov") else {})
+        options = muxer_options(muxer, streamed=file.temporary is None)
         self._container: OutputContainer | None = av.open(
             file.file, "w", format=muxer, container_options=options, buffer_size=1 << 17
         )
+        if crf is None and kind == "alpha":
+            crf = ENCODERS[encoder].matte_crf
         chosen = encoder_options(encoder, crf, preset, self._format)
         if kind != "alpha":
             self.notes += set_hdr_options(encoder, chosen, info.details)
         if ENCODERS[encoder].fallback:
-            if gpu is not None and kind != "alpha":
+            if gpu is not None and kind != "alpha" and not self._squares:
                 self._surfaces = open_surface_pool(info, self._format, gpu)
             if (index := gpu if card is None else card) is not None:
                 chosen["gpu"] = str(index)
         self._stream = self._open_encoder(chosen, threads)
         self._passthrough: PassthroughStreams | None = None
         if source is not None:
-            self._passthrough = PassthroughStreams(source, self._container, muxer, options, end)
+            self._passthrough = PassthroughStreams(
+                source, self._container, muxer, options, end, keep_location
+            )
             self._stream.metadata.update(self._passthrough.video_metadata)
             self._stream.disposition = self._passthrough.video_disposition
             self._container.metadata.update(self._passthrough.metadata)
             self.notes += self._passthrough.notes
+        if "timecode" in info.details:  # MP4 and MOV get a timecode track from it
+            self._stream.metadata[timecode.TAG] = info.details["timecode"]
         if muxer in ("mp4", "mov"):
-            self._container.container_options["movie_timescale"] = str(movie_timescale(self._container))
-        if muxer in ("mp4", "mov") and not COMMON_TAGS.issuperset(
-            key.lower() for key in self._container.metadata
-        ):
-            self._container.container_options["movflags"] += "+use_metadata_tags"
+            set_options_for_streams(self._container)
         if muxer in ("matroska", "webm") and (self._time_base * 1000).denominator != 1:
             self.notes.append("times are rounded to 1 ms, the resolution of Matroska and WebM")
 
@@ -229,6 +224,8 @@ class FileSink:
         """
         if self._done:
             raise OutputError(f"{self.path} is already closed")
+        if self._squares:
+            frame = square_pixels(CpuContext().upload(frame))
         if frame.size != (self._info.height, self._info.width):
             expected = f"{self._info.width}x{self._info.height}"
             raise OutputError(f"{self.path}: the frame is {frame.width}x{frame.height}, expected {expected}")
@@ -269,11 +266,8 @@ class FileSink:
     def write_packet(self, packet: Packet[VideoStream]) -> None:
         """Write an encoded picture, instead of :meth:`write`; the first must be first in time too.
 
-        Args:
-            packet: its pts, dts and duration are in the source's ticks; they are changed.
-
-        Raises:
-            OutputError: the disk is full or fails.
+        Its pts, dts and duration are in the source's ticks; they are changed. Raises OutputError if the disk
+        is full or fails.
         """
         assert packet.pts is not None and packet.dts is not None
         try:
@@ -338,8 +332,9 @@ class FileSink:
             self._passthrough.mux_subtitles()
             self.notes += [line for line in self._passthrough.notes if line not in self.notes]
         self._container.close()
-        if self._muxer == "mp4" and self._passthrough is not None and self._passthrough.copies_cover:
-            with open(self._file.temporary, "r+b") as file:
+        copied, written = self._passthrough, self._file.temporary
+        if self._muxer == "mp4" and written is not None and copied is not None and copied.copies_cover:
+            with open(written, "r+b") as file:
                 hide_empty_video_tracks(file)
         if complete and self._passthrough is not None and self._passthrough.failure is not None:
             raise self._passthrough.failure
@@ -347,10 +342,8 @@ class FileSink:
     def close(self) -> None:
         """Finish the file and move it to its target.
 
-        After a failed write or without frames, do as :meth:`abort`.
-
-        Raises:
-            OutputError: it could not be finished; the playable part was kept.
+        After a failed write or without frames, do as :meth:`abort`. Raises OutputError if it could not be
+        finished; the playable part was kept.
         """
         if self._done:
             return
@@ -367,6 +360,8 @@ class FileSink:
             self._finish_partial()
             raise
         self._release()
+        if self._muxer in ("mp4", "mov") and not self._file.rewrite(write_index_first):
+            self.notes.append("the index stays at the end of the file: the disk has no room for a copy")
         self._file.commit()
         self.notes += self._file.notes
 
@@ -384,6 +379,10 @@ class FileSink:
 
     def _finish_partial(self) -> None:
         self._release()
+        if self._file.temporary is None:
+            self._file.discard()
+            self.notes.append(f"stopped early: standard output got the first {self.frames} frames")
+            return
         playable = count_playable_frames(self._file.temporary) if self.frames else 0
         if playable == 0:
             self._file.discard()

@@ -36,6 +36,8 @@ TIMEOUT = 3.0
 """Timeout of the connection and of each answer, in seconds."""
 NOT_READY = 207
 """Status code: OBS is starting or changing its scene collection."""
+NOT_FOUND = 600
+"""Status code: what a request names does not exist."""
 _AUTHENTICATION_FAILED = 4009
 _MALFORMED_GREETING = (ValueError, KeyError, TypeError, AttributeError)
 """Exceptions that the library raises for a greeting from another kind of server."""

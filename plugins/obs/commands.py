@@ -77,7 +77,8 @@ def setup(
     Without this, [cyan]livematte live --to obs[/cyan] adds the source at its start and removes it at its end.
     """
     from livematte.plugins.obs.client import parse_port
-    from livematte.plugins.obs.controller import LUA_KIND, MEDIA_KIND, media_settings, parse_placement
+    from livematte.plugins.obs.controller import LUA_KIND, MEDIA_KIND, media_settings
+    from livematte.plugins.obs.placement import parse_placement
     from livematte.plugins.obs.stream_secret import load_secret
     from livematte.plugins.obs.stream_server import PORT, stream_address
 

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from livematte.errors import UsageError
 from livematte.plugins.obs.client import NOT_READY, ObsClient, ObsError
+from livematte.plugins.obs.placement import UNCHANGED, ScenePlacement
+from livematte.plugins.obs.scene_items import (
+    SceneItem,
+    add_filters,
+    apply_appearance,
+    find_items,
+    read_appearance,
+    read_filters,
+    remove_source,
+    scene_names,
+)
+from livematte.plugins.obs.session_lock import holder
 
 NAME = "livematte"
 MARK = "livematte"
 """Key in the settings of livematte's source; the value is :data:`SESSION` or :data:`PERMANENT`. OBS saves
 it."""
 SESSION, PERMANENT = "session", "kept"
+OWNER = "livematte_session"
+"""Key in the settings; the value is the mark of the session that sends the pictures, or empty."""
 MEDIA_KIND, LUA_KIND = "ffmpeg_source", "livematte_overlay"
+BLENDS = ("linear", "srgb")
+"""Light in which OBS blends the source: linear, or the values as they are."""
 WAIT_SECONDS = 5.0
 """Longest wait for OBS to start or to remove a source, in seconds."""
 
 
-def media_settings(url: str) -> dict[str, Any]:
+def media_settings(url: str, blend: str = "linear") -> dict[str, Any]:
     """Return the settings of a Media Source that reads ``url``.
 
-    Without ``linear_alpha`` soft edges are too dark.
+    Args:
+        url: address of the stream.
+        blend: one of :data:`BLENDS`. With the default blending method of OBS, soft edges are right only with
+            ``linear``; with its blending method sRGB Off only with ``srgb``.
     """
     return {
         "is_local_file": False,
@@ -36,30 +53,29 @@ def media_settings(url: str) -> dict[str, Any]:
         "clear_on_media_end": True,
         "close_when_inactive": False,
         "restart_on_activate": False,
-        "linear_alpha": True,
+        "linear_alpha": blend == "linear",
     }
 
 
 @dataclass(frozen=True)
-class ScenePlacement:
-    """Position and size of the source in a scene. None: unchanged, or the whole canvas for a new source."""
-
-    position: tuple[float, float] | None = None
-    """(x, y) of the upper left corner, in pixels of the canvas."""
-    size: tuple[float, float] | None = None
-    """(width, height) of the bounding box in pixels. The picture is scaled into it; the aspect ratio is
-    kept."""
-
-
-@dataclass(frozen=True)
 class Item:
-    """livematte's source in OBS: its input, :data:`MARK` and scenes."""
+    """livematte's source in OBS: its input, :data:`MARK` and places."""
 
     name: str
     kind: str
     mark: str
     settings: Mapping[str, Any]
-    scenes: tuple[str, ...] = ()
+    places: tuple[SceneItem, ...] = ()
+
+    @property
+    def owner(self) -> str:
+        """Mark of the session that used it last; empty if that ended as it should."""
+        return str(self.settings.get(OWNER, ""))
+
+    @property
+    def scenes(self) -> tuple[str, ...]:
+        """Names of the scenes and groups that hold it, each once."""
+        return tuple(dict.fromkeys(place.scene for place in self.places))
 
 
 class ObsController:
@@ -99,8 +115,8 @@ class ObsController:
                 f"OBS has a source {self.name!r} that livematte did not create, and livematte does not "
                 "change it: choose another name for livematte's source"
             )
-        scenes = tuple(scene for scene in self._scenes() if self._scene_item_id(scene) is not None)
-        return Item(self.name, found["inputKind"], settings[MARK], settings, scenes)
+        places = tuple(find_items(self._call, self.name))
+        return Item(self.name, found["inputKind"], settings[MARK], settings, places)
 
     def ensure(
         self,
@@ -108,8 +124,9 @@ class ObsController:
         settings: Mapping[str, Any],
         *,
         scene: str | None = None,
-        placement: ScenePlacement = ScenePlacement(),
+        placement: ScenePlacement = UNCHANGED,
         permanent: bool = False,
+        session: str = "",
     ) -> str:
         """Create the source, or change only the settings that differ: any change makes OBS reopen the stream.
 
@@ -119,49 +136,109 @@ class ObsController:
             scene: scene of the source. None: its present scenes, or the scene on air for a new source.
             placement: position and size.
             permanent: keep the source when livematte ends. A permanent source always stays permanent.
+            session: mark of the session that sends the pictures. Empty: none; the kind and settings of a
+                source that a session uses are then left as they are.
 
         Returns:
             ``created``, ``changed`` or ``unchanged``.
 
         Raises:
-            ObsError: OBS refuses, the scene or kind does not exist, or another source has the name.
+            ObsError: OBS refuses, the scene or kind does not exist, another source has the name, or another
+                session uses the source.
         """
-        if scene is not None and scene not in self._scenes():
-            known = ", ".join(repr(known) for known in self._scenes())
-            raise ObsError(f"OBS has no scene {scene!r}: use one of {known}")
+        if scene is not None and scene not in (scenes := scene_names(self._call)):
+            raise ObsError(f"OBS has no scene {scene!r}: use one of {', '.join(map(repr, scenes))}")
         item = self.find()
-        mark = PERMANENT if permanent or (item is not None and item.mark == PERMANENT) else SESSION
-        if item is not None and item.kind != kind:
+        wanted = {**settings, OWNER: session}
+        if item is not None and item.owner != session and (pid := holder(item.owner)) is not None:
+            if session:
+                raise ObsError(
+                    f"the source {self.name!r} in OBS belongs to another live session (pid {pid}): end that "
+                    "session, or give this one its own source with --sink-option obs.item=NAME"
+                )
+            kind, wanted = item.kind, {}
+        wanted[MARK] = PERMANENT if permanent or (item and item.mark == PERMANENT) else SESSION
+        if item is not None and not item.places:  # on its way out of OBS
             self.remove()
             item = None
-        wanted = {**settings, MARK: mark}
         if item is None:
             self._create(kind, wanted, scene or self.current_scene(), placement)
+            return "created"
+        if item.kind != kind:
+            self._replace(item, kind, wanted)
+            self._place(scene, placement)
             return "created"
         changes = {key: value for key, value in wanted.items() if item.settings.get(key) != value}
         if changes:
             self._call("SetInputSettings", inputName=self.name, inputSettings=changes, overlay=True)
-        if scene is not None and scene not in item.scenes:
-            number = self._call("CreateSceneItem", sceneName=scene, sourceName=self.name)["sceneItemId"]
-            self._set_transform(scene, number, placement, new=True)
-            return "changed"
-        if placement != ScenePlacement():
-            for name in [scene] if scene is not None else item.scenes:
-                number = self._scene_item_id(name)
-                if number is not None:
-                    self._set_transform(name, number, placement, new=False)
-            return "changed"
-        return "changed" if changes else "unchanged"
+        return "changed" if self._place(scene, placement) or changes else "unchanged"
+
+    def _place(self, scene: str | None, placement: ScenePlacement) -> bool:
+        """Add the source to ``scene`` if it is missing there, and move it; return True after a change."""
+        places = find_items(self._call, self.name)
+        if scene is not None:
+            places = [place for place in places if place.scene == scene]
+            if not places:
+                created = self._call("CreateSceneItem", sceneName=scene, sourceName=self.name)
+                self._set_transform(scene, int(created["sceneItemId"]), placement, new=True)
+                return True
+        if placement == UNCHANGED:
+            return False
+        for place in places:
+            self._set_transform(place.scene, place.number, placement, new=False)
+        return True
+
+    def _replace(self, item: Item, kind: str, settings: Mapping[str, Any]) -> None:
+        """Put a source of another kind in every place of ``item``, with the same transforms and filters.
+
+        Raises:
+            ObsError: OBS has no such kind, or the source is in a group, where OBS accepts no new source; the
+                old source is unchanged.
+        """
+        self._check_kind(kind)
+        groups = [place.scene for place in item.places if place.in_group]
+        if groups:
+            raise ObsError(
+                f"OBS accepts no new source in the group {groups[0]!r}: take {self.name!r} out of the group, "
+                f"or use obs.route={'media' if item.kind == MEDIA_KIND else 'lua'}"
+            )
+        looks = [read_appearance(self._call, place) for place in item.places]
+        filters = read_filters(self._call, self.name)
+        self.remove()
+        name = {"inputName": self.name, "inputKind": kind, "inputSettings": dict(settings)}
+        for number, look in enumerate(sorted(looks, key=lambda look: look.index)):
+            if number == 0:
+                created = self._call("CreateInput", sceneName=look.item.scene, **name)
+                add_filters(self._call, self.name, filters)
+            else:
+                created = self._call("CreateSceneItem", sceneName=look.item.scene, sourceName=self.name)
+            apply_appearance(self._call, int(created["sceneItemId"]), look)
+
+    def end_session(self, session: str) -> None:
+        """Remove the source, or only the mark of ``session`` from a permanent one.
+
+        A source that belongs to another session is not changed.
+        """
+        item = self.find()
+        if item is None or item.owner != session:
+            return
+        if item.mark != PERMANENT:
+            self.remove()
+        else:
+            self._call("SetInputSettings", inputName=self.name, inputSettings={OWNER: ""}, overlay=True)
 
     def remove(self) -> bool:
-        """Remove the source from all scenes and wait until its name is free. Return False if there was none.
+        """Remove the source from all scenes and groups and wait until its name is free.
+
+        Returns:
+            False if there was none.
 
         Raises:
             ObsError: the source of this name was not created by livematte.
         """
         if self.find() is None:
             return False
-        self._call("RemoveInput", inputName=self.name)
+        remove_source(self._call, self.name)
         end = time.monotonic() + WAIT_SECONDS
         while any(entry["inputName"] == self.name for entry in self._call("GetInputList")["inputs"]):
             if time.monotonic() > end:
@@ -180,19 +257,13 @@ class ObsController:
         answer = self._call("GetCurrentProgramScene")
         return str(answer.get("sceneName") or answer["currentProgramSceneName"])
 
-    def _scenes(self) -> list[str]:
-        return [entry["sceneName"] for entry in self._call("GetSceneList")["scenes"]]
-
-    def _scene_item_id(self, scene: str) -> int | None:
-        for entry in self._call("GetSceneItemList", sceneName=scene)["sceneItems"]:
-            if entry["sourceName"] == self.name:
-                return int(entry["sceneItemId"])
-        return None
-
-    def _create(self, kind: str, settings: Mapping[str, Any], scene: str, placement: ScenePlacement) -> None:
+    def _check_kind(self, kind: str) -> None:
         if kind not in self._call("GetInputKindList")["inputKinds"]:
             hint = ": add livematte.lua in Tools > Scripts of OBS" if kind == LUA_KIND else ""
             raise ObsError(f"this OBS has no source kind {kind!r}{hint}")
+
+    def _create(self, kind: str, settings: Mapping[str, Any], scene: str, placement: ScenePlacement) -> None:
+        self._check_kind(kind)
         created = self._call(
             "CreateInput", sceneName=scene, inputName=self.name, inputKind=kind, inputSettings=dict(settings)
         )
@@ -215,34 +286,3 @@ class ObsController:
             transform.update(boundsType="OBS_BOUNDS_SCALE_INNER", boundsWidth=size[0], boundsHeight=size[1])
             transform.update(boundsAlignment=0)  # 0: centred in the box
         self._call("SetSceneItemTransform", sceneName=scene, sceneItemId=item, sceneItemTransform=transform)
-
-
-def _parse_pair(text: str, separator: str, valid: Callable[[float], bool], error: str) -> tuple[float, float]:
-    found = re.fullmatch(rf"\s*(-?\d+(?:\.\d+)?)\s*{separator}\s*(-?\d+(?:\.\d+)?)\s*", text, re.IGNORECASE)
-    if found is None or not all(valid(float(part)) for part in found.groups()):
-        raise UsageError(error)
-    return float(found[1]), float(found[2])
-
-
-def parse_placement(position: str | None, size: str | None) -> ScenePlacement:
-    """Parse a position ``x,y`` and a size ``WIDTHxHEIGHT``, both in pixels of the canvas of OBS.
-
-    Raises:
-        UsageError: a text of another form.
-    """
-    corner = box = None
-    if position is not None:
-        corner = _parse_pair(
-            position,
-            ",",
-            lambda _: True,
-            f"position {position!r} is invalid: use x,y in pixels, such as 960,540",
-        )
-    if size is not None:
-        box = _parse_pair(
-            size,
-            "x",
-            lambda n: n >= 1,
-            f"size {size!r} is invalid: use WIDTHxHEIGHT in pixels, such as 640x360",
-        )
-    return ScenePlacement(corner, box)

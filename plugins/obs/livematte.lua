@@ -107,7 +107,8 @@ local function attach(it)
   it.address, it.size, it.header = address, size, header
   it.w, it.h, it.slots = w, h, slots -- copies of the checked values: the header may change later
   it.pictures = ffi.cast("const uint8_t *", address) + HEADER
-  it.last, it.since = -1, now()
+  -- What is there may be left by a livematte that was killed: draw nothing until the number changes.
+  it.last, it.since, it.fresh = tonumber(header.newest), now(), false
 end
 
 local function drop_texture(it)
@@ -170,6 +171,7 @@ info.video_render = function(it, effect)
       detach(it) -- livematte was killed, or restarts with new memory
       return
     end
+    if not it.fresh then return end
   else
     if it.texture and (it.tw ~= it.w or it.th ~= it.h) then
       lib.gs_texture_destroy(it.texture)
@@ -182,7 +184,7 @@ info.video_render = function(it, effect)
     lib.gs_texture_set_image(it.texture, it.pictures + (newest % it.slots) * it.h * it.w * 4, it.w * 4, false)
     -- If the picture was overwritten during the copy, the next render copies a new one.
     it.last = tonumber(header.newest) - newest < it.slots - 1 and newest or -1
-    it.since = now()
+    it.since, it.fresh = now(), true
     header.shown = header.shown + 1
   end
   lib.obs_source_draw(it.texture, 0, 0, it.w, it.h, false)

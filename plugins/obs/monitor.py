@@ -14,7 +14,7 @@ from livematte.plugins.obs.client import (
     ObsUnreachableError,
     WrongPasswordError,
 )
-from livematte.plugins.obs.controller import PERMANENT, ObsController
+from livematte.plugins.obs.controller import NAME, PERMANENT, ObsController
 
 
 class ItemMonitor(threading.Thread):
@@ -27,6 +27,7 @@ class ItemMonitor(threading.Thread):
         name: str,
         note: Callable[[str], None],
         *,
+        session: str = "",
         interval: float = 1.0,
         disconnect_readers: Callable[[], None] = lambda: None,
     ) -> None:
@@ -37,6 +38,7 @@ class ItemMonitor(threading.Thread):
             ensure: creates or updates the source.
             name: name of the source.
             note: receives messages for the user.
+            session: mark of this session; see :meth:`ObsController.end_session`.
             interval: seconds between two checks; ten times as long after a refusal.
             disconnect_readers: called as soon as the source is removed or OBS quits. OBS 29.0 can wait
                 forever for a Media Source that is within a picture, and then all of OBS hangs.
@@ -44,12 +46,16 @@ class ItemMonitor(threading.Thread):
         super().__init__(name="obs monitor", daemon=True)
         self._connect, self._ensure, self._name, self._note = connect, ensure, name, note
         self._interval, self._disconnect_readers = interval, disconnect_readers
+        self._session = session
         self._stopped = threading.Event()
         self._controller: ObsController | None = None
         self._last_report = ""
         self._changing = False
         self._removed_by_user = False
         self._created = False
+        self._offered: set[str] = set()
+        self.scene: str | None = None
+        """Name of the scene on air, None if unknown."""
         self.showing: bool | None = None
         """True if OBS shows the source, False if not, None if unknown."""
 
@@ -93,9 +99,7 @@ class ItemMonitor(threading.Thread):
         try:
             if self._controller is None:
                 self._controller = ObsController(self._connect(self._on_event), self._name)
-            item = self._controller.find()
-            if item is not None and item.mark != PERMANENT:
-                self._controller.remove()
+            self._controller.end_session(self._session)
         except (LivematteError, KeyError) as error:
             self._report(f"cannot remove livematte's source from OBS ({error}): run livematte obs remove")
         finally:
@@ -104,6 +108,8 @@ class ItemMonitor(threading.Thread):
     def _on_event(self, name: str, data: Mapping[str, Any]) -> None:
         if name == "ExitStarted" or (name == "InputRemoved" and data.get("inputName") == self._name):
             self._disconnect_readers()
+        elif name == "CurrentProgramSceneChanged":
+            self.scene = data.get("sceneName")
 
     def _connect_and_ensure(self) -> None:
         controller = ObsController(self._connect(self._on_event), self._name)
@@ -114,6 +120,8 @@ class ItemMonitor(threading.Thread):
             raise
         self._controller, self._created = controller, True
         self._removed_by_user = self._changing = False
+        self._offer_to_keep(controller)
+        self.scene = controller.current_scene()
         if self._last_report:
             self._report("connected to OBS")
             self._last_report = ""
@@ -126,7 +134,7 @@ class ItemMonitor(threading.Thread):
     def _poll(self, controller: ObsController) -> None:
         if not controller.client.connected:
             raise ObsUnreachableError("OBS closed the connection")
-        was_removed, ensure, removed = self._removed_by_user, False, False
+        was_removed, ensure, removed, added = self._removed_by_user, False, False, False
         events = controller.client.events
         while not events.empty():
             name, data = events.get()
@@ -138,6 +146,8 @@ class ItemMonitor(threading.Thread):
                 self._changing = True
             elif name == "InputRemoved" and data.get("inputName") == controller.name and not self._changing:
                 removed = True
+            elif name == "SceneItemCreated" and data.get("sourceName") == controller.name:
+                added = True
             elif name == "InputNameChanged" and data.get("oldInputName") == controller.name:
                 self._name = controller.name = data["inputName"]
         if removed:
@@ -149,7 +159,23 @@ class ItemMonitor(threading.Thread):
         elif not self._changing:
             if ensure:
                 self._ensure(controller)
+            if added:
+                self._offer_to_keep(controller)
             self.showing = controller.showing()
+
+    def _offer_to_keep(self, controller: ObsController) -> None:
+        """Say once for each scene what happens to a source that the user placed there too."""
+        item = controller.find()
+        if item is None or item.mark == PERMANENT or len(item.scenes) < 2:
+            return
+        new = [scene for scene in item.scenes if scene not in self._offered]
+        self._offered.update(item.scenes)
+        if new:
+            self._note(
+                f"livematte's source is in the scenes {', '.join(map(repr, item.scenes))} of OBS, and all of "
+                "them lose it when livematte ends: to keep it, run livematte obs setup"
+                + ("" if item.name == NAME else f" --obs-item {item.name}")
+            )
 
     def _report(self, text: str) -> None:
         if text != self._last_report:

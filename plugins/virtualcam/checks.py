@@ -62,6 +62,10 @@ def linux_findings(status: LoopbackStatus, secure: bool | None) -> list[Finding]
 def _module(status: LoopbackStatus, secure: bool | None) -> Finding:
     if status.loaded:
         return Finding("v4l2loopback", True, "loaded", group=GROUP)
+    if not status.modules:
+        what = "no module can be loaded here: /lib/modules has none for this kernel, as in a container"
+        fix = f"outside the container: {LOAD}; then start the container with --device /dev/video10"
+        return Finding("v4l2loopback", False, what, fix, GROUP)
     if status.installed is False:
         return Finding("v4l2loopback", False, "is not installed for this kernel", INSTALL, GROUP)
     if secure:

@@ -19,9 +19,11 @@ LABEL = "livematte"
 LOAD = f"sudo modprobe v4l2loopback exclusive_caps=1 card_label={LABEL} video_nr=10"
 RELOAD = f"close all programs that use a camera, then: sudo modprobe -r v4l2loopback && {LOAD}"
 INSTALL = (
-    "sudo apt install v4l2loopback-dkms (Fedora: sudo dnf install akmod-v4l2loopback from RPM Fusion; "
-    f"Arch: sudo pacman -S v4l2loopback-dkms), then: {LOAD}"
+    "sudo apt install v4l2loopback-dkms linux-headers-$(uname -r) (Fedora: sudo dnf install "
+    "akmod-v4l2loopback kernel-devel-$(uname -r) from RPM Fusion; Arch: sudo pacman -S v4l2loopback-dkms "
+    f"linux-headers), then: {LOAD}"
 )
+"""DKMS compiles the module, with the headers of the running kernel."""
 
 _SECURE_BOOT = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
@@ -49,6 +51,8 @@ class LoopbackStatus:
     """True if it is installed for the running kernel; None if unknown."""
     version: str
     devices: tuple[LoopbackDevice, ...]
+    modules: bool = True
+    """False if there are no modules for the running kernel, as in a container: none can be loaded there."""
 
 
 def read_status(
@@ -68,11 +72,13 @@ def read_status(
         if driver is None and not (folder / node / "max_openers").exists():
             continue
         devices.append(LoopbackDevice(str(path), name, "locked" if driver is None else _state(driver[2])))
+    modules = root / "lib/modules" / (kernel or platform.release())
     return LoopbackStatus(
         loaded=module.is_dir(),
-        installed=_installed(root / "lib/modules" / (kernel or platform.release())),
+        installed=_installed(modules),
         version=_read_text(module / "version"),
         devices=tuple(devices),
+        modules=modules.is_dir(),
     )
 
 

@@ -50,7 +50,7 @@ def test_render_says_what_it_made(tmp_path: Path, capfd: pytest.CaptureFixture[s
 def test_render_replaces_an_existing_file(tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     target.write_bytes(b"old")
-    assert cli.run(["render", CLIP, str(target), *SHORT, "--quiet"]) == 0
+    assert cli.run(["render", CLIP, str(target), *SHORT, "--quiet", "--overwrite"]) == 0
     assert frames_in(target) == 10
 
 
@@ -97,6 +97,24 @@ def test_the_encoders_settings_are_the_pictures_alone(tmp_path: Path) -> None:
     assert frames_in(matte) == 10
 
 
+def test_only_the_matte_is_written_without_out(tmp_path: Path) -> None:
+    matte = tmp_path / "matte.mov"
+    assert cli.run(["render", CLIP, "--alpha-out", str(matte), *SHORT, "-q"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["matte.mov"]
+    with av.open(str(matte)) as made:
+        assert made.streams.video[0].codec_context.name == "prores"
+    assert frames_in(matte) == 10
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [([], "no output is named: give OUT"), (["--alpha-out", "m.mov", "--crf", "3"], "--crf is for OUT")],
+)
+def test_a_render_without_out_is_refused_where_it_makes_no_sense(words: list[str], said: str, capfd) -> None:
+    assert cli.run(["render", CLIP, *words]) == 2
+    assert said in capfd.readouterr().err
+
+
 def test_image_cuts_out_to_a_png_with_alpha(tmp_path: Path) -> None:
     target = tmp_path / "out.png"
     assert cli.run(["image", CLIP, str(target), "--quiet"]) == 0
@@ -120,9 +138,9 @@ def test_the_last_line_says_that_all_frames_are_done(
     assert (last["done"], last["total"], last["eta"]) == (12, 12, 0.0)
 
 
-@pytest.mark.parametrize("background", [None, (0, 255, 0), 7])
+@pytest.mark.parametrize("background", [None, (0, 255), 7])
 def test_a_background_of_no_use_is_refused(tmp_path: Path, background: object) -> None:
-    with pytest.raises(UsageError, match="is invalid: use a colour as text"):
+    with pytest.raises(UsageError, match="is invalid: use a colour"):
         livematte.render(CLIP, tmp_path / "out.mp4", background=background)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
@@ -245,7 +263,8 @@ def test_the_defaults_of_the_command_are_those_of_the_declarations() -> None:
     known: Any = typer.main.get_command(app).commands["render"]  # type: ignore[attr-defined]
     typed = {each.name: each.default for each in known.params}
     for each in declared(RenderOptions):
-        assert given[each.name].default == typed[each.name] == each.option.default, each.name
+        assert given[each.name].default == each.option.default, each.name
+        assert typed[each.name] == each.command_default, each.name
 
 
 def test_the_defaults_of_the_command_are_those_of_the_api(tmp_path: Path) -> None:
@@ -280,6 +299,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, long_clip: Path, existing: bo
     if existing:
         target.write_bytes(b"precious")
     command = [sys.executable, "-m", "livematte", "render", str(long_clip), str(target), "--json"]
+    command.append("--overwrite")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
         assert job.stdout is not None
         for line in job.stdout:

@@ -13,6 +13,7 @@ import pytest
 from livematte import cli, device
 from livematte.tools import demo
 
+WITH_OUTPUT = ("render", "image", "trimap")
 PRECIOUS = b"a file that someone still needs"
 CLIP = str(demo.clip_path())
 
@@ -33,7 +34,10 @@ def refused(out: Path, capfd: pytest.CaptureFixture[str]) -> Run:
 
     def run(*args: object, code: int) -> str:
         before = sorted(path.name for path in out.parent.iterdir())
-        assert cli.run([str(arg) for arg in args]) == code
+        words = [str(arg) for arg in args]
+        if words[0] in WITH_OUTPUT and "--no-overwrite" not in words:
+            words.insert(1, "--overwrite")  # a file that may be replaced is not harmed either
+        assert cli.run(words) == code
         captured = capfd.readouterr()
         lines = captured.err.splitlines()
         assert len(lines) == 1, captured.err

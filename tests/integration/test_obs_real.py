@@ -263,6 +263,34 @@ def bare(obs: RealObs) -> bool:
     return bool((obs.screenshot() == BACKDROP).all())
 
 
+def create_scene(call: Callable[..., dict[str, object]], name: str) -> None:
+    """Create a scene; OBS may still be removing an earlier one of that name."""
+    from livematte.plugins.obs.client import ObsError
+
+    def created() -> bool:
+        try:
+            call("CreateScene", sceneName=name)
+        except ObsError as error:
+            assert error.code == 601
+            return False
+        return True
+
+    until(created, f"the name {name} is free")
+
+
+@contextmanager
+def off_air(obs: RealObs) -> Iterator[None]:
+    """Another scene is on air: OBS does not draw the scene with livematte's source."""
+    with obs.connection() as call:
+        create_scene(call, "Break")
+        call("SetCurrentProgramScene", sceneName="Break")
+        try:
+            yield
+        finally:
+            call("SetCurrentProgramScene", sceneName="Scene")
+            call("RemoveScene", sceneName="Break")
+
+
 @contextmanager
 def livematte(obs: RealObs, **options: object) -> Iterator[list[str]]:
     """Sends the pattern 30 times a second until the block ends; gives the notes."""
@@ -305,25 +333,69 @@ def test_livematte_restarts(obs: RealObs) -> None:
     assert obs.inputs() == {"backdrop"}
 
 
+def test_the_source_goes_and_comes_while_its_scene_is_off_air(obs: RealObs) -> None:
+    with livematte(obs):
+        until(lambda: shown(obs), "the patches")
+        with off_air(obs):
+            assert cli.run(["obs", "remove", "--obs-port", str(obs.port)]) == 0
+            assert obs.inputs() == {"backdrop"}
+    with livematte(obs) as notes:
+        until(lambda: shown(obs), "the patches")
+        with obs.connection() as call:
+            create_scene(call, "Break")
+            call("SetCurrentProgramScene", sceneName="Break")
+        time.sleep(2)
+    try:
+        assert notes == [] and obs.inputs() == {"backdrop"}
+        with livematte(obs, scene="Scene"):
+            until(lambda: shown(obs), "the patches, in a scene off air")
+        assert obs.inputs() == {"backdrop"}
+    finally:
+        with obs.connection() as call:
+            call("SetCurrentProgramScene", sceneName="Scene")
+            call("RemoveScene", sceneName="Break")
+    until(lambda: bare(obs), "the backdrop alone")
+
+
+def test_the_background_of_the_scene_on_air_is_asked_for(obs: RealObs) -> None:
+    from livematte.plugins.obs.sink import obs as open_sink
+
+    sink = open_sink(FORMAT, port=obs.port, stream_port=0, scenes="Break=blur")
+    try:
+        assert sink.wanted_background is None
+        with off_air(obs):
+            until(lambda: sink.wanted_background == "blur", "the scene on air is known")
+        until(lambda: sink.wanted_background is None, "and the next")
+    finally:
+        sink.close()
+
+
 KILLED = """
 import sys, time
 from tests.integration.test_obs_real import FORMAT, pattern
 from livematte.plugins.obs.sink import obs
-sink, frame = obs(FORMAT, port=int(sys.argv[1]), stream_port=0), pattern()
+sink, frame = obs(FORMAT, port=int(sys.argv[1]), stream_port=0, route=sys.argv[2]), pattern()
 while True:
     sink.send(frame)
     time.sleep(1 / 30)
 """
 
 
-def test_what_a_killed_livematte_leaves_is_taken_over(obs: RealObs) -> None:
-    program = subprocess.Popen([sys.executable, "-c", KILLED, str(obs.port)])
+def kill_a_session(obs: RealObs, route: str) -> None:
+    program = subprocess.Popen([sys.executable, "-c", KILLED, str(obs.port), route])
     try:
         until(lambda: shown(obs), "the patches of the other process")
     finally:
         program.kill()
         program.wait()
     until(lambda: bare(obs), "the picture of the killed one is cleared")
+    end = time.monotonic() + 4
+    while time.monotonic() < end:  # no blink
+        assert bare(obs)
+
+
+def test_what_a_killed_livematte_leaves_is_taken_over(obs: RealObs) -> None:
+    kill_a_session(obs, "media")
     assert obs.inputs() == {"backdrop", "livematte"}
     with livematte(obs):
         until(lambda: shown(obs), "the patches")
@@ -385,6 +457,29 @@ def test_the_commands_and_the_errors_of_obs_itself(obs: RealObs, capsys: pytest.
     assert obs.inputs() == {"backdrop"}
 
 
+def test_values_are_mixed_as_they_are_where_obs_does_not_use_linear_light(obs: RealObs) -> None:
+    from livematte.plugins.obs.pictures import BgraConverter
+
+    port = ["--obs-port", str(obs.port)]
+    assert cli.run(["obs", "setup", *port]) == 0
+    obs.stop()
+    file = obs.settings / "basic" / "scenes" / "livematte.json"
+    scenes = json.loads(file.read_text(encoding="utf-8"))
+    for source in scenes["sources"]:
+        for item in source.get("settings", {}).get("items") or []:
+            if item.get("name") == "livematte":
+                item["blend_method"] = "srgb_off"  # what Blending Method > sRGB Off does
+    file.write_text(json.dumps(scenes), encoding="utf-8")
+    obs.start()
+    sent = BgraConverter()(pattern())[180, 40::80]
+    a, F = sent[:, 3:] / 255, sent[:, 2::-1].astype(float)
+    wanted = F * a + np.array(BACKDROP) * (1 - a)
+    with livematte(obs, blend="srgb"):
+        until(lambda: bool(np.abs(obs.screenshot()[90, 20::40] - wanted).max() <= 1.5), "the values mixed")
+    assert cli.run(["obs", "remove", *port]) == 0
+    until(lambda: bare(obs), "the backdrop alone")
+
+
 def test_the_lua_route_is_as_transparent(obs: RealObs) -> None:
     from livematte.plugins.obs import sink
 
@@ -393,6 +488,37 @@ def test_the_lua_route_is_as_transparent(obs: RealObs) -> None:
     obs.start()
     with livematte(obs, route="lua"):
         until(lambda: shown(obs), "the patches through shared memory")
+    assert obs.inputs() == {"backdrop"}
+    until(lambda: bare(obs), "the backdrop alone")
+
+
+def test_the_lua_route_never_shows_the_picture_of_a_killed_session_again(obs: RealObs) -> None:
+    kill_a_session(obs, "lua")
+    with livematte(obs, route="lua"):
+        until(lambda: shown(obs), "the patches of a new session")
+    assert obs.inputs() == {"backdrop"}
+
+
+def test_another_route_takes_the_place_of_a_permanent_source_off_air(obs: RealObs) -> None:
+    port = ["--obs-port", str(obs.port)]
+    assert cli.run(["obs", "setup", "--obs-position", "10,20", "--obs-size", "160x90", *port]) == 0
+    with obs.connection() as call:
+        call(
+            "CreateSourceFilter", sourceName="livematte", filterName="mine", filterKind="crop_filter",
+            filterSettings={"left": 4},
+        )  # fmt: skip
+        with off_air(obs), livematte(obs, route="lua"):
+            assert call("GetInputSettings", inputName="livematte")["inputKind"] == "livematte_overlay"
+        (item,) = [
+            entry for entry in call("GetSceneItemList", sceneName="Scene")["sceneItems"]  # type: ignore[attr-defined]
+            if entry["sourceName"] == "livematte"
+        ]  # fmt: skip
+        (filter,) = call("GetSourceFilterList", sourceName="livematte")["filters"]  # type: ignore[misc]
+    place = item["sceneItemTransform"]
+    keys = ("positionX", "positionY", "boundsWidth", "boundsHeight")
+    assert [place[key] for key in keys] == [10, 20, 160, 90]
+    assert filter["filterSettings"]["left"] == 4
+    assert cli.run(["obs", "remove", *port]) == 0
     assert obs.inputs() == {"backdrop"}
     until(lambda: bare(obs), "the backdrop alone")
 

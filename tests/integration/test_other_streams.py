@@ -176,3 +176,96 @@ def test_sound_whose_clock_starts_again_does_not_end_the_job(tmp_path, target):
     with av.open(str(out.path)) as made:
         assert sum(1 for _ in made.decode(video=0)) == 50
     assert samples(out.path).shape[1] / 48000 == pytest.approx(2, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("target", "lost"), [("out.mkv", ""), ("out.mp4", ""), ("out.mov", "forced"), ("out.webm", "")]
+)
+def test_a_forced_subtitle_stays_forced_or_a_note_says_that_it_does_not(tmp_path, target, lost):
+    plain = clips.make_clip(tmp_path / "plain.mkv", frames=25, subtitles="subrip", size=(48, 64))
+    clip = tmp_path / "in.mkv"
+    with av.open(str(plain)) as old, av.open(str(clip), "w") as new:
+        for stream in old.streams:
+            made = new.add_stream_from_template(stream)
+            if stream.type == "subtitle":
+                made.disposition = Disposition.forced
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = new.streams[packet.stream_index]
+                new.mux(packet)
+    out = render(clip, tmp_path / target)
+    said = [note for note in out.notes if "does not store that it is" in note]
+    with av.open(str(out.path)) as made:
+        kept = bool(made.streams.subtitles[0].disposition & Disposition.forced)
+    assert kept != bool(lost) and len(said) == bool(lost) and all(lost in note for note in said)
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv", "out.mov", "out.webm"])
+def test_a_data_stream_is_dropped_with_a_note(tmp_path, target):
+    clip = tmp_path / "in.ts"
+    picture = clips.make_clip(tmp_path / "plain.ts", frames=5, size=(48, 64))
+    with av.open(str(picture)) as old, av.open(str(clip), "w") as new:
+        video = new.add_stream_from_template(old.streams.video[0])
+        data = new.add_data_stream()
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = video
+                new.mux(packet)
+        telemetry = av.Packet(b"height 12 m")
+        telemetry.stream, telemetry.pts, telemetry.dts = data, 0, 0
+        telemetry.time_base = Fraction(1, 90000)
+        new.mux(telemetry)
+    with av.open(str(clip)) as made:
+        assert [stream.type for stream in made.streams] == ["video", "data"]
+    notes = [note for note in render(clip, tmp_path / target).notes if note.startswith("data stream 1")]
+    assert len(notes) == 1 and "dropped" in notes[0]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_chapters_are_no_dropped_data_stream(tmp_path, suffix):
+    clip = clips.make_clip(tmp_path / f"in{suffix}", frames=25, chapters=True, size=(48, 64))
+    assert not [note for note in render(clip, tmp_path / f"out{suffix}").notes if "data" in note]
+
+
+@pytest.mark.parametrize(("target", "kept"), [("mkv", True), ("webm", False), ("mp4", False), ("mov", False)])
+def test_a_font_is_kept_or_dropped_with_a_note(tmp_path, target, kept):
+    plain = clips.make_clip(tmp_path / "plain.mkv", frames=5, size=(48, 64))
+    clip = tmp_path / "in.mkv"
+    with av.open(str(plain)) as old, av.open(str(clip), "w") as new:
+        video = new.add_stream_from_template(old.streams.video[0])
+        new.add_attachment("letters.ttf", "font/ttf", b"no real font")
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                new.mux(packet)
+    out = render(clip, tmp_path / f"out.{target}")
+    with av.open(str(out.path)) as made:
+        found = [(each.name, each.mimetype, each.data) for each in made.streams.attachments]
+    assert found == ([("letters.ttf", "font/ttf", b"no real font")] if kept else [])
+    assert any("attachment 'letters.ttf' dropped" in note for note in out.notes) == (not kept)
+
+
+def with_hidden_sound(target: Path, hidden: Fraction) -> Path:
+    """A clip of a second whose edit list hides the first ``hidden`` seconds of its sound."""
+    clip = clips.make_clip(target.with_name("plain.mov"), frames=25, audio=1, audio_codec="pcm_s16le")
+    with av.open(str(clip)) as old, av.open(str(target), "w") as new:
+        streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        for packet in old.demux():
+            if packet.size:
+                if packet.stream.type == "audio":
+                    packet.pts = packet.dts = packet.pts - round(hidden / packet.time_base)
+                packet.stream = streams[packet.stream_index]
+                new.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("target", ["mkv", "mov", "webm"])
+def test_sound_that_an_edit_list_hides_is_not_heard(tmp_path, target):
+    clip = with_hidden_sound(tmp_path / "in.mov", Fraction(1, 2))
+    assert samples(clip).shape[1] == pytest.approx(24000, abs=1100)
+    out = render(clip, tmp_path / f"out.{target}", **({"preset": "8"} if target == "webm" else {}))
+    assert samples(out.path).shape[1] == pytest.approx(24000, abs=1100)
+    with av.open(str(out.path)) as made:
+        first = next(made.decode(video=0))
+        assert float(first.pts * first.time_base) < 0.025  # less than a packet of sound
+    assert [note for note in out.notes if "priming" in note] == [] or target == "mkv"

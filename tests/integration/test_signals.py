@@ -30,7 +30,7 @@ def _start(clip: Path, target: Path, **options: Any) -> subprocess.Popen[str]:
     """A render to which someone listens, after its fifth frame."""
     target.write_bytes(b"precious")
     job = subprocess.Popen(
-        [*LIVEMATTE, "render", str(clip), str(target), "--json"],
+        [*LIVEMATTE, "render", str(clip), str(target), "--overwrite", "--json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
     )  # fmt: skip
     assert job.stdout is not None

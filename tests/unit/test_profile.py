@@ -54,6 +54,12 @@ def test_every_kind_of_value(tmp_path: Path) -> None:
     }
 
 
+def test_a_sink_may_have_a_table_of_its_own(tmp_path: Path) -> None:
+    text = '[sink-option.obs.scenes]\nTalk = "blur"\n"At the desk" = "/home/me/beach.jpg"'
+    own = live_options(written(tmp_path, text))["sink_options"]
+    assert own == {"obs": {"scenes": '{"Talk": "blur", "At the desk": "/home/me/beach.jpg"}'}}
+
+
 def test_one_text_does_where_there_may_be_several(tmp_path: Path) -> None:
     options = read_profile(written(tmp_path, 'to = "obs"\nsink-option = "obs.scene=Talk"'), "live")
     assert options == {"to": ["obs"], "sink_option": ["obs.scene=Talk"]}

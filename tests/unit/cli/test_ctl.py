@@ -30,6 +30,9 @@ class Remembers:
 
     def __init__(self) -> None:
         self.background, self.model, self.paused = "green", "some-model", False
+        self.choke = self.feather = 0.0
+        self.keep, self.frame = "all", "off"
+        self.frozen = False
 
     def stats(self) -> LiveStats:
         return LiveMeter(SystemClock()).stats(
@@ -60,7 +63,10 @@ def test_what_is_said(steered: Remembers, capsys: Said) -> None:
         "blur 12.5": "background: blur:12.5",
         "model other": "model: other",
         "pause": "paused: viewers see the placeholder",
+        "freeze": "frozen: viewers keep the present picture",
         "resume -s desk": "resumed",
+        "choke -2": "choke: -2",
+        "feather 2.5": "feather: 2.5",
         f"stop --session {os.getpid()}": "session desk ends",
     }.items():
         assert cli.run(["ctl", *words.split()]) == 0
@@ -233,3 +239,17 @@ def test_render_takes_one_too(clip: Path, tmp_path: Path, capsys: Said) -> None:
     profile.write_text('background = "nope"\ncrf = 30', encoding="utf-8")
     assert cli.run(["render", str(clip), str(tmp_path / "out.mp4"), "--profile", str(profile)]) == 2
     assert str(tmp_path / "nope") in capsys.readouterr().err
+
+
+def test_a_command_imports_no_other_command_and_no_large_library(tmp_path: Path) -> None:
+    code = (
+        "import sys; from livematte import cli; cli.run(['ctl', 'stats']);"
+        "print(*(name for name in sys.modules if name.startswith('livematte.') or '.' not in name))"
+    )
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    loaded = set(ended.stdout.split())
+    assert "livematte.cli.ctl" in loaded and "no live session runs" in ended.stderr
+    assert not {"livematte.cli.render", "livematte.cli.live", "livematte.preview", "numpy", "cv2"} & loaded

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from livematte import cli, registry
-from livematte.cli.live_reporter import format_line, summary
+from livematte.cli.live_reporter import format_line, format_viewers, summary
+from livematte.cli.pipes import written_pipe
+from livematte.clock import SystemClock
+from livematte.streaming.stats import LiveMeter
+from tests.clocks import FakeClock
 
 SMALL = ["--to", "collecting", "--resolution", "160x96", "--rate", "25", "--background", "black"]
 
@@ -51,6 +59,8 @@ def test_people_get_lines(sinks: list[Any], clip: Path, capsys: pytest.CaptureFi
         (["--background", "nope"], "nope"),
         (["--delay", "9000"], "delay 9000 is invalid: use 0 to 2000 milliseconds"),
         (["--delay", "nan"], "milliseconds"),
+        (["--preview-backgrounds", "black,nope.jpg"], "preview-backgrounds: background 'nope.jpg': no such"),
+        (["--preview-backgrounds", "blur:1"], "preview-backgrounds: blur 1 would show the room"),
         (["--seconds", "0"], "seconds 0 is invalid: use more than 0"),
         (["--pixel-format", "mjpeg"], "pixel-format 'mjpeg' is only for cameras"),
         (["--rate", "fast"], "--rate 'fast': give a number; see livematte live --help"),
@@ -67,9 +77,6 @@ def test_what_cannot_be_is_refused(
 
 
 def test_a_line_fits_a_terminal() -> None:
-    from livematte.clock import SystemClock
-    from livematte.streaming.stats import LiveMeter
-
     state = LiveMeter(SystemClock()).stats(
         late=0, skipped=0, level=0, steps=0, size=(160, 288), watched=None, sink_notes=[]
     )
@@ -129,3 +136,55 @@ def test_the_reason_that_lasts_is_told(
         teller.look()
     said = capsys.readouterr().err
     assert [said.count(why) for why in ("starting", "camera is gone", "nobody is seen")] == [1, 1, 1]
+
+
+def test_an_output_that_nobody_sees_is_told(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["live", "--input", str(clip), "--to", "none", "--resolution", "160x96", "--background", "black"]
+    assert cli.run([*words, "--seconds", "0.5"]) == 0
+    assert "nobody sees it: the output is none; add --preview" in capsys.readouterr().err
+    assert cli.run([*words, "--seconds", "0.5", "--stats"]) == 0
+    assert "nobody sees it" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("watched", "line"),
+    [(True, "viewers see people"), (None, "viewers see people"), (False, "nobody watches: no program reads")],
+)
+def test_whether_anybody_watches_is_told(watched: bool | None, line: str) -> None:
+    meter = LiveMeter(SystemClock())
+    meter.handed(1, "")
+    state = meter.stats(late=0, skipped=0, level=0, steps=0, size=None, watched=watched, sink_notes=[])
+    assert format_viewers(state).startswith(line)
+
+
+def test_the_first_picture_is_counted_from_the_start_of_the_command() -> None:
+    clock = FakeClock(10.0)
+    meter = LiveMeter(clock)
+    meter.count_from(8.5)
+    clock.advance(0.3)
+    meter.reached(1, 1, 10.0)
+    state = meter.stats(late=0, skipped=0, level=0, steps=0, size=None, watched=True, sink_notes=[])
+    assert (state.first_good, state.seconds) == pytest.approx((1.8, 1.8))
+    assert "first picture after 1.8 s" in summary(state)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_without_a_writer_is_told(
+    sinks: list[Any], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    copy = (
+        f"import sys, time; time.sleep(1); open({str(pipe)!r}, 'wb').write(open({str(clip)!r}, 'rb').read())"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", copy])
+    try:
+        assert cli.run(["live", "--input", str(pipe), *SMALL, "--seconds", "2"]) == 0
+        assert f"waiting for a program that writes to the pipe {pipe}" in capsys.readouterr().err
+    finally:
+        writer.kill()
+        writer.wait()
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(KeyboardInterrupt), written_pipe(pipe, stop):
+        raise AssertionError("nobody writes")

@@ -33,6 +33,7 @@ from livematte.options import (
     ImageOptions,
     LiveOptions,
     LoadOptions,
+    MatterOptions,
     MattesOptions,
     RenderOptions,
     TrimapOptions,
@@ -54,6 +55,7 @@ CALLS: list[tuple[Any, type]] = [
     (livematte.render_many, RenderManyOptions),
     (livematte.image, ImageOptions),
     (livematte.mattes, MattesOptions),
+    (livematte.Matter, MatterOptions),
     (livematte.live, LiveOptions),
     (api.trimap, TrimapOptions),
     (load_model, LoadOptions),
@@ -131,8 +133,8 @@ def test_a_wrong_keyword_is_one_line_with_a_hint(call: Any, group: type, tmp_pat
         ({"size": True}, "size True is invalid: use a whole number"),
         ({"size": 16}, "size 16 is invalid: use 32 to 4096 pixels"),
         ({"keep_islands": 1}, "keep_islands 1 is invalid: use True or False"),
-        ({"temporal": None}, "temporal None is invalid: use text"),
-        ({"start": "2"}, "start '2' is invalid: use a number"),
+        ({"temporal": None}, "temporal None is invalid: use on, strong or off"),
+        ({"start": [2]}, "start [2] is invalid: use a number or text"),
         ({"alpha_out": 3}, "alpha_out 3 is invalid: use text"),
         ({"refine_budget": 0}, "refine budget 0 is invalid: use more than 0 milliseconds"),
         ({"threads": 0}, "threads 0 is invalid: use 1 or more"),
@@ -167,11 +169,11 @@ def test_the_command_line_gives_the_defaults_of_python() -> None:
 
 
 def test_choices_are_those_of_the_rooms_that_use_them() -> None:
-    assert set(EVERY["temporal"].option.choices) == set(temporal.MODES)
-    assert set(EVERY["fit"].option.choices) == set(backgrounds.FITS)
-    assert EVERY["hwaccel"].option.choices == HWACCELS
-    assert EVERY["preview"].option.choices == PLACES
-    assert EVERY["precision"].option.choices == PRECISIONS
+    assert set(EVERY["temporal"].choices) == set(temporal.MODES)
+    assert set(EVERY["fit"].choices) == set(backgrounds.FITS)
+    assert EVERY["hwaccel"].choices == HWACCELS
+    assert EVERY["preview"].choices == PLACES
+    assert EVERY["precision"].choices == PRECISIONS
     assert set(EVERY["refine"].option.examples) == set(METHODS)
 
 
@@ -318,11 +320,12 @@ def test_no_function_takes_more_than_eight_parameters(path: Path) -> None:
 
 
 EVERYDAY = {
-    "background", "band", "camera", "cluster", "codec", "count", "crf", "data", "delay", "device", "end",
-    "fit", "foreground", "fps", "frames", "full", "height", "hwaccel", "input", "jobs", "json", "mirror",
-    "model", "moving", "name", "out", "overwrite", "pixel_format", "placeholder", "precision", "preset",
-    "preview", "quiet", "rate", "recursive", "refine", "resolution", "resume", "runtime", "seconds",
-    "session", "size", "start", "stats", "temporal", "threads", "to", "trimap", "weights", "width",
+    "background", "band", "camera", "channels", "cluster", "codec", "count", "crf", "data", "delay",
+    "device", "end", "fit", "foreground", "format", "fps", "frame", "frames", "full", "height", "hwaccel",
+    "input", "jobs", "json", "keep", "mirror", "model", "moving", "name", "out", "overwrite", "pixel_format",
+    "placeholder", "precision", "preset", "preview", "quiet", "rate", "recursive", "refine", "resolution",
+    "resume", "runtime", "sdr", "seconds", "session", "size", "start", "stats", "temporal", "threads", "to",
+    "trimap", "weights", "width",
 }  # fmt: skip
 """Options whose names are words that rooms use for other things, too."""
 
@@ -391,5 +394,5 @@ def test_an_option_is_spelled_in_three_files_at_most() -> None:
 def test_no_everyday_word_is_one_that_could_be_counted() -> None:
     assert names(RenderOptions) - EVERYDAY == {
         "keep_islands", "refine_weights", "refine_size", "refine_budget", "refine_tta", "alpha_out",
-        "foreground_out", "debug_view",
+        "foreground_out", "debug_view", "keep_location", "choke", "feather",
     }  # fmt: skip

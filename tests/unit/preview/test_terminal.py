@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -198,3 +199,77 @@ def test_without_a_terminal_there_are_no_keys() -> None:
     finally:
         os.close(end)
         os.close(begin)
+
+
+JOB = """
+import sys, time
+import numpy as np
+from livematte.preview.terminal import TerminalView
+view = TerminalView()
+print("ready", flush=True)
+while not view.closed:
+    view.show(np.zeros((8, 8, 3), np.uint8), [("a line", "")])
+    if "q" in view.keys():
+        view.close()
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="job control of POSIX")
+def test_ctrl_z_gives_the_terminal_back_and_fg_draws_again() -> None:
+    """A shell's part is played here: the job is a session of its own with a real pseudo-terminal."""
+    import pty
+    import select
+    import signal
+    import subprocess
+    import termios
+    import time
+
+    shell, terminal = pty.openpty()
+    drawn = bytearray()
+
+    def until(fact: Callable[[], bool], what: str) -> None:
+        end = time.monotonic() + 60
+        while not fact():
+            assert time.monotonic() < end, f"{what}: {bytes(drawn[-300:])!r}"
+            if select.select([shell], [], [], 0.05)[0]:
+                drawn.extend(os.read(shell, 1 << 16))
+
+    def echoes() -> bool:
+        return bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+
+    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONUTF8": "1"}
+    # the terminal is the job's only where a session without a shell has opened it
+    begin = "import fcntl, termios; fcntl.ioctl(2, termios.TIOCSCTTY, 0)" + JOB
+    job = subprocess.Popen(
+        [sys.executable, "-c", begin], stdin=terminal, stderr=terminal, stdout=subprocess.DEVNULL,
+        start_new_session=True, env=environment,
+    )  # fmt: skip
+    try:
+        for _ in range(2):
+            until(lambda: b"a line" in drawn and not echoes(), "the picture")
+            drawn.clear()
+            job.send_signal(signal.SIGTSTP)  # an orphaned group ignores it: it is continued at once
+            until(lambda: b"\x1b[?1049l" in drawn, "the shell's screen")
+            until(lambda: b"\x1b[?1049h" in drawn and b"a line" in drawn and not echoes(), "the picture")
+        drawn.clear()
+        termios.tcsetattr(
+            terminal,
+            termios.TCSANOW,
+            [
+                *termios.tcgetattr(terminal)[:3],
+                termios.ECHO | termios.ICANON,
+                *termios.tcgetattr(terminal)[4:],
+            ],
+        )
+        job.send_signal(signal.SIGSTOP)
+        job.send_signal(signal.SIGCONT)
+        until(lambda: b"\x1b[?1049h" in drawn and not echoes(), "the picture after SIGSTOP")
+        os.write(shell, b"q")
+        until(lambda: job.poll() is not None, "the end")
+        assert job.returncode == 0 and echoes()
+    finally:
+        job.kill()
+        job.wait()
+        os.close(shell)
+        os.close(terminal)

@@ -31,6 +31,9 @@ class Remembers:
 
     def __init__(self) -> None:
         self.paused = False
+        self.choke = self.feather = 0.0
+        self.keep, self.frame = "all", "off"
+        self.frozen = False
         self.wrong: BaseException | None = None
         self.waits, self.going_on = threading.Event(), threading.Event()
         self.going_on.set()
@@ -114,10 +117,21 @@ def test_every_command_arrives(ear: Control, steered: Remembers, stopped: thread
         "pid": os.getpid(),
         "background": "/pictures/beach.jpg",
         "model": "some-model",
+        "keep": "all",
+        "choke": "0",
+        "feather": "0",
+        "frame": "off",
         "paused": False,
+        "frozen": False,
     }
     assert ask("blur", 12)["background"] == "blur:12" and ask("blur", 12.5)["background"] == "blur:12.5"
     assert ask("model", "other")["model"] == steered.model == "other"
+    assert ask("choke", -2.5)["choke"] == "-2.5" and steered.choke == -2.5
+    for wrong, words in ((99, "use -20 to 20"), ("wide", "use a number"), (True, "use a number")):
+        with pytest.raises(LivematteError, match=words):
+            ask("choke", wrong)
+    assert ask("freeze")["frozen"] is steered.frozen is True
+    assert ask("resume")["frozen"] is steered.frozen is False
     assert ask("pause")["paused"] is True and steered.paused is True
     assert ask("resume")["paused"] is False and steered.paused is False
     stats = ask("stats")["stats"]

@@ -386,6 +386,30 @@ def test_paused_is_the_placeholder_and_the_model_rests() -> None:
     assert shows_person(bench.tick())
 
 
+def test_a_frozen_picture_stays_whatever_happens_and_pictures_go_on_after_it() -> None:
+    bench = Bench()
+    stages = bench.engine.stages
+    with pytest.raises(UsageError, match="no picture to freeze, viewers see the placeholder: starting"):
+        stages.freeze(True)
+    kept = bench.tick()
+    stages.freeze(True)
+    bench.model.wrong = lambda: np.ones((128, 192), np.float32)
+    for _ in range(60):
+        assert bench.tick().planes[0] is kept.planes[0]
+    stats = stages.stats()
+    assert (stats.showing, stats.visible, stats.placeholders) == ("frozen", "a frozen picture", 0)
+    stages.freeze(False)
+    assert not shows_person(bench.tick()), "the matte is not to be trusted"
+    bench.model.wrong = lambda: None
+    bench.tick(), bench.tick()
+    assert shows_person(bench.tick()) and bench.safe()
+    stages.freeze(True)
+    stages.pause(True)
+    assert not shows_person(bench.tick()) and not stages.frozen
+    with pytest.raises(UsageError, match="placeholder: paused"):
+        stages.freeze(True)
+
+
 # Shots
 
 

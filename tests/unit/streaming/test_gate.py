@@ -104,40 +104,73 @@ def test_a_late_matte_is_not_shown() -> None:
     assert feed.shown() is not None
 
 
-def test_a_picture_that_gets_old_is_taken_back_while_the_camera_goes_on() -> None:
-    feed = Feed(max_age=0.5)
+@pytest.mark.parametrize("camera", [True, False], ids=["a late model", "a silent camera"])
+def test_the_last_picture_stays_for_a_second_while_the_next_is_only_late(camera: bool) -> None:
+    feed = Feed()
+    for _ in range(30):
+        serial = feed.frame(takes=0.3)
+        assert feed.shown() == serial
+    for _ in range(19):
+        feed.clock.advance(0.05)
+        if camera:
+            feed.gate.register_frame()
+        assert feed.shown() == serial and feed.gate.may_send(serial, feed.clock.now() - 5)
+    for _ in range(2):
+        feed.clock.advance(0.05)
+        if camera:
+            feed.gate.register_frame()
+    assert feed.shown() is None and not feed.gate.may_send(serial, feed.clock.now() - 5)
+    reason = "the model is too slow or hangs" if camera else "the camera sends nothing"
+    assert feed.gate.choose().reason == reason
+
+
+@pytest.mark.parametrize("gap", [0.04, 0.37, 0.9])
+def test_gaps_shorter_than_a_second_show_no_placeholder(gap: float) -> None:
+    """A model that is late again and again, as on a machine under load."""
+    feed = Feed()
     feed.frame()
-    for _ in range(20):
-        feed.clock.advance(0.033)
-        feed.gate.register_frame()
-    assert feed.shown() is None and "hangs" in feed.gate.choose().reason
+    for _ in range(40):
+        feed.frame(takes=gap)
+        for _ in range(int(gap / 0.033)):
+            assert feed.shown() is not None
+            feed.clock.advance(0.033)
+            feed.gate.register_frame()
+
+
+@pytest.mark.parametrize("failure", ["unsure", "fail", "camera gone"])
+def test_a_failure_ends_a_held_picture_at_once(failure: str) -> None:
+    feed = Feed()
+    serial = feed.frame()
+    assert feed.shown() == serial
+    feed.clock.advance(0.5)
+    if failure == "unsure":
+        feed.frame(UNSURE)
+    elif failure == "fail":
+        feed.gate.fail("the model failed")
+    else:
+        feed.gate.camera_gone("the camera is gone")
+    assert feed.shown() is None and not feed.gate.may_send(serial, feed.clock.now())
 
 
 def test_what_was_only_late_is_good_again_with_the_next_frame() -> None:
     feed = Feed(max_age=0.5, silence=10)
     feed.frame()
-    feed.clock.advance(1)
+    assert feed.shown() is not None
+    feed.clock.advance(1.1)
     assert feed.shown() is None
     serial = feed.frame()
     assert feed.shown() == serial
 
 
-def test_a_silent_camera_is_gone_within_200_ms() -> None:
-    feed = Feed()
-    for _ in range(30):
-        feed.frame()
-    feed.clock.advance(0.19)
-    assert feed.shown() is not None
-    feed.clock.advance(0.02)
-    assert feed.shown() is None and feed.gate.choose().reason == "the camera sends nothing"
-
-
 def test_a_slow_camera_is_not_taken_for_a_silent_one() -> None:
-    feed = Feed()
+    feed = Feed(hold=0.3)
     for _ in range(60):
         feed.frame(gap=0.125)  # 8 frames a second, in the dark
-    feed.clock.advance(0.25)
-    assert feed.shown() is not None
+    feed.shown()
+    feed.clock.advance(0.32)
+    assert feed.shown() is None and "hangs" in feed.gate.choose().reason
+    feed.clock.advance(0.1)
+    assert feed.gate.choose().picture is None
 
 
 def test_an_older_picture_never_follows_a_newer_one() -> None:

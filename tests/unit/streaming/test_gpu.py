@@ -386,7 +386,7 @@ def test_parts_are_made_where_the_network_runs_and_on_the_cpu_after_a_failure(
     with running(backend):
         maker = ModelFactory(resolve({}))
         before = transfer_stats()
-        parts = maker.best(live_format(160, 96, 30)).bundle
+        parts = maker.prepare(live_format(160, 96, 30)).bundle
         moved = transfer_stats() - before
         assert isinstance(parts.place, CudaContext), "warmed there"
         assert moved.uploaded > 160 * 96 * 3 // 2 < moved.downloaded

@@ -9,15 +9,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import livematte
 from livematte.errors import DeviceError, InputError, ModelError, OutputError, UsageError
+from livematte.frame import Frame
 from livematte.matting.backgrounds import Blur
 from livematte.protocols import LiveFormat, LiveSink
 from livematte.resolve import Resolved, resolve
 from livematte.streaming import session as livesession
-from livematte.streaming.governor import Level
+from livematte.streaming.governor import Governor, Level
 from livematte.streaming.model_factory import ModelFactory, with_budget
 from livematte.streaming.session import live_format
 from livematte.video.camera_modes import CameraInfo
@@ -110,6 +112,103 @@ def test_a_model_that_does_not_run_is_not_taken(session: livesession.Session) ->
     with pytest.raises(ModelError):
         session.model = broken
     assert session.model is before
+
+
+def test_the_edge_changes_while_it_runs(clip: Path) -> None:
+    class Clear(Opened):
+        wants_alpha = True
+
+    def width(frame: Frame) -> int:
+        return int((frame.planes[3][48] > 127).sum())
+
+    outlet = Clear()
+    options = {"input": clip, "to": outlet, "model": FindsThePerson(), "width": 160, "height": 96}
+    with livematte.live(**options, choke=-20, refine="none") as session:
+        sink = outlet.sinks[0]
+        assert (session.choke, session.feather) == (-20.0, 0.0)
+        assert sink.wait_for(lambda frame: 57 <= width(frame) <= 60), "53 and 2.7 on each side"
+        session.choke = 20
+        assert sink.wait_for(lambda frame: 46 <= width(frame) <= 49)
+        session.feather = 20
+        assert sink.wait_for(lambda frame: ((row := frame.planes[3][48]) > 20).sum() - (row > 230).sum() > 8)
+        for name, value in (("choke", 21), ("feather", -1), ("feather", "soft")):
+            with pytest.raises(UsageError, match=name):
+                setattr(session, name, value)
+        assert (session.choke, session.feather) == (20.0, 20.0)
+
+
+def test_only_the_largest_person_stays_also_with_another_model(clip: Path, outlet: Opened) -> None:
+    def two() -> np.ndarray:
+        alpha = np.zeros((64, 96), np.float32)
+        alpha[:, 5:25] = alpha[:, 40:90] = 1
+        return alpha
+
+    def columns(frame: Frame) -> list[bool]:
+        """True for each person in whose place the background is seen."""
+        return [bool((frame.planes[0][40:56, x - 3 : x + 3] == 16).all()) for x in (25, 108)]
+
+    first, second = FindsThePerson((64, 96)), FindsThePerson((64, 96))
+    first.wrong = second.wrong = two
+    options = {"input": clip, "to": outlet, "width": 160, "height": 96, "background": "black"}
+    with livematte.live(**options, model=first, keep="largest", foreground=False) as session:
+        sink = outlet.sinks[0]
+        assert session.keep == "1" and sink.wait_for(lambda frame: columns(frame) == [True, False])
+        session.model = second
+        assert sink.wait_for(lambda _: second.calls > 5)
+        assert sink.wait_for(lambda frame: columns(frame) == [True, False])
+        session.keep = "all"
+        assert sink.wait_for(lambda frame: columns(frame) == [False, False])
+        with pytest.raises(UsageError, match="keep 'me' is invalid"):
+            session.keep = "me"
+        assert session.keep == "all"
+
+
+def test_the_background_follows_the_program_of_a_sink(clip: Path) -> None:
+    class Scenes(CollectingSink):
+        wanted_background: str | None = None
+
+    sink = Scenes()
+
+    def scenes(format: LiveFormat) -> Scenes:
+        return sink
+
+    def luma(frame: Frame) -> int:
+        return int(frame.planes[0][2, 2])
+
+    options = {"input": clip, "to": scenes, "width": 160, "height": 96, "background": "black"}
+    with livematte.live(**options, model=FindsThePerson()) as session:
+        assert sink.wait_for(lambda frame: luma(frame) == 16)
+        sink.wanted_background = "white"
+        assert sink.wait_for(lambda frame: luma(frame) == 235)
+        assert session.background == "black", "the session's own is kept"
+        sink.wanted_background = "nope.jpg"
+        assert sink.wait_for(lambda _: any("does not follow" in note for note in session.stats().notes))
+        sink.wanted_background = None
+        assert sink.wait_for(lambda frame: luma(frame) == 16)
+
+
+def test_the_picture_follows_the_person_while_it_runs(clip: Path, outlet: Opened) -> None:
+    model = FindsThePerson((64, 96))
+
+    def far_right() -> np.ndarray:
+        alpha = np.zeros((64, 96), np.float32)
+        alpha[32:, 72:84] = 1
+        return alpha
+
+    def people(frame: Frame) -> float:
+        return float((frame.planes[0] < 225).mean())
+
+    model.wrong = far_right
+    options = {"input": clip, "to": outlet, "width": 160, "height": 96, "background": "white", "model": model}
+    with livematte.live(**options, foreground=False) as session:
+        sink = outlet.sinks[0]
+        assert session.frame == "off" and sink.wait_for(lambda frame: 0.02 < people(frame) < 0.08)
+        session.frame = "body"
+        assert sink.wait_for(lambda frame: people(frame) > 0.12)
+        with pytest.raises(UsageError, match="frame 'face' is invalid"):
+            session.frame = "face"
+        session.frame = "off"
+        assert sink.wait_for(lambda frame: 0.02 < people(frame) < 0.08)
 
 
 def test_pausing(session: livesession.Session, outlet: Opened) -> None:
@@ -216,7 +315,7 @@ def test_after_a_failure_the_processor_does_the_work(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("livematte.streaming.model_factory.frame_device", lambda *_: (None, ["a note"]))
     options = {"refine": "none", "foreground": False}
     maker = ModelFactory(resolve(options))
-    best = maker.best(live_format(160, 96, 30))
+    best = maker.prepare(live_format(160, 96, 30))
     levels, parts = best.levels, best.bundle
     assert parts.notes == ("a note",)
     assert maker(levels[0], None) is parts, "kept: the way up is short"
@@ -226,6 +325,27 @@ def test_after_a_failure_the_processor_does_the_work(monkeypatch: pytest.MonkeyP
     named = ModelFactory(resolve({**options, "device": "cuda"}))
     named(levels[0], DeviceError("lost"))
     assert asked[-1][0] == "cuda", "who names a device gets that one or the placeholder"
+
+
+def test_another_model_begins_at_the_level_in_use(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, outlet: Opened
+) -> None:
+    def resolve_model(model: Any, *, size: int | None, **_: Any) -> FindsThePerson:
+        return FindsThePerson((64, size or 288)) if isinstance(model, str) else model
+
+    monkeypatch.setattr("livematte.resolve.resolve_model", resolve_model)
+    monkeypatch.setattr(Governor, "advise", lambda self: None)
+    options = {"input": clip, "to": outlet, "width": 160, "height": 96, "refine": "guided"}
+    with livematte.live(**options) as session:
+        stages = session._engine.stages
+        assert [level.size for level in stages.levels] == [288, 224, 192, 192]
+        stages.governor.set_level(2)
+        session.model = "late-fusion-live"
+        assert outlet.sinks[0].wait_for(lambda _: session.stats().size == (64, 192))
+        assert (session.stats().level, session.stats().steps) == (2, 1)
+        session.model = FindsThePerson((64, 96))  # has one level only
+        assert outlet.sinks[0].wait_for(lambda _: session.stats().size == (64, 96))
+        assert session.stats().level == 0
 
 
 def test_a_camera_that_was_unplugged_is_opened_by_its_own_id(
@@ -330,3 +450,47 @@ def test_own_weights_come_back_with_the_name_of_their_model(
         ("jmnet-live", None),
         ("late-fusion-live", "mine.safetensors"),
     ]
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_a_square_camera_is_cropped_with_a_note_or_shown_whole(
+    tmp_path: Path, outlet: Opened, fit: str
+) -> None:
+    square = make_clip(tmp_path / "square.mp4", frames=30, size=(96, 96))
+    with livematte.live(
+        input=square, to=outlet, background="white", model=FindsThePerson(), width=160, height=96, rate=25,
+        fit_camera=fit,
+    ) as opened:  # fmt: skip
+        # The model finds a person in the middle third: 53 to 106 of 160 columns.
+        assert outlet.sinks[0].wait_for(
+            lambda frame: bool(frame.planes[0][60, 80] < 230 and frame.planes[0][60, 10] > 200)
+        )
+        assert outlet.sinks[0].frames[-1].format == "yuv420p"
+        noted = [note for note in opened.stats().notes if "is cropped: 40 % of its height" in note]
+        assert len(noted) == (fit == "crop")
+
+
+def test_padded_bars_show_the_background_whatever_the_model_says(tmp_path: Path, outlet: Opened) -> None:
+    square, model = make_clip(tmp_path / "square.mp4", frames=30, size=(96, 96)), FindsThePerson()
+
+    def wide() -> np.ndarray:
+        alpha = np.zeros((32, 48), np.float32)
+        alpha[:24] = 1
+        return alpha
+
+    model.wrong = wide
+    with livematte.live(
+        input=square, to=outlet, background="white", model=model, width=160, height=96, rate=25,
+        fit_camera="pad",
+    ):  # fmt: skip
+        assert outlet.sinks[0].wait_for(lambda frame: bool(frame.planes[0][60, 80] < 230))
+        shown = [frame.planes[0] for frame in outlet.sinks[0].frames if frame.planes[0][60, 80] < 230]
+        assert all(luma[:, :30].min() > 230 and luma[:, 130:].min() > 230 for luma in shown)
+
+
+def test_another_fit_is_refused(clip: Path, outlet: Opened) -> None:
+    with pytest.raises(UsageError, match="fit_camera 'stretch' is invalid: allowed are crop, pad"):
+        livematte.live(
+            input=clip, to=outlet, background="black", model=FindsThePerson(), fit_camera="stretch"
+        )
+    assert not outlet.sinks

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import struct
 import sys
 from fractions import Fraction
@@ -250,3 +252,34 @@ def test_what_cannot_be_meant_says_what_there_is() -> None:
         find_camera("auto", [])
     with pytest.raises(InputError, match="only virtual"):
         find_camera("auto", CAMERAS[:1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PipeWire is of Linux")
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        (
+            [
+                {"type": "PipeWire:Interface:Core", "info": None},
+                {"info": {"props": {"media.class": "Audio/Source", "node.description": "Microphone"}}},
+                {"info": {"props": {"media.class": "Video/Source", "node.description": "MIPI Camera"}}},
+            ],
+            "PipeWire has 'MIPI Camera', .*pw-v4l2 before it",
+        ),
+        ([], "no camera was found: plug one in"),
+        ("nonsense", "no camera was found: plug one in"),
+    ],
+)
+def test_a_camera_that_only_pipewire_has_is_told_with_the_way_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: object, message: str
+) -> None:
+    program = tmp_path / "pw-dump"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(told)}\nEND\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(InputError, match=message):
+        find_camera("auto", [])
+    other = CameraInfo("usb-1", "HD Webcam")
+    with pytest.raises(InputError, match="no camera matches 'mipi': available are") as raised:
+        find_camera("mipi", [other])
+    assert ("pw-v4l2" in str(raised.value)) is ("MIPI" in message)

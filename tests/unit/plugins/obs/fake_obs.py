@@ -34,7 +34,10 @@ class FakeObs:
         self.password, self.removal = password, removal
         self.inputs: dict[str, dict[str, Any]] = {}
         self.items: dict[str, list[dict[str, Any]]] = {"Scene": [], "Break": []}
+        self.groups: dict[str, list[dict[str, Any]]] = {}
+        self.on_air = "Scene"
         self.transforms: dict[int, dict[str, Any]] = {}
+        self.filters: dict[str, list[dict[str, Any]]] = {}
         self.kinds = ["image_source", "color_source_v3", "ffmpeg_source"]
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.received: list[str] = []
@@ -85,6 +88,11 @@ class FakeObs:
 
     # What a user does in OBS.
 
+    def add_group(self, name: str, scene: str = "Scene") -> None:
+        with self._lock:
+            self.groups[name] = []
+            self._place(scene, name)
+
     def add(self, name: str, kind: str, scene: str = "Scene", **settings: Any) -> int:
         with self._lock:
             self.inputs[name] = {"inputName": name, "inputKind": kind, "settings": settings}
@@ -93,9 +101,38 @@ class FakeObs:
     def drop(self, name: str) -> None:
         with self._lock:
             self.inputs.pop(name, None)
-            for items in self.items.values():
+            self.filters.pop(name, None)
+            for items in self._lists():
                 items[:] = [item for item in items if item["sourceName"] != name]
         self.event("InputRemoved", inputName=name)
+
+    def switch(self, scene: str) -> None:
+        """Put a scene on air: OBS draws it, and takes removed sources out of it."""
+        with self._lock:
+            self.on_air = scene
+            gone = [name for name, entry in self.inputs.items() if entry.get("removed")]
+        for name in gone:
+            self._draw(name)
+        self.event("CurrentProgramSceneChanged", sceneName=scene)
+
+    def _lists(self) -> list[list[dict[str, Any]]]:
+        return [*self.items.values(), *self.groups.values()]
+
+    def _draw(self, name: str) -> None:
+        """The scene on air lets go of a removed source; OBS frees a source that no scene holds."""
+        with self._lock:
+            shown = self.items[self.on_air]
+            groups = [self.groups[item["sourceName"]] for item in shown if item["sourceName"] in self.groups]
+            for items in (shown, *groups):
+                items[:] = [item for item in items if item["sourceName"] != name]
+        self._free(name)
+
+    def _free(self, name: str) -> None:
+        with self._lock:
+            held = any(item["sourceName"] == name for items in self._lists() for item in items)
+            if held or name not in self.inputs:
+                return
+        self.drop(name)
 
     # The protocol.
 
@@ -158,8 +195,26 @@ class FakeObs:
 
     def _place(self, scene: str, name: str) -> int:
         number = next(self._numbers)
-        self.items[scene].append({"sceneItemId": number, "sourceName": name})
+        self._items(scene).append(
+            {
+                "sceneItemId": number,
+                "sourceName": name,
+                "enabled": True,
+                "locked": False,
+                "blend": "OBS_BLEND_NORMAL",
+            }
+        )
+        self.event("SceneItemCreated", sceneName=scene, sourceName=name, sceneItemId=number)
         return number
+
+    def _items(self, scene: str) -> list[dict[str, Any]]:
+        return self.groups[scene] if scene in self.groups else self.items[scene]
+
+    def _item(self, scene: str, number: int) -> dict[str, Any]:
+        for item in self._items(scene):
+            if item["sceneItemId"] == number:
+                return item
+        raise RefusedError(600, "No scene items were found in the specified scene by that ID.")
 
     def _source(self, name: str) -> dict[str, Any]:
         if name not in self.inputs:
@@ -193,7 +248,62 @@ class FakeObs:
         return {"scenes": [{"sceneName": name} for name in self.items]}
 
     def _on_GetCurrentProgramScene(self) -> dict[str, Any]:
-        return {"currentProgramSceneName": next(iter(self.items))}
+        return {"currentProgramSceneName": self.on_air}
+
+    def _on_GetGroupList(self) -> dict[str, Any]:
+        return {"groups": list(self.groups)}
+
+    def _on_GetGroupSceneItemList(self, sceneName: str) -> dict[str, Any]:
+        return {"sceneItems": self.groups[sceneName]}
+
+    def _on_RemoveSceneItem(self, sceneName: str, sceneItemId: int) -> None:
+        item = self._item(sceneName, sceneItemId)
+        self._items(sceneName).remove(item)
+        threading.Timer(self.removal, self._free, (item["sourceName"],)).start()
+
+    def _on_GetSceneItemTransform(self, sceneName: str, sceneItemId: int) -> dict[str, Any]:
+        self._item(sceneName, sceneItemId)
+        return {
+            "sceneItemTransform": {"width": 1.0, "boundsWidth": 0.0, **self.transforms.get(sceneItemId, {})}
+        }
+
+    def _on_GetSceneItemIndex(self, sceneName: str, sceneItemId: int) -> dict[str, Any]:
+        return {"sceneItemIndex": self._items(sceneName).index(self._item(sceneName, sceneItemId))}
+
+    def _on_SetSceneItemIndex(self, sceneName: str, sceneItemId: int, sceneItemIndex: int) -> None:
+        item = self._item(sceneName, sceneItemId)
+        self._items(sceneName).remove(item)
+        self._items(sceneName).insert(sceneItemIndex, item)
+
+    def _on_GetSceneItemEnabled(self, sceneName: str, sceneItemId: int) -> dict[str, Any]:
+        return {"sceneItemEnabled": self._item(sceneName, sceneItemId)["enabled"]}
+
+    def _on_SetSceneItemEnabled(self, sceneName: str, sceneItemId: int, sceneItemEnabled: bool) -> None:
+        self._item(sceneName, sceneItemId)["enabled"] = sceneItemEnabled
+
+    def _on_GetSceneItemLocked(self, sceneName: str, sceneItemId: int) -> dict[str, Any]:
+        return {"sceneItemLocked": self._item(sceneName, sceneItemId)["locked"]}
+
+    def _on_SetSceneItemLocked(self, sceneName: str, sceneItemId: int, sceneItemLocked: bool) -> None:
+        self._item(sceneName, sceneItemId)["locked"] = sceneItemLocked
+
+    def _on_GetSceneItemBlendMode(self, sceneName: str, sceneItemId: int) -> dict[str, Any]:
+        return {"sceneItemBlendMode": self._item(sceneName, sceneItemId)["blend"]}
+
+    def _on_SetSceneItemBlendMode(self, sceneName: str, sceneItemId: int, sceneItemBlendMode: str) -> None:
+        self._item(sceneName, sceneItemId)["blend"] = sceneItemBlendMode
+
+    def _on_GetSourceFilterList(self, sourceName: str) -> dict[str, Any]:
+        return {"filters": self.filters.get(sourceName, [])}
+
+    def _on_CreateSourceFilter(self, sourceName: str, filterName: str, **kind: Any) -> None:
+        self._source(sourceName)
+        new = {"filterName": filterName, "filterEnabled": True, "filterIndex": 0, **kind}
+        self.filters.setdefault(sourceName, []).append(new)
+
+    def _on_SetSourceFilterEnabled(self, sourceName: str, filterName: str, filterEnabled: bool) -> None:
+        (found,) = [each for each in self.filters[sourceName] if each["filterName"] == filterName]
+        found["filterEnabled"] = filterEnabled
 
     def _on_GetSceneItemList(self, sceneName: str) -> dict[str, Any]:
         return {"sceneItems": self.items[sceneName]}
@@ -208,6 +318,8 @@ class FakeObs:
         return {"sceneItemId": self.add(inputName, inputKind, sceneName, **inputSettings)}
 
     def _on_CreateSceneItem(self, sceneName: str, sourceName: str) -> dict[str, Any]:
+        if sceneName in self.groups:
+            raise RefusedError(602, "The specified source is not a scene.")
         self._source(sourceName)
         return {"sceneItemId": self._place(sceneName, sourceName)}
 
@@ -218,8 +330,14 @@ class FakeObs:
         self.transforms.setdefault(sceneItemId, {}).update(sceneItemTransform)
 
     def _on_RemoveInput(self, inputName: str) -> None:
-        self._source(inputName)
-        threading.Timer(self.removal, self.drop, (inputName,)).start()
+        removed = self._source(inputName)
+        removed["removed"] = True
+
+        def draw() -> None:
+            if self.inputs.get(inputName) is removed:
+                self._draw(inputName)
+
+        threading.Timer(self.removal, draw).start()
 
 
 def _handshake(connection: socket.socket) -> None:

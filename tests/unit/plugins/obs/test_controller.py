@@ -26,10 +26,9 @@ from livematte.plugins.obs.controller import (
     PERMANENT,
     SESSION,
     ObsController,
-    ScenePlacement,
     media_settings,
-    parse_placement,
 )
+from livematte.plugins.obs.placement import ScenePlacement, parse_placement
 from tests.unit.plugins.obs.fake_obs import FakeObs
 
 SETTINGS = media_settings("gopher://127.0.0.1:24455")
@@ -184,7 +183,7 @@ def test_a_new_item_fills_the_canvas_with_the_settings_that_obs_needs(
         "is_local_file": False, "input": "gopher://127.0.0.1:24455", "input_format": "nut",
         "buffering_mb": 0, "reconnect_delay_sec": 1, "hw_decode": False, "clear_on_media_end": True,
         "close_when_inactive": False, "restart_on_activate": False, "linear_alpha": True,
-        "livematte": "session",
+        "livematte": "session", "livematte_session": "",
     }  # fmt: skip
     (item,) = fake.items["Scene"]
     place = fake.transforms[item["sceneItemId"]]
@@ -261,6 +260,85 @@ def test_a_removal_is_waited_for_before_the_name_is_used_again(
     controller.ensure(MEDIA_KIND, SETTINGS)
     assert controller.ensure(LUA_KIND, {"path": "/x"}) == "created"
     assert fake.inputs["livematte"]["inputKind"] == LUA_KIND
+
+
+@pytest.mark.parametrize("place", ["off air", "two scenes", "twice in one scene", "a group"])
+def test_the_source_is_removed_wherever_it_is(fake: FakeObs, controller: ObsController, place: str) -> None:
+    """OBS lets go of a removed source only when it draws the scene that holds it."""
+    controller.ensure(MEDIA_KIND, SETTINGS)
+    if place == "two scenes":
+        controller.ensure(MEDIA_KIND, SETTINGS, scene="Break")
+    elif place == "twice in one scene":
+        fake._place("Scene", "livematte")
+    elif place == "a group":
+        fake.add_group("Me")
+        fake.groups["Me"].append(fake.items["Scene"].pop(0))
+    fake.add_group("Others", "Break")
+    fake.switch("Break" if place != "two scenes" else "Scene")
+    found = controller.find()
+    assert found is not None
+    assert found.scenes == {"two scenes": ("Scene", "Break"), "a group": ("Me",)}.get(place, ("Scene",))
+    assert controller.remove()
+    assert fake.inputs == {} and controller.find() is None
+    fake.switch("Scene")
+    assert [item["sourceName"] for item in fake.items["Break"]] == ["Others"]
+
+
+def test_a_source_flagged_as_removed_is_not_taken_for_a_good_one(
+    fake: FakeObs, controller: ObsController
+) -> None:
+    controller.ensure(MEDIA_KIND, SETTINGS)
+    fake.switch("Break")
+    controller._call("RemoveInput", inputName="livematte")  # as an earlier livematte, or a user, did
+    fake.items["Scene"].clear()
+    assert controller.ensure(MEDIA_KIND, SETTINGS) == "created"
+    assert [item["sourceName"] for item in fake.items["Break"]] == ["livematte"]
+
+
+def test_another_route_keeps_every_place_and_filter(fake: FakeObs, controller: ObsController) -> None:
+    fake.kinds.append(LUA_KIND)
+    fake.add("logo", "image_source")
+    controller.ensure(MEDIA_KIND, SETTINGS, permanent=True)
+    fake.add("frame", "image_source")
+    controller.ensure(MEDIA_KIND, SETTINGS, scene="Break", placement=parse_placement("5,6", "70x80"))
+    (item,) = fake.items["Break"]
+    item["enabled"], item["locked"], item["blend"] = False, True, "OBS_BLEND_SCREEN"
+    fake.filters["livematte"] = [
+        {
+            "filterName": "crop",
+            "filterKind": "crop_filter",
+            "filterSettings": {"left": 3},
+            "filterEnabled": False,
+        }
+    ]
+    fake.switch("Break")
+    assert controller.ensure(LUA_KIND, {"path": "/x"}) == "created"
+    fake.switch("Scene")
+    found = controller.find()
+    assert found is not None and (found.kind, found.mark) == (LUA_KIND, PERMANENT)
+    assert [each["sourceName"] for each in fake.items["Scene"]] == ["logo", "livematte", "frame"]
+    (item,) = fake.items["Break"]
+    assert (item["enabled"], item["locked"], item["blend"]) == (False, True, "OBS_BLEND_SCREEN")
+    look = fake.transforms[item["sceneItemId"]]
+    assert [look[key] for key in ("positionX", "positionY", "boundsWidth", "boundsHeight")] == [5, 6, 70, 80]
+    (filter,) = fake.filters["livematte"]
+    assert (filter["filterSettings"], filter["filterEnabled"]) == ({"left": 3}, False)
+
+
+@pytest.mark.parametrize("obstacle", ["no kind", "a group"])
+def test_a_route_that_obs_refuses_loses_nothing(
+    fake: FakeObs, controller: ObsController, obstacle: str
+) -> None:
+    controller.ensure(MEDIA_KIND, SETTINGS, permanent=True)
+    if obstacle == "a group":
+        fake.kinds.append(LUA_KIND)
+        fake.add_group("Me")
+        fake.groups["Me"].append(fake.items["Scene"].pop(0))
+    message = "no source kind" if obstacle == "no kind" else "group 'Me': take 'livematte' out of the group"
+    with pytest.raises(ObsError, match=message):
+        controller.ensure(LUA_KIND, {"path": "/x"})
+    found = controller.find()
+    assert found is not None and (found.kind, found.mark) == (MEDIA_KIND, PERMANENT)
 
 
 def test_a_permanent_item_stays_permanent(fake: FakeObs, controller: ObsController) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from livematte.plugins.obs import sink as module
 from livematte.plugins.obs.client import ObsClient, WrongPasswordError
 from livematte.plugins.obs.controller import ObsController, media_settings
 from livematte.plugins.obs.monitor import ItemMonitor
+from livematte.plugins.obs.session_lock import SessionLock, holder
 from livematte.plugins.obs.shared import HEADER, MAGIC, SLOTS, SharedPictures
 from livematte.plugins.obs.sink import ObsSink, obs
 from livematte.plugins.obs.stream_secret import load_secret
@@ -48,6 +50,18 @@ def frame(luma: int = 100, height: int = 36, width: int = 64) -> Frame:
     grey = np.full((height // 2, width // 2), 128, np.uint8)
     planes = (np.full((height, width), luma, np.uint8), grey, grey, alpha)
     return Frame(planes, "yuva420p", 0, Fraction(1, 30))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of shared memory and of the marks of sessions."""
+    for name in ("shared", "session_lock"):
+        monkeypatch.setattr(f"livematte.plugins.obs.{name}.shared_memory_folder", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _folder(folder: Path) -> None: ...
 
 
 @pytest.fixture
@@ -116,7 +130,20 @@ def test_closing_takes_the_item_out_and_leaves_the_rest(
     assert set(fake.inputs) == {"logo"}
     assert sink.notes == []
     changing = {name for name, _ in fake.requests if not name.startswith("Get")}
-    assert changing == {"CreateInput", "SetSceneItemTransform", "RemoveInput"}
+    assert changing <= {
+        "CreateInput", "SetSceneItemTransform", "RemoveSceneItem", "RemoveInput",
+    }  # fmt: skip
+
+
+def test_closing_takes_the_item_out_of_a_scene_that_is_off_air(
+    fake: FakeObs, open_sink: Callable[..., ObsSink]
+) -> None:
+    sink = open_sink()
+    fake.switch("Break")
+    sink.close()
+    assert fake.inputs == {} and sink.notes == []
+    fake.switch("Scene")
+    assert fake.items == {"Scene": [], "Break": []}
 
 
 def test_an_item_that_was_set_up_for_good_stays(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:
@@ -140,6 +167,136 @@ def test_what_a_killed_livematte_left_is_taken_over_and_removed(
     assert read(fake.inputs["livematte"]["settings"]["input"]).shape == (36, 64, 4)
     sink.close()
     assert fake.inputs == {}
+
+
+OTHER = """
+import sys
+from livematte.plugins.obs.session_lock import SessionLock
+from pathlib import Path
+lock = SessionLock(Path(sys.argv[1]))
+print(lock.mark, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other_session(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds a session's mark, which it prints."""
+    words = [sys.executable, "-c", OTHER, str(folder)]
+    other = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    yield other
+    other.kill()
+    other.communicate()
+
+
+@pytest.mark.parametrize(("blend", "linear"), [("linear", True), ("srgb", False)])
+def test_obs_mixes_in_the_light_that_is_asked_for(
+    fake: FakeObs, open_sink: Callable[..., ObsSink], blend: str, linear: bool
+) -> None:
+    sink = open_sink(blend=blend)
+    assert fake.inputs["livematte"]["settings"]["linear_alpha"] is linear
+    assert ["sRGB Off" in note for note in sink.notes] == ([] if linear else [True])
+
+
+def test_the_background_follows_the_scene_on_air(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:
+    sink = open_sink(scenes="Break=blur; Talk = #ff0000")
+    assert sink.wanted_background is None
+    fake.switch("Break")
+    assert until(lambda: sink.wanted_background == "blur")
+    fake.switch("Scene")
+    assert until(lambda: sink.wanted_background is None)
+    fake.switch("Break")
+    again = open_sink(item="again", scenes='{"Break": "white"}')
+    assert again.wanted_background == "white", "known at the start"
+    assert open_sink(item="third", scenes={"Break": "black"}).wanted_background == "black"
+
+
+def test_a_session_does_not_take_the_source_of_another_that_lives(
+    fake: FakeObs, open_sink: Callable[..., ObsSink], other_session: subprocess.Popen[str]
+) -> None:
+    assert other_session.stdout is not None
+    mark = other_session.stdout.readline().strip()
+    url = "tcp://127.0.0.1:1"
+    fake.add("livematte", "ffmpeg_source", **media_settings(url), livematte="session", livematte_session=mark)
+    with pytest.raises(LivematteError, match=rf"live session \(pid {other_session.pid}\).*obs\.item=NAME"):
+        open_sink()
+    assert fake.inputs["livematte"]["settings"]["input"] == url
+    assert fake.asked("RemoveInput") == fake.asked("SetInputSettings") == []
+    other_session.kill()
+    other_session.wait()
+    sink = open_sink()  # what the killed one left is taken over
+    assert fake.inputs["livematte"]["settings"]["input"] != url
+    sink.close()
+    assert fake.inputs == {}
+
+
+@pytest.mark.parametrize("route", ["media", "lua"])
+def test_two_sessions_have_two_sources(fake: FakeObs, open_sink: Callable[..., ObsSink], route: str) -> None:
+    fake.kinds.append("livematte_overlay")
+    first = open_sink(route=route)
+    with pytest.raises(LivematteError, match="belongs to another live session"):
+        open_sink(route=route)
+    second = open_sink(route=route, item="guest")
+    assert set(fake.inputs) == {"livematte", "guest"}
+    if route == "lua":
+        assert Path(fake.inputs["livematte"]["settings"]["path"]).read_bytes()[:4] == struct.pack("<I", MAGIC)
+    first.close()
+    assert set(fake.inputs) == {"guest"}
+    second.close()
+    assert fake.inputs == {}
+
+
+def test_a_permanent_source_is_free_again_after_its_session(
+    fake: FakeObs, open_sink: Callable[..., ObsSink]
+) -> None:
+    client = ObsClient(port=fake.port, password="secret")
+    controller, settings = ObsController(client), media_settings("tcp://127.0.0.1:1")
+    sink = open_sink()
+    url = fake.inputs["livematte"]["settings"]["input"]
+    assert controller.ensure("ffmpeg_source", settings, permanent=True) == "changed"
+    assert fake.inputs["livematte"]["settings"]["input"] == url, "the pictures of the session go on"
+    sink.close()
+    found = controller.find()
+    assert found is not None and found.owner == ""
+    client.close()
+    open_sink()
+
+
+def test_what_a_killed_session_left_in_the_folder_is_removed(
+    folder: Path, other_session: subprocess.Popen[str]
+) -> None:
+    assert other_session.stdout is not None
+    mark = other_session.stdout.readline().strip()
+    left = folder / f"livematte-{mark}-0.bgra"
+    left.write_bytes(struct.pack("<I", MAGIC))
+    SessionLock(folder).release()
+    assert left.exists() and holder(mark, folder) == other_session.pid
+    other_session.kill()
+    other_session.wait()
+    assert holder(mark, folder) is None
+    with left.open("rb") as mapped:
+        SessionLock(folder).release()
+        assert mapped.read() == bytes(4), "a reader sees the end"
+    assert list(folder.iterdir()) == []
+    assert holder("", folder) is holder("../7", folder) is holder(None, folder) is None
+
+
+def test_a_source_placed_in_other_scenes_can_be_kept(
+    fake: FakeObs, open_sink: Callable[..., ObsSink]
+) -> None:
+    sink = open_sink()
+    assert not sink.notes
+    fake._place("Break", "livematte")  # what a user does in OBS
+    assert until(lambda: len(sink.notes) == 1)
+    assert "scenes 'Scene', 'Break'" in sink.notes[0] and "livematte obs setup" in sink.notes[0]
+    client = ObsClient(port=fake.port, password="secret")
+    url = fake.inputs["livematte"]["settings"]["input"]
+    ObsController(client).ensure("ffmpeg_source", media_settings("tcp://127.0.0.1:1"), permanent=True)
+    client.close()
+    assert fake.inputs["livematte"]["settings"]["input"] == url
+    sink.close()
+    assert all([item["sourceName"] for item in items] == ["livematte"] for items in fake.items.values())
+    assert len(sink.notes) == 1
 
 
 def test_obs_may_start_later(fake: FakeObs, open_sink: Callable[..., ObsSink]) -> None:
@@ -290,9 +447,8 @@ def test_other_mixers_read_the_stream_without_obs(fake: FakeObs, layout: str, wi
 
 
 def test_the_lua_route_writes_to_the_memory_that_the_source_is_told(
-    fake: FakeObs, open_sink: Callable[..., ObsSink], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake: FakeObs, open_sink: Callable[..., ObsSink]
 ) -> None:
-    monkeypatch.setattr("livematte.plugins.obs.shared.shared_memory_folder", lambda: tmp_path)
     fake.kinds.append("livematte_overlay")
     sink = open_sink(route="lua")
     path = Path(fake.inputs["livematte"]["settings"]["path"])
@@ -337,6 +493,11 @@ def test_memory_is_for_this_user_and_knows_its_reader(tmp_path: Path) -> None:
     [
         ({"route": "ndi"}, UsageError, "unknown route 'ndi': use one of media, lua, stream"),
         ({"layout": "red"}, UsageError, "unknown layout 'red'"),
+        ({"scenes": "Talk"}, UsageError, "scenes 'Talk' is invalid: use SCENE=BACKGROUND"),
+        ({"scenes": '{"Talk": 3}'}, UsageError, "use SCENE=BACKGROUND"),
+        ({"scenes": "Talk=nope.jpg"}, UsageError, "scene 'Talk': background 'nope.jpg': no such file"),
+        ({"blend": "gamma"}, UsageError, "unknown blend 'gamma': use one of linear, srgb"),
+        ({"blend": "srgb", "route": "lua"}, UsageError, "blend srgb is only for the route media"),
         ({"port": "http"}, UsageError, "port 'http' is invalid: use a number"),
         ({"stream_port": 70000}, UsageError, "stream-port 70000 is invalid: use a number"),
         ({"size": "big"}, UsageError, "use WIDTHxHEIGHT"),

@@ -68,7 +68,7 @@ def test_other_virtual_devices_and_a_missing_module(tmp_path: Path) -> None:
     root = machine(tmp_path / "a", "video10", dep="kernel/fs/ext4.ko:\n")
     assert read_status(root, "6.1", Driver(OUTPUT, b"vim2m")).devices == ()
     assert read_status(root, "6.1", Driver(OUTPUT)).installed is False
-    assert read_status(tmp_path / "b", "6.1") == LoopbackStatus(False, None, "", ())
+    assert read_status(tmp_path / "b", "6.1") == LoopbackStatus(False, None, "", (), modules=False)
 
 
 def opens(root: Path, process: str, number: str, device: Path) -> None:
@@ -140,6 +140,8 @@ def test_a_working_machine_has_no_fixes() -> None:
     ("status", "secure", "command"),
     [
         (LoopbackStatus(False, False, "", ()), None, "apt install v4l2loopback-dkms"),
+        (LoopbackStatus(False, False, "", ()), None, "linux-headers-$(uname -r)"),
+        (LoopbackStatus(False, None, "", (), modules=False), None, "outside the container"),
         (LoopbackStatus(False, True, "", ()), False, "modprobe v4l2loopback exclusive_caps=1"),
         (LoopbackStatus(False, True, "", ()), True, "mokutil --import"),
         (LoopbackStatus(True, True, "0.15.0", ()), None, "modprobe -r v4l2loopback"),

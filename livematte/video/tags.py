@@ -1,0 +1,30 @@
+"""Metadata tags of a file: those that remain valid in a new one, and those that say where it was recorded."""
+
+from __future__ import annotations
+
+import re
+
+from livematte.video import timecode
+
+_FILE_TAGS = ("encoder", "major_brand", "minor_version", "compatible_brands", "rotate", "vendor_id",
+              "duration", "bps", "number_of_frames", "number_of_bytes", "alpha_mode",
+              timecode.TAG)  # fmt: skip
+"""Tags that describe the encoding of the source file, not its content; the writer sets the timecode."""
+
+_LOCATION = re.compile(
+    r"(com\.apple\.quicktime\.|recording_|geo_?)?location\b.*|loci|\W?xyz|gps.*|geotag.*", re.IGNORECASE
+)
+"""Tags that say where a video was recorded (QuickTime, 3GPP, Android, Matroska)."""
+
+
+def is_location(key: str) -> bool:
+    """Return True if a tag with this key says where a video was recorded."""
+    return _LOCATION.fullmatch(key) is not None
+
+
+def content_tags(metadata: dict[str, str]) -> dict[str, str]:
+    """Return the tags that remain valid in the new file."""
+    return {
+        key: value for key, value in metadata.items()
+        if key.lower().split("-")[0] not in _FILE_TAGS and not key.startswith("_")
+    }  # fmt: skip

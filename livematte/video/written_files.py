@@ -1,0 +1,54 @@
+"""A record of the files that livematte wrote, so that it asks before it replaces a file of the user's.
+
+Each record is a small file in the cache folder, with the size and the time of the written file: a file that
+was changed or replaced since then counts as the user's. If the records are lost, livematte asks more often.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from livematte.cache import cache_folder
+
+MAX_RECORDS = 2000
+"""Number of records that are kept, the newest ones."""
+
+
+def record_written(path: Path) -> None:
+    """Remember that livematte wrote this file. A failure is no error."""
+    record = _record(path)
+    if record is None:
+        return
+    with suppress(OSError):
+        record.write_text(_state(path), encoding="ascii")
+        records = [each for each in record.parent.iterdir() if not each.name.startswith(".")]
+        if len(records) > MAX_RECORDS:
+            records.sort(key=lambda each: each.stat().st_mtime)
+            for old in records[: -MAX_RECORDS // 2]:
+                old.unlink(missing_ok=True)
+
+
+def was_written(path: Path) -> bool:
+    """Return True if livematte wrote this file and nobody has changed it since."""
+    record = _record(path)
+    if record is None:
+        return False
+    try:
+        return record.read_text(encoding="ascii") == _state(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _state(path: Path) -> str:
+    found = path.stat()
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def _record(path: Path) -> Path | None:
+    folder = cache_folder("written")
+    if folder is None:
+        return None
+    return folder / hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]

@@ -58,7 +58,7 @@ from livematte.video.picture_sequence import is_sequence
 from livematte.video.pictures import first_picture, open_pictures, picture_array, picture_frame
 from livematte.video.pixel_shape import square_pixels
 from livematte.video.reader import FileSource, open_video
-from livematte.video.section import Section, check_section, read_section
+from livematte.video.section import TimeSection, check_section, read_section
 from livematte.video.writer import open_sink
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _render(
         if path is not None:
             trial_decode.begin(*inputs.values())
             trial_decode.check(path)
-        section = Section(start=None, end=None) if path is None else read_section(path, chosen)
+        section = TimeSection(start=None, end=None) if path is None else read_section(path, chosen)
         segment_notes: list[str] = []
         if several and path is not None and not own_sink and not is_sequence(path):
             job = Job(path, targets, chosen, RENDER_STREAMS, section=section)
@@ -334,7 +334,7 @@ def mattes(
     channels = chosen["channels"]
     path = os.fspath(input) if isinstance(input, (str, os.PathLike)) else None
     given: Source | None = None
-    section = Section(start=None, end=None)
+    section = TimeSection(start=None, end=None)
     if path is not None:
         trial_decode.check(path)
         section = read_section(path, chosen)

@@ -24,7 +24,7 @@ from livematte.protocols import Background, GpuSink, Sink, SourceInfo
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve
 from livematte.video.concat import EncodedPart
 from livematte.video.reader import open_video
-from livematte.video.section import Section
+from livematte.video.section import TimeSection
 from livematte.video.split import Segment
 from livematte.video.writer import open_sink
 
@@ -52,7 +52,7 @@ class Job:
     transparent: bool = False
     encoder_threads: int = 0
     like: SourceInfo | None = None
-    section: Section = field(default_factory=lambda: Section(start=None, end=None))
+    section: TimeSection = field(default_factory=lambda: TimeSection(start=None, end=None))
 
     def sink_settings(self, kind: str) -> dict[str, Any]:
         """See :func:`livematte.output_paths.sink_settings`."""

@@ -30,9 +30,13 @@ _WORDS = {"done": "done", "unchanged": "unchanged", "failed": "FAILED", "stopped
 
 
 def render_folder(paths: Sequence[str], out_dir: Path, options: RenderManyOptions) -> None:
-    """Render many files. Exit code 1 if one failed, 130 after Ctrl-C."""
+    """Render many files. Exit code 1 if one failed, 130 after Ctrl-C.
+
+    Unless ``overwrite`` is given, a file that livematte did not write is not replaced.
+    """
     from livematte.farm.batch import render_many
 
+    options = {"overwrite": None, **options}
     terminal.event_if_json("start", inputs=list(paths), out_dir=out_dir)
     title = f"{out_dir.name or out_dir}"
     with stop_event() as stop, terminal.display(title) as display:

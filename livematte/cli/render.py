@@ -157,13 +157,12 @@ def confirm_overwrite(target: str | None, options: Mapping[str, Any]) -> None:
     if "overwrite" in options:
         return
     from livematte.video.images import is_numbered
-    from livematte.video.written_files import was_written
+    from livematte.video.written_files import foreign_file
 
     others = (options.get(each.name) for each in declared(OutputOptions))
     for path in (Path(each) for each in (target, *others) if each is not None):
-        if is_numbered(path) or not path.is_file() or was_written(path):
+        if is_numbered(path) or not (line := foreign_file(path)):
             continue
-        line = f"{path} exists, and livematte did not write it"
         if not (terminal.can_ask() and typer.confirm(f"{line}. Replace it?", err=True)):
             raise UsageError(f"{line}: use another name for the output, or --overwrite to replace it")
 

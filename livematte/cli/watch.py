@@ -40,6 +40,7 @@ def watch(
         if result.state == "done":
             terminal.say(f"{result.output}")
 
+    options = {"overwrite": None, **options}
     terminal.event_if_json("start", folder=folder, out_dir=out_dir)
     with stop_event() as stop:
         terminal.note(f"watching {folder}; Ctrl-C ends it")

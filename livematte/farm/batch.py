@@ -34,6 +34,7 @@ from livematte.resolve import Resolved, resolve_render
 from livematte.video.container import is_pipe
 from livematte.video.reader import open_video
 from livematte.video.section import check_section, read_section
+from livematte.video.written_files import foreign_file, record_written
 
 CORES_PER_JOB = 4
 """Cores for each render, if ``jobs`` is None: its four stages run in parallel."""
@@ -63,7 +64,8 @@ def render_many(
 ) -> list[FileResult]:
     """Replace the background of many videos. One that fails does not stop the others.
 
-    An output appears when it is complete. After a stop, unfinished files are removed.
+    An output appears when it is complete. After a stop, unfinished files are removed. With ``overwrite=None``
+    a file that livematte did not write is not replaced: the video that would replace it fails.
 
     Args:
         inputs: files and folders. From a folder, videos are taken by their extension.
@@ -151,6 +153,9 @@ class Batch:
         for number, file in enumerate(self.files):
             if resume and records.is_whole(file):
                 end(number, "unchanged")
+            elif line := self._foreign_output(file, records):
+                records.write_failure(file, file_stamp(file.input), line)
+                end(number, "failed", error=line)
             else:
                 waiting.append(number)
         if cluster is not None:
@@ -162,8 +167,8 @@ class Batch:
                     finished(result)
 
             notes = render_on_cluster(
-                self.files, self.folder, self.options, records, cluster, transparent=self.transparent,
-                waiting=waiting, end=take, progress=progress, stop=stop,
+                self.files, self.folder, self._render_options(), records, cluster,
+                transparent=self.transparent, waiting=waiting, end=take, progress=progress, stop=stop,
             )  # fmt: skip
             if noted is not None:
                 for note in notes:
@@ -211,6 +216,18 @@ class Batch:
             progress(meter.progress())
         return [results[number] for number in range(len(self.files))]
 
+    def _foreign_output(self, file: PlannedFile, records: Records) -> str:
+        """Return a line about an output that must not be replaced, because livematte did not write it."""
+        if self.options["overwrite"] is not None:
+            return ""
+        others = (target for target in file.targets.values() if not records.wrote(file, target))
+        line = next(filter(None, (foreign_file(self.folder / target) for target in others)), "")
+        return line and f"{line}: use another name for the output, or --overwrite to replace it"
+
+    def _render_options(self) -> dict[str, Any]:
+        """Return the options of the render of a file whose outputs may be written."""
+        return {**self.options, "overwrite": self.options["overwrite"] is not False}
+
     def _devices(self, jobs: int | None, files: int, frame_bytes: int) -> list[str]:
         """Return one device per file that is rendered at the same time."""
         devices = self.resolved.compute.devices
@@ -219,7 +236,7 @@ class Batch:
         return devices * max(1, min(files, jobs or choose_jobs(frame_bytes)))
 
     def _call(self, file: PlannedFile, alone: bool, slot: Slot) -> tuple[Any, ...]:
-        options = options_on_device(self.options, slot.device, None if alone else slot.threads)
+        options = options_on_device(self._render_options(), slot.device, None if alone else slot.threads)
         return render_file, file, self.folder, options
 
 
@@ -290,6 +307,7 @@ def render_file(
         if not report.interrupted:
             for option, path in staged.items():
                 os.replace(path, finals[option])
+                record_written(finals[option])
         return RenderReport(
             **{
                 **vars(report),

@@ -240,6 +240,7 @@ class ClusterRender:
             return FileResult(each.file.input, output, "failed", str(error), 0, seconds)
         if missing:
             line = f"{len(missing)} of {len(each.segments)} segments are missing: {'; '.join(missing)}"
+            self._records.write_failure(each.file, each.stamp, line, written=True)
             return FileResult(each.file.input, output, "failed", line, frames, seconds, notes)
         self._records.write(each.file, each.stamp, frames=frames)
         each.manifest.remove()

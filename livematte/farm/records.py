@@ -93,6 +93,20 @@ class Records:
             return {}
         return dict(record) if fits else {}
 
+    def _last(self, file: PlannedFile) -> dict[str, Any]:
+        """Return the record of a file, whatever its input and the options; empty if there is none."""
+        try:
+            record = json.loads(self._path(file).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return record if isinstance(record, dict) else {}
+
+    def wrote(self, file: PlannedFile, target: str) -> bool:
+        """Return True if an output is as a render into this folder left it, with whatever options."""
+        left = self._last(file).get("wrote")
+        stamp = file_stamp(self.folder / target)
+        return isinstance(left, dict) and stamp is not None and left.get(target) == stamp
+
     def is_whole(self, file: PlannedFile) -> bool:
         """Return True if the outputs of a file are as they were when it was finished."""
         outputs = self.read(file).get("outputs")
@@ -107,11 +121,15 @@ class Records:
 
     def write(self, file: PlannedFile, stamp: list[Any] | None, **facts: Any) -> None:
         """Write that a file is finished; ``stamp`` is of its input before the render."""
-        self._write(file, {"stamp": stamp, "outputs": self._outputs(file), **facts})
+        outputs = self._outputs(file)
+        self._write(file, {"stamp": stamp, "outputs": outputs, "wrote": outputs, **facts})
 
-    def write_failure(self, file: PlannedFile, stamp: list[Any] | None, error: str) -> None:
-        """Write that a file failed."""
-        self._write(file, {"stamp": stamp, "error": error})
+    def write_failure(
+        self, file: PlannedFile, stamp: list[Any] | None, error: str, *, written: bool = False
+    ) -> None:
+        """Write that a file failed; ``written`` if its outputs were written, although parts are missing."""
+        left = self._outputs(file) if written else self._last(file).get("wrote")
+        self._write(file, {"stamp": stamp, "error": error, "wrote": left})
 
     def _write(self, file: PlannedFile, facts: Mapping[str, Any]) -> None:
         path = self._path(file)

@@ -84,6 +84,37 @@ def test_what_one_file_gets_is_what_it_gets_alone(folder: Path) -> None:
     assert (folder / "alone.mp4").read_bytes() == (folder / "out" / "a.mp4").read_bytes()
 
 
+def test_a_file_of_the_users_is_replaced_only_if_it_is_said(folder: Path, clip: Path) -> None:
+    out, how = folder / "out", ["--size", "64", "--device", "cpu", "--preset", "ultrafast", "--recursive"]
+    (folder / "in" / "bad.mp4").unlink()
+    (out / "deep").mkdir(parents=True)
+    (out / "a.mp4").write_bytes(b"mine")
+    done = run("render", folder / "in", "--out-dir", out, *how)
+    assert done.returncode == 1 and "1 done, 1 failed" in done.stdout
+    assert "exists, and livematte did not write it" in done.stderr and "--overwrite" in done.stderr
+    assert (out / "a.mp4").read_bytes() == b"mine" and count(out / "deep" / "b.mp4") == FRAMES
+    other = [*how, "--crf", "30"]  # of the two, only the second is livematte's own
+    assert "1 done, 1 failed" in run("render", folder / "in", "--out-dir", out, *other).stdout
+    assert (
+        "1 done, 1 unchanged" in run("render", folder / "in", "--out-dir", out, *other, "--overwrite").stdout
+    )
+    assert count(out / "a.mp4") == FRAMES
+    assert run("render", clip, out / "a.mp4", "--size", "64", "--device", "cpu").returncode == 0
+
+
+def test_what_another_computer_wrote_into_the_folder_is_replaced_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = {**HOW, "overwrite": None}
+    assert states(livematte.render_many(folder / "in" / "a.mp4", folder / "out", **how)) == {"a.mp4": "done"}
+    monkeypatch.setattr("livematte.video.written_files.was_written", lambda path: False)
+    again = livematte.render_many(folder / "in" / "a.mp4", folder / "out", **how, crf=30)
+    assert states(again) == {"a.mp4": "done"}
+    (folder / "out" / "a.mp4").write_bytes(b"somebody changed it")
+    (result,) = livematte.render_many(folder / "in" / "a.mp4", folder / "out", **how)
+    assert result.state == "failed" and "livematte did not write it" in result.error
+
+
 def test_a_stop_leaves_nothing_unfinished(tmp_path: Path) -> None:
     clips.make_clip(tmp_path / "in.mp4", frames=400)
     stop = threading.Event()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from livematte.api import RenderReport, image, load_model, mattes, render, trimap
     from livematte.errors import LivematteError
+    from livematte.farm.batch import render_many
     from livematte.frame import ColorInfo, Frame, Matte
     from livematte.matter import Matter
     from livematte.picture_matte import PictureMatte
@@ -39,6 +40,7 @@ __all__ = [
     "load_model",
     "mattes",
     "render",
+    "render_many",
     "trimap",
 ]
 
@@ -51,6 +53,7 @@ _HOMES = {
     "LivematteError": "errors",
     "Progress": "progress",
     "live": "streaming.launch",
+    "render_many": "farm.batch",
 }
 
 

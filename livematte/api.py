@@ -26,6 +26,7 @@ from livematte.offline.report import RenderReport as RenderReport
 from livematte.offline.report import abort_outputs, nobody_note, require_moving, run_and_report, write_stills
 from livematte.offline.worker import Job
 from livematte.options import (
+    DecoderOption,
     ImageOptions,
     MattesOptions,
     PathLike,
@@ -48,17 +49,16 @@ from livematte.output_paths import (
 from livematte.picture_matte import OpenBackgrounds, PictureMatte
 from livematte.progress import Progress
 from livematte.protocols import Background, Model, Sink, Source
-from livematte.resolve import collect_notes, cuda_index, frame_device, resolve
+from livematte.resolve import collect_notes, cuda_index, frame_device, resolve, resolve_render
 from livematte.video import spool, trial_decode
 from livematte.video.container import check_size, is_pipe
-from livematte.video.hardware import check_hwaccel
 from livematte.video.images import can_keep_profile, check_image
 from livematte.video.picture_color import ProfileUse
 from livematte.video.picture_sequence import is_sequence
 from livematte.video.pictures import first_picture, open_pictures, picture_array, picture_frame
 from livematte.video.pixel_shape import square_pixels
 from livematte.video.reader import FileSource, open_video
-from livematte.video.section import Section, check_section, read_section
+from livematte.video.section import TimeSection, check_section, read_section
 from livematte.video.writer import open_sink
 
 if TYPE_CHECKING:
@@ -130,15 +130,14 @@ def _render(
     own_sink = bool(outputs)
     background: Background | None = None
     try:
-        resolved = resolve(chosen, extras="debug" in targets)
-        check_hwaccel(chosen["hwaccel"])
+        resolved = resolve_render(chosen, extras="debug" in targets)
         inputs = {"input": path, **input_files(RenderOptions, chosen)}
         check_outputs(inputs, targets.values(), chosen)
         several = len(devices := resolved.compute.devices) > 1
         if path is not None:
             trial_decode.begin(*inputs.values())
             trial_decode.check(path)
-        section = Section(start=None, end=None) if path is None else read_section(path, chosen)
+        section = TimeSection(start=None, end=None) if path is None else read_section(path, chosen)
         segment_notes: list[str] = []
         if several and path is not None and not own_sink and not is_sequence(path):
             job = Job(path, targets, chosen, RENDER_STREAMS, section=section)
@@ -153,10 +152,10 @@ def _render(
         if path is not None:
             source = file = open_video(
                 path,
-                hwaccel=chosen["hwaccel"],
                 gpu=gpu,
                 card=codec_gpu,
                 fps=chosen["fps"],
+                **pick(DecoderOption, chosen),
                 **pick(SdrOption, chosen),
                 **section,
             )
@@ -335,7 +334,7 @@ def mattes(
     channels = chosen["channels"]
     path = os.fspath(input) if isinstance(input, (str, os.PathLike)) else None
     given: Source | None = None
-    section = Section(start=None, end=None)
+    section = TimeSection(start=None, end=None)
     if path is not None:
         trial_decode.check(path)
         section = read_section(path, chosen)

@@ -22,6 +22,7 @@ from livematte.video.container import exists
 from livematte.video.images import STILLS, is_numbered
 from livematte.video.output_stream import STREAM
 from livematte.video.picture_sequence import PATTERN, printf_pattern
+from livematte.video.written_files import foreign_file
 
 
 def output_paths(picture: PathLike | None, options: Mapping[str, Any]) -> dict[str, str]:
@@ -74,6 +75,7 @@ def check_outputs(
 ) -> None:
     """Raise UsageError if a target is an input, is given twice, or exists and must not be replaced.
 
+    With ``overwrite`` None, files that livematte wrote are replaced.
     Raises OutputError if it cannot be a name on this system.
 
     Args:
@@ -89,7 +91,10 @@ def check_outputs(
                 raise UsageError(f"{target} is also the {name}: give the output another name")
         if any(_same_file(target, other) for other in paths[:number]):
             raise UsageError(f"{target} is given twice: give every output its own name")
-        if not options["overwrite"] and _exists(target):
+        overwrite = options["overwrite"]
+        if overwrite is None and not is_numbered(target) and (line := foreign_file(target)):
+            raise UsageError(f"{line}: use another name for the output, or --overwrite to replace it")
+        if overwrite is False and _exists(target):
             raise UsageError(f"{target} already exists: use another name or --overwrite")
 
 

@@ -33,6 +33,7 @@ from livematte.options import (
 )
 from livematte.options.declaration import defaults
 from livematte.protocols import Background, Model, TrimapModel
+from livematte.video.hardware import check_hwaccel
 from livematte.video.pictures import is_picture, picture_frame
 
 
@@ -277,14 +278,20 @@ class Resolved:
         """Raise UsageError unless networks and background are names or paths, which a worker can load."""
         if not (self.by_name and isinstance(self.refine.how, str)):
             raise UsageError(
-                "several devices need models and refiners by name: each device loads its own networks"
+                "several devices or files need models and refiners by name: each process loads them"
             )
+        if not isinstance(self.options["background"], (str, os.PathLike)):
+            raise UsageError(
+                "several devices or files need the background as text or a file: each process opens it"
+            )
+
+    def check_split(self) -> None:
+        """Raise UsageError unless parts of one file can be rendered apart; also as :meth:`check_names`."""
         if self.options["frame"] != OFF:
             raise UsageError(
                 "several devices cannot follow people with one camera: use one device with --frame"
             )
-        if not isinstance(self.options["background"], (str, os.PathLike)):
-            raise UsageError("several devices need the background as text or a file: each device opens it")
+        self.check_names()
 
     @property
     def by_name(self) -> bool:
@@ -393,3 +400,10 @@ def resolve(options: Mapping[str, Any], *, extras: bool = False) -> Resolved:
     check_framing(full["frame"])
     compute = ComputeOptions(full["device"], full["runtime"], full["precision"], full["threads"])
     return Resolved(full, compute, refine, drawn, extras)
+
+
+def resolve_render(options: Mapping[str, Any], *, extras: bool = False) -> Resolved:
+    """Check the options of a render of files. Arguments and errors as :func:`resolve`."""
+    resolved = resolve(options, extras=extras)
+    check_hwaccel(options["hwaccel"])
+    return resolved

@@ -12,6 +12,7 @@ from livematte.cli.plugin_commands import PluginGroup
 
 COMMANDS = {
     "render": "Commands",
+    "watch": "Commands",
     "live": "Commands",
     "panel": "Commands",
     "image": "Commands",
@@ -19,6 +20,7 @@ COMMANDS = {
     "demo": "Commands",
     "train": "Commands",
     "ctl": "Commands",
+    "farm": "Commands",
     "doctor": "Information",
     "devices": "Information",
     "models": "Information",

@@ -13,15 +13,19 @@ from typing_extensions import Unpack
 
 from livematte.cli import terminal
 from livematte.cli.interrupt import stop_event
+from livematte.cli.many import OutDir, render_folder
 from livematte.cli.parameters import takes
 from livematte.cli.profiles import Profile
 from livematte.errors import OutputError, UsageError
 from livematte.options import OutputOptions, RenderOptions
 from livematte.options.commands import RenderCommand
-from livematte.options.declaration import declared, input_files
+from livematte.options.declaration import declared, defaults, input_files, pick
+from livematte.options.many import ManyOptions, RenderManyOptions
 
 if TYPE_CHECKING:
     from livematte.api import RenderReport
+
+_NAME_FOLDER = ": for many videos name a folder for the results, --out-dir DIR"
 
 
 @takes(RenderCommand)
@@ -44,8 +48,13 @@ def render(
             show_default=False,
         ),
     ] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="...", help="With [b]--out-dir[/b]: any number of files and folders."),
+    ] = None,
+    out_dir: OutDir = None,
     profile: Profile = None,
-    **options: Unpack[RenderOptions],
+    **options: Unpack[RenderManyOptions],
 ) -> None:
     """Replace the background of a video.
 
@@ -65,26 +74,56 @@ def render(
     [cyan]livematte render me.mp4 try.mp4 --start 10 --end 15[/cyan]  only five seconds
     [cyan]cat me.mkv | livematte render - - --format matroska | mpv -[/cyan]  in a pipeline
     [cyan]livematte render me.mp4 out.mp4 --device cuda:0,cuda:1[/cyan]  two GPUs in parallel
+    [cyan]livematte render lectures --out-dir done[/cyan]  all videos of a folder
     """
+    paths = [source, *([target] if target is not None else []), *(more or [])]
+    if out_dir is not None:
+        render_folder(paths, out_dir, options)
+        return
+    _check_single(paths, options)
+    single = pick(RenderOptions, options)
     from livematte.video import trial_decode
 
-    trial_decode.begin(source, *input_files(RenderOptions, options).values())  # in parallel with the imports
-    given = {name: options[name] for name in ("background", "model")}
+    trial_decode.begin(source, *input_files(RenderOptions, single).values())  # in parallel with the imports
+    given = {name: single[name] for name in ("background", "model")}
     if target == "-" and terminal.is_json():
         raise UsageError("--json and OUT - both write to standard output: leave one out")
     target = in_folder(source, target, transparent=given["background"] == "transparent")
-    confirm_overwrite(target, options)
+    confirm_overwrite(target, single)
     from livematte import api
     from livematte.video.spool import as_file, spoken
 
     terminal.event_if_json("start", input=source, output=target, **given)
     with stop_event() as stop, as_file(source, stop=stop, say=terminal.note) as file:
         with terminal.display(Path(spoken(source)).name) as display:
-            report = api.render(file, target, progress=display, stop=stop, **options)
+            report = api.render(file, target, progress=display, stop=stop, **single)
         notes = [note.replace(file, spoken(source)) for note in report.notes]
     tell(replace(report, notes=notes))
     if report.interrupted:
         raise typer.Exit(130)
+
+
+def _check_single(paths: list[str], options: RenderManyOptions) -> None:
+    """Raise UsageError unless the arguments are one video or sequence of pictures, and at most one output."""
+    if len(paths) > 2:
+        raise UsageError(f"{len(paths)} paths{_NAME_FOLDER}")
+    if _is_folder_of_videos(Path(paths[0])):
+        raise UsageError(f"{paths[0]} is a folder of videos{_NAME_FOLDER}")
+    changed = [name for name, value in defaults(ManyOptions).items() if options.get(name, value) != value]
+    if changed:
+        raise UsageError(f"--{changed[0].replace('_', '-')} is for many videos: add --out-dir DIR")
+
+
+def _is_folder_of_videos(folder: Path) -> bool:
+    """Return True if a folder contains videos, but no pictures, which would be a sequence."""
+    from livematte.farm.files import VIDEO_SUFFIXES
+    from livematte.video.picture_sequence import PICTURES
+
+    try:
+        suffixes = {path.suffix.lower() for path in folder.iterdir()}
+    except OSError:  # it is no folder, or it cannot be read, which the render reports
+        return False
+    return bool(suffixes & VIDEO_SUFFIXES) and not suffixes & PICTURES
 
 
 def in_folder(source: str, target: str | None, *, transparent: bool = False) -> str | None:
@@ -118,13 +157,12 @@ def confirm_overwrite(target: str | None, options: Mapping[str, Any]) -> None:
     if "overwrite" in options:
         return
     from livematte.video.images import is_numbered
-    from livematte.video.written_files import was_written
+    from livematte.video.written_files import foreign_file
 
     others = (options.get(each.name) for each in declared(OutputOptions))
     for path in (Path(each) for each in (target, *others) if each is not None):
-        if is_numbered(path) or not path.is_file() or was_written(path):
+        if is_numbered(path) or not (line := foreign_file(path)):
             continue
-        line = f"{path} exists, and livematte did not write it"
         if not (terminal.can_ask() and typer.confirm(f"{line}. Replace it?", err=True)):
             raise UsageError(f"{line}: use another name for the output, or --overwrite to replace it")
 

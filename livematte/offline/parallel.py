@@ -4,33 +4,26 @@ Each worker takes the next segment. It starts to read some frames before the seg
 have nearly the same state as after a render from the beginning, and the seam is not visible. Segment files
 are written beside the target and deleted when they are joined. After an interruption the target contains all
 frames up to the first missing segment.
-
-``concurrent.futures.ProcessPoolExecutor`` with "spawn" was tried in place of :class:`_Process`: it runs the
-caller's script again, cannot be used inside ``multiprocessing.Pool``, and Ctrl-C kills workers that are still
-importing. Its workers outlive a parent that was killed and keep their GPU, and it does not report exit codes.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
-import queue
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from livematte import errors
 from livematte.device import choose_device
-from livematte.errors import DeviceError, InputError, LivematteError, ModelError, UsageError
+from livematte.errors import InputError, LivematteError, UsageError
+from livematte.offline.pool import ProcessPool
 from livematte.offline.report import RenderReport, require_moving
-from livematte.offline.worker import ENTRY, Job, SegmentResult, Task, environment, on_device
+from livematte.offline.schedule import Scheduler, Slot, Unit, UnitAdvanced, UnitFailed, UnitFinished
+from livematte.offline.worker import Job, SegmentResult, Task, on_device, render_segment
 from livematte.options import SdrOption
 from livematte.options.declaration import pick
 from livematte.progress import Meter, Progress
@@ -50,64 +43,10 @@ Without motion, the weight of earlier frames in the filter falls by the factor 0
 frame, so to less than 1 % (0.88^36).
 """
 
-_TICK = 0.1
-"""Polling interval of the stop event in seconds."""
 
-_EXIT_SECONDS = 10.0
-"""Maximum time for a process to end."""
-
-
-@dataclass
-class _Process:
-    """A worker process and its present task."""
-
-    device: str
-    process: subprocess.Popen[bytes]
-    task: Task | None = None
-
-    def send(self, message: Any) -> None:
-        """Send a message. If the process has ended, :meth:`listen` reports it."""
-        assert self.process.stdin is not None
-        with suppress(OSError):
-            pickle.dump(message, self.process.stdin)
-            self.process.stdin.flush()
-
-    def listen(self, inbox: queue.Queue[tuple[_Process, str, Any]]) -> None:
-        """Put the replies of the process, and its end, into ``inbox``. Only this method closes the pipe."""
-        assert self.process.stdout is not None
-        with self.process.stdout as replies:
-            try:
-                while True:
-                    kind, value = pickle.load(replies)
-                    inbox.put((self, kind, value))
-            except (EOFError, OSError, pickle.UnpicklingError):
-                inbox.put((self, "gone", None))
-
-    def close(self) -> None:
-        """End the process and wait for it. A forked child may still keep the pipe of :meth:`listen` open."""
-        assert self.process.stdin is not None
-        with suppress(OSError):
-            self.process.stdin.close()
-        try:
-            self.process.wait(_EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-def _start_worker(job: Job, device: str, threads: int | None) -> _Process:
-    variables, name = environment(device)
-    process = subprocess.Popen(
-        [sys.executable, "-c", ENTRY],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=variables,
-        start_new_session=True,  # Ctrl-C reaches only this process, which stops the workers
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-    )
-    worker = _Process(device, process)
-    worker.send(on_device(job, name, threads))
-    return worker
+def lead_in_frames(options: Mapping[str, Any]) -> int:
+    """Return the number of frames that are read before each segment of a render."""
+    return LEAD_IN_FRAMES[options["temporal"]]
 
 
 def render_file(
@@ -124,7 +63,7 @@ def render_file(
         LivematteError: as :func:`livematte.api.render`.
     """
     options, resolved = job.options, resolve(job.options)
-    resolved.check_names()
+    resolved.check_split()
     if "debug" in job.targets:
         raise UsageError("debug-view needs a single device: use --device cuda:0")
     for path in job.targets.values():
@@ -144,7 +83,7 @@ def render_file(
         require_moving(source, job.input)
         info = source.info
     job = replace(job, like=replace(info, details={}))
-    segments = split_video(job.input, len(devices), LEAD_IN_FRAMES[options["temporal"]], **section)
+    segments = split_video(job.input, len(devices), lead_in_frames(options), **section)
     if len(segments) < 2:
         return None
     sinks: list[ConcatSink] = []
@@ -170,7 +109,6 @@ def render_file(
 class _State:
     """Progress of a parallel render."""
 
-    waiting: list[Task]
     done: dict[int, SegmentResult] = field(default_factory=dict)
     joined: int = 0
     gap: bool = False
@@ -206,43 +144,25 @@ def render(
     folder = tempfile.TemporaryDirectory(
         prefix=".livematte-parts-", dir=target.parent, ignore_cleanup_errors=True
     )
-    state = _State([Task(number, segment, Path(folder.name)) for number, segment in enumerate(segments)])
-    meter = Meter(frames, progress)
-    inbox: queue.Queue[tuple[_Process, str, Any]] = queue.Queue()
-    workers: list[_Process] = []
-    check_read, stopped = ReadCheck(job.input), False
-
-    def put_away() -> None:
-        for worker in workers:
-            worker.process.kill()
-        for worker in workers:
-            worker.process.wait(_EXIT_SECONDS)
-        folder.cleanup()
-
-    forget = before_sudden_end(put_away)
+    state, meter, check_read, stopped = _State(), Meter(frames, progress), ReadCheck(job.input), False
+    forget = before_sudden_end(folder.cleanup)  # after the pool, which is made later, has ended its processes
     try:
+        pool = ProcessPool(devices[: len(segments)])
         try:
-            on_cpu = sum(not device.startswith("cuda") for device in devices)
-            for device in devices[: len(segments)]:
-                share = None if device.startswith("cuda") else max(1, (os.cpu_count() or 1) // on_cpu)
-                workers.append(_start_worker(job, device, job.options["threads"] or share))
-                threading.Thread(target=workers[-1].listen, args=(inbox,), daemon=True).start()
-            stopped = _process_segments(state, workers, inbox, sinks, meter, stop)
+            stopped = _process_segments(
+                state, pool, segment_units(job, segments, folder.name), sinks, meter, stop
+            )
             check_read()
         except BaseException as error:
             state.failure = state.failure or error
         whole = state.failure is None and state.joined == len(segments)
-        for worker in workers:
-            worker.close()
+        pool.close()
         for sink in sinks:
             try:
                 (sink.close if whole else sink.abort)()
             except BaseException as error:
                 whole, state.failure = False, state.failure or error
     finally:
-        for worker in workers:
-            if worker.process.poll() is None:
-                worker.process.kill()
         folder.cleanup()
         forget()
     notes = [*state.notes, *(note for sink in sinks for note in sink.notes)]
@@ -267,51 +187,43 @@ def render(
     )
 
 
+def segment_units(job: Job, segments: Sequence[Segment], folder: str) -> list[Unit]:
+    """Return the unit of each segment; its key is the number of the segment."""
+
+    def call(task: Task, slot: Slot) -> tuple[Any, ...]:
+        return render_segment, on_device(job, slot.device, slot.threads), task
+
+    tasks = [Task(number, segment, Path(folder)) for number, segment in enumerate(segments)]
+    return [Unit(task.number, partial(call, task)) for task in tasks]
+
+
 def _process_segments(
     state: _State,
-    workers: Sequence[_Process],
-    inbox: queue.Queue[tuple[_Process, str, Any]],
+    pool: ProcessPool,
+    units: Sequence[Unit],
     sinks: Sequence[ConcatSink],
     meter: Meter,
     stop: threading.Event | None,
 ) -> bool:
-    """Assign segments to workers and join the results. Returns True if the render was stopped early."""
-    stopped = stop_sent = False
-    written = 0
-    for worker in workers:
-        _assign_task(state, worker)
-    while any(worker.task is not None for worker in workers):
-        if not stop_sent and (state.failure is not None or (stop is not None and stop.is_set())):
-            stopped, stop_sent = state.failure is None, True
-            state.waiting.clear()
-            for worker in workers:
-                worker.send(None)
-        try:
-            worker, kind, value = inbox.get(timeout=_TICK)
-        except queue.Empty:
-            for worker in workers:  # a forked child may keep the pipe open
-                if worker.task is not None and worker.process.poll() is not None:
-                    inbox.put((worker, "gone", None))
-            continue
-        if kind == "frame":
-            written += 1
-            meter(written)
-        elif kind == "done":
-            worker.task = None
-            state.done[value.number] = value
+    """Render the segments and join the results. Returns True if the render was stopped early."""
+    asked = False
+
+    def is_stopped() -> bool:
+        nonlocal asked
+        asked = asked or (state.failure is None and stop is not None and stop.is_set())
+        return asked or state.failure is not None
+
+    written: dict[int, int] = {}
+    for event in Scheduler(units, pool, stop=is_stopped).events():
+        if isinstance(event, UnitAdvanced):
+            written[event.unit.key] = event.frames
+            meter(sum(written.values()))
+        elif isinstance(event, UnitFinished):
+            state.done[event.unit.key] = event.value
             _join(state, sinks)
-            if state.failure is None and not stop_sent:
-                _assign_task(state, worker)
-        else:
-            worker.task = None
-            state.failure = state.failure or _worker_error(worker, kind, value)
-    return stopped
-
-
-def _assign_task(state: _State, worker: _Process) -> None:
-    if state.waiting:
-        worker.task = state.waiting.pop(0)
-        worker.send(worker.task)
+        elif isinstance(event, UnitFailed):
+            state.failure = state.failure or event.error
+    return asked
 
 
 def _join(state: _State, sinks: Sequence[ConcatSink]) -> None:
@@ -326,24 +238,3 @@ def _join(state: _State, sinks: Sequence[ConcatSink]) -> None:
             part.path.unlink(missing_ok=True)
         state.gap = not done.whole
         state.joined += done.whole
-
-
-def _worker_error(worker: _Process, kind: str, value: Any) -> BaseException:
-    """Return the error of a worker as an exception of the same class."""
-    if kind == "failed":
-        name, message, notes = value
-        error_class = getattr(errors, name, LivematteError)
-        if error_class is errors.MissingExtraError:  # its constructor takes other arguments
-            error_class = UsageError
-        if issubclass(error_class, (DeviceError, ModelError)):
-            message = f"on {worker.device}: {message}"
-        error: LivematteError = error_class(message)
-        error.notes = tuple(notes)
-        return error
-    if kind == "broken":
-        return RuntimeError(f"the worker on {worker.device} failed:\n{value}")
-    code = worker.process.wait(_EXIT_SECONDS)
-    return DeviceError(
-        f"the worker on {worker.device} ended unexpectedly (exit code {code}): it may need more memory; "
-        "close other programs or use fewer devices"
-    )

@@ -1,40 +1,32 @@
-"""Worker process that renders segments of a video on one device; see :mod:`livematte.offline.parallel`.
+"""Rendering of segments of a video on one device, in a process of its own.
 
-A process instead of a thread, so that only its own GPU is visible and libraries that use "the current device"
-use the right one.
+See :mod:`livematte.offline.parallel`.
 """
 
 from __future__ import annotations
 
-import os
-import pickle
-import queue
-import signal
 import threading
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from livematte.errors import InputError, LivematteError
+from livematte.errors import InputError
 from livematte.frame import Frame
 from livematte.matting.compositor import warm_up
 from livematte.offline import engine
+from livematte.offline.pool_process import CallContext
 from livematte.offline.report import abort_outputs
-from livematte.options import RenderOptions, SdrOption
+from livematte.options import DecoderOption, RenderOptions, SdrOption
 from livematte.options.declaration import pick
 from livematte.output_paths import sink_settings
 from livematte.protocols import Background, GpuSink, Sink, SourceInfo
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve
 from livematte.video.concat import EncodedPart
 from livematte.video.reader import open_video
-from livematte.video.section import Section
+from livematte.video.section import TimeSection
 from livematte.video.split import Segment
 from livematte.video.writer import open_sink
-
-ENTRY = "from livematte.offline.worker import main; main()"
-"""Code that starts the worker. Unlike :mod:`multiprocessing`, it does not run the caller's script again."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +40,8 @@ class Job:
         streams: number of frames that the network processes in parallel.
         section: part of the video to render; ``start`` and ``end`` in ``options`` are not used.
         transparent: True if the background is transparent; set after it was opened.
+        encoder_threads: threads of the encoder; 0 is its default, which depends on the machine and changes
+            the encoded bits.
         like: the input from its beginning: a segment may begin with another size or pixel shape.
     """
 
@@ -56,8 +50,9 @@ class Job:
     options: RenderOptions
     streams: int = 1
     transparent: bool = False
+    encoder_threads: int = 0
     like: SourceInfo | None = None
-    section: Section = field(default_factory=lambda: Section(start=None, end=None))
+    section: TimeSection = field(default_factory=lambda: TimeSection(start=None, end=None))
 
     def sink_settings(self, kind: str) -> dict[str, Any]:
         """See :func:`livematte.output_paths.sink_settings`."""
@@ -97,7 +92,7 @@ class SegmentResult:
 class _SegmentSink:
     """Sink that drops frames before ``first`` (pts), and records pts and duration of the other frames."""
 
-    def __init__(self, sink: Sink, first: int | None, frame_written: Callable[[], None]) -> None:
+    def __init__(self, sink: Sink, first: int | None, frame_written: Callable[[int], None]) -> None:
         self._sink, self._first, self._frame_written = sink, first, frame_written
         self.times: list[tuple[int, int]] = []
 
@@ -112,7 +107,7 @@ class _SegmentSink:
             return
         self._sink.write(frame)
         self.times.append((frame.pts, frame.duration))
-        self._frame_written()
+        self._frame_written(len(self.times))
 
     def close(self) -> None:
         """Close the wrapped sink. Without frames it creates no file."""
@@ -131,7 +126,7 @@ class Worker:
     """
 
     def __init__(self, job: Job) -> None:
-        self._job = job
+        self.job = job
         warming = threading.Thread(target=warm_up, daemon=True)
         warming.start()
         resolved = resolve(job.options)
@@ -141,19 +136,14 @@ class Worker:
         self._gpu = None if self._device is None else self._device.index
         self._codec_gpu = cuda_index(resolved.compute)
 
-    def __call__(self, task: Task, stop: threading.Event, frame_written: Callable[[], None]) -> SegmentResult:
-        """Render one segment.
-
-        Args:
-            stop: set to stop early; the frames rendered so far are kept.
-            frame_written: called after each frame is written.
-        """
-        job, segment = self._job, task.segment
+    def __call__(self, task: Task, context: CallContext) -> SegmentResult:
+        """Render one segment. If it is stopped early, the frames rendered so far are kept."""
+        job, segment = self.job, task.segment
         try:
             source = open_video(
                 job.input, start=segment.read, end=segment.end, like=job.like,
-                hwaccel=job.options["hwaccel"], gpu=self._gpu, card=self._codec_gpu,
-                **pick(SdrOption, job.options),
+                gpu=self._gpu, card=self._codec_gpu,
+                **pick(DecoderOption, job.options), **pick(SdrOption, job.options),
             )  # fmt: skip
         except InputError as error:
             if task.number == 0:
@@ -175,17 +165,18 @@ class Worker:
                     start=0,
                     gpu=self._gpu,
                     card=self._codec_gpu,
+                    threads=job.encoder_threads,
                     **job.sink_settings(kind),
                 )
-                count = (lambda: None) if outputs else frame_written  # each frame once
-                segment_sinks.append(_SegmentSink(sink, segment.first, count))
+                report = context.report if not outputs else lambda frames: None  # each frame once
+                segment_sinks.append(_SegmentSink(sink, segment.first, report))
                 outputs.append(engine.Output(segment_sinks[-1], kind))
         except BaseException:
             abort_outputs(source, background, outputs)
             raise
         stats = engine.render(
             source, self._model, background, outputs,
-            compositor=self._resolved.compositor(), device=self._device, stop=stop,
+            compositor=self._resolved.compositor(), device=self._device, stop=context.stop,
             **self._resolved.filters(),
         )  # fmt: skip
         return SegmentResult(
@@ -201,70 +192,25 @@ class Worker:
         )
 
 
-def main() -> None:
-    """Entry point of the process: read a :class:`Job` and then tasks from stdin, write replies to stdout.
-
-    All messages are pickled. Replies are ``("frame", None)``, ``("done", SegmentResult)``,
-    ``("failed", (class name, message, notes))`` and ``("broken", traceback)``; the process ends after one of
-    the last two.
-    """
-    # Private copies of stdin and stdout, so that library output cannot enter the protocol. Also, a process
-    # that a library forks closes sys.stdin, which would block forever while a thread reads from it.
-    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    with open(os.devnull, "rb") as null:
-        os.dup2(null.fileno(), 0)
-    os.dup2(2, 1)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK"):
-        if hasattr(signal, name):  # the parent process requests the stop
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    lock = threading.Lock()
-
-    def send(kind: str, value: Any = None) -> None:
-        with lock:
-            pickle.dump((kind, value), replies)
-            replies.flush()
-
-    try:
-        job: Job = pickle.load(requests)
-        tasks: queue.Queue[Task] = queue.Queue()
-        stop = threading.Event()
-        threading.Thread(target=_listen, args=(requests, tasks, stop), daemon=True).start()
-        worker = Worker(job)
-        while True:
-            send("done", worker(tasks.get(), stop, lambda: send("frame")))
-    except LivematteError as error:
-        send("failed", (type(error).__name__, str(error), error.notes))
-    except BaseException:
-        send("broken", traceback.format_exc())
-    replies.close()
-    os._exit(1)  # ends also threads and drivers that hang
+_loaded: list[Worker] = []
+"""The worker of the last call of :func:`render_segment`: its networks serve the next segments and files."""
 
 
-def _listen(requests: BinaryIO, tasks: queue.Queue[Task], stop: threading.Event) -> None:
-    """Queue the tasks from ``requests``. ``None`` sets ``stop``; the end of the stream ends the process."""
-    while True:
-        try:
-            task: Task | None = pickle.load(requests)
-        except (EOFError, OSError, pickle.UnpicklingError):
-            os._exit(0)
-        if task is None:
-            stop.set()
-        else:
-            tasks.put(task)
+def render_segment(job: Job, task: Task, context: CallContext) -> SegmentResult:
+    """Render one segment, in a worker process."""
+    if not _loaded or (_loaded[0].job.options, _loaded[0].job.streams) != (job.options, job.streams):
+        _loaded.clear()
+        _loaded.append(Worker(job))
+    _loaded[0].job = job
+    return _loaded[0](task, context)
 
 
-def environment(device: str) -> tuple[dict[str, str], str]:
-    """Return the environment of a worker, with only its GPU visible, and the name of the device there."""
-    variables = dict(os.environ)
-    if not device.startswith("cuda"):
-        return variables, device
-    index = int(device.partition(":")[2] or 0)
-    visible = [name for name in variables.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    variables["CUDA_VISIBLE_DEVICES"] = visible[index] if index < len(visible) else str(index)
-    return variables, "cuda:0"
+def options_on_device(options: Mapping[str, Any], device: str, threads: int | None) -> dict[str, Any]:
+    """Return the options of a render on ``device``, with ``threads`` CPU threads unless they say a number."""
+    return {**options, "device": device, "threads": options["threads"] or threads}
 
 
 def on_device(job: Job, device: str, threads: int | None) -> Job:
-    """Return the job for a worker on ``device`` with ``threads`` CPU threads."""
-    options: Any = {**job.options, "device": device, "threads": threads}
+    """Return the job for a worker on ``device``."""
+    options: Any = options_on_device(job.options, device, threads)
     return replace(job, options=options)

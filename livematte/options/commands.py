@@ -17,10 +17,10 @@ from livematte.options import (
     MatteOptions,
     ModelOption,
     PathLike,
-    RenderOptions,
     TrimapOptions,
 )
 from livematte.options.declaration import REQUIRED, Option
+from livematte.options.many import RenderManyOptions, WatchOptions
 
 EVALUATION, REPORT = "Evaluation", "Reports"
 """Panel titles of the help pages."""
@@ -154,8 +154,20 @@ class EvalOptions(_EvaluationOptions, MatteOptions, DeviceOptions, total=False):
     """Options of ``livematte eval``."""
 
 
-class RenderCommand(RenderOptions, _ReportOptions, total=False):
+class RenderCommand(RenderManyOptions, _ReportOptions, total=False):
     """Options of ``livematte render``."""
+
+
+class WatchCommand(WatchOptions, _ReportOptions, total=False):
+    """Options of ``livematte watch``."""
+
+
+class FarmOptions(TypedDict, total=False):
+    """Options that every command of ``livematte farm`` passes on: none."""
+
+
+class FarmCommand(FarmOptions, _ReportOptions, total=False):
+    """Options of every command of ``livematte farm``."""
 
 
 class ImageCommand(ImageOptions, _ReportOptions, total=False):
@@ -329,10 +341,10 @@ class ControlCommand(_SessionOption, _ReportOptions, total=False):
 
 
 COMMANDS: Mapping[str, type] = {
-    "render": RenderCommand, "live": LiveCommand, "image": ImageCommand, "trimap": TrimapCommand,
-    "demo": DemoCommand, "doctor": DoctorCommand, "devices": JsonOption, "models": ModelsCommand,
-    "probe": JsonOption, "bench": BenchCommand, "eval": EvalCommand, "train": TrainCommand,
-    "ctl": ControlCommand, "panel": PanelCommand,
+    "render": RenderCommand, "watch": WatchCommand, "live": LiveCommand, "image": ImageCommand,
+    "trimap": TrimapCommand, "demo": DemoCommand, "doctor": DoctorCommand, "devices": JsonOption,
+    "models": ModelsCommand, "probe": JsonOption, "bench": BenchCommand, "eval": EvalCommand,
+    "train": TrainCommand, "ctl": ControlCommand, "panel": PanelCommand, "farm": FarmCommand,
 }  # fmt: skip
 """The options of each command."""
 

@@ -284,11 +284,11 @@ class OutputOptions(TypedDict, total=False):
 
 class OverwriteOption(TypedDict, total=False):
     overwrite: Annotated[
-        bool,
+        bool | None,
         Option(
             True,
             "Replace existing files. Default on the command line: replace files that livematte wrote, and "
-            "ask before it replaces another one.",
+            "ask before it replaces another one; of many videos, the one that would replace it fails.",
             panel=FILES,
             form=Form(lambda value: {"overwrite": value}, bool | None),
         ),

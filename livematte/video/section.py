@@ -12,7 +12,7 @@ from livematte.video.container import open_container, video_stream
 from livematte.video.timestamps import frame_rate
 
 
-class Section(TypedDict):
+class TimeSection(TypedDict):
     """The part of a file to read, in seconds from its start."""
 
     start: float | Fraction | None
@@ -26,7 +26,7 @@ def check_section(given: Mapping[str, Any]) -> None:
             parse_time(name, given[name])
 
 
-def read_section(path: str | os.PathLike[str], given: Mapping[str, Any]) -> Section:
+def read_section(path: str | os.PathLike[str], given: Mapping[str, Any]) -> TimeSection:
     """Return the options ``start`` and ``end`` of a call in seconds; frames are counted at the file's rate.
 
     Raises:
@@ -43,4 +43,4 @@ def read_section(path: str | os.PathLike[str], given: Mapping[str, Any]) -> Sect
         with open_container(path) as container:
             return time.in_seconds(name, frame_rate(path, video_stream(container, path)))
 
-    return Section(start=seconds("start"), end=seconds("end"))
+    return TimeSection(start=seconds("start"), end=seconds("end"))

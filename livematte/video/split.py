@@ -53,6 +53,7 @@ def split_video(
     *,
     start: float | Fraction | None = None,
     end: float | Fraction | None = None,
+    seconds: float = SEGMENT_SECONDS,
 ) -> list[Segment]:
     """Divide a video into segments, at key frames if there are any nearby: decoding starts there.
 
@@ -61,6 +62,7 @@ def split_video(
         workers: minimum number of segments, if the video is long enough.
         overlap: number of frames that each segment reads before its first output frame.
         start, end: seconds from the start of the file; frames outside this range are excluded.
+        seconds: approximate length of a segment.
 
     Returns:
         Segments in order that cover every frame exactly once. One segment if the video is too short, has no
@@ -72,14 +74,16 @@ def split_video(
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all
-        return list(_segments(container, stream, frame_rate(path, stream), workers, overlap, start, end))
+        return list(
+            _segments(container, stream, frame_rate(path, stream), workers, overlap, seconds, start, end)
+        )
     finally:
         container.close()
 
 
 def _segments(
     container: InputContainer, stream: VideoStream, rate: Fraction | None, workers: int, overlap: int,
-    start: float | Fraction | None, end: float | Fraction | None,
+    seconds: float, start: float | Fraction | None, end: float | Fraction | None,
 ) -> Iterator[Segment]:  # fmt: skip
     origin = container_start_time(container, stream)
     begins = origin if start is None else origin + exact_seconds(start)
@@ -92,7 +96,7 @@ def _segments(
     first: int | None = None
     if ends is not None and rate and stream.time_base:
         length, least = ends - begins, 2 * (overlap + 1) / rate
-        count = min(max(workers, round(length / SEGMENT_SECONDS)), int(length / least))
+        count = min(max(workers, round(float(length) / seconds)), int(length / least))
         for number in range(1, count):
             target = begins + length * number / count
             found = _find_cut(container, stream, target, overlap / rate, overlap, length / count / 2)

@@ -42,6 +42,13 @@ def was_written(path: Path) -> bool:
         return False
 
 
+def foreign_file(path: Path) -> str:
+    """Return a line if a file exists that livematte did not write, else an empty text."""
+    if not path.is_file() or was_written(path):
+        return ""
+    return f"{path} exists, and livematte did not write it"
+
+
 def _state(path: Path) -> str:
     found = path.stat()
     return f"{found.st_size} {found.st_mtime_ns}"

@@ -19,7 +19,7 @@ import pytest
 import livematte
 from livematte import cli
 from livematte.errors import DeviceError, LivematteError, UsageError
-from livematte.offline import parallel, worker
+from livematte.offline import parallel, pool
 from livematte.tools import demo
 from livematte.video.reader import open_video
 from livematte.video.split import Segment, split_video
@@ -141,7 +141,7 @@ def test_a_worker_that_fails_is_told_and_nothing_is_left(person: Path, tmp_path:
 
 FORKS = """
 import multiprocessing, time
-from livematte.offline import worker
+from livematte.offline import pool_process, worker
 load = worker.Worker.__init__
 def forks(self, job):
     time.sleep(0.5)  # until the thread that listens does
@@ -151,20 +151,20 @@ def forks(self, job):
     assert child.exitcode == 0, "it hangs"
     load(self, job)
 worker.Worker.__init__ = forks
-worker.main()
+pool_process.main()
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_a_library_may_fork(person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some do when they are loaded, and the child closes sys.stdin: whoever else reads it hangs it."""
-    monkeypatch.setattr(parallel, "ENTRY", FORKS)
+    monkeypatch.setattr(pool, "ENTRY", FORKS)
     report = livematte.render(person, tmp_path / "out.mp4", device=TWO, size=64, preset="ultrafast")
     assert report.frames == FRAMES
 
 
 def test_a_worker_that_dies_is_told(person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "ENTRY", "import os; os._exit(9)")
+    monkeypatch.setattr(pool, "ENTRY", "import os; os._exit(9)")
     with pytest.raises(DeviceError, match=r"worker on cpu ended unexpectedly \(exit code 9\)"):
         livematte.render(person, tmp_path / "out.mp4", device=TWO)
     assert list(tmp_path.iterdir()) == []
@@ -177,14 +177,14 @@ def test_a_part_that_cannot_be_joined_ends_the_workers(
         raise LivematteError("the disk is full")
 
     ended: list[int | None] = []
-    end = parallel._Process.close
+    end = pool.WorkerProcess.close
 
-    def watched_end(worker: parallel._Process) -> None:
+    def watched_end(worker: pool.WorkerProcess) -> None:
         end(worker)
         ended.append(worker.process.poll())
 
     monkeypatch.setattr(parallel.ConcatSink, "append", refuse)
-    monkeypatch.setattr(parallel._Process, "close", watched_end)
+    monkeypatch.setattr(pool.WorkerProcess, "close", watched_end)
     with pytest.raises(LivematteError, match="the disk is full"):
         livematte.render(person, tmp_path / "out.mp4", device=TWO, size=64, preset="ultrafast")
     assert len(ended) == 2 and None not in ended
@@ -195,10 +195,10 @@ def test_what_a_worker_said_is_heard_after_it_was_let_go() -> None:
     """Whoever reads from it closes the pipe: closed by another, the reader would fail in the middle."""
     says = "import pickle, sys; pickle.dump(('frame', 7), sys.stdout.buffer)"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    one = parallel._Process("cpu", subprocess.Popen([sys.executable, "-c", says], **pipes))
+    one = pool.WorkerProcess("cpu", subprocess.Popen([sys.executable, "-c", says], **pipes))
     one.close()
     inbox: queue.Queue[Any] = queue.Queue()
-    one.listen(inbox)
+    one.listen(lambda *reply: inbox.put(reply))
     heard = [inbox.get_nowait()[1:] for _ in range(inbox.qsize())]
     assert heard == [("frame", 7), ("gone", None)]
     assert one.process.stdout.closed
@@ -306,18 +306,18 @@ def test_what_has_no_times_or_length_is_not_cut(tmp_path: Path) -> None:
 
 def test_a_worker_sees_its_card_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    seen, name = worker.environment("cuda:1")
+    seen, name = pool.environment("cuda:1")
     assert (seen["CUDA_VISIBLE_DEVICES"], name) == ("1", "cuda:0")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5a")
-    assert worker.environment("cuda:1")[0]["CUDA_VISIBLE_DEVICES"] == "GPU-5a"
-    assert worker.environment("cuda")[0]["CUDA_VISIBLE_DEVICES"] == "3"
-    assert worker.environment("cpu")[1] == "cpu"
+    assert pool.environment("cuda:1")[0]["CUDA_VISIBLE_DEVICES"] == "GPU-5a"
+    assert pool.environment("cuda")[0]["CUDA_VISIBLE_DEVICES"] == "3"
+    assert pool.environment("cpu")[1] == "cpu"
 
 
 def test_errors_of_workers_keep_their_kind() -> None:
-    there: Any = parallel._Process("cuda:1", None)  # type: ignore[arg-type] # never asked
-    error = parallel._worker_error(there, "failed", ("DeviceError", "no memory", ("a note",)))
+    there: Any = pool.WorkerProcess("cuda:1", None)  # type: ignore[arg-type] # never asked
+    error = pool.worker_error(there, "failed", ("DeviceError", "no memory", ("a note",)))
     assert (type(error), str(error)) == (DeviceError, "on cuda:1: no memory")
     assert isinstance(error, LivematteError)
     assert error.notes == ("a note",)
-    assert isinstance(parallel._worker_error(there, "failed", ("MissingExtraError", "x", ())), UsageError)
+    assert isinstance(pool.worker_error(there, "failed", ("MissingExtraError", "x", ())), UsageError)

@@ -40,6 +40,7 @@ from livematte.options import (
 )
 from livematte.options.commands import COMMANDS
 from livematte.options.declaration import Declared, complete, declared, defaults, keywords, names
+from livematte.options.many import RenderManyOptions
 from livematte.preview.preview import PLACES
 from livematte.streaming.session import Session
 from livematte.tools.bench import bench
@@ -51,6 +52,7 @@ SNAPSHOT = Path(__file__).with_name("help.tsv")
 
 CALLS: list[tuple[Any, type]] = [
     (livematte.render, RenderOptions),
+    (livematte.render_many, RenderManyOptions),
     (livematte.image, ImageOptions),
     (livematte.mattes, MattesOptions),
     (livematte.Matter, MatterOptions),
@@ -116,7 +118,7 @@ def test_a_call_shows_its_options(call: Any, group: type) -> None:
 @pytest.mark.parametrize(("call", "group"), CALLS, ids=lambda each: each.__name__)
 def test_a_wrong_keyword_is_one_line_with_a_hint(call: Any, group: type, tmp_path: Path) -> None:
     own = [each.name for each in inspect.signature(call).parameters.values() if each.name not in names(group)]
-    given = [tmp_path / f"{each}.mp4" for each in own if each in ("input", "output")]
+    given = [tmp_path / f"{each}.mp4" for each in own if each in ("input", "inputs", "output", "out_dir")]
     name = declared(group)[0].name
     with pytest.raises(OptionError, match=f"unknown option '{name}x': did you mean '{name}'") as refused:
         call(*given, **{f"{name}x": 1})
@@ -318,12 +320,12 @@ def test_no_function_takes_more_than_eight_parameters(path: Path) -> None:
 
 
 EVERYDAY = {
-    "background", "band", "camera", "channels", "codec", "count", "crf", "data", "delay", "device", "end",
-    "fit", "foreground", "format", "fps", "frame", "frames", "full", "height", "hwaccel", "input", "json",
-    "keep", "mirror", "model", "moving", "name", "out", "overwrite", "pixel_format", "placeholder",
-    "precision", "preset",
-    "preview", "quiet", "rate", "refine", "resolution", "runtime", "sdr", "seconds", "session", "size",
-    "start", "stats", "temporal", "threads", "to", "trimap", "weights", "width",
+    "background", "band", "camera", "channels", "cluster", "codec", "count", "crf", "data", "delay",
+    "device", "end", "fit", "foreground", "format", "fps", "frame", "frames", "full", "height", "hwaccel",
+    "input", "jobs", "json", "keep", "mirror", "model", "moving", "name", "out", "overwrite", "pixel_format",
+    "placeholder", "precision", "preset", "preview", "quiet", "rate", "recursive", "refine", "resolution",
+    "resume", "runtime", "sdr", "seconds", "session", "size", "start", "stats", "temporal", "threads", "to",
+    "trimap", "weights", "width",
 }  # fmt: skip
 """Options whose names are words that rooms use for other things, too."""
 

@@ -1,0 +1,88 @@
+"""``livematte render`` for many files: ``--out-dir``, progress of all files, and a table at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from livematte.cli import terminal
+from livematte.cli.interrupt import stop_event
+from livematte.options.many import MANY, RenderManyOptions
+
+if TYPE_CHECKING:
+    from livematte.farm.records import FileResult
+
+OutDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--out-dir",
+        metavar="DIR",
+        help="Folder for the results of many videos; IN are files and folders, and OUT is left out.",
+        rich_help_panel=MANY,
+    ),
+]
+
+_WORDS = {"done": "done", "unchanged": "unchanged", "failed": "FAILED", "stopped": "stopped"}
+
+
+def render_folder(paths: Sequence[str], out_dir: Path, options: RenderManyOptions) -> None:
+    """Render many files. Exit code 1 if one failed, 130 after Ctrl-C.
+
+    Unless ``overwrite`` is given, a file that livematte did not write is not replaced.
+    """
+    from livematte.farm.batch import render_many
+
+    options = {"overwrite": None, **options}
+    terminal.event_if_json("start", inputs=list(paths), out_dir=out_dir)
+    title = f"{out_dir.name or out_dir}"
+    with stop_event() as stop, terminal.display(title) as display:
+        results = render_many(
+            paths, out_dir, progress=display, finished=say_file, noted=terminal.note, stop=stop, **options
+        )
+    show_table(results)
+    if any(result.state == "failed" for result in results):
+        raise typer.Exit(1)
+    if stop.is_set() and any(result.state == "stopped" for result in results):
+        raise typer.Exit(130)
+
+
+def say_file(result: FileResult) -> None:
+    """Print the end of one file: an error at once, the rest only as a JSON event."""
+    facts: dict[str, Any] = {name: value for name, value in vars(result).items() if name != "notes"}
+    terminal.event_if_json("file", **facts, notes=result.notes)
+    if result.state == "failed" and not terminal.is_json():
+        terminal.note(f"{result.input} failed: {result.error}")
+
+
+def show_table(results: Sequence[FileResult]) -> None:
+    """Print the result of each file, and how many there are of each kind."""
+    counts = {state: sum(result.state == state for result in results) for state in _WORDS}
+    terminal.event_if_json("done", **counts)
+    if not terminal.for_people():
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("file", "result", "frames", "time", ""):
+        numbers = title in ("frames", "time")
+        table.add_column(title, justify="right" if numbers else "left", overflow="fold")
+    shared = os.path.commonpath([result.input.absolute().parent for result in results])
+    for result in results:
+        ran = result.state in ("done", "stopped") and result.frames
+        about = result.error.removeprefix(f"{result.input} ") or (
+            str(result.output) if result.state in ("done", "unchanged") else ""
+        )
+        table.add_row(
+            terminal.cell(os.path.relpath(result.input.absolute(), shared)),
+            terminal.cell(_WORDS[result.state], "red" if result.state == "failed" else ""),
+            str(result.frames) if ran else "",
+            terminal.duration(result.seconds) if ran else "",
+            terminal.cell(terminal.one_line(about)),
+        )
+    Console().print(table)
+    terminal.say(", ".join(f"{count} {state}" for state, count in counts.items() if count))

@@ -1,0 +1,1 @@
+"""Many files: on this computer, or on the machines of a cluster."""

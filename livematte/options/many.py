@@ -1,0 +1,99 @@
+"""Options of calls for many files: ``livematte.render_many`` and ``livematte.farm.watch.watch``."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypedDict
+
+from livematte.errors import UsageError
+from livematte.options.declaration import Form, Option
+from livematte.options.files import RenderOptions
+
+MANY = "Many files"
+"""Panel title on the help pages."""
+
+
+def read_jobs(text: str) -> Mapping[str, Any]:
+    """Read ``--jobs``: a number, or ``auto``. Raises UsageError."""
+    if text == "auto":
+        return {"jobs": None}
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--jobs {text!r} is invalid: use auto, or 1 or more")
+    return {"jobs": int(text)}
+
+
+class FilesOptions(TypedDict, total=False):
+    """Choice of input files, and names of their outputs."""
+
+    out_name: Annotated[
+        str | None,
+        Option(
+            None,
+            "Name of each output in the output folder; [b]{stem}[/b] is the name of the input without its "
+            "extension, e.g. [b]{stem}-green.mp4[/b]. Default: the name of the input, with an extension "
+            "that can be written. [b]--alpha-out[/b] and the other outputs take such names, too.",
+            "PATTERN",
+            MANY,
+        ),
+    ]
+    recursive: Annotated[
+        bool, Option(False, "Also take the videos in sub-folders, and keep these.", panel=MANY)
+    ]
+    jobs: Annotated[
+        int | None,
+        Option(
+            None,
+            "Number of files that are rendered at the same time; [b]auto[/b] chooses by memory and cores.",
+            "N",
+            MANY,
+            least=1,
+            form=Form(read_jobs, str, "auto"),
+        ),
+    ]
+
+
+class ClusterOptions(TypedDict, total=False):
+    """Machines of a cluster."""
+
+    cluster: Annotated[
+        str | None,
+        Option(
+            None,
+            "Render segments of the files on the machines of a Ray cluster: [b]auto[/b] (the one on this "
+            "computer), [b]HOST:6379[/b] or [b]ray://HOST:10001[/b]. See docs/farm.md.",
+            "ADDRESS",
+            MANY,
+            examples=("auto",),
+        ),
+    ]
+
+
+class ManyOptions(FilesOptions, ClusterOptions, total=False):
+    """Options for many files, besides those of a render."""
+
+    resume: Annotated[
+        bool,
+        Option(
+            True,
+            "Skip files whose output is whole and made from the same input with the same options.",
+            panel=MANY,
+        ),
+    ]
+
+
+class RenderManyOptions(RenderOptions, ManyOptions, total=False):
+    """Options of ``livematte.render_many``."""
+
+
+class WatchOptions(RenderOptions, FilesOptions, total=False):
+    """Options of ``livematte.farm.watch.watch``."""
+
+    settle: Annotated[
+        float,
+        Option(
+            5.0,
+            "A file is complete if its size and time have not changed for this time.",
+            "SECONDS",
+            MANY,
+            above=0,
+            unit="seconds",
+        ),
+    ]

@@ -15,11 +15,11 @@ import numpy as np
 from livematte.frame import Channels, Frame, Matte
 from livematte.kernels.convert import to_rgb
 from livematte.kernels.resize import resize
+from livematte.matting.background_choice import resolve_background
 from livematte.matting.contracts import check_background_frame
 from livematte.options import FitOption
 from livematte.options.declaration import complete
 from livematte.protocols import Background
-from livematte.resolve import resolve_background
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,10 +7,10 @@ from fractions import Fraction
 
 from livematte.clock import Clock
 from livematte.errors import InputError, UsageError
+from livematte.matting.background_choice import resolve_background
 from livematte.matting.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur
 from livematte.options import LiveOptions, PathLike
 from livematte.protocols import Background, LiveFormat, Source
-from livematte.resolve import resolve_background
 from livematte.video.camera import list_cameras, open_camera, open_file_camera
 from livematte.video.camera_devices import find_camera
 from livematte.video.file_camera import is_url

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from livematte.errors import InputError, LivematteError, UsageError
+from livematte.matting.background_choice import resolve_background
 from livematte.matting.backgrounds import Blur, is_blur
 from livematte.matting.framing import check_framing
 from livematte.matting.people import ALL, parse_people
@@ -23,7 +24,7 @@ from livematte.networks import check_model
 from livematte.options import CHANGES, LiveOptions, PathLike
 from livematte.options.declaration import complete
 from livematte.protocols import Background, LiveFormat, LiveSink, Model, TrimapModel
-from livematte.resolve import Resolved, resolve_background
+from livematte.resolve import Resolved
 from livematte.streaming.capture import Camera
 from livematte.streaming.engine import LiveEngine
 from livematte.streaming.frames import PreviewFrame

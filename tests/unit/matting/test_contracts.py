@@ -12,12 +12,13 @@ import pytest
 from livematte.errors import InputError, LivematteError, ModelError, OutputError
 from livematte.frame import Frame, Matte
 from livematte.matting import contracts
+from livematte.matting.background_choice import resolve_background
 from livematte.matting.backgrounds import Color
 from livematte.matting.compositor import Compositor
 from livematte.matting.refiner import TileRefiner
 from livematte.offline.engine import Output, mattes, render
 from livematte.protocols import LiveFormat, Model, Source
-from livematte.resolve import resolve_background, resolve_model
+from livematte.resolve import resolve_model
 from livematte.streaming.sinks import open_live_sink
 from tests.unit.offline.test_engine import EverythingIsForeground, GreySource, ListSink
 

@@ -253,8 +253,7 @@ def image(
         else:
             network = resolved.model()
         compositor, matting = resolved.compositor(), resolved.matting(network)
-        small = matting.shrink(frame)
-        matte = matting(frame, small)
+        small, matte = matting.still(frame)
         want = frozenset(targets) | (PICTURE if output is None else frozenset())
         composed = compositor(frame, matte, background, want, small.planes)
         report = write_stills(composed, targets, source, began)
@@ -304,7 +303,7 @@ def trimap(
         with source:
             frame = first_picture(source, input)
             matting = resolved.matting(network)
-            matte = matting(frame, matting.shrink(frame))
+            _, matte = matting.still(frame)
             composed = Compositor()(frame, matte, _BLACK, frozenset(targets))
             return write_stills(composed, targets, source, began)
     work = partial(engine.render, source, network, _BLACK, outputs, stop=stop, **resolved.filters())

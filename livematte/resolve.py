@@ -20,6 +20,7 @@ from livematte.matting.frame_matting import FrameMatting
 from livematte.matting.framing import OFF, Framer, check_framing
 from livematte.matting.people import parse_people
 from livematte.matting.refiner import TileRefiner
+from livematte.matting.regions import RegionTracker
 from livematte.matting.temporal import TemporalFilter, check_mode
 from livematte.matting.upsampling import METHODS
 from livematte.networks import check_augment, check_model, check_refine, load_model, load_refiner
@@ -327,6 +328,7 @@ class Resolved:
             "temporal": TemporalFilter(self.options["temporal"]),
             "keep_small_components": keep,
             "people": None if self.drawn else parse_people(self.options["keep"]),
+            "regions": RegionTracker("off" if self.drawn else self.options["regions"]),
         }
 
     def background(self, default: PathLike | None = None) -> Background:

@@ -131,7 +131,7 @@ class MattingPipeline:
         planes, first = planes_from_rgb(rgb, "yuv420p", color), self._number == 0
         frame = Frame(planes, "yuv420p", self._number, Fraction(1, 30), color=color, keyframe_hint=first)
         self._number += 1
-        small = self._matting.shrink(frame)
+        small = self._matting.focus(frame, self._matting.shrink(frame))
         matte = self._matting(frame, small)
         if self._compositor is not None:
             return self._compositor.full_matte(frame, matte, small.planes, small.cut)

@@ -16,8 +16,9 @@ from livematte.kernels.convert import small_both
 from livematte.matting import contracts
 from livematte.matting.components import remove_small_components
 from livematte.matting.contracts import Limits
-from livematte.matting.cuts import Cut, CutDetector, resized_map, wait_for_cut
+from livematte.matting.cuts import Cut, CutDetector, half_size, resized_map, wait_for_cut
 from livematte.matting.people import PeopleFilter
+from livematte.matting.regions import PendingWindow, RegionTracker, Window, combined, window_picture
 from livematte.matting.temporal import TemporalFilter, TemporalState
 from livematte.protocols import AsyncModel, GpuModel, Model, PendingMatte
 
@@ -30,11 +31,15 @@ class ModelInput:
         planes: (3, h, w) float32, the frame's own codes.
         rgb: (h, w, 3) uint8.
         cut: true where the frame begins a new shot; see :data:`livematte.matting.cuts.Cut`.
+        window: the part of ``rgb`` that the model sees; None if it sees all of it.
+        look: (h', w', 3) uint8, the whole frame for a second run of the model; None without one.
     """
 
     planes: Array
     rgb: Array
     cut: Cut = False
+    window: Window | None = None
+    look: Array | None = None
 
 
 class FrameMatting:
@@ -45,6 +50,8 @@ class FrameMatting:
 
     Mattes are on a GPU where frames are. Cuts are found here, once for each frame, and handed on with
     :attr:`ModelInput.cut`: the model's state and the temporal filter restart at a cut.
+
+    With regions, the model sees a window round the people; see :mod:`livematte.matting.regions`.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class FrameMatting:
         *,
         keep_small_components: bool = False,
         people: int | None = None,
+        regions: RegionTracker | None = None,
     ) -> None:
         self._model, self._temporal, self._keep_small_components = (
             model,
@@ -61,6 +69,7 @@ class FrameMatting:
             keep_small_components,
         )
         self.people = PeopleFilter(people)
+        self._regions = regions or RegionTracker("off")
         self._cuts = CutDetector()
         self._frame_sizes: tuple[tuple[int, int], tuple[int, int]] | None = None  # stored and as shown
         self._model_state: Any = None
@@ -85,6 +94,21 @@ class FrameMatting:
         self._frame_sizes = frame.size, frame.display_size
         return ModelInput(planes, rgb, cut)
 
+    def focus(self, frame: Frame, small: ModelInput) -> ModelInput:
+        """The picture of which the model sees a window round people; ``small`` itself if it sees all of it.
+
+        Called for each frame after :meth:`shrink` and before :meth:`begin` or the call.
+        """
+        if small.cut is True:
+            self._regions.restart()
+        window = self._regions.window()
+        size = small.rgb.shape[:2]
+        if window is None or on_gpu(small.rgb) or (window.height, window.width) != size:
+            return small
+        look = self._regions.needs_look(half_size(small.rgb), float(frame.seconds))
+        planes, rgb = small_both(frame, *window.grid)
+        return ModelInput(planes, rgb, small.cut, window, small.rgb if look else None)
+
     @property
     def in_flight(self) -> int:
         """Number of frames to :meth:`begin` before the first is finished."""
@@ -92,11 +116,34 @@ class FrameMatting:
 
     def begin(self, small: ModelInput) -> PendingMatte | None:
         """Let the model start on a picture, if it can work ahead; otherwise None."""
-        return self._model.submit(self._model_rgb(small)) if isinstance(self._model, AsyncModel) else None
+        if not isinstance(self._model, AsyncModel):
+            return None
+        if small.window is None:
+            return self._model.submit(self._model_rgb(small.rgb))
+        inside = self._model.submit(window_picture(small.window, small.rgb))
+        look = None if small.look is None else self._model.submit(small.look)
+        return PendingWindow(inside, look, self._check_size, small.window, small.rgb)
 
-    def _model_rgb(self, small: ModelInput) -> Array:
+    def _check_size(self, matte: Matte, size: tuple[int, int]) -> None:
+        contracts.check_matte(self._model, "model", matte, *size)
+
+    def _model_rgb(self, rgb: Array) -> Array:
         on_device = isinstance(self._model, GpuModel) and self._model.takes_gpu_arrays
-        return small.rgb if on_device else to_host(small.rgb)
+        return rgb if on_device else to_host(rgb)
+
+    def _run(self, small: ModelInput) -> Matte:
+        """The model's matte of the whole picture, computed now."""
+        if small.window is None:
+            given = self._model(self._model_rgb(small.rgb), self._model_state)
+            matte, self._model_state = contracts.check_answer(self._model, given)
+            return matte
+        pictures = [window_picture(small.window, small.rgb), *([] if small.look is None else [small.look])]
+        mattes = []
+        for rgb in pictures:  # only for models without state
+            matte, _ = contracts.check_answer(self._model, self._model(rgb, None))
+            contracts.check_matte(self._model, "model", matte, *rgb.shape[:2])
+            mattes.append(matte)
+        return combined(mattes[0], mattes[1] if small.look is not None else None, small.window, small.rgb)
 
     def __call__(self, frame: Frame, small: ModelInput, begun: PendingMatte | None = None) -> Matte:
         """The temporally filtered matte of ``frame``, at the size of ``small``. Frames come in order.
@@ -107,6 +154,24 @@ class FrameMatting:
         matte, limits = self.unchecked(frame, small, begun)
         contracts.check_all_limits(limits, frame)
         return matte
+
+    def still(self, frame: Frame) -> tuple[ModelInput, Matte]:
+        """The picture that the model sees and the matte of a single frame.
+
+        Small people are seen twice: in the whole frame, then enlarged.
+
+        Raises:
+            ModelError: as a call.
+        """
+        self.restart()
+        small = self.shrink(frame)
+        matte = self(frame, small)
+        focused = self.focus(frame, replace(small, cut=False))
+        if focused.window is None:
+            return small, matte
+        self.restart_temporal()
+        enlarged = self(frame, focused)
+        return (small, matte) if self._regions.window() is None else (focused, enlarged)
 
     def unchecked(
         self, frame: Frame, small: ModelInput, begun: PendingMatte | None = None
@@ -119,17 +184,17 @@ class FrameMatting:
         """The matte before the temporal filter, small components removed; limits as of :meth:`unchecked`."""
         if (self._model_state is not None or not on_gpu(small.cut)) and wait_for_cut(small.cut):
             self.restart()
-        if begun is not None:
-            matte = begun.result()
-        else:
-            given = self._model(self._model_rgb(small), self._model_state)
-            matte, self._model_state = contracts.check_answer(self._model, given)
+        matte = self._run(small) if begun is None else begun.result()
         contracts.check_matte(self._model, "model", matte, *small.rgb.shape[:2])
         matte, limits = contracts.clip_matte(matte_to_same_device(matte, small.rgb), frame)
         if not self._keep_small_components:
             matte = replace(matte, alpha=remove_small_components(matte.alpha))
         if self.people.count is not None:
             matte = replace(matte, alpha=self.people(matte.alpha))
+        if self._model_state is None:
+            shown = frame.display_size
+            size = contracts.input_size(self._model, *shown)
+            self._regions.update(matte.alpha, size, shown, float(frame.seconds))
         return matte, limits
 
     def smooth(self, matte: Matte, small: ModelInput) -> Matte:
@@ -137,6 +202,8 @@ class FrameMatting:
         before = self._temporal_state
         if before is not None:  # the model before may have worked on another device
             before = TemporalState(*(to_same_device(x, small.rgb) for x in vars(before).values()))
+            if not on_gpu(small.rgb) and before.alpha.shape != matte.alpha.shape:  # another window's grid
+                before = resized(before, *matte.alpha.shape)
         filtered, self._temporal_state = self._temporal(matte, small.rgb, before, small.cut)
         return filtered
 
@@ -147,6 +214,7 @@ class FrameMatting:
 
     def restart(self) -> None:
         """Forget all state: the next frame is processed as the first of a shot."""
+        self._regions.restart()
         self._model_state = self._temporal_state = None
         self.people.restart()
 

@@ -27,6 +27,7 @@ from livematte.matting import contracts
 from livematte.matting.compositor import KINDS, Composed, Compositor
 from livematte.matting.contracts import Limits
 from livematte.matting.frame_matting import FrameMatting, ModelInput, execution_context
+from livematte.matting.regions import RegionTracker
 from livematte.matting.temporal import TemporalFilter
 from livematte.offline.stage_runner import BoundedQueue, StageRunner, StageTime
 from livematte.protocols import Background, GpuSink, Model, PendingMatte, Sink, Source
@@ -86,6 +87,7 @@ class _Ahead:
         """Add one frame; returns the frames that are finished."""
         with self._context.compute_stream():
             self._context.wait_event(work.ready)
+            work = replace(work, small=self._matting.focus(work.frame, work.small))
             self._begun.append((work, self._matting.begin(work.small)))
         most = min(self._matting.in_flight, AHEAD_BYTES // max(1, sum(p.nbytes for p in work.frame.planes)))
         return [self._next()] if len(self._begun) >= most else []
@@ -179,6 +181,7 @@ def render(
     temporal: TemporalFilter | None = None,
     keep_small_components: bool = False,
     people: int | None = None,
+    regions: RegionTracker | None = None,
     device: Device | None = None,
     progress: Callable[[int], None] | None = None,
     stop: threading.Event | None = None,
@@ -193,6 +196,7 @@ def render(
         keep_small_components: keep components that are not connected to a person; see
             :func:`livematte.matting.components.remove_small_components`.
         people: number of people to keep; see :class:`livematte.matting.people.PeopleFilter`.
+        regions: chooses the part of each frame that the model sees; None: always the whole frame.
         device: an NVIDIA GPU with CuPy, or the CPU, also for None.
         progress: called with the number of frames written, after each, in the calling thread.
         stop: set it in any thread to end early; frames in flight are still written.
@@ -205,7 +209,11 @@ def render(
     stats = RenderStats()
     runner = StageRunner(stats.stages)
     matting = FrameMatting(
-        model, temporal or TemporalFilter(), keep_small_components=keep_small_components, people=people
+        model,
+        temporal or TemporalFilter(),
+        keep_small_components=keep_small_components,
+        people=people,
+        regions=regions,
     )
     whole, before = False, transfer_stats()
     context: ExecutionContext = CpuContext()
@@ -281,6 +289,7 @@ def mattes(
     temporal: TemporalFilter | None = None,
     keep_small_components: bool = False,
     people: int | None = None,
+    regions: RegionTracker | None = None,
     device: Device | None = None,
 ) -> Iterator[tuple[Frame, Matte]]:
     """Frames with their full-size mattes (alpha (H, W) float32 in [0, 1]), in order, one at a time, in the
@@ -288,7 +297,11 @@ def mattes(
     """
     compositor = compositor or Compositor()
     matting = FrameMatting(
-        model, temporal or TemporalFilter(), keep_small_components=keep_small_components, people=people
+        model,
+        temporal or TemporalFilter(),
+        keep_small_components=keep_small_components,
+        people=people,
+        regions=regions,
     )
     try:
         context = execution_context(device)
@@ -304,6 +317,6 @@ def full_size_matte(
     """The next frame and its full-size matte, both in the computer's memory; as :func:`mattes`."""
     with context.compute_stream():
         there = context.upload(frame)
-        small = matting.shrink(there)
+        small = matting.focus(there, matting.shrink(there))
         full = compositor.full_matte(there, matting(there, small), small.planes, small.cut)
         return CpuContext().upload(frame), full

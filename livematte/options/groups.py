@@ -170,6 +170,19 @@ class IslandsOption(TypedDict, total=False):
     ]
 
 
+class RegionsOption(TypedDict, total=False):
+    regions: Annotated[
+        Literal["auto", "off"],
+        Option(
+            "off",
+            "Show the network an enlarged region round small people, for finer edges at the same cost: "
+            "[b]auto[/b], or [b]off[/b] (always the whole frame). Off if frames are on a GPU.",
+            "MODE",
+            MATTE,
+        ),
+    ]
+
+
 class RefinerOptions(TypedDict, total=False):
     refine: Annotated[
         str | TrimapModel,

@@ -16,6 +16,7 @@ from livematte.matting.compositor import Compositor
 from livematte.matting.contracts import check_all_limits
 from livematte.matting.cuts import wait_for_cut
 from livematte.matting.frame_matting import FrameMatting, ModelInput
+from livematte.matting.regions import RegionTracker
 from livematte.matting.temporal import TemporalFilter
 from livematte.protocols import Background, LiveFormat, Model
 from livematte.streaming.frame_normalizer import empty_frame
@@ -42,9 +43,14 @@ class LiveMatting:
         *,
         keep_small_components: bool = False,
         people: int | None = None,
+        regions: RegionTracker | None = None,
     ) -> None:
         self.frame_matting = FrameMatting(
-            model, temporal, keep_small_components=keep_small_components, people=people
+            model,
+            temporal,
+            keep_small_components=keep_small_components,
+            people=people,
+            regions=regions,
         )
         self.shot = next(_shots)
         self._epoch: int | None = None
@@ -79,6 +85,7 @@ class LiveMatting:
         frames = self.frame_matting
         small = frames.shrink(replace(frame, keyframe_hint=frame.keyframe_hint or epoch != self._epoch))
         self._epoch = epoch
+        small = frames.focus(frame, small)
         raw, limits = frames.raw(frame, small)
         check_all_limits(limits, frame)
         matte, verdict = raw, judge(raw.alpha)

@@ -28,7 +28,7 @@ LOOK_SECONDS = 0.2
 REST_SECONDS = 2.0
 """Interval of looks while nothing moves there."""
 
-ZOOMS = (3.0, 2.5, 2.0, 1.6, 1.3)
+SCALES = (3.0, 2.5, 2.0, 1.6, 1.3)
 """Scale of the grid relative to the model's input for the whole frame, largest first. A smaller gain than 1.3
 is not worth the cost of the looks."""
 
@@ -121,8 +121,8 @@ def best_window(box: Box, size: tuple[int, int], frame: tuple[int, int]) -> Wind
     margins = MARGIN * extent / frame[0], MARGIN * extent / frame[1]
     low = max(0.0, box[0] - margins[0]), max(0.0, box[1] - margins[1])
     high = min(1.0, box[2] + margins[0]), min(1.0, box[3] + margins[1])
-    for zoom in ZOOMS:
-        grid = round(size[0] * zoom), round(size[1] * zoom)
+    for scale in SCALES:
+        grid = round(size[0] * scale), round(size[1] * scale)
         if grid[0] > frame[0] or grid[1] > frame[1]:
             continue
         if high[0] - low[0] > size[0] / grid[0] or high[1] - low[1] > size[1] / grid[1]:
@@ -143,11 +143,11 @@ def place(matte: Matte, window: Window, rgb: Array) -> Matte:
     """
     here = window.slices
 
-    def map_of(values: Array, outside: Array) -> Array:
+    def placed(values: Array, outside: Array) -> Array:
         outside[(..., *here)] = values
         return outside
 
-    alpha = map_of(matte.alpha, np.zeros(window.grid, np.float32))
+    alpha = placed(matte.alpha, np.zeros(window.grid, np.float32))
     foreground = None
     if matte.foreground is not None:
         foreground = rgb.astype(np.float32) / 255
@@ -157,7 +157,7 @@ def place(matte: Matte, window: Window, rgb: Array) -> Matte:
         whole = np.zeros((*values.shape[:-2], *window.grid), values.dtype)
         if name == "trimap" and values.ndim == 3:
             whole[0] = 1  # surely background
-        extras[name] = map_of(values, whole)
+        extras[name] = placed(values, whole)
     return replace(matte, alpha=alpha, foreground=foreground, extras=extras)
 
 

@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing_extensions import Unpack
 
 from livematte.clock import Clock, SystemClock
-from livematte.errors import UsageError
 from livematte.matting.compositor import warm_up
-from livematte.options import DEFAULT_BACKGROUND, LiveOptions
-from livematte.options.declaration import complete, documented
+from livematte.options import LiveOptions
+from livematte.options.declaration import complete, documented, input_files
 from livematte.resolve import resolve
 from livematte.streaming.behaviour import Behaviour, Scene
 from livematte.streaming.capture import Camera
@@ -19,7 +18,7 @@ from livematte.streaming.engine import LiveEngine
 from livematte.streaming.live_matting import LiveMatting
 from livematte.streaming.malloc import keep_arenas_few
 from livematte.streaming.model_factory import ModelFactory, with_budget
-from livematte.streaming.opening import SourceOpener, live_format, open_live_background, open_placeholder
+from livematte.streaming.opening import BackgroundOpener, SourceOpener, live_format
 from livematte.streaming.resources import Resources, ThreadResult
 from livematte.streaming.session import Session
 from livematte.streaming.sinks import check_sink, open_live_sink, resolve_sinks
@@ -46,37 +45,31 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
     """
     called = (clock or SystemClock()).now()
     chosen = complete(LiveOptions, options)
-    if chosen["camera"] is not None and chosen["input"] is not None:
-        raise UsageError("--camera and --input are two sources: use only one")
+    format = live_format(chosen["width"], chosen["height"], chosen["rate"])
+    open_source = SourceOpener(chosen, format, clock)
     factories, own = resolve_sinks(chosen["to"]), chosen["sink_options"] or {}
     for name in set(own) - {each for each, _ in factories}:
         check_sink(name)  # options of an unused sink are ignored, of an unknown sink an error
-    background, fit = chosen["background"], chosen["fit"]
-    if background is None:
-        transparent = all(getattr(factory, "wants_alpha", False) for _, factory in factories)
-        background = "transparent" if transparent else DEFAULT_BACKGROUND
-        chosen["background"] = background
-    format = live_format(chosen["width"], chosen["height"], chosen["rate"])
+    transparent = all(getattr(factory, "wants_alpha", False) for _, factory in factories)
+    backgrounds = BackgroundOpener(chosen, transparent=transparent)
     resolved = with_budget(resolve(chosen), format)
 
     behaviour = Behaviour.from_options(
         chosen, lambda model: LiveMatting(model, **resolved.filters()), resolved.edge, resolved.framer().mode
     )
     keep_arenas_few()
-    trial_decode.begin(chosen["background"], chosen["placeholder"], chosen["input"])
-    factory, open_source = ModelFactory(resolved), SourceOpener(chosen, format, clock)
-    opened = Resources()
-    opened_background = opened.add(open_live_background(background, fit))
+    trial_decode.begin(*input_files(LiveOptions, chosen).values())
+    factory, opened = ModelFactory(resolved), Resources()
+    opened_background = opened.add(backgrounds(backgrounds.spec))
     format = replace(format, alpha=opened_background.transparent)
     threading.Thread(
         target=warm_up, args=(behaviour.camera_format,), name="livematte-warming", daemon=True
     ).start()
     loading = ThreadResult(lambda: factory.prepare(format))  # while the camera opens
     try:
-        placeholder = chosen["placeholder"]
-        opened_placeholder = (
-            None if placeholder is None else opened.add(open_placeholder(placeholder, fit, format))
-        )
+        placeholder = backgrounds.placeholder(format)
+        if placeholder is not None:
+            opened.add(placeholder)
         source = opened.add(open_source()) if behaviour.holds_camera else None
         missing = None if behaviour.holds_camera else open_source.missing_note()
         sinks = [
@@ -86,7 +79,7 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
         engine = LiveEngine(
             Camera(open_source, source),
             loading.result(),
-            Scene(opened_background, opened_placeholder),
+            Scene(opened_background, placeholder),
             [sink for _, sink in sinks],
             format,
             behaviour,
@@ -99,4 +92,4 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
     engine.stages.meter.count_from(called)
     for line in [missing] if missing else getattr(source, "notes", ()):
         engine.stages.meter.note(line)
-    return Session(engine, chosen, resolved, open_source, sinks)
+    return Session(engine, chosen, resolved, open_source, backgrounds, sinks)

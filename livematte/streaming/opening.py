@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
+from typing import Any
 
 from livematte.clock import Clock
 from livematte.errors import InputError, UsageError
 from livematte.matting.background_choice import resolve_background
-from livematte.matting.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur
-from livematte.options import LiveOptions, PathLike
+from livematte.matting.backgrounds import STRONGEST_BLUR, WEAKEST_LIVE_BLUR, Blur, is_blur
+from livematte.options import DEFAULT_BACKGROUND, LiveOptions, PathLike
 from livematte.protocols import Background, LiveFormat, Source
 from livematte.video.camera import list_cameras, open_camera, open_file_camera
 from livematte.video.camera_devices import find_camera
@@ -46,15 +47,55 @@ def live_format(width: int, height: int, rate: Fraction | float) -> LiveFormat:
     return LiveFormat(width, height, Fraction(rate).limit_denominator(1001))
 
 
+class BackgroundOpener:
+    """Opens the backgrounds of a session, fitted into the picture as its options say.
+
+    Attributes:
+        spec: the background as it was given: a colour, a file, ``blur:N`` ...
+    """
+
+    def __init__(self, options: LiveOptions, *, transparent: bool) -> None:
+        """Take the options; ``transparent`` says whether the default background is."""
+        self._options = options
+        default = "transparent" if transparent else DEFAULT_BACKGROUND
+        self.spec: PathLike | Background = options["background"] or default
+
+    def __call__(self, spec: PathLike | Background) -> Background:
+        """Open a background. Raises as :func:`open_live_background`."""
+        return open_live_background(spec, self._options["fit"])
+
+    def placeholder(self, format: LiveFormat) -> Background | None:
+        """Open the placeholder, if the options name one. Raises as :func:`open_placeholder`."""
+        spec = self._options["placeholder"]
+        return None if spec is None else open_placeholder(spec, self._options["fit"], format)
+
+    @property
+    def blur(self) -> float | None:
+        """Standard deviation of the blur in pixels for a height of 720; None for other backgrounds."""
+        spec = resolve_background(self.spec, self._options["fit"]) if is_blur(self.spec) else self.spec
+        return spec.strength if isinstance(spec, Blur) else None
+
+
 class SourceOpener:
     """Opens the camera of a session, or the file that replaces it; may be called repeatedly."""
 
     def __init__(self, options: LiveOptions, format: LiveFormat, clock: Clock | None) -> None:
+        """Take the options. Raises UsageError if they name both a camera and a file."""
+        if options["camera"] is not None and options["input"] is not None:
+            raise UsageError("--camera and --input are two sources: use only one")
         self._options, self._format, self._clock = options, format, clock
         self._camera = options["camera"] or "auto"
 
-    def changed(self, options: LiveOptions) -> SourceOpener:
-        """Return an opener for other options."""
+    @property
+    def given(self) -> str | None:
+        """The camera as it was given; None for the first one, and if a file replaces it."""
+        return self._options["camera"]
+
+    def with_camera(self, camera: str | None) -> SourceOpener:
+        """Return an opener for a camera; this one if it opens that already."""
+        if self._options["input"] is None and camera == self._options["camera"]:
+            return self
+        options: Any = {**self._options, "camera": camera, "input": None}
         return SourceOpener(options, self._format, self._clock)
 
     def __call__(self) -> Source:

@@ -16,8 +16,6 @@ from dataclasses import replace
 from typing import Any
 
 from livematte.errors import InputError, LivematteError, UsageError
-from livematte.matting.background_choice import resolve_background
-from livematte.matting.backgrounds import Blur, is_blur
 from livematte.matting.framing import check_framing
 from livematte.matting.people import ALL, parse_people
 from livematte.networks import check_model
@@ -29,7 +27,7 @@ from livematte.streaming.capture import Camera
 from livematte.streaming.engine import LiveEngine
 from livematte.streaming.frames import PreviewFrame
 from livematte.streaming.model_factory import ModelFactory, with_budget
-from livematte.streaming.opening import SourceOpener, open_live_background
+from livematte.streaming.opening import BackgroundOpener, SourceOpener
 from livematte.streaming.resources import Resources
 from livematte.streaming.sinks import SinkFactory, open_live_sink, resolve_sinks
 from livematte.streaming.stats import LiveStats
@@ -47,9 +45,11 @@ class Session:
         options: LiveOptions,
         resolved: Resolved,
         opener: SourceOpener,
+        backgrounds: BackgroundOpener,
         sinks: Sequence[tuple[str, LiveSink]],
     ) -> None:
-        self._engine, self._options, self._resolved, self._opener = engine, options, resolved, opener
+        self._engine, self._options, self._resolved = engine, options, resolved
+        self._opener, self._backgrounds = opener, backgrounds
         self._sinks = list(sinks)
         self._changing = threading.RLock()
         """Held while parts are exchanged, which may take long: one change of the model or sinks at a time."""
@@ -70,19 +70,17 @@ class Session:
     @property
     def background(self) -> PathLike | Background:
         """Background as it was given: a colour, a file, ``blur:N`` ..."""
-        background = self._options["background"]
-        assert background is not None
-        return background
+        return self._backgrounds.spec
 
     @background.setter
     def background(self, spec: PathLike | Background) -> None:
-        opened = open_live_background(spec, self._options["fit"])
+        opened = self._backgrounds(spec)
         try:
             self._engine.stages.set_background(opened)
         except BaseException:
             opened.close()
             raise
-        self._options["background"] = spec
+        self._backgrounds.spec = spec
 
     def _follow_program(self, wanted: str | None) -> None:
         """Use the background that a sink's program asks for, or again that of the session."""
@@ -93,7 +91,7 @@ class Session:
             try:
                 if not isinstance(spec, (str, os.PathLike)):
                     raise UsageError("a background object cannot be opened again")
-                opened = open_live_background(spec, self._options["fit"])
+                opened = self._backgrounds(spec)
                 try:
                     self._engine.stages.set_background(opened)
                 except BaseException:
@@ -105,10 +103,7 @@ class Session:
     @property
     def blur(self) -> float | None:
         """Standard deviation of the blur in pixels for a height of 720; None for other backgrounds."""
-        background = self.background
-        if is_blur(background):
-            background = resolve_background(background, self._options["fit"])
-        return background.strength if isinstance(background, Blur) else None
+        return self._backgrounds.blur
 
     @blur.setter
     def blur(self, strength: float) -> None:
@@ -182,20 +177,18 @@ class Session:
     @property
     def camera(self) -> str | None:
         """Camera as it was given; None for the first one, and if a file replaces it."""
-        return self._options["camera"]
+        return self._opener.given
 
     @camera.setter
     def camera(self, camera: str | None) -> None:
         with self._changing:
-            options: Any = {**self._options, "camera": camera, "input": None}
-            if self._options["input"] is None and camera == self._options["camera"]:
+            opener = self._opener.with_camera(camera)
+            if opener is self._opener:
                 return
-            opener = self._opener.changed(options)
-            source = opener() if not options["on_demand"] else None
+            source = opener() if not self._options["on_demand"] else None
             if source is None and (missing := opener.missing_note()):
                 raise InputError(missing)
             self._engine.set_camera(Camera(opener, source))
-            self._set_options({"camera": camera, "input": None})
             self._opener = opener
 
     @property

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from livematte.farm.batch import Batch, prepare_batch, prepare_folder
 from livematte.farm.cluster import ClusterRender, render_on_cluster
 from livematte.farm.files import PRIVATE, find_inputs
 from livematte.farm.manifest import manifest_folder, read_lines
+from livematte.farm.ray_pool import connect
 from livematte.farm.records import FileResult
 from livematte.offline.pool import ProcessPool
 from livematte.offline.schedule import Slot
@@ -139,30 +141,33 @@ class Machines:
             self._nodes.append(self.cluster.add_node(num_cpus=1, object_store_memory=100 << 20, **facts))
 
     def kill_node(self) -> None:
-        """``kill -9`` the raylet of a node: its workers end with it."""
-        node = self._nodes.pop(random.randrange(len(self._nodes)))
-        process = node.all_processes["raylet"][0].process
-        os.kill(process.pid, signal.SIGKILL)
-        with pytest.MonkeyPatch.context():
-            self.cluster.remove_node(node, allow_graceful=False)
+        """``kill -9`` the raylet of a node that renders: its workers end with it."""
+        _, node = random.choice(self._rendering())
+        self._nodes.remove(node)
+        os.kill(node.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+        self.cluster.remove_node(node, allow_graceful=False)
 
     def kill_worker(self) -> None:
         """``kill -9`` a process that renders."""
+        pid, _ = random.choice(self._rendering())
+        os.kill(pid, signal.SIGKILL)
+
+    def _rendering(self) -> list[tuple[int, Any]]:
+        """Return the processes that render, each with its node; wait for one between two segments."""
         import psutil
 
-        pids = [
-            each.pid for each in psutil.process_iter(["cmdline"])
-            if "ray::run_call" in " ".join(each.info["cmdline"] or ())
-        ]  # fmt: skip
-        own = [pid for pid in pids if self._is_ours(pid)]
-        assert own, "nothing renders"
-        os.kill(random.choice(own), signal.SIGKILL)
-
-    def _is_ours(self, pid: int) -> bool:
-        import psutil
-
-        raylets = {node.all_processes["raylet"][0].process.pid for node in self._nodes}
-        return bool(raylets & {each.pid for each in psutil.Process(pid).parents()})
+        raylets = {node.all_processes["raylet"][0].process.pid: node for node in self._nodes}
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            found = []
+            for each in psutil.process_iter(["cmdline"]):
+                with suppress(psutil.Error):
+                    if "ray::run_call" in " ".join(each.info["cmdline"] or ()):
+                        found += [(each.pid, raylets[up.pid]) for up in each.parents() if up.pid in raylets]
+            if found:
+                return found
+            time.sleep(0.02)
+        raise AssertionError("nothing renders")
 
     def close(self) -> None:
         import ray
@@ -180,7 +185,9 @@ def machines() -> Iterator[Machines]:
     made.close()
 
 
-def render_there(machines: Machines, clip: Path, out: Path, disturb: Callable[[], None] | None = None) -> Any:
+def render_there(
+    machines: Machines, clip: Path, out: Path, disturb: Callable[[], None] | None = None, **how: Any
+) -> Any:
     """Render on the cluster; ``disturb`` is called once, at a random moment after the first segment."""
     batch, results = batch_for(clip, out), list[FileResult]()
     done, failures = threading.Event(), list[BaseException]()
@@ -200,7 +207,7 @@ def render_there(machines: Machines, clip: Path, out: Path, disturb: Callable[[]
     try:
         notes = render_on_cluster(
             batch.files, out, batch.options, batch.records(), machines.address, transparent=False,
-            waiting=[0], end=lambda number, result: results.append(result), seconds=SECONDS,
+            waiting=[0], end=lambda number, result: results.append(result), seconds=SECONDS, **how,
         )  # fmt: skip
     finally:
         done.set()
@@ -279,6 +286,16 @@ def test_a_new_driver_goes_on_where_a_killed_one_was(
     assert (tmp_path / "clip.mp4").read_bytes() == reference
 
 
+def start_worker(machines: Machines, node: str) -> None:
+    """Start the worker process of a machine, so that it takes part in a short render in any case."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    ray = connect(machines.address)
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    refused = ray.remote(ray_task.run_call).options(num_cpus=1, scheduling_strategy=there)
+    assert ray.get(refused.remote("other code", None, 0, None))[0] == "refused"
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 8 KiB."""
@@ -301,11 +318,13 @@ def test_a_machine_with_a_full_disk_gets_no_more_work(
         num_cpus=1, object_store_memory=100 << 20, env_vars={"LIVEMATTE_FARM_TEMP": str(small_disk)}
     )
     try:
-        notes = render_there(machines, clip, tmp_path / "out")
+        start_worker(machines, full.node_id)
+        no_copies = replace(cluster.POLICY, copy_factor=None)  # one could be first on a busy computer
+        notes = render_there(machines, clip, tmp_path / "out", policy=no_copies)
     finally:
         machines.cluster.remove_node(full, allow_graceful=False)
     assert (tmp_path / "out" / "clip.mp4").read_bytes() == reference
-    assert any("is full" in note for note in notes)
+    assert any("is full" in note for note in notes), notes
 
 
 def test_a_machine_with_other_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ _SMALLEST, _LARGEST = 64, 1280
 """Range of the width of a picture for a client, in pixels."""
 _QUALITY = 80
 """Quality of its JPEG, 0 to 100."""
-_SWITCHES = {"pause": ("paused", True), "resume": ("paused", False), "freeze": ("frozen", True)}
+_SWITCHES = {"pause": ("paused", True), "freeze": ("frozen", True)}
 
 
 class ControlledSession(Protocol):
@@ -217,6 +217,10 @@ class Control:
         elif command in _SWITCHES:
             name, on = _SWITCHES[command]
             setattr(self._session, name, on)
+        elif command == "resume":
+            self._session.frozen = False
+            if self._session.paused:  # otherwise viewers would see the placeholder for a moment
+                self._session.paused = False
         elif command == "picture":
             return await self._loop.run_in_executor(self._painter, self._picture, value)
         if command not in ("ping", "stats", "watch"):

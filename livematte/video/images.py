@@ -234,7 +234,8 @@ class ImageSequenceSink:
             )
         self._alpha, self._done = alpha, False
         self._first = info.details.get("first_number")
-        self._number = 0
+        self._writing: Path | None = None
+        """The picture that is perhaps not complete."""
         parts = PATTERN.split(pattern.name.replace("%%", "%"), maxsplit=1)
         self._names = re.compile(r"\d+".join(map(re.escape, parts)))
         self._folder = pattern.parent.resolve()
@@ -254,7 +255,8 @@ class ImageSequenceSink:
         self._forget = before_sudden_end(self._put_away)
 
     def _put_away(self) -> None:
-        (self._temporary / (self.path.name % self._number)).unlink(missing_ok=True)  # perhaps not complete
+        if self._writing is not None:
+            self._writing.unlink(missing_ok=True)
         self.abort()
 
     def write(self, frame: Frame) -> None:
@@ -267,14 +269,15 @@ class ImageSequenceSink:
             raise OutputError(
                 f"{self.path}: the frame has no alpha (pixel format {frame.format}), but alpha is required"
             )
-        self._number = self.frames + 1 if self._first is None else self._first + frame.pts
-        picture = self._temporary / (self.path.name % self._number)
+        number = self.frames + 1 if self._first is None else self._first + frame.pts
+        self._writing = picture = self._temporary / (self.path.name % number)
         try:
             picture.write_bytes(self._encode(frame))
         except (av.error.FFmpegError, OSError, ValueError) as error:
             picture.unlink(missing_ok=True)  # do not keep an incomplete picture
             raise OutputError(describe_write_error(error, self.path, self.frames)) from error
         self.frames += 1
+        self._writing = None
 
     def close(self) -> None:
         """Move the pictures to their folder. Files with the same names are replaced."""

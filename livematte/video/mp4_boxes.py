@@ -6,8 +6,6 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
-import numpy as np
-
 
 def hide_empty_video_tracks(file: BinaryIO) -> None:
     """Turn the video tracks without samples of a finished MP4 file into free space.
@@ -71,6 +69,8 @@ def _move_chunks(index: BinaryIO, begin: int, end: int, by: int, moved: slice) -
         width = _OFFSETS[kind]
         index.seek(body + 4)
         count = int.from_bytes(index.read(4), "big")
+        import numpy as np  # the process that tries files needs none
+
         old = np.frombuffer(index.read(width * count), f">u{width}").astype(np.uint64)
         new = old + np.where((old >= moved.start) & (old < moved.stop), np.uint64(by), np.uint64(0))
         if new.size and int(new.max()) >= 1 << 8 * width:

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av.error
@@ -177,7 +178,8 @@ class FileSource:
         pixel_shape = PixelShape(stream, self._decoder, self._first_frame, container.format.name, self._head)
         self._frame = FrameBuilder(
             path, self._first_frame, self._picture_colors, self._orientation, pixel_shape, self._hardware,
-            time_base, self.note, still=is_still(container, stream, path), one_size=one_size, like=like,
+            time_base, partial(add_note, self.notes), still=is_still(container, stream, path),
+            one_size=one_size, like=like,
         )  # fmt: skip
         color, orientation = self._frame.color, self._orientation
         details = describe(container, stream, described, color, orientation, path=path, origin=origin)
@@ -330,8 +332,7 @@ class FileSource:
 
     def note(self, line: str) -> None:
         """Append a line to ``notes`` unless it is already there."""
-        if line not in self.notes:
-            self.notes.append(line)
+        add_note(self.notes, line)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield upright frames of one size and format in presentation order. Planes are read-only.
@@ -386,3 +387,9 @@ class FileSource:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def add_note(notes: list[str], line: str) -> None:
+    """Append a line unless it is already there."""
+    if line not in notes:
+        notes.append(line)

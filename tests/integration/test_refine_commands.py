@@ -200,7 +200,8 @@ def test_what_cannot_be_meant_is_one_line(
     mine = ("--refine", name, "--refine-weights", "mine.safetensors")
     line = refused(capfd, "render", CLIP, video, *mine)
     assert "--refine-weights away" in line and "another --refine" in line
-    assert "is also the trimap" in refused(capfd, "image", CLIP, drawn, "--trimap", drawn, "--refine", name)
+    same = ("--trimap", drawn, "--refine", name, "--overwrite")
+    assert "is also the trimap" in refused(capfd, "image", CLIP, drawn, *same)
     assert "twice" in refused(capfd, "render", CLIP, video, "--debug-view", video)
     assert not out.exists() and not video.exists()
 

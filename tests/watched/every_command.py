@@ -26,8 +26,9 @@ SMALL = "--size 96 --threads 1"
 LIVE = f"live --input clip.mp4 --to none --resolution 160x96 --seconds 60 --name watched {SMALL}"
 TRAIN = "train late-fusion-live --data people --out run --step joint --config plan.toml --workers 2"
 DEMO = "demo --folder demo"
+WATCH = f"watch incoming --out-dir watched {SMALL}"
 
-ALONE = (LIVE, DEMO, TRAIN)
+ALONE = (LIVE, DEMO, TRAIN, WATCH)
 """Each in a process of its own: others speak to the first, one is interrupted, the last starts others."""
 
 TOGETHER = (
@@ -38,6 +39,7 @@ TOGETHER = (
     f"bench clip.mp4 --frames 20 {SMALL}",
     f"eval --data people --count 1 --out scores {SMALL}",
     "obs status", "obs setup", "obs remove", "obs script",
+    "panel --token-file", "farm status results", "farm cancel results", "farm retry results",
     "mattes",
     f"image clip.mp4 exact.png --runtime openvino --precision fp32 {SMALL}",  # converted from torch
 )  # fmt: skip
@@ -46,17 +48,25 @@ TOGETHER = (
 STEERING = (
     *(f"ctl {what} --session watched"
       for what in ("stats", "pause", "resume", "background green", "blur 20")),
+    "ctl choke 1 --session watched", "ctl feather 1 --session watched", "ctl keep all --session watched",
+    "ctl frame off --session watched", "ctl mirror on --session watched", "ctl delay 0 --session watched",
+    "ctl to none --session watched", "ctl freeze --session watched", "ctl resume --session watched",
+    "ctl camera nowhere --session watched",
+    "ctl size 96 --session watched", "ctl refine none --session watched",
     "ctl model late-fusion-live --session watched", "ctl stop --session watched",
 )  # fmt: skip
 """Likewise, while the live session runs."""
 
 COMMANDS = (*ALONE, *TOGETHER, *STEERING)
 
-FAILS = ("doctor", "obs status", "obs setup", "obs remove")
+FAILS = (
+    "doctor", "obs status", "obs setup", "obs remove", "ctl camera nowhere --session watched",
+    "farm status results", "farm cancel results", "farm retry results", "ctl freeze --session watched",
+)  # fmt: skip
 """These may: nobody answers them, something is missing here."""
 
-INTERRUPTED = (DEMO,)
-"""It takes long, so it is interrupted in the first of its files, and ends with 130 unless it was quicker."""
+INTERRUPTED = (DEMO, WATCH)
+"""They take long, so they are interrupted in the first of their files, and end with 130 unless quicker."""
 
 OWN = (".cache", ".config", ".local/state", ".local/share", "Library/Caches", "Library/Application Support")
 """Where in a home a folder called livematte is ours."""
@@ -115,6 +125,12 @@ def main() -> None:
     until(lambda: list((folder / "demo").glob("*")), demo)
     demo.send_signal(signal.SIGINT)
     results.append({"command": DEMO, "code": demo.wait(60), "left": left(folder)})
+
+    (folder / "incoming").mkdir()
+    watch = started(["-m", "livematte", *WATCH.split()], folder)
+    until(lambda: (folder / "watched").exists(), watch)
+    watch.send_signal(signal.SIGINT)
+    results.append({"command": WATCH, "code": watch.wait(60), "left": left(folder)})
 
     train = started(["-m", "livematte", *TRAIN.split()], folder)
     results.append({"command": TRAIN, "code": train.wait(200), "left": left(folder)})

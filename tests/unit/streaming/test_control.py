@@ -142,7 +142,7 @@ def test_every_command_arrives(ear: Control, steered: Remembers, stopped: thread
     }
     assert ask("blur", 12)["background"] == "blur:12" and ask("blur", 12.5)["background"] == "blur:12.5"
     assert ask("model", "other")["model"] == steered.model == "other"
-    assert ask("choke", -2.5)["choke"] == "-2.5" and steered.choke == -2.5
+    assert ask("choke", -2.5)["choke"] == -2.5 and steered.choke == -2.5
     for wrong, words in ((99, "use -20 to 20"), ("wide", "use a number"), (True, "use a number")):
         with pytest.raises(LivematteError, match=words):
             ask("choke", wrong)

@@ -20,6 +20,7 @@ from livematte.frame import Frame
 from livematte.matting.backgrounds import Blur
 from livematte.protocols import LiveFormat, LiveSink
 from livematte.resolve import Resolved, resolve
+from livematte.streaming import launch, opening
 from livematte.streaming import session as livesession
 from livematte.streaming.governor import Governor, Level
 from livematte.streaming.model_factory import ModelFactory, with_budget
@@ -71,7 +72,7 @@ def session(clip: Path, outlet: Opened) -> Iterator[livesession.Session]:
 
 
 def test_live_is_a_public_name() -> None:
-    assert livematte.live is livesession.live and "live" in livematte.__all__
+    assert livematte.live is launch.live and "live" in livematte.__all__
 
 
 def test_frames_of_the_format_arrive(session: livesession.Session, outlet: Opened) -> None:
@@ -370,7 +371,7 @@ def test_a_camera_that_was_unplugged_is_opened_by_its_own_id(
         opened.camera = CameraInfo("usb-1.4-0815", "HD Webcam", (), "/dev/video0")  # type: ignore[attr-defined]
         return opened
 
-    monkeypatch.setattr(livesession, "open_camera", open_camera)
+    monkeypatch.setattr(opening, "open_camera", open_camera)
     with livematte.live(to=outlet, model=FindsThePerson(), width=160, height=96) as session:
         cameras[0].give(None)
         assert outlet.sinks[0].wait_for(lambda _: session.stats().reconnects == 1)
@@ -385,7 +386,7 @@ def test_what_a_camera_gives_is_told_also_where_it_is_opened_later(
         opened.camera, opened.notes = CameraInfo("usb-1", "HD Webcam"), ["camera HD Webcam: 640x480 mjpeg"]
         return opened
 
-    monkeypatch.setattr(livesession, "open_camera", open_camera)
+    monkeypatch.setattr(opening, "open_camera", open_camera)
     with livematte.live(
         to=outlet, model=FindsThePerson(), width=160, height=96, on_demand=True, background="black"
     ) as session:  # a sink that cannot tell who looks counts as watched
@@ -400,7 +401,7 @@ def test_a_camera_that_is_not_there_is_told_before_anybody_watches(
             super().__init__()
             self.watched = False
 
-    monkeypatch.setattr(livesession, "list_cameras", lambda: [CameraInfo("usb-1", "HD Webcam")])
+    monkeypatch.setattr(opening, "list_cameras", lambda: [CameraInfo("usb-1", "HD Webcam")])
     with livematte.live(
         camera="Brio", to=Unwatched, model=FindsThePerson(), width=160, height=96, on_demand=True
     ) as session:
@@ -450,6 +451,7 @@ def test_own_weights_come_back_with_the_name_of_their_model(
             super().__init__(resolved.with_model(FindsThePerson()))
 
     monkeypatch.setattr(livesession, "ModelFactory", Noted)
+    monkeypatch.setattr(launch, "ModelFactory", Noted)
     with livematte.live(
         input=clip, to=outlet, model="late-fusion-live", weights="mine.safetensors", width=160, height=96
     ) as session:
@@ -499,7 +501,7 @@ def test_padded_bars_show_the_background_whatever_the_model_says(tmp_path: Path,
 
 
 def test_another_fit_is_refused(clip: Path, outlet: Opened) -> None:
-    with pytest.raises(UsageError, match="fit_camera 'stretch' is invalid: allowed are crop, pad"):
+    with pytest.raises(UsageError, match="fit camera 'stretch' is invalid: use crop or pad"):
         livematte.live(
             input=clip, to=outlet, background="black", model=FindsThePerson(), fit_camera="stretch"
         )
@@ -587,7 +589,7 @@ def test_another_camera_is_opened_before_the_old_one_is_closed(
         cameras[name].camera = CameraInfo(name, name, name)  # type: ignore[attr-defined]
         return cameras[name]
 
-    monkeypatch.setattr(livesession, "open_camera", open_steered)
+    monkeypatch.setattr(opening, "open_camera", open_steered)
     with livematte.live(
         camera="one", to=outlet, background="black", model=FindsThePerson(), width=WIDTH, height=HEIGHT
     ) as session:

@@ -31,7 +31,7 @@ def test_a_runtime_finds_the_person_in_a_real_picture() -> None:
 
 def test_a_runtime_that_refuses_is_told_in_its_own_words(capsys: pytest.CaptureFixture[str]) -> None:
     doctor.try_runtime("abacus", DEFAULT_MODEL, "cpu")
-    assert "unknown runtime 'abacus'" in json.loads(capsys.readouterr().out)["error"]
+    assert "runtime 'abacus' is invalid" in json.loads(capsys.readouterr().out)["error"]
 
 
 def ends(stdout: str, code: int = 0, stderr: str = "") -> Callable[..., subprocess.CompletedProcess[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from pathlib import Path
 
 import typer
 
@@ -18,7 +19,7 @@ from livematte.cli.app import COMMANDS, app
 from livematte.cli.corrections import corrected
 from livematte.cli.interrupt import handled, raise_interrupt, request_stop
 from livematte.cli.system_errors import system_reason
-from livematte.errors import LivematteError
+from livematte.errors import LivematteError, UsageError
 from livematte.printable import quoted
 
 INTERRUPTED = 130
@@ -60,6 +61,7 @@ def run(args: list[str] | None = None) -> int:
     An error prints one line on stderr, and a traceback if LIVEMATTE_TRACEBACK is set.
     """
     try:
+        _check_folder()
         code = app(args, prog_name="livematte", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except _ParserError as error:
@@ -92,6 +94,14 @@ def run(args: list[str] | None = None) -> int:
             kind="Bug",
         )
         return 1
+
+
+def _check_folder() -> None:
+    """Raise UsageError if the current folder was deleted: no relative path can be found then."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UsageError("the current folder does not exist any more: change to another one") from error
 
 
 def _command_names() -> set[str]:

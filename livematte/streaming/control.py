@@ -49,7 +49,7 @@ _SMALLEST, _LARGEST = 64, 1280
 """Range of the width of a picture for a client, in pixels."""
 _QUALITY = 80
 """Quality of its JPEG, 0 to 100."""
-_SWITCHES = {"pause": ("paused", True), "freeze": ("frozen", True)}
+_SWITCHES = {"pause": "paused", "freeze": "frozen"}
 
 
 class ControlledSession(Protocol):
@@ -215,8 +215,7 @@ class Control:
                     self._changers, lambda: setattr(self._session, option, converted)
                 )
         elif command in _SWITCHES:
-            name, on = _SWITCHES[command]
-            setattr(self._session, name, on)
+            setattr(self._session, _SWITCHES[command], True)
         elif command == "resume":
             self._session.frozen = False
             if self._session.paused:  # otherwise viewers would see the placeholder for a moment

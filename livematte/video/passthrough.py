@@ -188,6 +188,9 @@ class PassthroughStreams:
                         f"{self._input.streams[index].type} stream {index}: some timestamps were not rising: "
                         "they were moved after the previous packet"
                     )
+                if isinstance(writer, AudioTranscoder) and writer.undecoded:
+                    lost = "all its packets" if writer.is_empty else f"{writer.undecoded} of its packets"
+                    self.notes.append(f"audio stream {index}: {lost} could not be decoded: silence")
 
     def mux_subtitles(self) -> None:
         """Mux the subtitles that were held back. Only subtitles may follow.

@@ -135,6 +135,8 @@ class AudioTranscoder:
         self._last: int | None = None
         self._next = 0
         self.moved = False
+        self.undecoded = 0
+        """Number of packets that could not be decoded."""
         self._resampler = self._new_resampler()
 
     def _new_resampler(self) -> AudioResampler:
@@ -148,6 +150,7 @@ class AudioTranscoder:
         try:
             frames = self._source.codec_context.decode(packet)
         except (av.error.FFmpegError, ValueError):  # some decoders return error codes of their own
+            self.undecoded += 1
             return
         for frame in frames:
             if frame.pts is not None and frame.time_base:
@@ -167,6 +170,11 @@ class AudioTranscoder:
     def _encode(self, frames: list[AudioFrame]) -> None:
         for frame in frames:
             self._output.mux(self.stream.encode(frame))
+
+    @property
+    def is_empty(self) -> bool:
+        """True if no packet could be decoded: the track has no sound."""
+        return self._form is None and self.undecoded > 0
 
     def flush(self) -> None:
         """Encode and mux the buffered samples."""

@@ -6,9 +6,9 @@ and answers each with one line of JSON.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-import socket
 import sys
 import tempfile
 import time
@@ -89,15 +89,16 @@ def read_background(path: Path) -> None:
 
 def read_control(path: Path) -> None:
     """Receive a request of the control protocol, which ends a connection with ValueError or EOFError."""
-    from livematte.streaming.session_registry import REQUEST_BYTES, keys_match, read_line
+    from livematte.streaming.control_link import REQUEST_BYTES, keys_match, receive
 
-    here, there = socket.socketpair()
-    with here, there:
-        there.setblocking(False)
-        there.send(path.read_bytes()[: 1 << 15] + b"\n")
-        there.shutdown(socket.SHUT_WR)
-        with suppress(ValueError, EOFError):
-            keys_match(read_line(here, REQUEST_BYTES, 5.0).get("key"), "K")
+    async def read() -> None:
+        reader = asyncio.StreamReader(limit=REQUEST_BYTES)
+        reader.feed_data(path.read_bytes()[: 1 << 15] + b"\n")
+        reader.feed_eof()
+        keys_match((await receive(reader)).get("key"), "K")
+
+    with suppress(ValueError, EOFError):
+        asyncio.run(read())
 
 
 TARGETS: dict[str, Callable[[Path], None]] = {

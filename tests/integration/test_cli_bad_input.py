@@ -56,7 +56,10 @@ def test_missing_file(refused: Run, out: Path, tmp_path: Path) -> None:
 
 
 def test_a_directory(refused: Run, out: Path, tmp_path: Path) -> None:
-    assert "directory" in refused("render", tmp_path, out, code=1)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "directory" in refused("render", empty, out, code=1)
+    assert "--out-dir" in refused("render", tmp_path, out, code=2)  # it holds a video
 
 
 def test_sound_alone(refused: Run, out: Path, tmp_path: Path) -> None:

@@ -321,6 +321,7 @@ def test_every_choice_is_typed_for_an_editor() -> None:
     typed = {each.name: each.choices for each in declared(MatterOptions) if each.choices}
     assert typed == {
         "temporal": ("on", "strong", "off"),
+        "regions": ("auto", "off"),
         "runtime": ("auto", "openvino", "onnxruntime", "torch", "tensorrt"),
         "precision": ("auto", "int8", "fp32", "fp16", "bf16"),
         "channels": ("rgb", "bgr"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from livematte.kernels.color.css import parse_color
 from livematte.matting.backgrounds import fit_picture
 from livematte.printable import printable, shorten
 from livematte.profile import read_profile
-from livematte.streaming.session_registry import encode_line, read_line
+from livematte.streaming.control_link import encode_line, receive
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -41,14 +41,16 @@ def test_any_text_is_a_colour_or_none(text: str) -> None:
 @FEW
 @given(st.dictionaries(st.text(), JSON, max_size=4), st.integers(1, 50))
 def test_a_message_arrives_as_it_was_in_any_pieces(message: dict[str, Any], piece: int) -> None:
-    here, there = socket.socketpair()
-    with here, there:
-        data = encode_line(message)
-        assert data.count(b"\n") == 1 and data.isascii()
-        for start in range(0, min(len(data), 30 * piece), piece):
-            there.sendall(data[start : start + piece])
-        there.sendall(data[min(len(data), 30 * piece) :] if len(data) > 30 * piece else b"")
-        assert read_line(here, 1 << 20, 20.0) == message
+    data = encode_line(message)
+    assert data.count(b"\n") == 1 and data.isascii()
+
+    async def read() -> dict[str, object]:
+        reader = asyncio.StreamReader(limit=1 << 20)
+        for start in range(0, len(data), max(piece, len(data) // 30)):
+            reader.feed_data(data[start : start + max(piece, len(data) // 30)])
+        return await receive(reader)
+
+    assert asyncio.run(read()) == message
 
 
 @FEW

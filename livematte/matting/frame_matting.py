@@ -191,7 +191,7 @@ class FrameMatting:
             matte = replace(matte, alpha=remove_small_components(matte.alpha))
         if self.people.count is not None:
             matte = replace(matte, alpha=self.people(matte.alpha))
-        if self._model_state is None:
+        if self._regions.on and self._model_state is None:
             shown = frame.display_size
             size = contracts.input_size(self._model, *shown)
             self._regions.update(matte.alpha, size, shown, float(frame.seconds))

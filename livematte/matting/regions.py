@@ -219,7 +219,7 @@ class RegionTracker:
         """Choose ``auto`` or ``off``. UsageError for another mode."""
         if mode not in MODES:
             raise UsageError(f"unknown region mode {mode!r}: allowed are {', '.join(MODES)}")
-        self._on = mode == "auto"
+        self.on = mode == "auto"
         self.restart()
 
     def restart(self) -> None:
@@ -233,7 +233,7 @@ class RegionTracker:
 
     def window(self) -> Window | None:
         """The window for the next frame; None for the whole frame."""
-        return self._window if self._on else None
+        return self._window if self.on else None
 
     def needs_look(self, picture: Array, seconds: float) -> bool:
         """True if the model must see the whole frame too.
@@ -269,7 +269,7 @@ class RegionTracker:
             frame: (height, width) of the frame.
             seconds: time of the frame.
         """
-        if not self._on or on_gpu(alpha):
+        if not self.on or on_gpu(alpha):
             return
         box, area = people_box(alpha), float(alpha.mean())
         if self._window is not None and self._area is not None:

@@ -74,13 +74,16 @@ class Session:
 
     @background.setter
     def background(self, spec: PathLike | Background) -> None:
+        self._show_background(spec)
+        self._backgrounds.spec = spec
+
+    def _show_background(self, spec: PathLike | Background) -> None:
         opened = self._backgrounds(spec)
         try:
             self._engine.stages.set_background(opened)
         except BaseException:
             opened.close()
             raise
-        self._backgrounds.spec = spec
 
     def _follow_program(self, wanted: str | None) -> None:
         """Use the background that a sink's program asks for, or again that of the session."""
@@ -91,12 +94,7 @@ class Session:
             try:
                 if not isinstance(spec, (str, os.PathLike)):
                     raise UsageError("a background object cannot be opened again")
-                opened = self._backgrounds(spec)
-                try:
-                    self._engine.stages.set_background(opened)
-                except BaseException:
-                    opened.close()
-                    raise
+                self._show_background(spec)
             except LivematteError as error:
                 self._engine.stages.meter.note(f"the background does not follow the scene: {error}")
 
@@ -136,10 +134,6 @@ class Session:
     def refine(self, refine: str | TrimapModel) -> None:
         self._change_model(refine=refine)
 
-    def _set_options(self, changes: dict[str, Any]) -> None:
-        options: Any = self._options
-        options.update(changes)
-
     def _change_model(self, **changes: Any) -> None:
         """Load other networks; the present ones are used until the new ones are ready."""
         with self._changing:
@@ -151,7 +145,8 @@ class Session:
             factory = ModelFactory(with_budget(resolved, self.format))
             # The load is the same, so the new networks begin at the level in use.
             self._engine.set_model(factory.prepare(self.format, self._engine.stages.governor.level))
-            self._set_options(changes)
+            present: Any = self._options  # others may have changed meanwhile
+            present.update(changes)
 
     @property
     def mirror(self) -> bool:

@@ -9,6 +9,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,7 @@ import av.error
 
 from livematte.errors import OutputError, UsageError
 from livematte.sudden_end import before_sudden_end
+from livematte.video.complete_writes import CompleteWrites
 from livematte.video.container import ffmpeg_name
 from livematte.video.written_files import record_written
 
@@ -252,18 +254,16 @@ def count_playable_frames(path: Path, most: int | None = None) -> int:
         return 0
 
 
-class UnbufferedFile:
-    """An unbuffered file for a muxer. Each write reaches the system completely or raises an error.
+class UnbufferedFile(CompleteWrites):
+    """A file on disk for a muxer, without a buffer.
 
     Because there is no buffer, a killed process leaves all packets that were muxed. Closing the file keeps
     FFmpeg from writing a trailer after a failed write (a full disk).
     """
 
     def __init__(self, path: Path) -> None:
-        self.name = str(path)
-        self.error: OSError | None = None
-        self._file = open(path, "x+b", buffering=0)  # noqa: SIM115 - closed by the muxer's owner
-        self.seek, self.tell, self.close = self._file.seek, self._file.tell, self._file.close
+        super().__init__(str(path), FileIO(path, "x+b"))
+        self.seek, self.tell = self._file.seek, self._file.tell
 
     @property
     def closed(self) -> bool:
@@ -273,20 +273,3 @@ class UnbufferedFile:
     def seekable(self) -> bool:
         """Return True: the muxer may rewrite headers at the end."""
         return True
-
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def write(self, data: bytes) -> int:
-        """Write all of ``data`` or raise OSError. After an error every further write raises it again."""
-        if self.error is not None:
-            raise self.error
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[self._file.write(rest) or 0 :]
-        except OSError as error:
-            self.error = error
-            raise
-        return len(data)

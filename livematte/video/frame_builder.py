@@ -59,7 +59,7 @@ class FrameBuilder:
         self._pixel_shape, self._hardware, self._time_base = pixel_shape, hardware, time_base
         self._note, self._still, self._one_size = note, still, one_size
         self._converter = Converter()
-        format, self.color = self._output_format(first)
+        format, self.color = colors.describe(first, *self._decoded_format(first))
         if orientation.transpose and PIXEL_FORMATS[format].chroma == (0, 1):
             format = format.replace("422", "444")  # transposed 4:2:2 is 4:4:0, which is rarely supported
         self.format, self._stored = format, (first.height, first.width)
@@ -75,9 +75,10 @@ class FrameBuilder:
 
     def __call__(self, decoded: VideoFrame, pts: int) -> Frame:
         """Return a decoded picture as a frame; its planes are read-only."""
-        format, color = self._output_format(decoded)
+        own = self._decoded_format(decoded)
+        format, color = self._colors.describe(decoded, *own)
         size, aspect = (decoded.height, decoded.width), self._pixel_shape(decoded)
-        if (format, color) != (own := self._decoded_format(decoded)):
+        if (format, color) != own:
             decoded = self._colors.convert(self._downloaded(decoded), own[1])
         box, shown = (0, size[0], 0, size[1]), aspect
         if self._one_size:
@@ -111,10 +112,6 @@ class FrameBuilder:
         if self._hardware is not None and self._hardware.is_surface(decoded):
             return self._hardware.download(decoded)
         return decoded
-
-    def _output_format(self, frame: VideoFrame) -> tuple[str, ColorInfo]:
-        """Return the output format of a decoded frame and its colour interpretation, converted to sRGB."""
-        return self._colors.describe(frame, *self._decoded_format(frame))
 
     def _decoded_format(self, frame: VideoFrame) -> tuple[str, ColorInfo]:
         """Return the nearest format of a decoded frame and its own colour interpretation."""

@@ -4,48 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from livematte.errors import UsageError
+from livematte.video.complete_writes import CompleteWrites
 
 STREAM = "-"
 """Path of standard output."""
 
 
-class WriteOnlyFile:
-    """A file for a muxer that cannot seek. Each write reaches the system completely or raises an error.
-
-    Attributes:
-        error: the first error; every further write raises it again.
-    """
+class WriteOnlyFile(CompleteWrites):
+    """A file for a muxer that cannot seek."""
 
     def __init__(self, descriptor: int) -> None:
-        self.name = "<standard output>"
-        self.error: OSError | None = None
-        self._file = os.fdopen(descriptor, "wb", buffering=0)
-        self.close = self._file.close
-
-    def writable(self) -> bool:
-        """Return True."""
-        return True
+        super().__init__("<standard output>", FileIO(descriptor, "wb"))
 
     def seekable(self) -> bool:
         """Return False: the muxer writes in order."""
         return False
-
-    def write(self, data: bytes) -> int:
-        """Write all of ``data`` or raise OSError."""
-        if self.error is not None:
-            raise self.error
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[self._file.write(rest) or 0 :]
-        except OSError as error:
-            self.error = error
-            raise
-        return len(data)
 
 
 class OutputStream:

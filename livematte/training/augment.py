@@ -17,6 +17,9 @@ from livematte.training.data import Keypoints, PeopleStore, Picture
 Rng = np.random.Generator
 Box = tuple[int, int, int, int]
 
+WHOLE_VIEW = 0.3
+"""Share of the photographs of which the largest crop is taken, with as much of the room as there is."""
+
 MIRRORED = (0, 1, 5, 6, 7, 2, 3, 4, 8, 12, 13, 14, 9, 10, 11, 16, 15, 18, 17, 22, 23, 24, 19, 20, 21)
 """Index of the BODY_25 joint that each joint becomes when the picture is mirrored."""
 
@@ -107,6 +110,8 @@ def _photograph(rng: Rng, store: PeopleStore, height: int, width: int) -> Exampl
     x, y, w, h = person_box(rng, tuple(entry["box"]), (rows, columns))
     aspect = width / height
     side = max(h, w / aspect) * rng.uniform(0.8, 1.7)
+    if rng.random() < WHOLE_VIEW:
+        side = rows
     side = min(side, rows, columns / aspect)
     ch, cw = max(int(side), 16), max(int(side * aspect), 16)
     cx = x + w / 2 + rng.normal(0, 0.15) * cw

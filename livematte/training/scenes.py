@@ -29,7 +29,7 @@ from livematte.training.augment import (
 )
 from livematte.training.data import PeopleStore, Person, Picture
 
-WHOLE = 0.12
+WHOLE = 0.25
 """Probability of a photograph with its own background."""
 
 PLAIN = 0.08

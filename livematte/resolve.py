@@ -232,6 +232,11 @@ class Resolved:
         model = self.options["model"]
         return model if isinstance(model, str) else type(model).__name__
 
+    @property
+    def sized(self) -> bool:
+        """True if the size of the network input is given."""
+        return self.options["size"] is not None
+
     def facts(self) -> dict[str, object]:
         """Return the networks and their weights, for a report."""
         files = {name: self.options[name] for name in ("weights", "refine_weights")}

@@ -80,7 +80,7 @@ class BundleMaker:
         return ModelBundle(self.made[-1], Compositor(refine="none", foreground=False), self.place())
 
 
-LEVELS = ladder(192, "none", network=False)
+LEVELS = ladder(192, "none", network=False, smallest=96)
 
 
 class CollectingSink:

@@ -20,7 +20,8 @@ from livematte.inference.weights import ModelCard, read_card
 from livematte.protocols import State
 
 PIXEL_BUDGET = 192 * 352
-"""Default number of pixels of the network input: what 2 cores process at video rate."""
+"""Number of pixels of the network input that 2 cores process at video rate: live sessions start with it, and
+files get it from models whose card names no other size."""
 
 ASPECT_TOLERANCE = 0.08
 """Maximum relative difference between the aspect ratios of the network input and the frame."""
@@ -31,7 +32,7 @@ class NetworkModel:
 
     Args:
         network: runs the program of :func:`load_program`.
-        size: long side of the network input in pixels; 0 selects it by :data:`PIXEL_BUDGET`.
+        size: long side of the network input in pixels; 0 selects it by the ``input`` of the card.
         extras: True adds the further maps of the network to mattes.
     """
 
@@ -65,7 +66,7 @@ class NetworkModel:
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         """Return multiples of the stride with the frame's aspect ratio, near the budget or requested size."""
-        return choose_size(height, width, self._size, self._spec.stride)
+        return choose_size(height, width, self._size, self._spec.stride, self.card.pixels or PIXEL_BUDGET)
 
     def submit(self, rgb: Array) -> PendingNetworkMatte:
         """Start a picture (h, w, 3) uint8. Fetch mattes in submission order; do not modify ``rgb`` before.
@@ -171,25 +172,30 @@ def pad_to_stride(picture: Array, stride: int) -> Array:
 
 
 @lru_cache(maxsize=64)  # called for every frame
-def choose_size(height: int, width: int, long_side: int = 0, stride: int = 32) -> tuple[int, int]:
+def choose_size(
+    height: int, width: int, long_side: int = 0, stride: int = 32, budget: int = PIXEL_BUDGET
+) -> tuple[int, int]:
     """Return the (height, width), multiples of ``stride``, to which a frame is scaled.
 
     Among sizes whose aspect ratio is within :data:`ASPECT_TOLERANCE` of the frame's, this is the nearest to
-    the pixel budget; if there is none, the nearest aspect ratio. ``long_side`` sets the long side, rounded.
+    ``budget``, in pixels; if there is none, the nearest aspect ratio. ``long_side`` sets the long side,
+    rounded. Neither makes a frame larger than it is, except for frames below :data:`PIXEL_BUDGET`.
     """
     if height < 1 or width < 1:
         raise UsageError(f"frame size {width}x{height} is invalid: use at least 1x1 pixels")
     aspect = width / height
     if long_side:
-        long = max(stride, round(long_side / stride) * stride)
+        largest = max(*choose_size(height, width, 0, stride), -(-max(height, width) // stride) * stride)
+        long = max(stride, min(round(long_side / stride) * stride, largest))
         short = max(stride, round(long * min(aspect, 1 / aspect) / stride) * stride)
         return (short, long) if aspect >= 1 else (long, short)
     steps = range(stride, 1025, stride)
-    sizes = [(h, w) for h in steps for w in steps if 0.6 * PIXEL_BUDGET <= h * w <= 1.4 * PIXEL_BUDGET]
+    budget = min(budget, max(height * width, PIXEL_BUDGET))
+    sizes = [(h, w) for h in steps for w in steps if 0.6 * budget <= h * w <= 1.4 * budget]
 
     def cost(size: tuple[int, int]) -> tuple[float, float]:
         off = abs(np.log(size[1] / size[0] / aspect))
-        area = abs(np.log(size[0] * size[1] / PIXEL_BUDGET))
+        area = abs(np.log(size[0] * size[1] / budget))
         return max(0.0, off - np.log(1 + ASPECT_TOLERANCE)), area + off
 
     return min(sizes, key=cost)

@@ -44,6 +44,12 @@ class ModelCard:
     """The whole TOML: paper, parameters, gflops, data, recipe, metrics, licence, limits ..."""
     files: tuple[WeightFile, ...]
 
+    @property
+    def pixels(self) -> int:
+        """Number of pixels of the network input for files, from ``input``; 0 if the card lacks it."""
+        height, width = self.facts.get("input", (0, 0))
+        return int(height * width)
+
     def file(self, precision: str) -> WeightFile | None:
         """Return the shipped file of that precision; None if there is none."""
         return next((f for f in self.files if f.precision == precision), None)
@@ -67,6 +73,11 @@ def read_card(path: Path) -> ModelCard:
         )
         for table in tables
     )
+    size = facts.get("input", [0, 0])
+    if not (
+        isinstance(size, list) and len(size) == 2 and all(type(n) is int and 0 <= n <= 4096 for n in size)
+    ):
+        raise ModelError(f"model card {path}: input must be [height, width] in pixels")
     metrics = facts.get("metrics", {})
     scores = [metrics.get(file.precision, {}) for file in files] if isinstance(metrics, dict) else [metrics]
     if not all(isinstance(table, dict) for table in scores):

@@ -118,8 +118,9 @@ class SizeOption(TypedDict, total=False):
         int | None,
         Option(
             None,
-            "Long side of the network input in pixels. A larger size gives finer edges; the time per frame "
-            "grows with the square of the size. Default: set by the model.",
+            "Long side of the network input in pixels, at most that of the frame. A larger size gives finer "
+            "edges; the time per frame grows with the square of the size. Default: set by the model. Live, it "
+            "begins with one for video rate and grows to that of the model where half of the time is spare.",
             "PIXELS",
             MATTE,
             between=(32, 4096),

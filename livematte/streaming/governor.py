@@ -9,6 +9,10 @@ from dataclasses import dataclass
 
 from livematte.clock import Clock
 
+BUSY, HALF_BUSY = 0.85, 0.5
+"""Largest share of the frame interval that a step up may lead to; HALF_BUSY for levels better than the first,
+since a video call needs the processor too."""
+
 FIRST_PATIENCE, LONGEST_PATIENCE = 5.0, 60.0
 """Seconds of spare time before a step up is tried; doubled when a step up had to be undone soon."""
 
@@ -31,7 +35,7 @@ class Level:
     cost: float
 
 
-def ladder(size: int, refine: str, *, network: bool, smallest: int = 128) -> list[Level]:
+def ladder(size: int, refine: str, *, network: bool, smallest: int = 160) -> list[Level]:
     """Levels from the best, as requested, to the fastest.
 
     Args:
@@ -40,7 +44,7 @@ def ladder(size: int, refine: str, *, network: bool, smallest: int = 128) -> lis
         network: True if ``refine`` is a network; it is dropped before the resolution is reduced.
     """
     sizes = [size]
-    for share in (0.8, 0.65):  # smaller ones give broken mattes with a live model
+    for share in (0.8, 0.65, 0.5):  # smaller ones give broken mattes with a live model
         smaller = round(size * share / 32) * 32
         if smallest <= smaller < sizes[-1]:
             sizes.append(smaller)
@@ -70,26 +74,40 @@ class Governor:
     Args:
         levels: best first.
         interval: seconds per frame.
+        level: number of the present level.
+        first: number of the level to keep if the machine has time; better ones need half of the time free.
         window: seconds that decide on a step down.
     """
 
     def __init__(
-        self, levels: Sequence[Level], interval: float, clock: Clock, *, window: float = 1.5
+        self,
+        levels: Sequence[Level],
+        interval: float,
+        clock: Clock,
+        *,
+        level: int = 0,
+        first: int = 0,
+        window: float = 1.5,
     ) -> None:
         self._levels, self._interval, self._clock, self._window = list(levels), interval, clock, window
         self._patience = FIRST_PATIENCE
         self._went_up: float | None = None
-        self.level = 0
+        self.level, self._first = level, first
         self.steps = 0
         self._lock = threading.Lock()
         self._begin()
 
-    def successor(self, levels: Sequence[Level], level: int) -> Governor:
+    def successor(self, levels: Sequence[Level], level: int, first: int = 0) -> Governor:
         """A governor of other levels that starts at ``level`` and is as patient as this one."""
-        new = Governor(levels, self._interval, self._clock, window=self._window)
+        new = Governor(levels, self._interval, self._clock, level=level, first=first, window=self._window)
         with self._lock:
-            new.level, new.steps, new._patience = level, self.steps, self._patience
+            new.steps, new._patience = self.steps, self._patience
         return new
+
+    @property
+    def lowered(self) -> bool:
+        """True if the load forced a lower level than the first."""
+        return self.level > self._first
 
     def _begin(self) -> None:
         self._since = self._clock.now()
@@ -118,7 +136,8 @@ class Governor:
                 return self._lower(percentile(recent, 0.5), p95)
             if self.level > 0 and now - self._since >= self._patience:
                 whole = percentile([seconds for _, seconds in taken], 0.95)
-                if whole * self._ratio(self.level - 1) < 0.85 * self._interval:
+                share = BUSY if self.level > self._first else HALF_BUSY
+                if whole * self._ratio(self.level - 1) < share * self._interval:
                     return self.level - 1
             return None
 

@@ -32,7 +32,7 @@ def live(*, clock: Clock | None = None, **options: Unpack[LiveOptions]) -> Sessi
     Until the first valid matte, and after any detected fault, viewers see the placeholder, not the room.
     A wrong matte with a plausible shape is not detected and is shown. ``to`` also accepts sink factories. The
     default background is transparent if every sink supports it, else green. ``delay`` is in seconds; ``size``
-    is the maximum that the governor uses.
+    is the maximum that the governor uses. Without it, the session begins with a size for video rate.
 
     Args:
         clock: clock of the session; tests pass their own.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from livematte.device.execution import CudaContext
+from livematte.inference.adapters import PIXEL_BUDGET
 from livematte.matting.contracts import input_size
 from livematte.matting.frame_matting import execution_context
 from livematte.protocols import LiveFormat
@@ -12,6 +14,9 @@ from livematte.resolve import RefineOptions, Resolved, frame_device
 from livematte.streaming.governor import Level, ladder
 from livematte.streaming.live_matting import ModelBundle
 from livematte.streaming.model_loader import PreparedModels
+
+FIRST_PIXELS = 1.2 * PIXEL_BUDGET
+"""Largest network input with which a session without ``size`` begins."""
 
 REFINER_SHARE = 0.4
 """Share of the frame interval that a refiner may use if no budget is given."""
@@ -25,6 +30,15 @@ def with_budget(resolved: Resolved, format: LiveFormat) -> Resolved:
     return resolved
 
 
+def level_like(present: Level, levels: Sequence[Level]) -> int:
+    """Return the number of the best level without a larger picture or more refinement than ``present``."""
+    for number, each in enumerate(levels):
+        fits = present.size is None or each.size is None or each.size <= present.size
+        if fits and (present.refine != "none" or each.refine == "none"):
+            return number
+    return len(levels) - 1
+
+
 class ModelFactory:
     """Creates and caches the model and compositor for each quality level.
 
@@ -36,15 +50,18 @@ class ModelFactory:
         self._bundles: dict[Level, ModelBundle] = {}
         self._notes: tuple[str, ...] = ()
 
-    def prepare(self, format: LiveFormat, level: int = 0) -> PreparedModels:
-        """Return the levels, and number ``level`` of them warmed up, or the last. 0 is the best.
+    def prepare(self, format: LiveFormat, lowered: Level | None = None) -> PreparedModels:
+        """Return the levels, and one of them warmed up: the best that is not larger than ``lowered``.
+
+        Without ``lowered`` it is the size asked for, or the best that 2 cores process at video rate.
 
         Raises:
             LivematteError: as :func:`livematte.load_model`.
         """
         resolved, refine = self._resolved, self._resolved.refine
         bundle = self._create(resolved)
-        side = max(input_size(bundle.model, format.height, format.width))
+        height, width = input_size(bundle.model, format.height, format.width)
+        side = max(height, width)
         how = refine.how if isinstance(refine.how, str) else "network"
         levels = ladder(side, how, network=refine.network)
         if not resolved.by_name:  # a model object has one fixed size
@@ -52,10 +69,14 @@ class ModelFactory:
                 :1
             ]
         self._bundles[levels[0]] = bundle
-        level = min(level, len(levels) - 1)
+        first = 0
+        if not resolved.sized and not refine.network:
+            share = FIRST_PIXELS / (height * width)
+            first = next((n for n, each in enumerate(levels) if each.cost <= share), len(levels) - 1)
+        level = first if lowered is None else level_like(lowered, levels)
         bundle = self(levels[level], None)
         bundle.warm(format)
-        return PreparedModels(self, levels, bundle, level)
+        return PreparedModels(self, levels, bundle, level, first)
 
     def __call__(self, level: Level, error: BaseException | None) -> ModelBundle:
         """See :data:`livematte.streaming.model_loader.BundleMaker`."""

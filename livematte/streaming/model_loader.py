@@ -26,12 +26,14 @@ class PreparedModels:
         levels: best first; see :func:`livematte.streaming.governor.ladder`.
         bundle: the model and compositor of one level, warmed up.
         level: number of that level in ``levels``.
+        first: number of the level to keep if the machine has time; the governor tries better ones with care.
     """
 
     make: BundleMaker
     levels: Sequence[Level]
     bundle: ModelBundle
     level: int = 0
+    first: int = 0
 
 
 Spawn = Callable[[Callable[[], None]], None]

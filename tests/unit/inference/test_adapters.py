@@ -39,6 +39,32 @@ def test_long_side_asked_for_is_given_as_a_multiple_of_32():
     assert adapters.choose_size(100, 10000, 320) == (32, 320)
 
 
+@pytest.mark.parametrize("asked", [192, 352, 512, 640, 800, 1024, 4096])
+@pytest.mark.parametrize("frame", [(360, 640), (480, 480), (1080, 1920), (640, 352)])
+def test_no_size_is_larger_than_the_frame(asked, frame):
+    height, width = adapters.choose_size(*frame, asked)
+    assert height <= frame[0] + 31 and width <= frame[1] + 31
+
+
+def test_a_tiny_frame_is_enlarged_as_before():
+    assert adapters.choose_size(90, 160, 0, 32, 256 * 448) == adapters.choose_size(90, 160) == (192, 352)
+    assert adapters.choose_size(90, 160, 1024) == (192, 352)
+
+
+@pytest.mark.parametrize(
+    ("frame", "small"),
+    [
+        ((1080, 1920), (256, 448)),
+        ((1920, 1080), (448, 256)),
+        ((3000, 3000), (352, 352)),
+        ((240, 426), (256, 448)),
+        ((200, 360), (192, 352)),
+    ],
+)
+def test_a_card_may_name_a_larger_size_but_a_frame_is_not_enlarged(frame, small):
+    assert adapters.choose_size(*frame, 0, 32, 256 * 448) == small
+
+
 MAPS = ("alpha", "foreground_rgb", "coarse")
 
 

@@ -20,6 +20,7 @@ from livematte.errors import DeviceError, MissingExtraError, ModelError
 from livematte.frame import Array, Frame, Matte
 from livematte.inference.adapters import NetworkModel
 from livematte.inference.model_spec import ModelSpec
+from livematte.inference.weights import ModelCard
 from livematte.matting.backgrounds import Blur, Color, Image, Transparent
 from livematte.matting.compositor import Compositor
 from livematte.offline.engine import Output, RenderStats, mattes, render
@@ -93,7 +94,8 @@ class GreenIsPerson:
 
 def model(network: GreenIsPerson | None = None) -> NetworkModel:
     spec = ModelSpec("green", Path("card.toml"), network="", deployed="")
-    return NetworkModel(spec, None, network or GreenIsPerson(), size=64)  # type: ignore[arg-type]
+    card = ModelCard("green", spec.card, {}, ())
+    return NetworkModel(spec, card, network or GreenIsPerson(), size=64)
 
 
 class Keeping:

@@ -12,9 +12,9 @@ LEVELS = [Level(288, "guided", 1.0), Level(224, "guided", 0.6), Level(192, "guid
 class Load:
     """A machine on which the best level takes ``best`` seconds a frame."""
 
-    def __init__(self, levels: list[Level] = LEVELS) -> None:
+    def __init__(self, levels: list[Level] = LEVELS, level: int = 0, first: int = 0) -> None:
         self.clock, self.levels = FakeClock(0.0), levels
-        self.governor = Governor(levels, INTERVAL, self.clock)
+        self.governor = Governor(levels, INTERVAL, self.clock, level=level, first=first)
         self.changes: list[tuple[float, int]] = []
 
     def run(self, seconds: float, best: float, outliers: int = 0) -> int:
@@ -95,6 +95,23 @@ def test_nothing_below_the_last_level() -> None:
     load = Load()
     assert load.run(30, best=20 * INTERVAL) == 2
     assert len(load.changes) == 1
+
+
+def test_a_better_level_than_the_first_needs_half_of_the_time_free() -> None:
+    calm = Load(level=1, first=1)
+    assert calm.run(60, best=0.45 * INTERVAL) == 0 and len(calm.changes) == 1
+    busy = Load(level=1, first=1)
+    assert busy.run(60, best=0.7 * INTERVAL) == 1, "a call needs the processor too"
+    plain = Load(level=1)
+    assert plain.run(60, best=0.7 * INTERVAL) == 0, "the size was asked for"
+
+
+def test_after_a_fall_the_first_level_comes_back_as_any_other() -> None:
+    load = Load(level=1, first=1)
+    assert load.run(30, best=2.5 * INTERVAL) == 2
+    assert load.governor.lowered
+    assert load.run(60, best=0.7 * INTERVAL) == 1
+    assert not load.governor.lowered
 
 
 def test_no_frames_no_advice() -> None:

@@ -359,6 +359,22 @@ def test_another_model_begins_at_the_level_in_use(
         assert session.stats().level == 0
 
 
+def test_without_a_size_a_session_begins_with_the_size_of_video_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve_model(model: Any, *, size: int | None, **_: Any) -> FindsThePerson:
+        side = size or 448
+        return FindsThePerson((round(side * 9 / 16 / 32) * 32, side))
+
+    monkeypatch.setattr("livematte.resolve.resolve_model", resolve_model)
+    format = live_format(1280, 720, 30)
+    free = ModelFactory(resolve({})).prepare(format)
+    assert [level.size for level in free.levels] == [448, 352, 288, 224, 224]
+    assert (free.level, free.first, free.bundle.model.input_size(720, 1280)) == (1, 1, (192, 352))
+    asked = ModelFactory(resolve({"size": 448})).prepare(format)
+    assert (asked.level, asked.first) == (0, 0)
+    lowered = ModelFactory(resolve({"size": 512})).prepare(format, Level(288, "guided", 0.4))
+    assert (lowered.levels[lowered.level].size, lowered.first) == (256, 0)
+
+
 def test_a_camera_that_was_unplugged_is_opened_by_its_own_id(
     monkeypatch: pytest.MonkeyPatch, outlet: Opened
 ) -> None:

@@ -24,6 +24,7 @@ from livematte.offline import engine, parallel
 from livematte.offline.own_parts import own_parts, refuse_options
 from livematte.offline.report import RenderReport as RenderReport
 from livematte.offline.report import abort_outputs, nobody_note, require_moving, run_and_report, write_stills
+from livematte.offline.review import Review, check_report
 from livematte.offline.worker import Job
 from livematte.options import (
     DecoderOption,
@@ -51,6 +52,7 @@ from livematte.progress import Progress
 from livematte.protocols import Background, Model, Sink, Source
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve, resolve_render
 from livematte.video import spool, trial_decode
+from livematte.video.atomic_file import check_target
 from livematte.video.container import check_size, is_pipe
 from livematte.video.images import can_keep_profile, check_image
 from livematte.video.picture_color import ProfileUse
@@ -102,6 +104,7 @@ def render(
     targets = output_paths(None if own_sink is not None else cast("PathLike | None", output), chosen)
     if output is None:
         check_without_picture(chosen)
+    check_report(chosen["report"])
     check_section(chosen)
     outputs = [] if own_sink is None else [engine.Output(own_sink, "picture")]
     if own_source is not None:
@@ -147,6 +150,10 @@ def _render(
         if several:
             resolved = resolved.on(devices[0])
             segment_notes = [f"{path} was rendered on {devices[0]} only: it is too short or cannot be split"]
+        review = None
+        if (report_file := targets.pop("report", None)) is not None:
+            check_target(Path(report_file))
+            review = Review()
         device, device_notes = frame_device(resolved.compute)
         gpu, codec_gpu = None if device is None else device.index, cuda_index(resolved.compute)
         if path is not None:
@@ -184,9 +191,13 @@ def _render(
         raise
     work = partial(
         engine.render, source, network, background, outputs,
-        compositor=compositor, device=device, stop=stop, **resolved.filters(),
+        compositor=compositor, review=review, device=device, stop=stop, **resolved.filters(),
     )  # fmt: skip
-    report = run_and_report(work, path or source.info.name, source, outputs, began, progress)
+    name = path or source.info.name
+    report = run_and_report(work, name, source, outputs, began, progress)
+    if review is not None and report_file is not None:
+        review.write(report_file, name)
+        report = replace(report, outputs=[*report.outputs, Path(report_file)])
     notes = [*segment_notes, *device_notes, *collect_notes(network, resolved.refine.how), *report.notes]
     return replace(report, notes=notes)
 

@@ -14,7 +14,7 @@ from livematte.errors import UsageError
 from livematte.frame import display_size
 from livematte.matting import debug_view
 from livematte.matting.contracts import check_answer, check_matte, input_size
-from livematte.options import EncodingOptions, OutputOptions, PathLike
+from livematte.options import EncodingOptions, PathLike, VideoOutputOptions
 from livematte.options.declaration import declared, names
 from livematte.protocols import Model, SourceInfo
 from livematte.video.atomic_file import check_name
@@ -27,11 +27,11 @@ from livematte.video.written_files import foreign_file
 
 def output_paths(picture: PathLike | None, options: Mapping[str, Any]) -> dict[str, str]:
     """Return the path of each output by kind: ``picture`` unless it is None, and those of
-    :class:`OutputOptions`.
+    :class:`VideoOutputOptions`.
 
     Paths are text, because a trailing slash marks a folder.
     """
-    additional = {each.option.output: options[each.name] for each in declared(OutputOptions)}
+    additional = {each.option.output: options.get(each.name) for each in declared(VideoOutputOptions)}
     every = {"picture": picture, **additional}
     return {kind: with_printf_pattern(path) for kind, path in every.items() if path is not None}
 
@@ -44,8 +44,8 @@ def with_printf_pattern(path: PathLike) -> str:
 
 def check_without_picture(options: Mapping[str, Any]) -> None:
     """Raise UsageError if a render without picture has no other output, or has options of its encoder."""
-    flags = " or ".join(each.flag for each in declared(OutputOptions))
-    if all(options[each.name] is None for each in declared(OutputOptions)):
+    flags = " or ".join(each.flag for each in declared(VideoOutputOptions))
+    if all(options.get(each.name) is None for each in declared(VideoOutputOptions)):
         raise UsageError(f"no output is named: give OUT, or {flags}; see livematte render --help")
     unused = [each.flag for each in declared(EncodingOptions) if options.get(each.name) not in (None, False)]
     if unused:
@@ -61,6 +61,13 @@ def sink_settings(kind: str, options: Mapping[str, Any], *, transparent: bool) -
     if kind != "picture":
         return {"kind": written, "alpha": False}
     return {"kind": written, "alpha": transparent, **{name: options[name] for name in names(EncodingOptions)}}
+
+
+def check_splittable(targets: Mapping[str, str], instead: str) -> None:
+    """Raise UsageError if an output is made from all frames of a video in order. ``instead``: what to do."""
+    for each in declared(VideoOutputOptions):
+        if each.option.output in ("debug", "report") and each.option.output in targets:
+            raise UsageError(f"{each.flag} needs a single device: {instead}")
 
 
 def is_picture(target: PathLike) -> bool:

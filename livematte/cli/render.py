@@ -17,7 +17,7 @@ from livematte.cli.many import OutDir, render_folder
 from livematte.cli.parameters import takes
 from livematte.cli.profiles import Profile
 from livematte.errors import OutputError, UsageError
-from livematte.options import OutputOptions, RenderOptions
+from livematte.options import RenderOptions, VideoOutputOptions
 from livematte.options.commands import RenderCommand
 from livematte.options.declaration import declared, defaults, input_files, pick
 from livematte.options.many import ManyOptions, RenderManyOptions
@@ -159,7 +159,7 @@ def confirm_overwrite(target: str | None, options: Mapping[str, Any]) -> None:
     from livematte.video.images import is_numbered
     from livematte.video.written_files import foreign_file
 
-    others = (options.get(each.name) for each in declared(OutputOptions))
+    others = (options.get(each.name) for each in declared(VideoOutputOptions))
     for path in (Path(each) for each in (target, *others) if each is not None):
         if is_numbered(path) or not (line := foreign_file(path)):
             continue

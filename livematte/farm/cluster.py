@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from livematte.errors import LivematteError, UsageError
+from livematte.errors import LivematteError
 from livematte.farm.files import PRIVATE, PlannedFile
 from livematte.farm.manifest import CANCEL, Manifest, open_manifest
 from livematte.farm.ray_task import code_hash, render_part
@@ -39,7 +39,7 @@ from livematte.offline.worker import Job, SegmentResult, Task, on_device
 from livematte.options import SdrOption
 from livematte.options.declaration import pick
 from livematte.options.groups import DevicesOption
-from livematte.output_paths import check_outputs, output_paths
+from livematte.output_paths import check_outputs, check_splittable, output_paths
 from livematte.progress import Meter, Progress
 from livematte.video.concat import open_concat
 from livematte.video.container import require_rereadable
@@ -92,8 +92,7 @@ def open_file(
     check_outputs({"input": local}, finals.values(), options)
     others: Any = {**options, **{option: path for option, path in finals.items() if option != "output"}}
     targets = output_paths(finals["output"], others)
-    if "debug" in targets:
-        raise UsageError("debug-view needs a single device: render the file without --cluster")
+    check_splittable(targets, "render the file without --cluster")
     require_rereadable(local, "the segments are read one by one")
     section = read_section(local, options)
     stamp = input_stamp(file.input)

@@ -11,7 +11,7 @@ from typing import Any
 
 from livematte.errors import InputError, UsageError
 from livematte.farm.storage import input_path, is_url
-from livematte.options import OutputOptions, PathLike
+from livematte.options import PathLike, VideoOutputOptions
 from livematte.options.declaration import declared
 from livematte.video.encoders import CONTAINERS
 from livematte.video.images import is_numbered
@@ -97,7 +97,7 @@ def plan_files(
     Raises:
         UsageError: a pattern is invalid, or two files would have the same output.
     """
-    others = [each.name for each in declared(OutputOptions) if options[each.name] is not None]
+    others = [each.name for each in declared(VideoOutputOptions) if options[each.name] is not None]
     planned: list[PlannedFile] = []
     taken: dict[str, Path] = {}
     for path, base in found:

@@ -20,15 +20,17 @@ from typing import Any
 from livematte.device import Device
 from livematte.device.cuda import on_gpu
 from livematte.device.execution import CpuContext, ExecutionContext
-from livematte.device.transfer import TransferStats, transfer_stats
+from livematte.device.transfer import TransferStats, to_host, transfer_stats
 from livematte.errors import InputError, ModelError, OutputError
 from livematte.frame import Frame, Matte
 from livematte.matting import contracts
 from livematte.matting.compositor import KINDS, Composed, Compositor
 from livematte.matting.contracts import Limits
+from livematte.matting.cuts import wait_for_cut
 from livematte.matting.frame_matting import FrameMatting, ModelInput, execution_context
 from livematte.matting.regions import RegionTracker
 from livematte.matting.temporal import TemporalFilter
+from livematte.offline.review import Review
 from livematte.offline.stage_runner import BoundedQueue, StageRunner, StageTime
 from livematte.protocols import Background, GpuSink, Model, PendingMatte, Sink, Source
 
@@ -182,6 +184,7 @@ def render(
     keep_small_components: bool = False,
     people: int | None = None,
     regions: RegionTracker | None = None,
+    review: Review | None = None,
     device: Device | None = None,
     progress: Callable[[int], None] | None = None,
     stop: threading.Event | None = None,
@@ -197,6 +200,7 @@ def render(
             :func:`livematte.matting.components.remove_small_components`.
         people: number of people to keep; see :class:`livematte.matting.people.PeopleFilter`.
         regions: chooses the part of each frame that the model sees; None: always the whole frame.
+        review: collects the most doubtful frames; of mattes on a GPU it takes copies.
         device: an NVIDIA GPU with CuPy, or the CPU, also for None.
         progress: called with the number of frames written, after each, in the calling thread.
         stop: set it in any thread to end early; frames in flight are still written.
@@ -233,6 +237,12 @@ def render(
             with context.compute_stream():
                 if not on_gpu(work.matte.alpha):  # a GPU is not waited for
                     stats.highest_alpha = max(stats.highest_alpha, float(work.matte.alpha.max()))
+                if review is not None:
+                    small = work.small
+                    review.add(
+                        float(work.frame.seconds), to_host(small.rgb), to_host(work.matte.alpha),
+                        cut=wait_for_cut(small.cut),
+                    )  # fmt: skip
                 made = compositor(work.frame, work.matte, background, want, work.small.planes, work.small.cut)
                 return [_Finished(context, made, work, stay)]
 

@@ -26,6 +26,7 @@ from livematte.offline.schedule import Scheduler, Slot, Unit, UnitAdvanced, Unit
 from livematte.offline.worker import Job, SegmentResult, Task, on_device, render_segment
 from livematte.options import SdrOption
 from livematte.options.declaration import pick
+from livematte.output_paths import check_splittable
 from livematte.progress import Meter, Progress
 from livematte.resolve import resolve
 from livematte.sudden_end import before_sudden_end
@@ -64,8 +65,7 @@ def render_file(
     """
     options, resolved = job.options, resolve(job.options)
     resolved.check_split()
-    if "debug" in job.targets:
-        raise UsageError("debug-view needs a single device: use --device cuda:0")
+    check_splittable(job.targets, "use --device cuda:0")
     for path in job.targets.values():
         if path == STREAM:
             raise UsageError("standard output needs a single device: use --device cuda:0, or a video file")

@@ -27,12 +27,12 @@ from livematte.options.groups import (
     DecoderOption,
     FitOption,
     ModelOption,
-    OutputOptions,
     PathLike,
     Runtime,
     SequenceOption,
 )
 from livematte.options.live import LiveOptions, read_sink_options, read_size
+from livematte.options.outputs import VideoOutputOptions
 
 __all__ = [
     "BEHAVIOUR",
@@ -52,7 +52,7 @@ __all__ = [
     "MatterOptions",
     "MattesOptions",
     "ModelOption",
-    "OutputOptions",
+    "VideoOutputOptions",
     "PathLike",
     "RefinerLoadOptions",
     "RenderOptions",

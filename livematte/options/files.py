@@ -19,8 +19,6 @@ from livematte.options.groups import (
     IslandsOption,
     ModelOption,
     ModelOrRefinerOption,
-    OutputOptions,
-    OverwriteOption,
     PathLike,
     RefinerOptions,
     RegionsOption,
@@ -31,6 +29,7 @@ from livematte.options.groups import (
     TrimapOption,
     WeightsOption,
 )
+from livematte.options.outputs import OutputOptions, OverwriteOption, VideoOutputOptions
 from livematte.options.picture import EdgeOptions, FramingOption, PeopleOption
 
 
@@ -82,7 +81,7 @@ class RenderOptions(
     ForegroundOption,
     EdgeOptions,
     FramingOption,
-    OutputOptions,
+    VideoOutputOptions,
     OverwriteOption,
     EncodingOptions,
     SdrOption,

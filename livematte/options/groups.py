@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
 from livematte.frame import Channels
-from livematte.options.declaration import Change, Form, Option
+from livematte.options.declaration import Change, Option
 
 if TYPE_CHECKING:
     from livematte.frame import Picture
@@ -119,8 +119,8 @@ class SizeOption(TypedDict, total=False):
         Option(
             None,
             "Long side of the network input in pixels, at most that of the frame. A larger size gives finer "
-            "edges; the time per frame grows with the square of the size. Default: set by the model. Live, it "
-            "begins with one for video rate and grows to that of the model where half of the time is spare.",
+            "edges; the time per frame grows with the square of the size. Default: set by the model; live, "
+            "one for video rate, which grows to that of the model if half of the time is spare.",
             "PIXELS",
             MATTE,
             between=(32, 4096),
@@ -253,58 +253,6 @@ class ForegroundOption(TypedDict, total=False):
             True,
             "Estimate the foreground colours, so that the old background does not show in hair and at edges.",
             panel=MATTE,
-        ),
-    ]
-
-
-class OutputOptions(TypedDict, total=False):
-    """Additional output files."""
-
-    alpha_out: Annotated[
-        PathLike | None,
-        Option(
-            None,
-            "Also write alpha, white on black. Of videos, [b].mkv[/b] is lossless (FFV1) and [b].mov[/b] "
-            "nearly (ProRes); in [b].mp4[/b] and [b].webm[/b] single values differ by up to 0.02.",
-            "FILE",
-            FILES,
-            path="file",
-            output="alpha",
-        ),
-    ]
-    foreground_out: Annotated[
-        PathLike | None,
-        Option(
-            None,
-            "Also write the foreground colours, in the same codecs.",
-            "FILE",
-            FILES,
-            path="file",
-            output="foreground",
-        ),
-    ]
-    debug_view: Annotated[
-        PathLike | None,
-        Option(
-            None,
-            "Also write the inputs and outputs of the networks, side by side.",
-            "FILE",
-            FILES,
-            path="file",
-            output="debug",
-        ),
-    ]
-
-
-class OverwriteOption(TypedDict, total=False):
-    overwrite: Annotated[
-        bool | None,
-        Option(
-            True,
-            "Replace existing files. Default on the command line: replace files that livematte wrote, and "
-            "ask before it replaces another one; of many videos, the one that would replace it fails.",
-            panel=FILES,
-            form=Form(lambda value: {"overwrite": value}, bool | None),
         ),
     ]
 

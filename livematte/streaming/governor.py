@@ -105,9 +105,9 @@ class Governor:
         return new
 
     @property
-    def lowered(self) -> bool:
-        """True if the load forced a lower level than the first."""
-        return self.level > self._first
+    def lowered(self) -> Level | None:
+        """The present level if the load forced a lower one than the first."""
+        return self._levels[self.level] if self.level > self._first else None
 
     def _begin(self) -> None:
         self._since = self._clock.now()

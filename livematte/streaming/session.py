@@ -144,7 +144,7 @@ class Session:
             resolved = self._resolved.changed(options["model"], options["size"], options["refine"])
             factory = ModelFactory(with_budget(resolved, self.format))
             # The load is the same, so the new networks begin at most at a lower level in use.
-            self._engine.set_model(factory.prepare(self.format, self._engine.stages.lowered))
+            self._engine.set_model(factory.prepare(self.format, self._engine.stages.governor.lowered))
             present: Any = self._options  # others may have changed meanwhile
             present.update(changes)
 

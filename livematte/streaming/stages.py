@@ -26,7 +26,7 @@ from livematte.streaming.frames import (
     luma_thumbnail,
 )
 from livematte.streaming.gate import NOBODY, ComposedFrame, Gate
-from livematte.streaming.governor import Governor, Level
+from livematte.streaming.governor import Governor
 from livematte.streaming.latest_value import LatestValue, StageThread
 from livematte.streaming.live_matting import ModelBundle
 from livematte.streaming.model_loader import ModelLoader, PreparedModels, Spawn
@@ -118,11 +118,6 @@ class LiveStages:
         self.levels = list(models.levels)
         self.governor = self.governor.successor(self.levels, models.level, models.first)
         self.loader.offer(models)
-
-    @property
-    def lowered(self) -> Level | None:
-        """The level in use if the load forced a lower one than the first."""
-        return self.levels[self.governor.level] if self.governor.lowered else None
 
     def set_people(self, count: int | None) -> None:
         """Keep that many people from the next frame on; None keeps all."""

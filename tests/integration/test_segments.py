@@ -220,6 +220,7 @@ def test_what_is_too_short_is_rendered_by_one_who_says_so(tmp_path: Path) -> Non
         ({"device": "cpu,tpu"}, "unknown device 'tpu'"),
         ({"model": lambda rgb, state: None}, "by name"),
         ({"debug_view": "debug.mp4"}, "debug-view needs a single device"),
+        ({"report": "r.html"}, "report needs a single device"),
         ({"alpha_out": "alpha/%04d.png"}, "numbered pictures need a single device"),
         ({"background": lambda frame, alpha: frame}, "as text or a file"),
     ],

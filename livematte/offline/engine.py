@@ -27,6 +27,7 @@ from livematte.matting import contracts
 from livematte.matting.compositor import KINDS, Composed, Compositor
 from livematte.matting.contracts import Limits
 from livematte.matting.frame_matting import FrameMatting, ModelInput, execution_context
+from livematte.matting.people import People
 from livematte.matting.regions import RegionTracker
 from livematte.matting.temporal import TemporalFilter
 from livematte.offline.stage_runner import BoundedQueue, StageRunner, StageTime
@@ -180,7 +181,7 @@ def render(
     compositor: Compositor | None = None,
     temporal: TemporalFilter | None = None,
     keep_small_components: bool = False,
-    people: int | None = None,
+    people: People = None,
     regions: RegionTracker | None = None,
     device: Device | None = None,
     progress: Callable[[int], None] | None = None,
@@ -195,7 +196,7 @@ def render(
     Args:
         keep_small_components: keep components that are not connected to a person; see
             :func:`livematte.matting.components.remove_small_components`.
-        people: number of people to keep; see :class:`livematte.matting.people.PeopleFilter`.
+        people: whom to keep; see :class:`livematte.matting.people.PeopleFilter`.
         regions: chooses the part of each frame that the model sees; None: always the whole frame.
         device: an NVIDIA GPU with CuPy, or the CPU, also for None.
         progress: called with the number of frames written, after each, in the calling thread.
@@ -288,7 +289,7 @@ def mattes(
     compositor: Compositor | None = None,
     temporal: TemporalFilter | None = None,
     keep_small_components: bool = False,
-    people: int | None = None,
+    people: People = None,
     regions: RegionTracker | None = None,
     device: Device | None = None,
 ) -> Iterator[tuple[Frame, Matte]]:

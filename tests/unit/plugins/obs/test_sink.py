@@ -209,6 +209,8 @@ def test_the_background_follows_the_scene_on_air(fake: FakeObs, open_sink: Calla
     again = open_sink(item="again", scenes='{"Break": "white"}')
     assert again.wanted_background == "white", "known at the start"
     assert open_sink(item="third", scenes={"Break": "black"}).wanted_background == "black"
+    tables = '{"Break": {"background": "gray"}}'
+    assert open_sink(item="fourth", scenes=tables).wanted_background == "gray"
 
 
 def test_a_session_does_not_take_the_source_of_another_that_lives(
@@ -495,6 +497,11 @@ def test_memory_is_for_this_user_and_knows_its_reader(tmp_path: Path) -> None:
         ({"layout": "red"}, UsageError, "unknown layout 'red'"),
         ({"scenes": "Talk"}, UsageError, "scenes 'Talk' is invalid: use SCENE=BACKGROUND"),
         ({"scenes": '{"Talk": 3}'}, UsageError, "use SCENE=BACKGROUND"),
+        (
+            {"scenes": '{"Talk": {"placeholder": "blur"}}'},
+            UsageError,
+            "scene 'Talk': .* use SCENE=BACKGROUND",
+        ),
         ({"scenes": "Talk=nope.jpg"}, UsageError, "scene 'Talk': background 'nope.jpg': no such file"),
         ({"blend": "gamma"}, UsageError, "unknown blend 'gamma': use one of linear, srgb"),
         ({"blend": "srgb", "route": "lua"}, UsageError, "blend srgb is only for the route media"),

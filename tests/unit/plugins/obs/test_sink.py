@@ -36,7 +36,7 @@ from tests.unit.plugins.obs.fake_obs import FakeObs
 FORMAT = LiveFormat(width=64, height=36, rate=Fraction(30), alpha=True)
 
 
-def until(fact: Callable[[], bool], seconds: float = 10.0) -> bool:
+def until(fact: Callable[[], bool], seconds: float = 60.0) -> bool:
     end = time.monotonic() + seconds
     while not fact():
         if time.monotonic() > end:
@@ -92,7 +92,7 @@ AT_ONCE = {"probesize": "32", "analyzeduration": "0"}
 
 
 def read(url: str) -> Array:
-    with av.open(url, format="nut", timeout=10, options=AT_ONCE) as reader:
+    with av.open(url, format="nut", timeout=60, options=AT_ONCE) as reader:
         return next(reader.decode(video=0)).to_ndarray(format="bgra")
 
 
@@ -423,7 +423,7 @@ def test_it_is_watched_while_obs_shows_it(fake: FakeObs, open_sink: Callable[...
     assert sink.watched is False, "nobody reads"
     sink.send(frame())
     url = fake.inputs["livematte"]["settings"]["input"]
-    with av.open(url, format="nut", timeout=10, options=AT_ONCE):
+    with av.open(url, format="nut", timeout=60, options=AT_ONCE):
         assert until(lambda: sink.watched)
         fake.showing = False
         assert until(lambda: not sink.watched)

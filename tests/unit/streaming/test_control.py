@@ -26,7 +26,8 @@ from livematte.clock import SystemClock
 from livematte.errors import LivematteError, OutputError, SessionError, UsageError
 from livematte.streaming import control, control_link, session_registry
 from livematte.streaming.control import Control
-from livematte.streaming.control_link import REQUEST_BYTES, ControlClient, encode_line
+from livematte.streaming.control_client import ControlClient
+from livematte.streaming.control_link import REQUEST_BYTES, encode_line
 from livematte.streaming.frames import PreviewFrame
 from livematte.streaming.session_registry import RegisteredSession, ask, find, running
 from livematte.streaming.stats import LiveMeter, LiveStats

@@ -196,7 +196,7 @@ def test_a_session_is_started_and_its_background_changed(page: Any) -> None:
     until(lambda: like(pixel(page, 0.5, 0.95, "matte"), (255, 255, 255)), "the person is white in the matte")
     until(lambda: like(pixel(page, 0.97, 0.3, "matte"), (0, 0, 0)), "the room is black in the matte")
     page.click("#thumbnails button[title='rooms/dusk.jpg']")
-    until(lambda: not like(pixel(page), (255, 0, 0)), "another picture")
+    until(lambda: not like(pixel(page, 0.97), (255, 0, 0)), "another picture")
     keep(page, "live")
     page.click("#show-matte")
 

@@ -187,6 +187,7 @@ function showFigures(stats) {
 
 function drawGraph(history) {
   const canvas = $("graph");
+  if (!canvas.clientWidth) return; // another page is shown
   const shown = [canvas.clientWidth, canvas.clientHeight].map((side) => Math.max(1, Math.round(side * devicePixelRatio)));
   if (canvas.width !== shown[0] || canvas.height !== shown[1]) [canvas.width, canvas.height] = shown;
   const paint = canvas.getContext("2d"), style = getComputedStyle(document.documentElement);

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.clips import HEIGHT, WIDTH
 from benchmarks.sampling import Sample, picture_rates, sample_session, start_session
+from livematte.streaming.gate import LATE
 
 ROOM = "#ff00ff"
 """Colour of the wall in the test clip. Nothing else in the picture has this colour."""
@@ -126,6 +127,19 @@ def governor_rows(found: GovernorRun) -> Iterator[Row]:
         f"{found.rooms} ({100 * found.room:.2f} % of a picture)",
         "0",
         found.rooms == 0,
+    )
+    begun, ended = found.quiet[0].stats.hidden, found.after[-1].stats.hidden
+    late = sum(ended.get(reason, 0) - begun.get(reason, 0) for reason in LATE)
+    others = "; ".join(
+        f"{count}: {reason}"
+        for reason, number in sorted(ended.items())
+        if (count := number - begun.get(reason, 0)) and reason not in LATE
+    )
+    yield Row(
+        "— placeholders because the model or the camera was late, before, during and after it",
+        f"{late}" + (f" (for other reasons: {others})" if others else ""),
+        "0",
+        late == 0,
     )
     stays = "" if deepest.level else "the level never fell"
     yield Row(

@@ -7,7 +7,7 @@
     background = "office.jpg"     # relative to the folder of this file
     on-demand = true              # on_demand is also accepted
 
-    [sink-option.virtualcam]      # or sink-option = ["virtualcam.device=/dev/video10"]
+    [virtualcam]                  # or [sink-option.virtualcam], or sink-option = ["virtualcam.device=…"]
     device = "/dev/video10"
 
 Values have the same meaning as on the command line: ``delay`` is in milliseconds. A relative path is relative
@@ -26,6 +26,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args
 
+from livematte import registry
 from livematte.errors import InputError, UsageError
 from livematte.kernels.color.css import parse_color
 from livematte.options import LiveOptions
@@ -97,11 +98,17 @@ def _tables(value: Any) -> list[str]:
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):  # options of an option, such as a background for each scene
-        return json.dumps({key: _plain(own) for key, own in value.items()}, ensure_ascii=False)
+        return json.dumps(_texts_within(value), ensure_ascii=False)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(_number(value))
     plain = _text(value) if isinstance(value, str) else str(value)
     return plain.lower() if isinstance(value, bool) else plain
+
+
+def _texts_within(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _texts_within(own) for key, own in value.items()}
+    return _plain(value)
 
 
 _READERS: Mapping[Any, Callable[[Any], Any]] = {
@@ -156,8 +163,8 @@ def read_profile(path: str | os.PathLike[str], command: str) -> dict[str, Any]:
         UsageError: an option is unknown, given twice, or has a value of a wrong type.
     """
     path = Path(path)
-    given = read_toml(path, "profile", InputError)
     known, options = known_options(command), dict[str, Any]()
+    given = _sink_tables(path, read_toml(path, "profile", InputError), known)
     folder = path.absolute().parent
     for key, value in given.items():
         name = key.replace("-", "_")
@@ -170,6 +177,23 @@ def read_profile(path: str | os.PathLike[str], command: str) -> dict[str, Any]:
         except ValueError as error:
             raise UsageError(f"profile {path}: {key} = {_shown(value)} is invalid: use {error}") from None
     return options
+
+
+def _sink_tables(path: Path, given: Mapping[str, Any], known: Mapping[str, Declared]) -> dict[str, Any]:
+    """Move tables with the name of a sink, ``[NAME]``, to ``[sink-option.NAME]``."""
+    tables = {key: value for key, value in given.items() if isinstance(value, dict) and key not in known}
+    if "sink_option" not in known or not tables:
+        return dict(given)
+    sinks = {key: value for key, value in tables.items() if key in registry.names("sinks")}
+    rest = {key: value for key, value in given.items() if key not in sinks}
+    if not sinks:
+        return rest
+    present = rest.setdefault("sink-option", rest.pop("sink_option", {}))
+    if not isinstance(present, dict) or (twice := sinks.keys() & present.keys()):
+        name = min(sinks if not isinstance(present, dict) else twice)
+        raise UsageError(f"profile {path}: [{name}] and sink-option are both given: use one of them")
+    rest["sink-option"] = {**present, **sinks}
+    return rest
 
 
 def _shown(value: Any) -> str:

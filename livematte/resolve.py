@@ -264,6 +264,10 @@ class Resolved:
             raise UsageError(
                 "several devices cannot follow people with one camera: use one device with --frame"
             )
+        if isinstance(parse_people(self.options["keep"]), tuple):
+            raise UsageError(
+                "several devices cannot follow one person: use one device with --keep and a point"
+            )
         self.check_names()
 
     @property

@@ -103,7 +103,7 @@ class CollectingSink:
             self.frames.append(frame)
             self.got.notify_all()
 
-    def wait_for(self, what: Callable[[Frame], bool], seconds: float = 20.0) -> bool:
+    def wait_for(self, what: Callable[[Frame], bool], seconds: float = 60.0) -> bool:
         """Whether such a frame comes."""
         with self.got:
             seen = len(self.frames)

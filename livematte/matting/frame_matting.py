@@ -17,7 +17,7 @@ from livematte.matting import contracts
 from livematte.matting.components import remove_small_components
 from livematte.matting.contracts import Limits
 from livematte.matting.cuts import Cut, CutDetector, half_size, resized_map, wait_for_cut
-from livematte.matting.people import PeopleFilter
+from livematte.matting.people import People, PeopleFilter
 from livematte.matting.regions import PendingWindow, RegionTracker, Window, combined, window_picture
 from livematte.matting.temporal import TemporalFilter, TemporalState
 from livematte.protocols import AsyncModel, GpuModel, Model, PendingMatte
@@ -46,7 +46,7 @@ class FrameMatting:
     """Model, removal of small components and temporal filter, with their state.
 
     Attributes:
-        people: the filter that keeps only some people; its count may be changed between frames.
+        people: the filter that keeps only some people; whom may be changed at any time.
 
     Mattes are on a GPU where frames are. Cuts are found here, once for each frame, and handed on with
     :attr:`ModelInput.cut`: the model's state and the temporal filter restart at a cut.
@@ -60,7 +60,7 @@ class FrameMatting:
         temporal: TemporalFilter | None = None,
         *,
         keep_small_components: bool = False,
-        people: int | None = None,
+        people: People = None,
         regions: RegionTracker | None = None,
     ) -> None:
         self._model, self._temporal, self._keep_small_components = (
@@ -189,8 +189,7 @@ class FrameMatting:
         matte, limits = contracts.clip_matte(matte_to_same_device(matte, small.rgb), frame)
         if not self._keep_small_components:
             matte = replace(matte, alpha=remove_small_components(matte.alpha))
-        if self.people.count is not None:
-            matte = replace(matte, alpha=self.people(matte.alpha))
+        matte = replace(matte, alpha=self.people(matte.alpha))
         if self._regions.on and self._model_state is None:
             shown = frame.display_size
             size = contracts.input_size(self._model, *shown)
@@ -232,7 +231,6 @@ class FrameMatting:
         if self._frame_sizes is None:
             return
         height, width = contracts.input_size(self._model, *self._frame_sizes[1])
-        self.people.take_over(old.people, height, width)
         self._cuts.take_over(old._cuts, height, width)
         if old._temporal_state is not None:
             self._temporal_state = resized(old._temporal_state, height, width)

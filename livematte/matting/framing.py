@@ -110,6 +110,11 @@ class Framer:
         """False where frame and matte pass unchanged."""
         return self.mode != OFF
 
+    def place(self, point: tuple[float, float]) -> tuple[float, float]:
+        """Return the place in the frame of a point in the newest section; both shares of width and height."""
+        shown = self._now or Section()
+        return shown.x + shown.size * (point[0] - 0.5), shown.y + shown.size * (point[1] - 0.5)
+
     def __call__(self, frame: Frame, matte: Matte, cut: bool = False) -> tuple[Frame, Matte]:
         """Return frame and matte cropped to the section, at their sizes. A GPU is waited for.
 

@@ -28,6 +28,7 @@ from livematte.matting.compositor import KINDS, Composed, Compositor
 from livematte.matting.contracts import Limits
 from livematte.matting.cuts import wait_for_cut
 from livematte.matting.frame_matting import FrameMatting, ModelInput, execution_context
+from livematte.matting.people import People
 from livematte.matting.regions import RegionTracker
 from livematte.matting.temporal import TemporalFilter
 from livematte.offline.review import Review
@@ -182,7 +183,7 @@ def render(
     compositor: Compositor | None = None,
     temporal: TemporalFilter | None = None,
     keep_small_components: bool = False,
-    people: int | None = None,
+    people: People = None,
     regions: RegionTracker | None = None,
     review: Review | None = None,
     device: Device | None = None,
@@ -198,7 +199,7 @@ def render(
     Args:
         keep_small_components: keep components that are not connected to a person; see
             :func:`livematte.matting.components.remove_small_components`.
-        people: number of people to keep; see :class:`livematte.matting.people.PeopleFilter`.
+        people: whom to keep; see :class:`livematte.matting.people.PeopleFilter`.
         regions: chooses the part of each frame that the model sees; None: always the whole frame.
         review: collects the most doubtful frames; of mattes on a GPU it takes copies.
         device: an NVIDIA GPU with CuPy, or the CPU, also for None.
@@ -298,7 +299,7 @@ def mattes(
     compositor: Compositor | None = None,
     temporal: TemporalFilter | None = None,
     keep_small_components: bool = False,
-    people: int | None = None,
+    people: People = None,
     regions: RegionTracker | None = None,
     device: Device | None = None,
 ) -> Iterator[tuple[Frame, Matte]]:

@@ -11,12 +11,16 @@ class PeopleOption(TypedDict, total=False):
         str,
         Option(
             "all",
-            "People to keep: [b]all[/b], [b]largest[/b], or a number; the others become background. Who was "
-            "kept stays while nobody else is twice as large.",
+            "People to keep: [b]all[/b], [b]largest[/b], a number, or a point such as [b]0.5,0.4[/b] (shares "
+            "of the width and height: the person who is there first); the others become background.",
             "PEOPLE",
             MATTE,
             examples=("all", "largest"),
-            change=Change("Keep only the largest people.", "[b]all[/b], [b]largest[/b] or a number, 1 to 9."),
+            change=Change(
+                "Keep only the largest people, or the one at a point.",
+                "[b]all[/b], [b]largest[/b], a number from 1 to 9, or a point in the picture that viewers "
+                "see, such as [b]0.5,0.4[/b]: shares of its width and height.",
+            ),
         ),
     ]
 

@@ -59,7 +59,7 @@ async def run_json(*words: str) -> Any:
     """Run a command that prints one JSON value, and return it.
 
     Raises:
-        LivematteError: it prints none; its last line on standard error.
+        LivematteError: it prints none, or an error: its message, or the last line on standard error.
     """
 
     def run() -> Any:
@@ -71,10 +71,13 @@ async def run_json(*words: str) -> Any:
         except subprocess.TimeoutExpired:
             raise LivematteError(f"livematte {words[0]} gives no answer in {SECONDS:.0f} s") from None
         try:
-            return json.loads(done.stdout)
+            told = json.loads(done.stdout)
         except ValueError:
             lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
             line = lines[-1] if lines else f"livematte {words[0]} ended with exit code {done.returncode}"
             raise LivematteError(line.removeprefix("livematte: error: ")) from None
+        if isinstance(told, dict) and told.get("event") == "error":
+            raise LivematteError(told["message"])
+        return told
 
     return await asyncio.to_thread(run)

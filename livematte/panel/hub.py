@@ -16,7 +16,8 @@ from livematte.options import CHANGES
 from livematte.panel.child import Child
 from livematte.profile import read_profile
 from livematte.streaming import session_registry
-from livematte.streaming.control_link import ControlClient, SessionGone
+from livematte.streaming.control_client import ControlClient
+from livematte.streaming.control_link import SessionGone
 from livematte.streaming.session_registry import RegisteredSession
 from livematte.text_files import read_toml
 

@@ -26,7 +26,8 @@ from typing import Any, Protocol
 from livematte.errors import LivematteError, SessionError, UsageError
 from livematte.options import CHANGES, read_change, show_change
 from livematte.streaming import control_link, session_registry
-from livematte.streaming.control_link import REQUEST_BYTES, encode_line, keys_match, receive
+from livematte.streaming.control_client import receive
+from livematte.streaming.control_link import REQUEST_BYTES, encode_line, keys_match
 from livematte.streaming.frames import PreviewFrame
 from livematte.streaming.session_registry import COMMANDS, RegisteredSession
 from livematte.streaming.stats import LiveStats
@@ -151,8 +152,7 @@ class Control:
         self._loop, self._closing = asyncio.get_running_loop(), asyncio.Event()
         self._receiving: dict[_Connection, None] = {}  # in order of arrival
         self._option_locks = {name: asyncio.Lock() for name in CHANGES}
-        unix = listener.family != socket.AF_INET
-        start = asyncio.start_unix_server if unix else asyncio.start_server
+        start = asyncio.start_server if listener.family == socket.AF_INET else asyncio.start_unix_server
         server = await start(self._accept, sock=listener, limit=REQUEST_BYTES, backlog=_BACKLOG)
         self._ready.set()
         await self._closing.wait()

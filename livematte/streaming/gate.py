@@ -21,6 +21,9 @@ from livematte.matting.components import CORE, SMALLEST
 
 PERSON, NOBODY, UNSURE = "person", "nobody", "unsure"
 
+LATE = MODEL_SLOW, CAMERA_SILENT = "the model is too slow or hangs", "the camera sends nothing"
+"""Reasons for a placeholder where the last good picture has been held as long as it may be."""
+
 MOST_FOREGROUND = 0.97
 """Share of the picture; a larger person is not trusted, since that would show the whole room."""
 DOUBT = 0.1, 0.9
@@ -220,7 +223,7 @@ class Gate:
         since, limit = self._last_frame_at, max(self._silence, 3 * self._interval)
         silent = since is not None and now - since > limit
         self._pictures.clear()
-        self._reason = "the camera sends nothing" if silent else "the model is too slow or hangs"
+        self._reason = CAMERA_SILENT if silent else MODEL_SLOW
         return GateDecision(None, self._reason)
 
     def _due(self, picture: ComposedFrame, now: float) -> bool:

@@ -16,6 +16,7 @@ from livematte.matting.compositor import Compositor
 from livematte.matting.contracts import check_all_limits
 from livematte.matting.cuts import wait_for_cut
 from livematte.matting.frame_matting import FrameMatting, ModelInput
+from livematte.matting.people import People
 from livematte.matting.regions import RegionTracker
 from livematte.matting.temporal import TemporalFilter
 from livematte.protocols import Background, LiveFormat, Model
@@ -42,7 +43,7 @@ class LiveMatting:
         temporal: TemporalFilter | None = None,
         *,
         keep_small_components: bool = False,
-        people: int | None = None,
+        people: People = None,
         regions: RegionTracker | None = None,
     ) -> None:
         self.frame_matting = FrameMatting(

@@ -17,7 +17,7 @@ from typing import Any
 
 from livematte.errors import InputError, LivematteError, UsageError
 from livematte.matting.framing import check_framing
-from livematte.matting.people import ALL, parse_people
+from livematte.matting.people import format_people, parse_people
 from livematte.networks import check_model
 from livematte.options import CHANGES, LiveOptions, PathLike
 from livematte.options.declaration import complete
@@ -155,8 +155,9 @@ class Session:
 
     @mirror.setter
     def mirror(self, mirror: bool) -> None:
-        self._engine.stages.set_mirror(bool(mirror))
-        self._options["mirror"] = bool(mirror)
+        if bool(mirror) != self._options["mirror"]:
+            self._engine.stages.set_mirror(bool(mirror))
+            self._options["mirror"] = bool(mirror)
 
     @property
     def delay(self) -> float:
@@ -219,13 +220,17 @@ class Session:
 
     @property
     def keep(self) -> str:
-        """People who are kept: ``all``, or their number as text."""
-        count = self._engine.stages.people
-        return ALL if count is None else str(count)
+        """People who are kept: ``all``, their number as text, or a point.
+
+        A point such as ``0.5,0.4`` keeps the person who is there in the picture that viewers see when it is
+        set: shares of the width and the height. UsageError where nobody is.
+        """
+        return format_people(self._engine.stages.people.people)
 
     @keep.setter
     def keep(self, people: str) -> None:
-        self._engine.stages.set_people(parse_people(people))
+        stages, chosen = self._engine.stages, parse_people(people)
+        stages.people.choose(stages.framer.place(chosen) if isinstance(chosen, tuple) else chosen)
 
     @property
     def frame(self) -> str:

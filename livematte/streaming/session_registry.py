@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import platform
@@ -96,7 +95,7 @@ class RegisteredSession:
             SessionError: the session closes the connection, or does not reply within ``seconds``.
             SessionGone: the session does not run any more.
         """
-        return asyncio.run(ask_once(self, command, value, seconds))
+        return ask_once(self, command, value, seconds)
 
 
 def running(seconds: float = PING_SECONDS) -> list[RegisteredSession]:

@@ -14,6 +14,7 @@ from livematte.errors import DeviceError, InputError, UsageError
 from livematte.frame import Frame
 from livematte.matting.contracts import check_part
 from livematte.matting.framing import Framer
+from livematte.matting.people import PeopleFilter
 from livematte.protocols import Background, LiveFormat, LiveSink
 from livematte.streaming.behaviour import LONGEST_LAG, Behaviour, Scene
 from livematte.streaming.frame_normalizer import FrameNormalizer, render_placeholder, with_opaque_alpha
@@ -88,7 +89,6 @@ class LiveStages:
         """The newest frame for a preview: a reference, which costs nothing where nobody reads it."""
         self._normalize = self._normalizer(options.mirror)
         self._bundle, self._matting = models.bundle, options.matting(models.bundle.model)
-        self.people = self._matting.frame_matting.people.count
         self._add_notes(models.bundle)
         self._failures = 0  # since the last composed frame
         self._newest: MattedFrame | None = None  # for lag_ok
@@ -119,9 +119,10 @@ class LiveStages:
         self.governor = self.governor.successor(self.levels, models.level, models.first)
         self.loader.offer(models)
 
-    def set_people(self, count: int | None) -> None:
-        """Keep that many people from the next frame on; None keeps all."""
-        self.people = self._matting.frame_matting.people.count = count
+    @property
+    def people(self) -> PeopleFilter:
+        """The filter that keeps only some people."""
+        return self._matting.frame_matting.people
 
     def pause(self, paused: bool) -> None:
         """Show the placeholder (True), or pictures again (False). A frozen picture ends."""
@@ -157,6 +158,7 @@ class LiveStages:
     def set_mirror(self, mirror: bool) -> None:
         """Swap left and right in the next frames, or not."""
         self._normalize = self._normalizer(mirror)
+        self.people.mirror()
         self._epoch += 1
 
     def _normalizer(self, mirror: bool) -> FrameNormalizer:
@@ -363,12 +365,12 @@ class LiveStages:
             return
         bundle, level = loaded
         matting = self.options.matting(bundle.model)
+        matting.frame_matting.people = self.people
         if self.broken is None:
             # A lost device shows in the next frame.
             with suppress(Exception), self._bundle.place.upload_stream():
                 matting.take_over(self._matting)
         self._bundle, self._matting = bundle, matting
-        self.set_people(self.people)
         self._add_notes(bundle)
         self.broken, self._failures = None, 0
         self.governor.set_level(level)

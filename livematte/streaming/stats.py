@@ -55,6 +55,8 @@ class LiveStats:
     size: tuple[int, int] | None
     """(height, width) of the network's input."""
     watched: bool | None
+    hidden: dict[str, int] = field(default_factory=dict)
+    """Number of placeholders for each reason."""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -72,6 +74,7 @@ class LiveMeter:
         self._clock, self._lock = clock, threading.Lock()
         self._began = clock.now()
         self._counts: Counter[str] = Counter()
+        self._hidden: Counter[str] = Counter()
         self._busy: dict[str, deque[tuple[float, float]]] = {name: deque(maxlen=600) for name in STAGES}
         self._latency: deque[tuple[float, float, int]] = deque(maxlen=1800)
         self._notes: list[str] = []
@@ -107,6 +110,7 @@ class LiveMeter:
             self._showing = reason or PICTURE
             if serial is None:
                 self._counts["placeholders"] += 1
+                self._hidden[reason] += 1
             elif serial == self._last:
                 self._counts["repeats"] += 1
             else:
@@ -174,5 +178,6 @@ class LiveMeter:
                 steps=steps,
                 size=size,
                 watched=watched,
+                hidden=dict(self._hidden),
                 notes=[*self._notes, *sink_notes],
             )

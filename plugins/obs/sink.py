@@ -131,7 +131,7 @@ def obs(
     size: str | None = None,
     stream_port: int | str = STREAM_PORT,
     blend: str = "linear",
-    scenes: str | Mapping[str, str] | None = None,
+    scenes: str | Mapping[str, object] | None = None,
 ) -> ObsSink:
     """Open the sink. OBS may start later. The source that it creates in OBS is removed at the end.
 

@@ -13,6 +13,7 @@ from livematte.errors import InputError, UsageError
 from livematte.options import LiveOptions, read_sink_options, read_size
 from livematte.options.commands import PROFILES
 from livematte.options.declaration import complete
+from livematte.plugins.obs.scene_backgrounds import parse_scene_backgrounds
 from livematte.profile import known_options, live_options, read_profile, resolve_background_path, resolve_path
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "meeting.toml"
@@ -58,6 +59,31 @@ def test_a_sink_may_have_a_table_of_its_own(tmp_path: Path) -> None:
     text = '[sink-option.obs.scenes]\nTalk = "blur"\n"At the desk" = "/home/me/beach.jpg"'
     own = live_options(written(tmp_path, text))["sink_options"]
     assert own == {"obs": {"scenes": '{"Talk": "blur", "At the desk": "/home/me/beach.jpg"}'}}
+
+
+@pytest.mark.parametrize("table", ["obs", "sink-option.obs", "sink_option.obs"])
+def test_a_table_for_each_scene_gives_its_background(table: str, tmp_path: Path) -> None:
+    text = f'background = "white"\n[{table}.scenes.Talk]\nbackground = "blur"\n[virtualcam]\ndevice = "a"'
+    if table != "obs":
+        text = text.replace("[virtualcam]", f"[{table.split('.')[0]}.virtualcam]")
+    own = live_options(written(tmp_path, text))["sink_options"]
+    assert own is not None
+    scenes = own["obs"]["scenes"]
+    assert parse_scene_backgrounds(scenes) == {"Talk": "blur"}
+    assert own["virtualcam"] == {"device": "a"}
+
+
+def test_a_table_of_a_sink_next_to_its_options_is_refused(tmp_path: Path) -> None:
+    for text in (
+        "[obs]\nport = 1\n[sink-option.obs]\nport = 2",
+        'sink-option = "obs.port=2"\n[obs]\nport = 1',
+    ):
+        with pytest.raises(UsageError, match=r"\[obs\] and sink-option are both given"):
+            read_profile(written(tmp_path, text), "live")
+    with pytest.raises(UsageError, match="unknown option 'obx'"):
+        read_profile(written(tmp_path, "[obx]\nport = 1"), "live")
+    with pytest.raises(UsageError, match="unknown option 'obs'"):
+        read_profile(written(tmp_path, "[obs]\nport = 1"), "render")
 
 
 def test_one_text_does_where_there_may_be_several(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from livematte.kernels.color.css import parse_color
 from livematte.matting.backgrounds import fit_picture
 from livematte.printable import printable, shorten
 from livematte.profile import read_profile
-from livematte.streaming.control_link import encode_line, receive
+from livematte.streaming.control_client import receive
+from livematte.streaming.control_link import encode_line
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

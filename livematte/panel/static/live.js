@@ -3,6 +3,8 @@
 import { $, address, attempt, clock, element, request, setChoices, tell } from "./page.js";
 
 const SIZES = [["default", "as the model"], "128", "160", "192", "224", "256", "288", "320", "384", "512"];
+const SLIDERS = { delay: " ms", choke: " px", feather: " px" };
+const FRAMES = { off: "off", head: "head and shoulders", body: "whole people" };
 let choices = null, current = "", facts = null, changed = () => {}, cameras = [];
 
 export const chosen = () => current;
@@ -16,12 +18,17 @@ async function change(command, value = null) {
 
 export function prepareLive(given, watch) {
   choices = given; changed = watch;
-  for (const name of ["model", "refine", "size", "camera"]) {
+  for (const name of ["model", "refine", "size", "camera", "keep", "frame"]) {
     $(name).onchange = () => change(name, $(name).value);
   }
   $("mirror").onchange = () => change("mirror", $("mirror").checked);
-  $("delay").oninput = () => { $("delay-value").textContent = `${$("delay").value} ms`; };
-  $("delay").onchange = () => change("delay", Number($("delay").value));
+  for (const [name, unit] of Object.entries(SLIDERS)) {
+    const option = choices.options.find((each) => each.name === name);
+    if (option) { $(name).min = option.low; $(name).max = option.high; }
+    $(name).oninput = () => { $(`${name}-value`).textContent = `${$(name).value}${unit}`; };
+    $(name).onchange = () => change(name, Number($(name).value));
+  }
+  preparePicture();
   $("color").onchange = () => change("background", $("color").value);
   $("blur").oninput = () => { $("blur-value").textContent = $("blur").value; };
   $("blur").onchange = () => change("background", `blur:${$("blur").value}`);
@@ -61,6 +68,31 @@ export function prepareLive(given, watch) {
     },
   }), name)));
   attempt(async () => { cameras = (await request("/api/devices")).map((each) => [each.id, each.name]); });
+}
+
+// A click in the picture, or Enter at the cross that the arrow keys move, keeps only the person there.
+function preparePicture() {
+  const picture = $("picture"), cross = $("cross"), at = { x: 0.5, y: 0.5 };
+  const keep = () => change("keep", `${at.x.toFixed(3)},${at.y.toFixed(3)}`);
+  const within = (share) => Math.min(1, Math.max(0, share));
+  const place = () => { cross.style.left = `${100 * at.x}%`; cross.style.top = `${100 * at.y}%`; };
+  const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  picture.onclick = (event) => {
+    at.x = within(event.offsetX / picture.clientWidth); at.y = within(event.offsetY / picture.clientHeight);
+    place();
+    keep();
+  };
+  picture.onkeydown = (event) => {
+    if (event.key === "Enter" || event.key === " ") { event.preventDefault(); keep(); }
+    const step = steps[event.key];
+    if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    at.x = within(at.x + 0.03 * step[0]); at.y = within(at.y + 0.03 * step[1]);
+    place();
+  };
+  picture.onfocus = () => { place(); cross.hidden = !picture.matches(":focus-visible"); };
+  picture.onblur = () => { cross.hidden = true; };
+  $("everybody").onclick = () => change("keep", "all");
 }
 
 export function showLive(state) {
@@ -115,10 +147,19 @@ function showSession() {
   setChoices($("size"), SIZES, facts.size === null ? "default" : String(facts.size));
   setChoices($("camera"), [["default", facts.camera === null ? "as started" : "first camera"], ...cameras], facts.camera || "default");
   $("mirror").checked = facts.mirror;
-  if (document.activeElement !== $("delay")) {
-    $("delay").value = facts.delay;
-    $("delay-value").textContent = `${facts.delay} ms`;
+  for (const [name, unit] of Object.entries(SLIDERS)) {
+    if (document.activeElement === $(name)) continue;
+    $(name).value = facts[name];
+    $(`${name}-value`).textContent = `${facts[name]}${unit}`;
   }
+  const point = facts.keep.split(",");
+  const people = [["all", "everybody"], ["1", "the largest"], ["2", "the 2 largest"], ["3", "the 3 largest"]];
+  if (point.length === 2) people.push([facts.keep, "the person you chose"]);
+  setChoices($("keep"), people, facts.keep);
+  setChoices($("frame"), Object.entries(FRAMES), facts.frame);
+  $("who").textContent = point.length === 2 ? "Only the person you chose."
+    : facts.keep === "all" ? "Click a person to keep only that one." : "What viewers see.";
+  $("everybody").hidden = facts.keep === "all";
   for (const box of $("to").querySelectorAll("input")) box.checked = facts.to.includes(box.value);
   showFigures(stats);
 }
@@ -145,16 +186,21 @@ function showFigures(stats) {
 }
 
 function drawGraph(history) {
-  const canvas = $("graph"), paint = canvas.getContext("2d"), style = getComputedStyle(document.documentElement);
+  const canvas = $("graph");
+  if (!canvas.clientWidth) return; // another page is shown
+  const shown = [canvas.clientWidth, canvas.clientHeight].map((side) => Math.max(1, Math.round(side * devicePixelRatio)));
+  if (canvas.width !== shown[0] || canvas.height !== shown[1]) [canvas.width, canvas.height] = shown;
+  const paint = canvas.getContext("2d"), style = getComputedStyle(document.documentElement);
   const { width, height } = canvas, step = width / 300, left = width - history.length * step;
   paint.clearRect(0, 0, width, height);
   paint.fillStyle = style.getPropertyValue("--bad-back");
   history.forEach((each, index) => { if (each[3]) paint.fillRect(left + index * step, 0, step + 1, height); });
-  const lines = [["--fps", 0, 60], ["--latency", 1, 200], ["--cpu", 2, 400]];
-  for (const [color, column, least] of lines) {
-    const most = Math.max(least, ...history.map((each) => each[column]));
-    paint.strokeStyle = style.getPropertyValue(color);
-    paint.lineWidth = 2;
+  const lines = [["fps", "fps", 0, 30], ["latency", "ms latency p95", 1, 100], ["cpu", "% of a core", 2, 100]];
+  for (const [color, unit, column, least] of lines) {
+    const most = Math.max(least, ...history.map((each) => Math.ceil(each[column] / 10) * 10));
+    $("graph-legend").querySelector(`.${color}`).textContent = `0 to ${most} ${unit}`;
+    paint.strokeStyle = style.getPropertyValue(`--${color}`);
+    paint.lineWidth = 2 * devicePixelRatio;
     paint.beginPath();
     history.forEach((each, index) => {
       const x = left + (index + 0.5) * step, y = height - 3 - (height - 6) * each[column] / most;

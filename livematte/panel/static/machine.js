@@ -12,11 +12,20 @@ async function run(button, text, work) {
 
 const line = (text, kind, fix) => element("li", { className: kind }, text, ...(fix ? [element("p", { className: "fix", textContent: `→ ${fix}` })] : []));
 
+const answers = new Map([[null, "none"], [true, "yes"], [false, "no"]]);
+
+function words(value) {
+  if (answers.has(value)) return answers.get(value);
+  if (Array.isArray(value)) return value.map(words).join(", ");
+  return typeof value === "object" ? Object.entries(value).map(([key, each]) => `${key} ${words(each)}`).join("; ") : String(value);
+}
+
 export function prepareMachine(choices) {
   $("doctor").onclick = () => run($("doctor"), "checking, this takes up to a minute …", async () => {
     const { findings, broken } = await request("/api/doctor");
     const verdict = broken ? line(`Problems: ${broken}`, "bad") : line("No problems found", "good");
-    return [verdict, ...findings.map((each) => line(
+    const wrong = (each) => each.good === false;
+    return [verdict, ...[...findings.filter(wrong), ...findings.filter((each) => !wrong(each))].map((each) => line(
       `${each.good === false ? "✗" : each.good ? "✓" : "·"} ${each.group}: ${each.name}: ${each.what}`,
       each.good === false ? "bad" : "", each.good === true ? "" : each.fix))];
   });
@@ -30,8 +39,7 @@ export function prepareMachine(choices) {
       const button = element("button", { type: "button", textContent: `${name} ${command}` });
       button.onclick = () => run(button, `${name} ${command} …`, async () => {
         const told = await request(`/api/plugins/${name}/${command}`, command === "setup" ? {} : undefined);
-        return Object.entries(told).map(([key, value]) => line(
-          `${key}: ${value !== null && typeof value === "object" ? JSON.stringify(value) : value}`, ""));
+        return Object.entries(told).map(([key, value]) => line(`${key}: ${words(value)}`, ""));
       });
       $("plugin-buttons").append(button, " ");
     }

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import obsroute
 from benchmarks.clips import HEIGHT, WIDTH
-from benchmarks.governor import RoomDetector
+from benchmarks.governor import GovernorRun, RoomDetector, governor_rows
 from benchmarks.obsroute import NUMBERS, match_frames, numbered, read_number
 from benchmarks.sampling import Sample, picture_rates
 from livematte.clock import SystemClock
@@ -61,6 +61,26 @@ def test_a_picture_that_shows_the_wall_is_counted() -> None:
     for share in (0.0, 0.01, 0.6):
         watch(camera_bytes(share))
     assert (watch.pictures, watch.rooms) == (3, 1) and watch.most == pytest.approx(0.6, abs=0.01)
+
+
+def test_placeholders_for_lateness_are_told_from_others() -> None:
+    meter = LiveMeter(SystemClock())
+
+    def seen() -> tuple[Sample, ...]:
+        stats = meter.stats(late=0, skipped=0, level=0, steps=0, size=None, watched=None, sink_notes=[])
+        return (Sample(0.0, 0.0, 0.0, stats), Sample(1.0, 0.0, 0.0, stats))
+
+    def row(*reasons: str) -> tuple[str, bool | None]:
+        quiet = seen()
+        for reason in reasons:
+            meter.handed(None, reason)
+        run = GovernorRun(quiet, quiet, seen(), 1.0, 30, 0.0, 0, 1.0)
+        (found,) = (each for each in governor_rows(run) if "was late" in each.measure)
+        return found.figure, found.met
+
+    assert row() == ("0", True)
+    assert row("paused", "paused") == ("0 (for other reasons: 2: paused)", True)
+    assert row("the model is too slow or hangs", "the camera sends nothing") == ("2", False)
 
 
 def test_rates_are_of_new_pictures_over_whole_seconds() -> None:

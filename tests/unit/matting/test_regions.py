@@ -12,6 +12,7 @@ from livematte.errors import UsageError
 from livematte.frame import Array, ColorInfo, Frame, Matte
 from livematte.kernels.convert import planes_from_rgb
 from livematte.matting.frame_matting import FrameMatting
+from livematte.matting.people import People
 from livematte.matting.regions import LOOK_SECONDS, RegionTracker, Window, best_window, place
 from livematte.matting.temporal import TemporalFilter
 
@@ -57,6 +58,22 @@ def matting(model: RedIsPerson, mode: str = "auto") -> FrameMatting:
 
 def run(frames: FrameMatting, frame: Frame) -> Matte:
     return frames(frame, frames.focus(frame, frames.shrink(frame)))
+
+
+@pytest.mark.parametrize("people", [1, (0.25, 0.5)])
+def test_the_person_who_is_kept_stays_when_the_window_changes_its_size(people: People) -> None:
+    model = RedIsPerson()
+    frames = FrameMatting(
+        model, TemporalFilter("off"), keep_small_components=True, people=people, regions=RegionTracker("auto")
+    )
+    grids = set()
+    for number in range(40):
+        half = 30 + number  # comes nearer
+        matte = run(frames, picture(number, [(135, 120, half), (135, 400, 20)])[0])
+        grids.add(matte.alpha.shape)
+        alpha = full(matte)
+        assert alpha[135, 120] > 0.9 and alpha[:, 330:].max() == 0, number
+    assert len(grids) > 1
 
 
 def full(matte: Matte) -> Array:

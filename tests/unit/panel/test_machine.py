@@ -78,3 +78,5 @@ def test_a_real_command_answers_or_says_why() -> None:
     assert isinstance(asyncio.run(child.run_json("devices", "--json")), list)
     with pytest.raises(LivematteError, match="--no-such-option"):
         asyncio.run(child.run_json("devices", "--no-such-option"))
+    with pytest.raises(LivematteError, match="^size 9 is invalid"):  # printed as JSON, too
+        asyncio.run(child.run_json("bench", "--size", "9", "--json"))

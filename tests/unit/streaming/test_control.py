@@ -26,7 +26,8 @@ from livematte.clock import SystemClock
 from livematte.errors import LivematteError, OutputError, SessionError, UsageError
 from livematte.streaming import control, control_link, session_registry
 from livematte.streaming.control import Control
-from livematte.streaming.control_link import REQUEST_BYTES, ControlClient, encode_line
+from livematte.streaming.control_client import ControlClient
+from livematte.streaming.control_link import REQUEST_BYTES, encode_line
 from livematte.streaming.frames import PreviewFrame
 from livematte.streaming.session_registry import RegisteredSession, ask, find, running
 from livematte.streaming.stats import LiveMeter, LiveStats
@@ -66,7 +67,7 @@ class Remembers:
     @model.setter
     def model(self, name: str) -> None:
         self.waits.set()
-        assert self.going_on.wait(20)
+        assert self.going_on.wait(60)
         self._model = name
 
     def stats(self) -> LiveStats:
@@ -104,7 +105,7 @@ def call(ear: Control) -> socket.socket:
     address = ear.registration.address
     assert isinstance(address, str)
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    peer.settimeout(20)
+    peer.settimeout(60)
     peer.connect(address)
     return peer
 
@@ -163,7 +164,7 @@ def test_every_command_arrives(ear: Control, steered: Remembers, stopped: thread
     assert set(stats) == set(asdict(steered.stats()))
     assert not stopped.is_set()
     ask("stop")
-    assert stopped.wait(20)
+    assert stopped.wait(60)
 
 
 def test_a_refusal_comes_back_as_its_own_line(ear: Control, steered: Remembers) -> None:
@@ -403,13 +404,12 @@ def test_nonsense_gets_no_word_and_does_no_harm(ear: Control, stopped: threading
 
 
 @needs_unix
-def test_slow_callers_hold_up_nobody(ear: Control) -> None:
+def test_slow_callers_hold_up_nobody(ear: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "REQUEST_SECONDS", 600.0)  # whoever waited for them would time out first
     slow = [call(ear) for _ in range(control.CLIENTS - 1)]
     for peer in slow:
         peer.sendall(b"{")
-    began = time.monotonic()
     assert ask("pause")["paused"]
-    assert time.monotonic() - began < control.REQUEST_SECONDS
     ear.close()
     assert all(said(peer) == b"" for peer in slow)
     for peer in slow:
@@ -436,7 +436,7 @@ def test_silent_callers_make_room_for_new_ones(
     assert ask("pause")["paused"]
     assert said(silent[0]) == b"" and len(ear._receiving) <= control.CLIENTS
     ask("stop")
-    assert stopped.wait(20)
+    assert stopped.wait(60)
     for peer in silent:
         peer.close()
 
@@ -467,7 +467,7 @@ def test_blocked_changes_keep_no_other_command_waiting(
     ]
     for caller in callers:
         caller.start()
-    assert steered.waits.wait(20)
+    assert steered.waits.wait(60)
     while ear._changes < control.CHANGES_AT_ONCE:
         time.sleep(0.01)
     with pytest.raises(LivematteError, match="8 other changes are under way: try again later"):
@@ -479,7 +479,7 @@ def test_blocked_changes_keep_no_other_command_waiting(
     assert len(heard) == control.CHANGES_AT_ONCE
     assert ask("background", "white")["background"] == "white"
     ask("stop")
-    assert stopped.wait(20)
+    assert stopped.wait(60)
 
 
 def test_a_change_waits_only_so_long_for_an_earlier_one(
@@ -489,7 +489,7 @@ def test_a_change_waits_only_so_long_for_an_earlier_one(
     steered.going_on.clear()
     blocked = threading.Thread(target=lambda: ask("model", "large"))
     blocked.start()
-    assert steered.waits.wait(20)
+    assert steered.waits.wait(60)
     with pytest.raises(LivematteError, match="an earlier change of model is still under way"):
         ask("model", "small")
     steered.going_on.set()
@@ -502,7 +502,7 @@ def test_a_model_in_the_making_holds_up_no_other_command(ear: Control, steered: 
     heard: list[dict[str, Any]] = []
     caller = threading.Thread(target=lambda: heard.append(ask("model", "large")))
     caller.start()
-    assert steered.waits.wait(20)
+    assert steered.waits.wait(60)
     assert ask("background", "white")["model"] == "some-model" and ask("pause")["paused"]
     steered.going_on.set()
     caller.join(20)
@@ -531,7 +531,7 @@ def held(ear: Control, work: Callable[[ControlClient, list[dict[str, Any]]], Awa
         states: list[dict[str, Any]] = []
         client = await ControlClient.open(ear.registration, states.append)
         try:
-            await asyncio.wait_for(work(client, states), 30)
+            await asyncio.wait_for(work(client, states), 120)
         finally:
             await client.close()
 

@@ -171,7 +171,33 @@ def test_only_the_largest_person_stays_also_with_another_model(clip: Path, outle
         assert sink.wait_for(lambda frame: columns(frame) == [False, False])
         with pytest.raises(UsageError, match="keep 'me' is invalid"):
             session.keep = "me"
+        with pytest.raises(UsageError, match=r"nobody is at 0\.33,0\.5"):
+            session.keep = "0.33,0.5"
         assert session.keep == "all"
+        session.keep = "0.2,0.5"
+        assert session.keep == "0.2,0.5" and sink.wait_for(lambda frame: columns(frame) == [False, True])
+        session.mirror = True  # the person is now at the right
+        first.wrong = second.wrong = lambda: two()[:, ::-1].copy()
+        assert sink.wait_for(lambda frame: bool((frame.planes[0][40:56, 30:40] == 16).all()))
+        assert sink.wait_for(lambda frame: bool((frame.planes[0][40:56, 132:138] != 16).all()))
+
+
+def test_a_point_is_one_of_the_picture_that_viewers_see(clip: Path, outlet: Opened) -> None:
+    def corner() -> np.ndarray:
+        alpha = np.zeros((64, 96), np.float32)
+        alpha[2:22, 3:33] = 1
+        return alpha
+
+    model = FindsThePerson((64, 96))
+    model.wrong = corner
+    options = {"input": clip, "to": outlet, "width": 160, "height": 96, "background": "black"}
+    with livematte.live(**options, model=model, frame="body", foreground=False) as session:
+        assert outlet.sinks[0].wait_for(lambda frame: bool((frame.planes[0][48, 70:90] != 16).all()))
+        session.keep = "0.5,0.5"
+        x, y = map(float, session.keep.split(","))
+        assert 0 < x < 0.35 and 0 < y < 0.35, "of the whole picture, before cropping"
+        with pytest.raises(UsageError, match="nobody is at"):
+            session.keep = "0.95,0.95"
 
 
 def test_the_background_follows_the_program_of_a_sink(clip: Path) -> None:

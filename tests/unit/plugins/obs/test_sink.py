@@ -36,7 +36,7 @@ from tests.unit.plugins.obs.fake_obs import FakeObs
 FORMAT = LiveFormat(width=64, height=36, rate=Fraction(30), alpha=True)
 
 
-def until(fact: Callable[[], bool], seconds: float = 10.0) -> bool:
+def until(fact: Callable[[], bool], seconds: float = 60.0) -> bool:
     end = time.monotonic() + seconds
     while not fact():
         if time.monotonic() > end:
@@ -92,7 +92,7 @@ AT_ONCE = {"probesize": "32", "analyzeduration": "0"}
 
 
 def read(url: str) -> Array:
-    with av.open(url, format="nut", timeout=10, options=AT_ONCE) as reader:
+    with av.open(url, format="nut", timeout=60, options=AT_ONCE) as reader:
         return next(reader.decode(video=0)).to_ndarray(format="bgra")
 
 
@@ -209,6 +209,8 @@ def test_the_background_follows_the_scene_on_air(fake: FakeObs, open_sink: Calla
     again = open_sink(item="again", scenes='{"Break": "white"}')
     assert again.wanted_background == "white", "known at the start"
     assert open_sink(item="third", scenes={"Break": "black"}).wanted_background == "black"
+    tables = '{"Break": {"background": "gray"}}'
+    assert open_sink(item="fourth", scenes=tables).wanted_background == "gray"
 
 
 def test_a_session_does_not_take_the_source_of_another_that_lives(
@@ -421,7 +423,7 @@ def test_it_is_watched_while_obs_shows_it(fake: FakeObs, open_sink: Callable[...
     assert sink.watched is False, "nobody reads"
     sink.send(frame())
     url = fake.inputs["livematte"]["settings"]["input"]
-    with av.open(url, format="nut", timeout=10, options=AT_ONCE):
+    with av.open(url, format="nut", timeout=60, options=AT_ONCE):
         assert until(lambda: sink.watched)
         fake.showing = False
         assert until(lambda: not sink.watched)
@@ -495,6 +497,11 @@ def test_memory_is_for_this_user_and_knows_its_reader(tmp_path: Path) -> None:
         ({"layout": "red"}, UsageError, "unknown layout 'red'"),
         ({"scenes": "Talk"}, UsageError, "scenes 'Talk' is invalid: use SCENE=BACKGROUND"),
         ({"scenes": '{"Talk": 3}'}, UsageError, "use SCENE=BACKGROUND"),
+        (
+            {"scenes": '{"Talk": {"placeholder": "blur"}}'},
+            UsageError,
+            "scene 'Talk': .* use SCENE=BACKGROUND",
+        ),
         ({"scenes": "Talk=nope.jpg"}, UsageError, "scene 'Talk': background 'nope.jpg': no such file"),
         ({"blend": "gamma"}, UsageError, "unknown blend 'gamma': use one of linear, srgb"),
         ({"blend": "srgb", "route": "lua"}, UsageError, "blend srgb is only for the route media"),

@@ -30,7 +30,7 @@ def numbered(number: int, height: int, width: int) -> Array:
     return np.full((height, width, 4), number, np.uint8)
 
 
-def until(fact: Callable[[], bool], seconds: float = 10.0) -> bool:
+def until(fact: Callable[[], bool], seconds: float = 60.0) -> bool:
     end = time.monotonic() + seconds
     while not fact():
         if time.monotonic() > end:
@@ -40,12 +40,12 @@ def until(fact: Callable[[], bool], seconds: float = 10.0) -> bool:
 
 
 def opened(server: StreamServer) -> InputContainer:
-    return av.open(server.url, format="nut", timeout=10, options={"probesize": "32", "analyzeduration": "0"})
+    return av.open(server.url, format="nut", timeout=60, options={"probesize": "32", "analyzeduration": "0"})
 
 
 def connected(server: StreamServer) -> socket.socket:
     """Connect as FFmpeg does: with the secret in the first line."""
-    peer = socket.create_connection(("127.0.0.1", server.port), 5)
+    peer = socket.create_connection(("127.0.0.1", server.port), 60)
     peer.sendall(f"/{server.url.rsplit('/', 1)[1]}\r\n".encode())
     return peer
 
@@ -53,7 +53,7 @@ def connected(server: StreamServer) -> socket.socket:
 def ends(peer: socket.socket) -> bytes:
     """Return what is received until the server closes the connection."""
     got = b""
-    peer.settimeout(10)
+    peer.settimeout(60)
     try:
         while block := peer.recv(1 << 16):
             got += block
@@ -126,7 +126,7 @@ def test_a_stalled_client_slows_nobody_and_gets_the_newest_when_it_wakes() -> No
                 while not seen or seen[-1] != number:
                     seen.append(first_byte(next(good)))
             assert seen == sorted(seen) and seen[-1] == last
-            assert slowest < 1.0  # a blocking send would have waited for SEND_TIMEOUT = 10 s
+            assert slowest < module.SEND_TIMEOUT, "a blocking send would have waited that long"
             late = []
             while not late or late[-1] != last:
                 late.append(first_byte(next(slow)))
@@ -232,14 +232,15 @@ def test_the_first_byte_of_a_picture_goes_alone(server: StreamServer) -> None:
 def test_disconnect_clients_refuses_new_ones_for_a_while(
     server: StreamServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "RECONNECT_PAUSE", 0.5)
+    monkeypatch.setattr(module, "RECONNECT_PAUSE", 600.0)
     with connected(server) as reader:
         assert until(lambda: server.clients == 1)
         server.disconnect_clients()
         ends(reader)
     with connected(server) as early:
         assert ends(early) == b""
-    time.sleep(0.5)
+    monkeypatch.setattr(module, "RECONNECT_PAUSE", 0.0)
+    server.disconnect_clients()
     server.publish(picture(1))
     with opened(server) as reader_again:
         frame = next(reader_again.decode(video=0))
@@ -300,7 +301,7 @@ def test_who_does_not_know_the_secret_gets_nothing_and_does_not_count(
     server: StreamServer, line: bytes
 ) -> None:
     server.publish(picture(0))
-    with socket.create_connection(("127.0.0.1", server.port), 5) as stranger:
+    with socket.create_connection(("127.0.0.1", server.port), 60) as stranger:
         stranger.sendall(line)
         assert ends(stranger) == b"" and server.clients == 0
     with opened(server) as reader:
@@ -309,7 +310,7 @@ def test_who_does_not_know_the_secret_gets_nothing_and_does_not_count(
 
 def test_who_sends_nothing_is_disconnected(server: StreamServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SECRET_SECONDS", 0.2)
-    with socket.create_connection(("127.0.0.1", server.port), 5) as silent:
+    with socket.create_connection(("127.0.0.1", server.port), 60) as silent:
         assert ends(silent) == b""
 
 
@@ -318,7 +319,7 @@ def test_many_silent_connections_keep_nobody_out(
 ) -> None:
     monkeypatch.setattr(module, "SECRET_SECONDS", 60.0)
     server.publish(picture(1))
-    silent = [socket.create_connection(("127.0.0.1", server.port), 5) for _ in range(3 * module.WAITING)]
+    silent = [socket.create_connection(("127.0.0.1", server.port), 60) for _ in range(3 * module.WAITING)]
     with opened(server) as reader:
         assert np.array_equal(next(reader.decode(video=0)).to_ndarray(format="bgra"), picture(1))
         assert len(server._waiting) <= module.WAITING

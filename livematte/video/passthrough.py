@@ -19,6 +19,7 @@ from av.subtitles.stream import SubtitleStream
 
 from livematte.errors import InputError
 from livematte.video.audio_codecs import COPY, named_layout, ways_to_store
+from livematte.video.clock_repair import ClockRepair, can_seek
 from livematte.video.container import is_cover, open_container, video_stream
 from livematte.video.read_check import ReadCheck
 from livematte.video.tags import content_tags, is_location
@@ -99,13 +100,14 @@ class PassthroughStreams:
         self.video_metadata, self.video_disposition = self._tags(video.metadata), video.disposition
         self.metadata = self._tags(self._input.metadata)
         self._writers: dict[int, StreamWriter] = {}
+        self._path, self._clock = source, ClockRepair(self._input, video)
         self._trial = TrialMuxer(source, video.index, muxer, options)
         try:
             for stream in self._input.streams:
                 writer = None if stream.index == video.index else self._add_stream(stream)
-                if writer is None or isinstance(writer, HeaderOnly):
+                if isinstance(writer, HeaderOnly) or (writer is None and stream not in self._clock.streams):
                     stream.discard = Discard.all
-                else:
+                elif writer is not None:
                     self._writers[stream.index] = writer
         finally:
             self._trial.close()
@@ -141,13 +143,13 @@ class PassthroughStreams:
         self._output.set_chapters(self._chapters())
         if not self._writers:
             return
-        if self._begin is not None:
+        if self._begin is not None and can_seek(self._input, self._path):
             # If seeking fails, read from the start; earlier packets are skipped anyway.
             with contextlib.suppress(av.error.FFmpegError):
                 self._input.seek(max(0, int((self._begin - 1) * 1_000_000)))
-        self._packets = self._check_read.follow(
-            self._input.demux(*[self._input.streams[index] for index in self._writers])
-        )
+        needed = self._writers.keys() | {stream.index for stream in self._clock.streams}
+        read = self._input.demux(*[self._input.streams[index] for index in sorted(needed)])
+        self._packets = self._clock.follow(self._check_read.follow(read))
         self._advance()
         while self._next is not None and self._is_hidden(self._next):
             self._advance()
@@ -210,7 +212,8 @@ class PassthroughStreams:
     def _advance(self) -> None:
         early = False
         try:
-            self._next = next((packet for packet in self._packets if packet.size), None)
+            found = (each for each in self._packets if each.size and each.stream_index in self._writers)
+            self._next = next(found, None)
         except (av.error.FFmpegError, OSError) as error:
             early = True
             self.notes.append(f"audio and subtitles end early: {getattr(error, 'strerror', None) or error}")

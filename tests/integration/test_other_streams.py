@@ -172,7 +172,7 @@ def test_sound_whose_clock_starts_again_does_not_end_the_job(tmp_path, target):
     clip = tmp_path / "in.ts"
     clip.write_bytes(part.read_bytes() * 2)
     out = render(clip, tmp_path / f"out.{target}", **({"preset": "8"} if target == "webm" else {}))
-    assert any("audio stream 1: some timestamps were not rising" in note for note in out.notes)
+    assert not any("were not rising" in note for note in out.notes)
     with av.open(str(out.path)) as made:
         assert sum(1 for _ in made.decode(video=0)) == 50
     assert samples(out.path).shape[1] / 48000 == pytest.approx(2, abs=0.15)

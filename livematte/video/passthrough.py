@@ -21,6 +21,7 @@ from livematte.errors import InputError
 from livematte.video.audio_codecs import COPY, named_layout, ways_to_store
 from livematte.video.clock_repair import ClockRepair, can_seek
 from livematte.video.container import is_cover, open_container, video_stream
+from livematte.video.hidden_sound import HiddenSound, delayed, hidden_sound
 from livematte.video.read_check import ReadCheck
 from livematte.video.tags import content_tags, is_location
 from livematte.video.timestamps import container_start_time
@@ -48,10 +49,6 @@ _COVER_TYPES = {
 """MIME type and extension of an attached cover picture, by codec."""
 
 
-_LONGEST_PRIMING = Fraction(1, 10)
-"""Seconds of sound before 0 that may be the priming of an encoder; Opus has 80 ms."""
-
-
 _EMPTY_SUBTITLE = b"\0\0"
 """The empty subtitle that MP4 stores between two subtitles. The muxer writes its own."""
 
@@ -70,6 +67,7 @@ class PassthroughStreams:
         options: its options, with which streams are tried.
         end: seconds from the start of the source at which copying stops; None copies everything.
         keep_location: copy tags that say where the video was recorded, too.
+        trimmed: the beginning of the source is left out.
 
     Attributes:
         failure: why the source could not be read to its end; what was read until there is written.
@@ -83,6 +81,8 @@ class PassthroughStreams:
         options: dict[str, str],
         end: float | Fraction | None,
         keep_location: bool = False,
+        *,
+        trimmed: bool = False,
     ) -> None:
         self.notes: list[str] = []
         self._keep_location, self._locations_dropped = keep_location, False
@@ -100,6 +100,8 @@ class PassthroughStreams:
         self.video_metadata, self.video_disposition = self._tags(video.metadata), video.disposition
         self.metadata = self._tags(self._input.metadata)
         self._writers: dict[int, StreamWriter] = {}
+        self._hidden: dict[int, HiddenSound] = {}
+        self._matroska, self._trimmed = muxer in ("matroska", "webm"), trimmed
         self._path, self._clock = source, ClockRepair(self._input, video)
         self._trial = TrialMuxer(source, video.index, muxer, options)
         try:
@@ -114,7 +116,6 @@ class PassthroughStreams:
         if self._locations_dropped:
             self.notes.append("the place of recording is left out; --keep-location keeps it")
         self._origin = container_start_time(self._input)
-        self._drops_hidden: dict[int, bool] = {}
         self._packets: Iterator[Packet[Stream]] = iter(())
         self._next: Packet[Stream] | None = None
         self._subtitles: list[Packet[Stream]] = []
@@ -153,19 +154,6 @@ class PassthroughStreams:
         self._advance()
         while self._next is not None and self._is_hidden(self._next):
             self._advance()
-        first = self._next
-        if self._muxer in ("matroska", "webm") and first is not None and first.pts is not None:
-            lead = shift - first.pts * first.time_base
-            # Opus and Matroska signal encoder priming themselves.
-            keeps_priming = (
-                "matroska" in self._input.format.name
-                or (isinstance(self._writers[first.stream.index], AudioTranscoder) and self._muxer == "webm")
-                or (first.stream.type == "audio" and first.stream.codec_context.name in ("opus", "libopus"))
-            )
-            if lead > 0 and self._begin is None and not keeps_priming:
-                # MP4 hides encoder priming with an edit list; Matroska has none and no negative times.
-                note = f"all times are {round(lead * 1000)} ms later: Matroska plays the encoder priming"
-                self.notes.append(note)
 
     def mux_until(self, seconds: Fraction | None) -> None:
         """Mux all packets that are due up to ``seconds`` on the output clock; None muxes all the rest."""
@@ -227,20 +215,16 @@ class PassthroughStreams:
             self.failure = self.failure or error
 
     def _is_hidden(self, packet: Packet[Stream]) -> bool:
-        """Return True for sound that an edit list hides, if it would be heard.
+        """Return True for sound that an edit list hides and no decoder needs.
 
-        MP4 and MOV hide what is before 0 in their turn. Matroska has no edit lists: there, the priming of an
-        encoder stays, because its decoder needs it, and anything longer is left out.
+        MP4 and MOV hide what is before 0 in their turn, Matroska what :class:`HiddenSound` says.
         """
         copies = isinstance(self._writers[packet.stream_index], StreamCopier)
-        if not copies or packet.stream.type != "audio" or packet.pts is None:
+        if not copies or packet.stream.type != "audio" or packet.pts is None or not packet.is_discard:
             return False  # a decoder leaves it out itself
-        lead = self._origin - packet.pts * packet.time_base
-        index = packet.stream_index
-        if index not in self._drops_hidden:
-            matroska = self._muxer in ("matroska", "webm")
-            self._drops_hidden[index] = matroska and packet.is_discard and lead > _LONGEST_PRIMING
-        return packet.is_discard and (lead <= 0 or self._drops_hidden[index])
+        if (hidden := self._hidden.get(packet.stream_index)) is not None:
+            return packet.pts < hidden.first or packet.pts * packet.time_base >= self._origin
+        return self._origin <= packet.pts * packet.time_base
 
     def _is_in_range(self, packet: Packet[Stream]) -> bool:
         if packet.pts is None or is_cover(packet.stream):
@@ -252,7 +236,10 @@ class PassthroughStreams:
         # A subtitle that is visible at the cut is kept; audio starts with its first complete packet.
         if isinstance(packet.stream, SubtitleStream):
             return self._begin is None or ends > self._begin
-        return self._begin is None or begins >= self._begin
+        # Of a copy in Matroska, as much is hidden as at the beginning of the source.
+        hidden = self._hidden.get(packet.stream_index) if self._begin is not None else None
+        lead = Fraction(0) if hidden is None else hidden.seconds
+        return self._begin is None or begins >= self._begin - lead
 
     def _add_stream(self, stream: Stream) -> StreamWriter | None:
         """Add a stream in the first way that the container accepts. Add a note if that is not a copy."""
@@ -309,7 +296,18 @@ class PassthroughStreams:
     def _copy(self, output: OutputContainer, stream: Stream) -> StreamWriter:
         if isinstance(stream, AudioStream) and stream.layout.name != (layout := named_layout(stream)):
             stream.codec_context.layout = layout
-        copied = output.add_stream_from_template(stream, opaque=True)
+        hidden = (
+            hidden_sound(self._path, stream) if isinstance(stream, AudioStream) and self._matroska else None
+        )
+        has_delay = "matroska" in self._input.format.name  # its parameters say what is hidden
+        if hidden is not None and (has_delay or not self._trimmed):
+            self._hidden[stream.index] = hidden
+        if isinstance(stream, AudioStream) and hidden is not None and not (has_delay or self._trimmed):
+            with delayed(stream, hidden.seconds) as template:
+                copied = output.add_stream_from_template(template, opaque=True)
+            copied.metadata.clear()
+        else:
+            copied = output.add_stream_from_template(stream, opaque=True)
         self._copy_tags(copied, stream)
         # Broadcast AAC repeats its configuration in every packet (ADTS); other containers store it once.
         context = stream.codec_context

@@ -162,7 +162,7 @@ class FileSink:
         self._passthrough: PassthroughStreams | None = None
         if source is not None:
             self._passthrough = PassthroughStreams(
-                source, self._container, muxer, options, end, keep_location
+                source, self._container, muxer, options, end, keep_location, trimmed=self._trimmed
             )
             self._stream.metadata.update(self._passthrough.video_metadata)
             self._stream.disposition = self._passthrough.video_disposition

@@ -10,8 +10,7 @@ from __future__ import annotations
 import io
 import re
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,8 +19,9 @@ from typing import Any
 import av
 import av.error
 from av.audio.stream import AudioStream
+from av.container.output import OutputContainer
 from av.packet import Packet
-from av.stream import Discard
+from av.stream import Discard, Stream
 
 from livematte.video.container import open_container
 
@@ -80,9 +80,8 @@ def _skipped_samples(packet: Packet[Any]) -> int:
     return int(struct.unpack_from("<I", bytes(packet.get_sidedata("skip_samples")))[0])
 
 
-@contextmanager
-def delayed(stream: AudioStream, seconds: Fraction) -> Iterator[AudioStream]:
-    """Give a stream with the parameters of ``stream``, of which players leave out the first ``seconds``.
+def add_delayed(output: OutputContainer, stream: AudioStream, seconds: Fraction) -> Stream:
+    """Add a copy of ``stream`` to a Matroska file, of which players leave out the first ``seconds``.
 
     Raises:
         ValueError, FFmpegError: Matroska cannot store the stream.
@@ -100,7 +99,9 @@ def delayed(stream: AudioStream, seconds: Fraction) -> Iterator[AudioStream]:
         raise ValueError("the name of the track was not written")
     delay = _CODEC_DELAY + round(seconds * 1_000_000_000).to_bytes(8, "big")
     with av.open(io.BytesIO(data.replace(name, delay))) as changed:
-        yield changed.streams.audio[0]
+        added = output.add_stream_from_template(changed.streams.audio[0], opaque=True)
+    added.metadata.clear()
+    return added
 
 
 def _make_void(element: re.Match[bytes]) -> bytes:

@@ -18,11 +18,12 @@ from av.stream import AttachmentStream, DataStream, Discard, Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 
 from livematte.errors import InputError
-from livematte.video.audio_codecs import COPY, named_layout, ways_to_store
+from livematte.video.audio_codecs import COPY, limited_players, ways_to_store
 from livematte.video.clock_repair import ClockRepair, can_seek
 from livematte.video.container import is_cover, open_container, video_stream
-from livematte.video.hidden_sound import HiddenSound, delayed, hidden_sound
+from livematte.video.hidden_sound import HiddenSound, add_delayed, hidden_sound
 from livematte.video.read_check import ReadCheck
+from livematte.video.sound_layouts import named_layout
 from livematte.video.tags import content_tags, is_location
 from livematte.video.timestamps import container_start_time
 from livematte.video.transcode import (
@@ -276,9 +277,18 @@ class PassthroughStreams:
             return None
         if lost := self._trial.lost_roles.get(stream.index):
             self.notes.append(f"{label}: {self._muxer} does not store that it is {_role_names(lost)}")
+        if isinstance(writer, StreamCopier) and isinstance(stream, AudioStream):
+            self.notes += self._notes_of_copy(label, codec, stream)
         if isinstance(writer, AudioTranscoder | SubtitleTranscoder):
             self.notes.append(_transcoding_note(label, codec, stream, writer, self._muxer))
         return writer
+
+    def _notes_of_copy(self, label: str, codec: str, stream: AudioStream) -> Iterator[str]:
+        if players := limited_players(codec, self._muxer):
+            yield f"{label} ({codec}) copied: {players} may not play {codec} in {self._muxer}"
+        if stored := self._trial.changed_layouts.get(stream.index):
+            what = f"{named_layout(stream)} becomes {stored}"
+            yield f"{label} ({codec}) copied: {what}, {self._muxer} stores no channel layout for {codec}"
 
     def _ways(self, stream: Stream, codec: str) -> list[Make]:
         """Return the ways to store a stream, the best one first."""
@@ -296,18 +306,14 @@ class PassthroughStreams:
     def _copy(self, output: OutputContainer, stream: Stream) -> StreamWriter:
         if isinstance(stream, AudioStream) and stream.layout.name != (layout := named_layout(stream)):
             stream.codec_context.layout = layout
-        hidden = (
-            hidden_sound(self._path, stream) if isinstance(stream, AudioStream) and self._matroska else None
-        )
-        has_delay = "matroska" in self._input.format.name  # its parameters say what is hidden
-        if hidden is not None and (has_delay or not self._trimmed):
-            self._hidden[stream.index] = hidden
-        if isinstance(stream, AudioStream) and hidden is not None and not (has_delay or self._trimmed):
-            with delayed(stream, hidden.seconds) as template:
-                copied = output.add_stream_from_template(template, opaque=True)
-            copied.metadata.clear()
-        else:
-            copied = output.add_stream_from_template(stream, opaque=True)
+        copied: Stream | None = None
+        if isinstance(stream, AudioStream) and self._matroska:
+            hidden = hidden_sound(self._path, stream)
+            has_delay = "matroska" in self._input.format.name  # its parameters say what is hidden
+            if hidden is not None and (has_delay or not self._trimmed):
+                self._hidden[stream.index] = hidden
+                copied = None if has_delay else add_delayed(output, stream, hidden.seconds)
+        copied = copied or output.add_stream_from_template(stream, opaque=True)
         self._copy_tags(copied, stream)
         # Broadcast AAC repeats its configuration in every packet (ADTS); other containers store it once.
         context = stream.codec_context

@@ -69,6 +69,7 @@ def samples(path: Path) -> np.ndarray:
         ("pcm_f32le", 48000, "stereo", "mov", "mp4", "aac", 48000, "stereo"),
         ("pcm_f32le", 48000, "stereo", "mov", "mov", "pcm_f32le", 48000, "stereo"),
         ("pcm_s24le", 96000, "mono", "mov", "mkv", "pcm_s24le", 96000, None),
+        ("vorbis", 48000, "stereo", "mkv", "mp4", "aac", 48000, "stereo"),
     ],
 )
 def test_every_sound_comes_out_as_the_container_takes_it(
@@ -88,11 +89,40 @@ def test_every_sound_comes_out_as_the_container_takes_it(
         assert sum(1 for _ in made.decode(video=0)) == 25
     notes = [note for note in out.notes if "audio" in note]
     copied = name == {"libopus": "opus"}.get(codec, codec)
-    assert len(notes) == (0 if copied else 1)
+    assert len(notes) == (0 if copied and (target, name) != ("mp4", "flac") else 1)
     before, after = samples(clip), samples(out.path)
     assert after.shape[1] / sound.rate == pytest.approx(before.shape[1] / rate, abs=0.06)
     if name == "alac":
         assert np.array_equal(np.sort(after[:, :1000], 0), np.sort(before[:, :1000], 0))
+
+
+@pytest.mark.parametrize(
+    ("layout", "target", "stored"),
+    [
+        ("2.1", "mp4", "5.1"), ("hexagonal", "mp4", "5.0"), ("quad(side)", "mp4", "5.0"),
+        ("6.0", "mp4", "5.0"),
+        ("5.0", "webm", "5.1"), ("6.1", "webm", "5.1"), ("3.0(back)", "webm", "quad"),
+    ],
+)  # fmt: skip
+def test_every_channel_keeps_its_place_or_is_mixed_and_the_note_says_so(tmp_path, layout, target, stored):
+    clip = clips.make_clip(tmp_path / "clip.mov", frames=25)
+    clip = add_sound(clip, tmp_path / "in.mov", "pcm_s16le", 48000, layout)
+    out = render(clip, tmp_path / f"out.{target}", **({"preset": "8"} if target == "webm" else {}))
+    with av.open(str(out.path)) as made:
+        frame = next(made.decode(audio=0))
+    assert frame.layout.name == stored
+    assert [note for note in out.notes if f"{layout} becomes {stored}" in note], out.notes
+    names = [channel.name for channel in frame.layout.channels]
+    loud = np.abs(samples(out.path)[:, 4800:].astype(float)).max(1) > 1 << 24
+    wanted = {channel.name.replace("S", "B") for channel in av.AudioLayout(layout).channels} - {"BC"}
+    assert wanted <= {name.replace("S", "B") for name, heard in zip(names, loud, strict=True) if heard}
+
+
+def test_a_layout_that_matroska_does_not_store_is_named(tmp_path):
+    clip = clips.make_clip(tmp_path / "clip.mov", frames=25)
+    clip = add_sound(clip, tmp_path / "in.mov", "pcm_s16le", 48000, "hexagonal")
+    out = render(clip, tmp_path / "out.mkv")
+    assert [note for note in out.notes if "hexagonal becomes 5.1, matroska stores no channel layout" in note]
 
 
 def with_cover(target: Path, codec: str = "mjpeg") -> Path:

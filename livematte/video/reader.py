@@ -24,6 +24,7 @@ from livematte.protocols import SourceInfo
 from livematte.video.clock_repair import ClockRepair, can_seek
 from livematte.video.container import decoder_for, first_frame, open_container, video_stream
 from livematte.video.deinterlace import progressive
+from livematte.video.file_extent import notes_of_extent
 from livematte.video.frame_builder import FrameBuilder
 from livematte.video.hardware import HardwareDecoder, check_hwaccel, open_hardware
 from livematte.video.hdr_metadata import without_hdr_metadata
@@ -45,7 +46,6 @@ from livematte.video.timestamps import (
     exact_seconds,
 )
 from livematte.video.tone_mapping import ToneMapper, is_hdr_frame
-from livematte.video.unread_rest import notes_of_unread
 
 _END_TOLERANCE = Fraction(1, 2)
 """Seconds by which the video may end before its declared end: times and durations are often rounded."""
@@ -378,12 +378,12 @@ class FileSource:
         wanted = announced if announced is None or self._end_time is None else min(announced, self._end_time)
         early = wanted is not None and ended < wanted - _END_TOLERANCE
         self._check_read(early=early)
-        for line in notes_of_unread(self._path, self._container.format.name, self._check_read.position):
-            self.note(line)
         if announced is not None and early:
             origin = container_start_time(self._container, self._stream)
             there, described = (f"{float(time - origin):.1f}" for time in (ended, announced))
             self.note(f"the end of {self._path} is missing: its video ends at {there} of {described} seconds")
+        found = notes_of_extent(self._path, self._container.format.name, self._check_read.position, early)
+        self.notes += [line for line in found if line not in self.notes]
 
     def close(self) -> None:
         """Release the file and end the iteration. Can be called twice and from any thread."""

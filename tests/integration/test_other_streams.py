@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 from av.audio.resampler import AudioResampler
 from av.stream import Disposition
 
+from livematte.video import open_sink, open_video
 from tests import clips
 from tests.integration.test_writer import render
 
@@ -176,6 +180,38 @@ def test_a_cover_stays_a_cover_or_is_dropped_with_a_note(tmp_path, source, targe
 
 
 KEEPS_COVERS = ("mp4", "mkv")
+
+
+def test_a_cover_leaves_no_empty_track_in_a_file_whose_writer_was_killed(tmp_path):
+    clip = with_cover(tmp_path / "in.mp4")
+    killed = tmp_path / "killed.mp4"
+    with open_video(clip) as source:
+        info = replace(source.info, average_rate=Fraction(1))  # a key frame, and a fragment, every 12 frames
+        sink = open_sink(tmp_path / "out.mp4", info, copy_streams_from=clip, codec="x264", preset="ultrafast")
+        (*frames,) = source
+        for number in range(300):
+            frame = frames[number % len(frames)]
+            sink.write(replace(frame, pts=number * frame.duration))
+        killed.write_bytes(sink._file.temporary.read_bytes())
+        sink.abort()
+    with av.open(str(killed)) as made:
+        names = [stream.codec_context and stream.codec_context.name for stream in made.streams]
+        assert names[0] == "h264" and names[-1] == "mjpeg" and None not in names
+        assert sum(1 for _ in made.decode(video=0)) > 100
+
+
+def test_a_cover_leaves_no_empty_track_in_a_stream(tmp_path):
+    clip, target = with_cover(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    code = (
+        "import sys; from livematte.video import open_video, open_sink;"
+        "source = open_video(sys.argv[1]);"
+        "sink = open_sink('-', source.info, copy_streams_from=sys.argv[1], format='mp4', codec='x264');"
+        "[sink.write(frame) for frame in source]; sink.close()"
+    )
+    with target.open("wb") as out:
+        subprocess.run([sys.executable, "-c", code, str(clip)], stdout=out, check=True)
+    with av.open(str(target)) as made:
+        assert [stream.codec_context.name for stream in made.streams.video] == ["h264", "mjpeg"]
 
 
 def test_dispositions_are_kept(tmp_path):

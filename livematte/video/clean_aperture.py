@@ -35,7 +35,9 @@ def crop_to_aperture(frame: VideoFrame, aperture: bytes) -> VideoFrame:
         name = name.replace("420", "444").replace("422", "444")
         whole = frame if name == frame.format.name else frame.reformat(format=name)
     graph = Graph()
-    source = graph.add_buffer(width=whole.width, height=whole.height, format=name, time_base=Fraction(1, 25))
+    source = graph.add_buffer(
+        width=whole.width, height=whole.height, format=whole.format, time_base=Fraction(1, 25)
+    )
     crop = graph.add("crop", f"w={right - left}:h={bottom - top}:x={left}:y={top}:exact=1")
     source.link_to(crop)
     crop.link_to(graph.add("buffersink"))

@@ -175,3 +175,22 @@ def end_of_boxes(file: BinaryIO, size: int) -> int:
             return size
         end += length
     return end
+
+
+def timecode_count(file: BinaryIO) -> int | None:
+    """Return the frames a second that the timecode track of an MP4 or MOV file counts; None without one."""
+    size = file.seek(0, 2)
+    for moov, begin, end in read_boxes(file, 0, size):
+        if moov != b"moov":
+            continue
+        for trak, body, finish in list(read_boxes(file, begin, end)):
+            found = (
+                _find(file, body, finish, (b"mdia", b"minf", b"stbl", b"stsd")) if trak == b"trak" else None
+            )
+            if found is None or _handler(file, body, finish) != b"tmcd":
+                continue
+            file.seek(found + 8)
+            entry = file.read(33)
+            if len(entry) == 33 and entry[4:8] == b"tmcd" and entry[32]:
+                return entry[32]
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -18,13 +18,15 @@ from av.stream import AttachmentStream, DataStream, Discard, Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 
 from livematte.errors import InputError
+from livematte.video.attachments import attach, attach_cover
 from livematte.video.audio_codecs import COPY, limited_players, ways_to_store
 from livematte.video.clock_repair import ClockRepair, can_seek
 from livematte.video.container import is_cover, open_container, video_stream
 from livematte.video.hidden_sound import HiddenSound, add_delayed, hidden_sound
+from livematte.video.notes import add_note
 from livematte.video.read_check import ReadCheck
 from livematte.video.sound_layouts import named_layout
-from livematte.video.tags import content_tags, is_location
+from livematte.video.tags import content_tags, has_coordinates, is_location
 from livematte.video.timestamps import container_start_time
 from livematte.video.transcode import (
     AudioTranscoder,
@@ -41,13 +43,6 @@ if TYPE_CHECKING:
 _QUICKTIME = {"deu": "ger", "fre": "fra", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice",
               "zho": "chi", "sqi": "alb", "rum": "ron", "cze": "ces", "slo": "slk"}  # fmt: skip
 """Language codes that FFmpeg's QuickTime table uses instead of the ISO 639-2 ones."""
-
-
-_COVER_TYPES = {
-    "mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png"), "bmp": ("image/bmp", "bmp"),
-    "gif": ("image/gif", "gif"), "webp": ("image/webp", "webp"), "tiff": ("image/tiff", "tiff"),
-}  # fmt: skip
-"""MIME type and extension of an attached cover picture, by codec."""
 
 
 _EMPTY_SUBTITLE = b"\0\0"
@@ -163,7 +158,12 @@ class PassthroughStreams:
             stamp = packet.dts if packet.dts is not None else packet.pts
             if seconds is not None and stamp is not None and stamp * packet.time_base - self._shift > seconds:
                 return
-            if self._is_in_range(packet) and not self._is_hidden(packet):
+            if self._hides_place([packet], packet.stream):
+                add_note(
+                    self.notes,
+                    "subtitles with the place of recording are left out; --keep-location keeps them",
+                )
+            elif self._is_in_range(packet) and not self._is_hidden(packet):
                 if self._muxer in ("mp4", "mov") and packet.stream.type == "subtitle":
                     if bytes(packet) != _EMPTY_SUBTITLE:
                         self._subtitles.append(packet)
@@ -227,6 +227,12 @@ class PassthroughStreams:
             return packet.pts < hidden.first or packet.pts * packet.time_base >= self._origin
         return self._origin <= packet.pts * packet.time_base
 
+    def _hides_place(self, packets: Iterable[Packet[Stream]], stream: Stream) -> bool:
+        """Return True for subtitles that say where the video was recorded, if that is to be left out."""
+        if self._keep_location or not isinstance(stream, SubtitleStream):
+            return False
+        return any(has_coordinates(bytes(packet)) for packet in packets)
+
     def _is_in_range(self, packet: Packet[Stream]) -> bool:
         if packet.pts is None or is_cover(packet.stream):
             return True
@@ -266,6 +272,9 @@ class PassthroughStreams:
             return None
         elif stream.type == "video":
             label = f"cover picture {stream.index}"
+        elif self._hides_place(self._trial.packets(stream.index), stream):
+            self.notes.append(f"{label} dropped: it holds the place of recording; --keep-location keeps it")
+            return None
         codec = "" if codec_context is None else codec_context.codec.canonical_name
         for way in self._ways(stream, codec):
             if self._trial.accepts(stream.index, way):
@@ -293,7 +302,7 @@ class PassthroughStreams:
     def _ways(self, stream: Stream, codec: str) -> list[Make]:
         """Return the ways to store a stream, the best one first."""
         if isinstance(stream, AttachmentStream):
-            return [_attach]
+            return [attach]
         if isinstance(stream, AudioStream):
             return [
                 self._copy if way == COPY else partial(self._transcode_audio, codec=way)
@@ -301,7 +310,7 @@ class PassthroughStreams:
             ]
         if isinstance(stream, SubtitleStream):
             return [self._copy, self._transcode_subtitle]
-        return [partial(_attach_cover, data=self._trial.first_packet(stream.index)), self._copy]
+        return [partial(attach_cover, data=self._trial.first_packet(stream.index)), self._copy]
 
     def _copy(self, output: OutputContainer, stream: Stream) -> StreamWriter:
         if isinstance(stream, AudioStream) and stream.layout.name != (layout := named_layout(stream)):
@@ -360,21 +369,6 @@ class PassthroughStreams:
 
 def _role_names(roles: Disposition) -> str:
     return ", ".join(str(role.name).replace("_", " ") for role in Disposition if role in roles)
-
-
-def _attach(output: OutputContainer, stream: Stream) -> StreamWriter:
-    output.add_stream_from_template(stream)
-    return HeaderOnly()
-
-
-def _attach_cover(output: OutputContainer, stream: Stream, data: bytes) -> StreamWriter:
-    """Store a cover picture as Matroska does: as an attachment with a name."""
-    kind = _COVER_TYPES.get(stream.codec_context.codec.canonical_name)
-    if kind is None or not data:
-        raise ValueError("not a type of picture for covers")
-    tags = {key.lower(): value for key, value in stream.metadata.items()}
-    output.add_attachment(tags.get("filename", f"cover.{kind[1]}"), kind[0], data)
-    return HeaderOnly()
 
 
 def _transcoding_note(

@@ -80,6 +80,10 @@ class TrialMuxer:
         except (av.error.FFmpegError, OSError):
             return  # the file ends early; what was read is tried
 
+    def packets(self, index: int) -> list[Packet[Stream]]:
+        """Return the first packets of a stream."""
+        return self._packets[index]
+
     def first_packet(self, index: int) -> bytes:
         """Return the data of the first packet of a stream; empty if there is none."""
         return next((bytes(packet) for packet in self._packets[index]), b"")

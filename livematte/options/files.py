@@ -32,6 +32,7 @@ from livematte.options.groups import (
     WeightsOption,
 )
 from livematte.options.picture import EdgeOptions, FramingOption, PeopleOption
+from livematte.options.reading import PixelLimitOption
 
 
 class DeviceOptions(DeviceOption, RuntimeOptions, total=False):
@@ -66,12 +67,21 @@ class MatteOptions(FrameMattingOptions, AugmentOption, total=False):
 
 
 class MattesOptions(
-    MatteOptions, EdgeOptions, SectionOptions, SequenceOption, DeviceOptions, ChannelsOption, total=False
+    MatteOptions,
+    EdgeOptions,
+    SectionOptions,
+    SequenceOption,
+    PixelLimitOption,
+    DeviceOptions,
+    ChannelsOption,
+    total=False,
 ):
     """Options of ``livematte.mattes``."""
 
 
-class MatterOptions(MatteOptions, ForegroundOption, DeviceOptions, ChannelsOption, total=False):
+class MatterOptions(
+    MatteOptions, ForegroundOption, PixelLimitOption, DeviceOptions, ChannelsOption, total=False
+):
     """Options of ``livematte.Matter``."""
 
 
@@ -88,6 +98,7 @@ class RenderOptions(
     SdrOption,
     SectionOptions,
     SequenceOption,
+    PixelLimitOption,
     DevicesOption,
     DecoderOption,
     RuntimeOptions,
@@ -112,6 +123,7 @@ class ImageOptions(
     EdgeOptions,
     OutputOptions,
     OverwriteOption,
+    PixelLimitOption,
     DeviceOptions,
     ChannelsOption,
     total=False,
@@ -129,6 +141,7 @@ class TrimapOptions(
     OverwriteOption,
     SectionOptions,
     SequenceOption,
+    PixelLimitOption,
     DeviceOptions,
     total=False,
 ):

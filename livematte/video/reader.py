@@ -33,6 +33,7 @@ from livematte.video.notes import add_note, replace_note
 from livematte.video.orientation import read_orientation
 from livematte.video.picture_color import PictureColors, ProfileUse
 from livematte.video.picture_sequence import PictureSequence, check_fps, find_sequence, is_sequence
+from livematte.video.pixel_limit import pixel_limit, too_large
 from livematte.video.pixel_shape import PixelShape
 from livematte.video.probe import describe, describe_source, is_still
 from livematte.video.read_check import ReadCheck
@@ -273,11 +274,10 @@ class FileSource:
             first = next(decoded, None)
         if first is None:
             if self._first_time is not None and not self.damaged:
-                raise InputError(
-                    f"{self._path} has no frame at or after {float(self._first_time - origin):g} s"
-                )
-            why = "damaged, or too large for FFmpeg"
-            raise InputError(f"{self._path}: no frame of its video could be decoded ({why})")
+                begins = float(self._first_time - origin)
+                raise InputError(f"{self._path} has no frame at or after {begins:g} s")
+            why = too_large(pixel_limit())
+            raise InputError(f"{self._path}: no frame of its video could be decoded (damaged, or {why})")
         return decoded, first
 
     def _before_start(self, frame: VideoFrame) -> bool:

@@ -53,11 +53,12 @@ from livematte.protocols import Background, Model, Sink, Source
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve, resolve_render
 from livematte.video import spool, trial_decode
 from livematte.video.atomic_file import check_target
-from livematte.video.container import check_size, is_pipe
+from livematte.video.container import is_pipe
 from livematte.video.images import can_keep_profile, check_image
 from livematte.video.picture_color import ProfileUse
 from livematte.video.picture_sequence import is_sequence
 from livematte.video.pictures import first_picture, open_pictures, picture_array, picture_frame
+from livematte.video.pixel_limit import check_size, limit_pixels
 from livematte.video.pixel_shape import square_pixels
 from livematte.video.reader import FileSource, open_video
 from livematte.video.section import TimeSection, check_section, read_section
@@ -107,9 +108,9 @@ def render(
     check_report(chosen["report"])
     check_section(chosen)
     outputs = [] if own_sink is None else [engine.Output(own_sink, "picture")]
-    if own_source is not None:
-        return _render(own_source, outputs, targets, chosen, progress, stop)
-    with ExitStack() as stack:
+    with limit_pixels(chosen), ExitStack() as stack:
+        if own_source is not None:
+            return _render(own_source, outputs, targets, chosen, progress, stop)
         try:
             file = stack.enter_context(spool.as_file(os.fspath(cast(PathLike, input)), stop=stop))
         except BaseException:
@@ -237,8 +238,8 @@ def image(
     path = os.fspath(input) if isinstance(input, (str, os.PathLike)) else None
     inputs = {"input": path, **input_files(ImageOptions, chosen)}
     check_outputs(inputs, targets.values(), chosen)
-    trial_decode.begin(*inputs.values())
-    with ExitStack() as closing:
+    with limit_pixels(chosen), ExitStack() as closing:
+        trial_decode.begin(*inputs.values())
         source: FileSource | None = None
         if path is None:
             stored = picture_frame(input, chosen["channels"])
@@ -295,9 +296,10 @@ def trimap(
     targets, still = {"trimap": with_printf_pattern(output)}, is_picture(with_printf_pattern(output))
     resolved = resolve({**chosen, "temporal": "off"} if still else chosen, extras=True)
     check_outputs({"input": input, **input_files(TrimapOptions, chosen)}, targets.values(), chosen)
-    trial_decode.check(input)
-    section = read_section(input, chosen)
-    source = open_video(os.fspath(input), fps=chosen["fps"], **section)
+    with limit_pixels(chosen):
+        trial_decode.check(input)
+        section = read_section(input, chosen)
+        source = open_video(os.fspath(input), fps=chosen["fps"], **section)
     outputs: list[engine.Output] = []
     try:
         if not still:
@@ -346,10 +348,11 @@ def mattes(
     given: Source | None = None
     section = TimeSection(start=None, end=None)
     if path is not None:
-        trial_decode.check(path)
-        section = read_section(path, chosen)
-        if not is_pipe(path):  # a pipe can be read only once
-            open_video(path, fps=chosen["fps"], **section).close()  # raises errors of the file now
+        with limit_pixels(chosen):
+            trial_decode.check(path)
+            section = read_section(path, chosen)
+            if not is_pipe(path):  # a pipe can be read only once
+                open_video(path, fps=chosen["fps"], **section).close()  # raises errors of the file now
     else:
         refuse_options(SectionOptions, options, "a video file as input")
         refuse_options(SequenceOption, options, "a sequence of pictures as input")
@@ -364,7 +367,10 @@ def mattes(
         raise
 
     def pairs() -> Iterator[tuple[Frame, PictureMatte]]:
-        source = open_video(path, fps=chosen["fps"], **section) if path is not None else cast(Source, given)
+        with limit_pixels(chosen):  # this runs with the first frame, after the call
+            source = (
+                open_video(path, fps=chosen["fps"], **section) if path is not None else cast(Source, given)
+            )
         opened = OpenBackgrounds()
         try:
             for frame, matte in engine.mattes(

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     """One picture that a caller gives. An array or tensor is (height, width, 3), or (height, width, 4) with
     straight alpha, uint8 with 0..255 or a float type with 0..1; bytes and paths are a picture file."""
 
+DEFAULT_MAX_PIXELS, MOST_PIXELS = 1 << 27, 1 << 28
+"""Limits for the pixels of a picture: by default, and the largest, which is FFmpeg's own."""
+
 Channels = Literal["rgb", "bgr"]
 """Order of the channels of a caller's arrays."""
 

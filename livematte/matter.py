@@ -16,6 +16,7 @@ from livematte.options.declaration import complete, documented
 from livematte.picture_matte import OpenBackgrounds, PictureMatte
 from livematte.resolve import frame_device, resolve
 from livematte.video.pictures import picture_frame
+from livematte.video.pixel_limit import limit_pixels
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -34,7 +35,7 @@ class Matter:
     def __init__(self, **options: Unpack[MatterOptions]) -> None:
         chosen = complete(MatterOptions, options)
         resolved = resolve(chosen)
-        self._channels = chosen["channels"]
+        self._channels, self._options = chosen["channels"], chosen
         device, _ = frame_device(resolved.compute)
         self._network = resolved.model()
         self._resolved = resolved.with_refiner()
@@ -66,7 +67,8 @@ class Matter:
                 "one Matter for each video, or matter.image(picture) for single pictures"
             )
         try:
-            frame = picture_frame(picture, self._channels, self._count)
+            with limit_pixels(self._options):
+                frame = picture_frame(picture, self._channels, self._count)
             made = self._compute(frame, self._matting, self._compositor, self._opened)
             self._count += 1
         finally:
@@ -78,7 +80,8 @@ class Matter:
 
         The memory of a video is neither used nor changed. Arguments and errors as for a call.
         """
-        frame = picture_frame(picture, self._channels)
+        with limit_pixels(self._options):
+            frame = picture_frame(picture, self._channels)
         matting = FrameMatting(self._network, keep_small_components=self._resolved.options["keep_islands"])
         return self._compute(frame, matting, self._resolved.compositor(), OpenBackgrounds())
 

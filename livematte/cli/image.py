@@ -35,8 +35,12 @@ def image(
     [cyan]livematte image me.jpg out.png --trimap drawn.png --refine NAME[/cyan]  with your own trimap
     """
     from livematte.video import trial_decode
+    from livematte.video.pixel_limit import limit_pixels
 
-    trial_decode.begin(source, *input_files(ImageOptions, options).values())  # in parallel with the imports
+    with limit_pixels(options):
+        trial_decode.begin(
+            source, *input_files(ImageOptions, options).values()
+        )  # in parallel with the imports
     confirm_overwrite(str(target), options)
     from livematte import api
 

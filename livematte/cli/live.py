@@ -44,8 +44,10 @@ def live(context: typer.Context, profile: Profile = None, **options: Unpack[Live
     [cyan]livematte live --profile meeting.toml[/cyan]  options from a file
     """
     from livematte.video import trial_decode
+    from livematte.video.pixel_limit import limit_pixels
 
-    trial_decode.begin(*input_files(LiveOptions, options).values())  # in parallel with the imports
+    with limit_pixels(options):
+        trial_decode.begin(*input_files(LiveOptions, options).values())  # in parallel with the imports
     from livematte.streaming.launch import live as begin
 
     own, wanted = pick(ShowOptions, options), pick(LiveOptions, options)

@@ -8,26 +8,31 @@ from contextlib import closing
 from typing import Annotated, Any
 
 import typer
+from typing_extensions import Unpack
 
 from livematte.cli import terminal
 from livematte.cli.parameters import takes
-from livematte.options.commands import JsonOption
+from livematte.options import PixelLimitOption
+from livematte.options.commands import ProbeCommand
 
 
-@takes(JsonOption)
+@takes(ProbeCommand)
 def probe(
     source: Annotated[str, typer.Argument(metavar="IN", help="A video or picture.")],
+    **options: Unpack[PixelLimitOption],
 ) -> None:
     """Print the properties of a video as livematte reads it."""
     from livematte.video import trial_decode
+    from livematte.video.pixel_limit import limit_pixels
 
-    trial_decode.begin(source)  # runs during the imports
-    from livematte.frame import display_size
-    from livematte.video.reader import open_video
+    with limit_pixels(options):
+        trial_decode.begin(source)  # runs during the imports
+        from livematte.frame import display_size
+        from livematte.video.reader import open_video
 
-    trial_decode.check(source)
-    with closing(open_video(source)) as video:
-        info = video.info
+        trial_decode.check(source)
+        with closing(open_video(source)) as video:
+            info = video.info
     if terminal.is_json():
         print(json.dumps(terminal.jsonable(info)))
         return

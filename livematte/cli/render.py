@@ -83,8 +83,12 @@ def render(
     _check_single(paths, options)
     single = pick(RenderOptions, options)
     from livematte.video import trial_decode
+    from livematte.video.pixel_limit import limit_pixels
 
-    trial_decode.begin(source, *input_files(RenderOptions, single).values())  # in parallel with the imports
+    with limit_pixels(single):
+        trial_decode.begin(
+            source, *input_files(RenderOptions, single).values()
+        )  # in parallel with the imports
     given = {name: single[name] for name in ("background", "model")}
     if target == "-" and terminal.is_json():
         raise UsageError("--json and OUT - both write to standard output: leave one out")

@@ -38,8 +38,10 @@ def trimap(
     [cyan]livematte trimap me.mp4 trimap.mkv[/cyan]
     """
     from livematte.video import trial_decode
+    from livematte.video.pixel_limit import limit_pixels
 
-    trial_decode.begin(source)  # in parallel with the imports
+    with limit_pixels(options):
+        trial_decode.begin(source)  # in parallel with the imports
     confirm_overwrite(str(target), options)
     from livematte import api
 

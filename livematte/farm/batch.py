@@ -32,6 +32,7 @@ from livematte.output_paths import check_outputs
 from livematte.progress import Meter, Progress
 from livematte.resolve import Resolved, resolve_render
 from livematte.video.container import is_pipe
+from livematte.video.pixel_limit import limit_pixels
 from livematte.video.reader import open_video
 from livematte.video.section import check_section, read_section
 from livematte.video.written_files import foreign_file, record_written
@@ -102,7 +103,8 @@ def prepare_batch(found: Sequence[tuple[Path, Path]], folder: Path, options: Map
     resolved = resolve_render(options)
     check_section(options)
     (resolved.check_split if options.get("cluster") is not None else resolved.check_names)()
-    background = resolved.background()
+    with limit_pixels(options):
+        background = resolved.background()
     background.close()
     files = plan_files(found, options, transparent=background.transparent)
     return Batch(files, folder, dict(pick(RenderOptions, options)), resolved, background.transparent)
@@ -255,7 +257,7 @@ def count_frames(path: Path, options: Mapping[str, Any]) -> tuple[int, int]:
     if is_pipe(path):
         return 0, 0
     try:
-        with open_video(os.fspath(path), **read_section(path, options)) as source:
+        with limit_pixels(options), open_video(os.fspath(path), **read_section(path, options)) as source:
             info = source.info
             return info.frames or 0, info.width * info.height * 3 // 2
     except LivematteError:

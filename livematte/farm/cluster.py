@@ -43,6 +43,7 @@ from livematte.output_paths import check_outputs, check_splittable, output_paths
 from livematte.progress import Meter, Progress
 from livematte.video.concat import open_concat
 from livematte.video.container import require_rereadable
+from livematte.video.pixel_limit import limit_pixels
 from livematte.video.read_check import ReadCheck
 from livematte.video.reader import open_video
 from livematte.video.section import read_section
@@ -96,7 +97,7 @@ def open_file(
     require_rereadable(local, "the segments are read one by one")
     section = read_section(local, options)
     stamp = input_stamp(file.input)
-    with open_video(os.fspath(local), **pick(SdrOption, options), **section) as opened:
+    with limit_pixels(options), open_video(os.fspath(local), **pick(SdrOption, options), **section) as opened:
         info = replace(opened.info, details={})
     frames = info.frames or 0
     overlap = lead_in_frames(options)
@@ -254,7 +255,8 @@ def join_parts(job: Job, local: Path, done: Mapping[int, SegmentResult]) -> tupl
     """
     section = job.section
     check_read, sinks, whole = ReadCheck(os.fspath(local)), [], False
-    with open_video(os.fspath(local), **pick(SdrOption, job.options), **section) as source:
+    sdr = pick(SdrOption, job.options)
+    with limit_pixels(job.options), open_video(os.fspath(local), **sdr, **section) as source:
         info = source.info
     try:
         for kind, path in job.targets.items():

@@ -23,6 +23,7 @@ from livematte.kernels.hdr import is_hdr, sdr_to_hdr
 from livematte.printable import quoted
 from livematte.protocols import Background, Source
 from livematte.video import trial_decode
+from livematte.video.pixel_limit import limited_to, pixel_limit
 
 _IMAGE_NAMES = ".png .jpg .jpeg .jpe .webp .bmp .tif .tiff .ppm .pgm .jp2 .avif .heic .heif .exr .hdr"
 IMAGES = frozenset(_IMAGE_NAMES.split())
@@ -285,6 +286,7 @@ class Video:
             InputError: the file cannot be read or has no frame.
         """
         self._path, self._fit, self._open_video = path, fit, open_video
+        self._limit = pixel_limit()
         self._converted = _Converted()
         self._source: Source | None = None
         self._length: Fraction | None = None
@@ -299,7 +301,8 @@ class Video:
     def _rewind(self, origin: Fraction) -> None:
         """Restart at the first frame, which is shown at ``origin``."""
         self.close()
-        source = self._open_video(self._path)
+        with limited_to(self._limit):  # it is played again in another thread
+            source = self._open_video(self._path)
         self._source = source
         self._frames: Iterator[Frame] = iter(source)
         first = next(self._frames, None)

@@ -23,6 +23,7 @@ from livematte.output_paths import sink_settings
 from livematte.protocols import Background, GpuSink, Sink, SourceInfo
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve
 from livematte.video.concat import EncodedPart
+from livematte.video.pixel_limit import limit_pixels
 from livematte.video.reader import open_video
 from livematte.video.section import TimeSection
 from livematte.video.split import Segment
@@ -138,6 +139,10 @@ class Worker:
 
     def __call__(self, task: Task, context: CallContext) -> SegmentResult:
         """Render one segment. If it is stopped early, the frames rendered so far are kept."""
+        with limit_pixels(self.job.options):
+            return self._render(task, context)
+
+    def _render(self, task: Task, context: CallContext) -> SegmentResult:
         job, segment = self.job, task.segment
         try:
             source = open_video(

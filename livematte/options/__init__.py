@@ -33,6 +33,7 @@ from livematte.options.groups import (
 )
 from livematte.options.live import LiveOptions, read_sink_options, read_size
 from livematte.options.outputs import VideoOutputOptions
+from livematte.options.reading import PixelLimitOption
 
 __all__ = [
     "BEHAVIOUR",
@@ -54,6 +55,7 @@ __all__ = [
     "ModelOption",
     "VideoOutputOptions",
     "PathLike",
+    "PixelLimitOption",
     "RefinerLoadOptions",
     "RenderOptions",
     "Runtime",

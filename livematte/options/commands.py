@@ -17,6 +17,7 @@ from livematte.options import (
     MatteOptions,
     ModelOption,
     PathLike,
+    PixelLimitOption,
     TrimapOptions,
 )
 from livematte.options.declaration import REQUIRED, Option
@@ -336,6 +337,10 @@ class PanelCommand(PanelOptions, _ReportOptions, total=False):
     """Options of ``livematte panel``, for reports too."""
 
 
+class ProbeCommand(PixelLimitOption, JsonOption, total=False):
+    """Options of ``livematte probe``."""
+
+
 class ControlCommand(_SessionOption, _ReportOptions, total=False):
     """Options of every command of ``livematte ctl``."""
 
@@ -343,7 +348,7 @@ class ControlCommand(_SessionOption, _ReportOptions, total=False):
 COMMANDS: Mapping[str, type] = {
     "render": RenderCommand, "watch": WatchCommand, "live": LiveCommand, "image": ImageCommand,
     "trimap": TrimapCommand, "demo": DemoCommand, "doctor": DoctorCommand, "devices": JsonOption,
-    "models": ModelsCommand, "probe": JsonOption, "bench": BenchCommand, "eval": EvalCommand,
+    "models": ModelsCommand, "probe": ProbeCommand, "bench": BenchCommand, "eval": EvalCommand,
     "train": TrainCommand, "ctl": ControlCommand, "panel": PanelCommand, "farm": FarmCommand,
 }  # fmt: skip
 """The options of each command."""

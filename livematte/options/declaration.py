@@ -189,7 +189,7 @@ class Declared:
         elif option.above is not None and not option.above < value < float("inf"):
             allowed = f"more than {option.above:g}"
         elif option.between is not None and not option.between[0] <= value <= option.between[1]:
-            allowed = f"{option.between[0]:g} to {option.between[1]:g}"
+            allowed = f"{option.between[0]:.9g} to {option.between[1]:.9g}"
         else:
             return
         shown = short(value) if isinstance(value, int) else f"{float(value):g}"

@@ -31,6 +31,7 @@ from livematte.options.groups import (
 )
 from livematte.options.outputs import OutputOptions, OverwriteOption, VideoOutputOptions
 from livematte.options.picture import EdgeOptions, FramingOption, PeopleOption
+from livematte.options.reading import PixelLimitOption
 
 
 class DeviceOptions(DeviceOption, RuntimeOptions, total=False):
@@ -65,12 +66,21 @@ class MatteOptions(FrameMattingOptions, AugmentOption, total=False):
 
 
 class MattesOptions(
-    MatteOptions, EdgeOptions, SectionOptions, SequenceOption, DeviceOptions, ChannelsOption, total=False
+    MatteOptions,
+    EdgeOptions,
+    SectionOptions,
+    SequenceOption,
+    PixelLimitOption,
+    DeviceOptions,
+    ChannelsOption,
+    total=False,
 ):
     """Options of ``livematte.mattes``."""
 
 
-class MatterOptions(MatteOptions, ForegroundOption, DeviceOptions, ChannelsOption, total=False):
+class MatterOptions(
+    MatteOptions, ForegroundOption, PixelLimitOption, DeviceOptions, ChannelsOption, total=False
+):
     """Options of ``livematte.Matter``."""
 
 
@@ -87,6 +97,7 @@ class RenderOptions(
     SdrOption,
     SectionOptions,
     SequenceOption,
+    PixelLimitOption,
     DevicesOption,
     DecoderOption,
     RuntimeOptions,
@@ -111,6 +122,7 @@ class ImageOptions(
     EdgeOptions,
     OutputOptions,
     OverwriteOption,
+    PixelLimitOption,
     DeviceOptions,
     ChannelsOption,
     total=False,
@@ -128,6 +140,7 @@ class TrimapOptions(
     OverwriteOption,
     SectionOptions,
     SequenceOption,
+    PixelLimitOption,
     DeviceOptions,
     total=False,
 ):

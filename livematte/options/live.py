@@ -18,6 +18,7 @@ from livematte.options.groups import (
     PathLike,
 )
 from livematte.options.picture import EdgeOptions, FramingOption
+from livematte.options.reading import PixelLimitOption
 
 if TYPE_CHECKING:
     from livematte.protocols import Background, LiveSink
@@ -238,6 +239,7 @@ class LiveOptions(
     ForegroundOption,
     EdgeOptions,
     FramingOption,
+    PixelLimitOption,
     DeviceOptions,
     total=False,
 ):

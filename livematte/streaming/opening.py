@@ -15,6 +15,7 @@ from livematte.protocols import Background, LiveFormat, Source
 from livematte.video.camera import list_cameras, open_camera, open_file_camera
 from livematte.video.camera_devices import find_camera
 from livematte.video.file_camera import is_url
+from livematte.video.pixel_limit import limit_pixels
 
 
 def open_placeholder(spec: PathLike | Background, fit: str, format: LiveFormat) -> Background:
@@ -62,12 +63,14 @@ class BackgroundOpener:
 
     def __call__(self, spec: PathLike | Background) -> Background:
         """Open a background. Raises as :func:`open_live_background`."""
-        return open_live_background(spec, self._options["fit"])
+        with limit_pixels(self._options):
+            return open_live_background(spec, self._options["fit"])
 
     def placeholder(self, format: LiveFormat) -> Background | None:
         """Open the placeholder, if the options name one. Raises as :func:`open_placeholder`."""
         spec = self._options["placeholder"]
-        return None if spec is None else open_placeholder(spec, self._options["fit"], format)
+        with limit_pixels(self._options):
+            return None if spec is None else open_placeholder(spec, self._options["fit"], format)
 
     @property
     def blur(self) -> float | None:
@@ -101,7 +104,8 @@ class SourceOpener:
     def __call__(self) -> Source:
         """Open the source. Raises InputError if it is not available."""
         if (file := self._options["input"]) is not None:
-            return open_file_camera(os.fspath(file), self._clock)
+            with limit_pixels(self._options):
+                return open_file_camera(os.fspath(file), self._clock)
         opened = open_camera(
             self._camera,
             size=(self._format.height, self._format.width),
@@ -116,7 +120,8 @@ class SourceOpener:
         """Return a note if the camera is missing; it may be connected later. Raises InputError for a file."""
         if (file := self._options["input"]) is not None:
             if not is_url(os.fspath(file)):
-                open_file_camera(os.fspath(file)).close()
+                with limit_pixels(self._options):
+                    open_file_camera(os.fspath(file)).close()
             return None
         try:
             find_camera(self._camera, list_cameras())

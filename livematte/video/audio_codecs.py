@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
@@ -12,17 +11,28 @@ from av.audio.stream import AudioStream
 from av.codec.codec import Codec
 from av.codec.context import CodecContext
 
+from livematte.video.sound_layouts import LAYOUTS, named_layout, nearest_layouts, same_channels
+
 COPY = "copy"
 _LOSSLESS = ("flac", "truehd", "mlp", "wavpack", "tta", "ape", "tak", "alac")
 
+_LOSSY = (COPY, "aac")
+
 STORED_AS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    # Players other than FFmpeg do not read PCM in MP4.
     "mp4": (
+        # Players other than FFmpeg do not read PCM and Vorbis in MP4, and most have no decoder for DTS.
         ("pcm_*", ("alac", "aac")),
+        ("vorbis", ("aac",)),
+        ("dts", ("aac",)),
+        *((codec, ("alac", "aac")) for codec in ("truehd", "mlp")),
         *((codec, (COPY, "alac", "aac")) for codec in _LOSSLESS),
-        ("*", (COPY, "aac")),
+        ("*", _LOSSY),
     ),
-    "mov": (*((codec, (COPY, "alac", "aac")) for codec in _LOSSLESS), ("*", (COPY, "aac"))),
+    "mov": (
+        ("dts", ("aac",)),
+        *((codec, (COPY, "alac", "aac")) for codec in _LOSSLESS),
+        ("*", _LOSSY),
+    ),
     "matroska": (("*", (COPY, "opus")),),
     "webm": (("*", (COPY, "opus")),),
 }
@@ -31,11 +41,10 @@ take is passed over (see :mod:`livematte.video.trial_mux`); a track for which no
 ALAC is passed over for samples in floating point, and for a channel layout that it does not have.
 """
 
+_NOT_EVERYWHERE = {"mp4": {"flac": "QuickTime", "opus": "QuickTime", "mp2": "browsers and QuickTime"}}
+"""By muxer: codecs that are copied although players that many people have do not read them there."""
+
 _ENCODERS = {"aac": "aac", "opus": "libopus", "alac": "alac"}
-_BY_COUNT = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
-"""Layouts for 1 to 8 channels that are not named in the file, as the encoders order them."""
-_WITHOUT_SIDES = {"5.0(side)": "5.0", "5.1(side)": "5.1"}
-"""The same channels under the name that the encoders and their players have: surround behind, not beside."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +63,9 @@ def ways_to_store(codec: str, muxer: str) -> tuple[str, ...]:
     return next(ways for pattern, ways in STORED_AS[muxer] if fnmatch(codec, pattern))
 
 
-def named_layout(source: AudioStream) -> str:
-    """Return the channel layout of a track, or the usual one for its number of channels if it has none."""
-    name, count = source.layout.name, source.channels
-    if name.endswith(("channels", "channel")):  # FFmpeg's name of an unspecified layout
-        return _BY_COUNT[count - 1] if 1 <= count <= len(_BY_COUNT) else name
-    return str(name)
+def limited_players(codec: str, muxer: str) -> str | None:
+    """Return the players that do not read a codec which is copied; None if all usual ones do."""
+    return _NOT_EVERYWHERE.get(muxer, {}).get(codec)
 
 
 def choose_audio_settings(codec: str, source: AudioStream) -> AudioSettings:
@@ -82,7 +88,11 @@ def choose_audio_settings(codec: str, source: AudioStream) -> AudioSettings:
         if sample.startswith(("flt", "dbl")):
             raise ValueError("ALAC has no samples in floating point")
         format = "s16p" if sample.startswith(("s16", "u8")) else "s32p"
-    for layout in _layouts(named_layout(source), source.channels, exact=codec == "alac"):
+    name = named_layout(source)
+    layouts = nearest_layouts(name, LAYOUTS[codec])
+    if codec == "alac":
+        layouts = [layout for layout in layouts if same_channels(name, layout)]
+    for layout in layouts:
         settings = AudioSettings(codec, encoder, format, layout, rate)
         context = CodecContext.create(encoder, "w")
         assert isinstance(context, AudioCodecContext)
@@ -101,13 +111,3 @@ def configure(context: AudioCodecContext, settings: AudioSettings) -> None:
     context.layout = settings.layout
     if settings.codec != "alac":
         context.bit_rate = 96_000 * context.layout.nb_channels
-
-
-def _layouts(name: str, channels: int, *, exact: bool) -> Iterator[str]:
-    """Yield layouts from the nearest on: the same channels, then more, then fewer."""
-    if name in _WITHOUT_SIDES:
-        yield _WITHOUT_SIDES[name]
-    yield name
-    if not exact:
-        yield from _BY_COUNT[max(0, channels - 1) :]
-        yield from reversed(_BY_COUNT[: max(0, channels - 1)])

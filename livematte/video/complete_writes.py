@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import FileIO
 
 
@@ -11,11 +12,13 @@ class CompleteWrites:
     Attributes:
         name: name for FFmpeg's messages.
         error: the first error; every further write raises it again.
+        patch: changes what is written, without changing its length; None if nothing is changed.
     """
 
     def __init__(self, name: str, file: FileIO) -> None:
         self.name = name
         self.error: OSError | None = None
+        self.patch: Callable[[bytes], bytes] | None = None
         self._file = file
         self.close = file.close
 
@@ -27,7 +30,7 @@ class CompleteWrites:
         """Write all of ``data`` or raise OSError. After an error every further write raises it again."""
         if self.error is not None:
             raise self.error
-        rest = memoryview(data)
+        rest = memoryview(data if self.patch is None else self.patch(data))
         try:
             while rest:
                 rest = rest[self._file.write(rest) or 0 :]

@@ -22,13 +22,7 @@ from av.video.stream import VideoStream
 from livematte.errors import InputError
 from livematte.video.heif import HeifPicture, read_heif
 from livematte.video.picture_sequence import DEFAULT_FPS, find_sequence, is_sequence
-
-MAX_SIDE = 16384
-MAX_PIXELS = 1 << 27
-"""Larger pictures are rejected: a header can declare any size, and several copies of each frame are held."""
-
-_BUDGET = {"max_pixels": str(MAX_PIXELS)}
-"""Option of FFmpeg's decoders: they refuse a larger picture before they take memory for it."""
+from livematte.video.pixel_limit import MAX_SIDE, check_size, pixel_limit, stated_size, too_large
 
 _PYAV = int(av.__version__.split(".")[0])
 
@@ -41,6 +35,15 @@ _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf", "lrc", "srt", "webvtt", "ass",
 
 _TOLERANT: dict[str, Any] = {} if _PYAV >= 19 else {"metadata_errors": "replace"}
 """Text that is not UTF-8 is no reason to refuse a file; PyAV 19 never does, and lacks the argument."""
+
+
+_ALIGNMENT = 80
+"""Pixels by which FFmpeg counts a side longer than it is."""
+
+
+def _budget() -> dict[str, str]:
+    """Return the option with which FFmpeg's decoders refuse a picture before they take memory for it."""
+    return {"max_pixels": str(pixel_limit() + _ALIGNMENT * MAX_SIDE)}
 
 
 def exists(path: str | Path) -> bool:
@@ -99,7 +102,7 @@ def open_container(
     if str(path) == "-" and not exists(path):
         raise InputError("- (standard input) cannot be read: save it as a file first")
     # av.open decodes the first pictures to find their format. A file may be called 50%d.png.
-    options = {**_BUDGET, "pattern_type": "none"}
+    options = {**_budget(), "pattern_type": "none"}
     format = None
     if is_sequence(path):
         format, path = "image2", find_sequence(path).files[0]
@@ -145,7 +148,7 @@ def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     """Return the stream that a player would show: the default or best one, never a cover picture.
 
     Raises:
-        InputError: there is none, FFmpeg cannot decode it, or it is larger than MAX_SIDE or MAX_PIXELS.
+        InputError: there is none, FFmpeg cannot decode it, or it is too large.
     """
     videos = [stream for stream in container.streams.video if not is_cover(stream)]
     if (heif := read_heif(container, path)) is not None:
@@ -166,10 +169,10 @@ def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
         raise InputError(f"{path}: FFmpeg has no decoder for its video codec")
     check_size(chosen.codec_context.width, chosen.codec_context.height, path)
     if not chosen.codec_context.width and re.search("image2|_pipe$", container.format.name):
-        raise InputError(
-            f"{path}: the picture is damaged, or too large for FFmpeg (the limit is"
-            f" {MAX_PIXELS // 1_000_000} megapixels); scale it down first"
-        )
+        if (stated := stated_size(find_sequence(path).files[0] if is_sequence(path) else path)) is not None:
+            check_size(*stated, path)
+        why = too_large(pixel_limit())
+        raise InputError(f"{path}: the picture is damaged, or {why}; scale it down first")
     return chosen
 
 
@@ -178,19 +181,10 @@ def _heif_stream(videos: list[VideoStream], heif: HeifPicture, path: str | Path)
     chosen = next((stream for stream in videos if stream.id == heif.color.items[0]), None)
     if chosen is None or chosen.codec_context is None:
         raise InputError(f"{path}: FFmpeg cannot read its picture: convert it to JPEG or PNG")
-    check_size(chosen.codec_context.width, chosen.codec_context.height, path)
     if heif.color.size is not None:
         check_size(*heif.color.size[::-1], path)
+    check_size(chosen.codec_context.width, chosen.codec_context.height, path)
     return chosen
-
-
-def check_size(width: int, height: int, path: str | Path) -> None:
-    """Raise InputError if a picture is too large."""
-    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
-        raise InputError(
-            f"{path} is {width}x{height}: the limit is {MAX_SIDE} pixels per side and"
-            f" {MAX_PIXELS // 1_000_000} megapixels; scale it down first"
-        )
 
 
 def decoder_for(stream: VideoStream) -> VideoCodecContext:
@@ -202,10 +196,10 @@ def decoder_for(stream: VideoStream) -> VideoCodecContext:
         with_alpha = CodecContext.create(library, "r")
         assert isinstance(with_alpha, VideoCodecContext)
         with_alpha.extradata = context.extradata
-        with_alpha.options = dict(_BUDGET)
+        with_alpha.options = _budget()
         return with_alpha
     context.thread_type = _THREADS
-    context.options = {**context.options, **_BUDGET}
+    context.options = {**context.options, **_budget()}
     return context
 
 

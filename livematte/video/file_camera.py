@@ -17,6 +17,7 @@ from livematte.errors import CameraLost, InputError
 from livematte.frame import Frame
 from livematte.video import trial_decode
 from livematte.video.container import require_rereadable, video_stream
+from livematte.video.pixel_limit import limited_to, pixel_limit
 from livematte.video.reader import FileSource, open_video
 
 STILL_RATE = Fraction(30)
@@ -82,7 +83,7 @@ class FileCamera:
 
     def __init__(self, path_or_url: str | Path, clock: Clock) -> None:
         self._path_or_url, self._clock = path_or_url, clock
-        self._stop = threading.Event()
+        self._stop, self._limit = threading.Event(), pixel_limit()
         self._source = _open(path_or_url)
         self.notes = self._source.notes
         self._started = False
@@ -149,7 +150,8 @@ class FileCamera:
         """Open the source again. A failed URL raises CameraLost, like an unplugged camera."""
         require_rereadable(self._path_or_url, "it has ended")
         try:
-            source = _open(self._path_or_url)
+            with limited_to(self._limit):
+                source = _open(self._path_or_url)
         except InputError as error:
             if is_url(self._path_or_url):
                 raise CameraLost(f"{redact_credentials(str(self._path_or_url))} failed: {error}") from None

@@ -12,10 +12,10 @@ from av.video.frame import VideoFrame
 from livematte.frame import PIXEL_FORMATS, ColorInfo, Frame
 from livematte.protocols import SourceInfo
 from livematte.video.color import read_color_info
-from livematte.video.container import check_size
 from livematte.video.hardware import HardwareDecoder
 from livematte.video.orientation import Orientation
 from livematte.video.picture_color import PictureColors
+from livematte.video.pixel_limit import check_size, pixel_limit
 from livematte.video.pixel_shape import Canvas, PixelShape, in_bars
 from livematte.video.pixels import JPEG_RANGE_FORMATS, Converter, nearest_format, view_planes
 
@@ -63,6 +63,7 @@ class FrameBuilder:
         if orientation.transpose and PIXEL_FORMATS[format].chroma == (0, 1):
             format = format.replace("422", "444")  # transposed 4:2:2 is 4:4:0, which is rarely supported
         self.format, self._stored = format, (first.height, first.width)
+        self._most = pixel_limit()
         check_size(first.width, first.height, path)
         self._canvas = Canvas(self._stored, pixel_shape.declared)
         if like is not None:
@@ -84,7 +85,7 @@ class FrameBuilder:
         if self._one_size:
             box, shown = self._canvas.box(size, aspect, self._note), self._canvas.aspect
         elif size != self._stored:
-            check_size(*size[::-1], self._path)
+            check_size(*size[::-1], self._path, self._most)
         fitted = box[1] - box[0], box[3] - box[2]
         bars = self._one_size and fitted != self._stored
         if format != self.format and not self._orientation.transpose:

@@ -20,6 +20,7 @@ from av.filter.graph import Graph
 from av.video.frame import VideoFrame
 
 from livematte.errors import InputError
+from livematte.video.clean_aperture import crop_to_aperture, find_aperture
 from livematte.video.mp4_boxes import read_boxes
 
 if TYPE_CHECKING:
@@ -65,8 +66,9 @@ class HeifPicture:
 
     @property
     def is_composed(self) -> bool:
-        """True if the picture is more than one stream of FFmpeg."""
-        return self.alpha is not None or self.color.size is not None
+        """True if the picture is not just one stream of FFmpeg."""
+        cropped = find_aperture(self.properties) is not None
+        return self.alpha is not None or self.color.size is not None or cropped
 
 
 def read_heif(container: InputContainer, path: str | Path) -> HeifPicture | None:
@@ -258,7 +260,7 @@ def _orientation(properties: Sequence[tuple[bytes, bytes]]) -> Orientation:
 
 
 def decode_heif(container: InputContainer, picture: HeifPicture, path: str | Path) -> VideoFrame:
-    """Decode all items of a picture and return it whole, as stored.
+    """Decode all items of a picture and return what of it is shown, as stored.
 
     Raises:
         InputError: an item is missing or broken.
@@ -270,9 +272,14 @@ def decode_heif(container: InputContainer, picture: HeifPicture, path: str | Pat
             f"{path}: {missing} of the {len(wanted)} parts of its picture cannot be decoded: it is damaged"
         )
     whole = _join(picture.color, decoded, path)
-    if picture.alpha is None:
+    if picture.alpha is not None:
+        whole = _with_alpha(whole, _join(picture.alpha, decoded, path), path)
+    if (aperture := find_aperture(picture.properties)) is None:
         return whole
-    return _with_alpha(whole, _join(picture.alpha, decoded, path), path)
+    try:
+        return crop_to_aperture(whole, aperture)
+    except ValueError as error:
+        raise InputError(f"{path}: the index of its picture is damaged ({error})") from error
 
 
 def _decode_items(container: InputContainer, wanted: set[int]) -> Mapping[int, VideoFrame]:

@@ -23,6 +23,36 @@ def hide_empty_video_tracks(file: BinaryIO) -> None:
                 file.write(b"free")
 
 
+class FirstIndex:
+    """Turns the tracks of cover pictures in the first index of a file in fragments into free space.
+
+    A stream, and a file whose writer was killed, have no other index. Called with what is written, in order.
+    """
+
+    def __init__(self) -> None:
+        self._written = self._next = 0
+        self._done = False
+
+    def __call__(self, data: bytes) -> bytes:
+        """Return ``data`` with those tracks hidden."""
+        if self._done:
+            return data
+        file, end = io.BytesIO(data), len(data)
+        at, self._written = self._next - self._written, self._written + end
+        while not self._done and 0 <= at <= end - 8:
+            file.seek(at)
+            size, kind = int.from_bytes(file.read(4), "big"), file.read(4)
+            if kind == b"moov":
+                tracks = [each for each in read_boxes(file, at + 8, end) if each[0] == b"trak"]
+                videos = [body for _, body, finish in tracks if _handler(file, body, finish) == b"vide"]
+                for body in videos[1:]:
+                    file.seek(body - 4)
+                    file.write(b"free")
+            self._done = kind in (b"moov", b"moof", b"mdat") or size < 8
+            at, self._next = at + size, self._next + size
+        return file.getvalue()
+
+
 _CHUNK = 1 << 20
 _CONTAINERS = (b"trak", b"mdia", b"minf", b"stbl")
 _OFFSETS = {b"stco": 4, b"co64": 8}
@@ -91,15 +121,20 @@ def _copy(source: BinaryIO, target: BinaryIO, begin: int, end: int) -> None:
 
 
 def _is_empty_video(file: BinaryIO, begin: int, end: int) -> bool:
-    handler = _find(file, begin, end, (b"mdia", b"hdlr"))
     sizes = _find(file, begin, end, (b"mdia", b"minf", b"stbl", b"stsz"))
-    if handler is None or sizes is None:
-        return False
-    file.seek(handler + 8)
-    if file.read(4) != b"vide":
+    if sizes is None or _handler(file, begin, end) != b"vide":
         return False
     file.seek(sizes + 8)
     return file.read(4) == bytes(4)
+
+
+def _handler(file: BinaryIO, begin: int, end: int) -> bytes:
+    """Return the type of the track between two positions, such as ``vide``; empty if it has none."""
+    handler = _find(file, begin, end, (b"mdia", b"hdlr"))
+    if handler is None:
+        return b""
+    file.seek(handler + 8)
+    return file.read(4)
 
 
 def _find(file: BinaryIO, begin: int, end: int, path: tuple[bytes, ...]) -> int | None:
@@ -122,3 +157,40 @@ def read_boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, in
             return
         yield kind, body, finish
         begin = finish
+
+
+_LARGE = (b"ftyp", b"free", b"skip", b"wide", b"mdat", b"moov", b"moof", b"sidx", b"styp", b"meta", b"mfra")
+"""Boxes of a whole file; what else stands behind the last of them is no box."""
+
+
+def end_of_boxes(file: BinaryIO, size: int) -> int:
+    """Return where the last box of a file ends; more than ``size`` if that box is cut off."""
+    end = 0
+    while end + 8 <= size:
+        file.seek(end)
+        length, kind, body = int.from_bytes(file.read(4), "big"), file.read(4), 8
+        if length == 1:
+            length, body = int.from_bytes(file.read(8), "big"), 16
+        if length < body or kind not in _LARGE:  # 0: to the end of the file
+            return size
+        end += length
+    return end
+
+
+def timecode_count(file: BinaryIO) -> int | None:
+    """Return the frames a second that the timecode track of an MP4 or MOV file counts; None without one."""
+    size = file.seek(0, 2)
+    for moov, begin, end in read_boxes(file, 0, size):
+        if moov != b"moov":
+            continue
+        for trak, body, finish in list(read_boxes(file, begin, end)):
+            found = (
+                _find(file, body, finish, (b"mdia", b"minf", b"stbl", b"stsd")) if trak == b"trak" else None
+            )
+            if found is None or _handler(file, body, finish) != b"tmcd":
+                continue
+            file.seek(found + 8)
+            entry = file.read(33)
+            if len(entry) == 33 and entry[4:8] == b"tmcd" and entry[32]:
+                return entry[32]
+    return None

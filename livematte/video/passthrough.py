@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -18,10 +18,15 @@ from av.stream import AttachmentStream, DataStream, Discard, Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 
 from livematte.errors import InputError
-from livematte.video.audio_codecs import COPY, named_layout, ways_to_store
+from livematte.video.attachments import attach, attach_cover
+from livematte.video.audio_codecs import COPY, limited_players, ways_to_store
+from livematte.video.clock_repair import ClockRepair, can_seek
 from livematte.video.container import is_cover, open_container, video_stream
+from livematte.video.hidden_sound import HiddenSound, add_delayed, hidden_sound
+from livematte.video.notes import add_note
 from livematte.video.read_check import ReadCheck
-from livematte.video.tags import content_tags, is_location
+from livematte.video.sound_layouts import named_layout
+from livematte.video.tags import content_tags, has_coordinates, is_location
 from livematte.video.timestamps import container_start_time
 from livematte.video.transcode import (
     AudioTranscoder,
@@ -38,17 +43,6 @@ if TYPE_CHECKING:
 _QUICKTIME = {"deu": "ger", "fre": "fra", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice",
               "zho": "chi", "sqi": "alb", "rum": "ron", "cze": "ces", "slo": "slk"}  # fmt: skip
 """Language codes that FFmpeg's QuickTime table uses instead of the ISO 639-2 ones."""
-
-
-_COVER_TYPES = {
-    "mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png"), "bmp": ("image/bmp", "bmp"),
-    "gif": ("image/gif", "gif"), "webp": ("image/webp", "webp"), "tiff": ("image/tiff", "tiff"),
-}  # fmt: skip
-"""MIME type and extension of an attached cover picture, by codec."""
-
-
-_LONGEST_PRIMING = Fraction(1, 10)
-"""Seconds of sound before 0 that may be the priming of an encoder; Opus has 80 ms."""
 
 
 _EMPTY_SUBTITLE = b"\0\0"
@@ -69,6 +63,7 @@ class PassthroughStreams:
         options: its options, with which streams are tried.
         end: seconds from the start of the source at which copying stops; None copies everything.
         keep_location: copy tags that say where the video was recorded, too.
+        trimmed: the beginning of the source is left out.
 
     Attributes:
         failure: why the source could not be read to its end; what was read until there is written.
@@ -82,6 +77,8 @@ class PassthroughStreams:
         options: dict[str, str],
         end: float | Fraction | None,
         keep_location: bool = False,
+        *,
+        trimmed: bool = False,
     ) -> None:
         self.notes: list[str] = []
         self._keep_location, self._locations_dropped = keep_location, False
@@ -99,20 +96,22 @@ class PassthroughStreams:
         self.video_metadata, self.video_disposition = self._tags(video.metadata), video.disposition
         self.metadata = self._tags(self._input.metadata)
         self._writers: dict[int, StreamWriter] = {}
+        self._hidden: dict[int, HiddenSound] = {}
+        self._matroska, self._trimmed = muxer in ("matroska", "webm"), trimmed
+        self._path, self._clock = source, ClockRepair(self._input, video)
         self._trial = TrialMuxer(source, video.index, muxer, options)
         try:
             for stream in self._input.streams:
                 writer = None if stream.index == video.index else self._add_stream(stream)
-                if writer is None or isinstance(writer, HeaderOnly):
+                if isinstance(writer, HeaderOnly) or (writer is None and stream not in self._clock.streams):
                     stream.discard = Discard.all
-                else:
+                elif writer is not None:
                     self._writers[stream.index] = writer
         finally:
             self._trial.close()
         if self._locations_dropped:
             self.notes.append("the place of recording is left out; --keep-location keeps it")
         self._origin = container_start_time(self._input)
-        self._drops_hidden: dict[int, bool] = {}
         self._packets: Iterator[Packet[Stream]] = iter(())
         self._next: Packet[Stream] | None = None
         self._subtitles: list[Packet[Stream]] = []
@@ -141,29 +140,16 @@ class PassthroughStreams:
         self._output.set_chapters(self._chapters())
         if not self._writers:
             return
-        if self._begin is not None:
+        if self._begin is not None and can_seek(self._input, self._path):
             # If seeking fails, read from the start; earlier packets are skipped anyway.
             with contextlib.suppress(av.error.FFmpegError):
                 self._input.seek(max(0, int((self._begin - 1) * 1_000_000)))
-        self._packets = self._check_read.follow(
-            self._input.demux(*[self._input.streams[index] for index in self._writers])
-        )
+        needed = self._writers.keys() | {stream.index for stream in self._clock.streams}
+        read = self._input.demux(*[self._input.streams[index] for index in sorted(needed)])
+        self._packets = self._clock.follow(self._check_read.follow(read))
         self._advance()
         while self._next is not None and self._is_hidden(self._next):
             self._advance()
-        first = self._next
-        if self._muxer in ("matroska", "webm") and first is not None and first.pts is not None:
-            lead = shift - first.pts * first.time_base
-            # Opus and Matroska signal encoder priming themselves.
-            keeps_priming = (
-                "matroska" in self._input.format.name
-                or (isinstance(self._writers[first.stream.index], AudioTranscoder) and self._muxer == "webm")
-                or (first.stream.type == "audio" and first.stream.codec_context.name in ("opus", "libopus"))
-            )
-            if lead > 0 and self._begin is None and not keeps_priming:
-                # MP4 hides encoder priming with an edit list; Matroska has none and no negative times.
-                note = f"all times are {round(lead * 1000)} ms later: Matroska plays the encoder priming"
-                self.notes.append(note)
 
     def mux_until(self, seconds: Fraction | None) -> None:
         """Mux all packets that are due up to ``seconds`` on the output clock; None muxes all the rest."""
@@ -172,7 +158,12 @@ class PassthroughStreams:
             stamp = packet.dts if packet.dts is not None else packet.pts
             if seconds is not None and stamp is not None and stamp * packet.time_base - self._shift > seconds:
                 return
-            if self._is_in_range(packet) and not self._is_hidden(packet):
+            if self._hides_place([packet], packet.stream):
+                add_note(
+                    self.notes,
+                    "subtitles with the place of recording are left out; --keep-location keeps them",
+                )
+            elif self._is_in_range(packet) and not self._is_hidden(packet):
                 if self._muxer in ("mp4", "mov") and packet.stream.type == "subtitle":
                     if bytes(packet) != _EMPTY_SUBTITLE:
                         self._subtitles.append(packet)
@@ -210,7 +201,8 @@ class PassthroughStreams:
     def _advance(self) -> None:
         early = False
         try:
-            self._next = next((packet for packet in self._packets if packet.size), None)
+            found = (each for each in self._packets if each.size and each.stream_index in self._writers)
+            self._next = next(found, None)
         except (av.error.FFmpegError, OSError) as error:
             early = True
             self.notes.append(f"audio and subtitles end early: {getattr(error, 'strerror', None) or error}")
@@ -224,20 +216,22 @@ class PassthroughStreams:
             self.failure = self.failure or error
 
     def _is_hidden(self, packet: Packet[Stream]) -> bool:
-        """Return True for sound that an edit list hides, if it would be heard.
+        """Return True for sound that an edit list hides and no decoder needs.
 
-        MP4 and MOV hide what is before 0 in their turn. Matroska has no edit lists: there, the priming of an
-        encoder stays, because its decoder needs it, and anything longer is left out.
+        MP4 and MOV hide what is before 0 in their turn, Matroska what :class:`HiddenSound` says.
         """
         copies = isinstance(self._writers[packet.stream_index], StreamCopier)
-        if not copies or packet.stream.type != "audio" or packet.pts is None:
+        if not copies or packet.stream.type != "audio" or packet.pts is None or not packet.is_discard:
             return False  # a decoder leaves it out itself
-        lead = self._origin - packet.pts * packet.time_base
-        index = packet.stream_index
-        if index not in self._drops_hidden:
-            matroska = self._muxer in ("matroska", "webm")
-            self._drops_hidden[index] = matroska and packet.is_discard and lead > _LONGEST_PRIMING
-        return packet.is_discard and (lead <= 0 or self._drops_hidden[index])
+        if (hidden := self._hidden.get(packet.stream_index)) is not None:
+            return packet.pts < hidden.first or packet.pts * packet.time_base >= self._origin
+        return self._origin <= packet.pts * packet.time_base
+
+    def _hides_place(self, packets: Iterable[Packet[Stream]], stream: Stream) -> bool:
+        """Return True for subtitles that say where the video was recorded, if that is to be left out."""
+        if self._keep_location or not isinstance(stream, SubtitleStream):
+            return False
+        return any(has_coordinates(bytes(packet)) for packet in packets)
 
     def _is_in_range(self, packet: Packet[Stream]) -> bool:
         if packet.pts is None or is_cover(packet.stream):
@@ -249,7 +243,10 @@ class PassthroughStreams:
         # A subtitle that is visible at the cut is kept; audio starts with its first complete packet.
         if isinstance(packet.stream, SubtitleStream):
             return self._begin is None or ends > self._begin
-        return self._begin is None or begins >= self._begin
+        # Of a copy in Matroska, as much is hidden as at the beginning of the source.
+        hidden = self._hidden.get(packet.stream_index) if self._begin is not None else None
+        lead = Fraction(0) if hidden is None else hidden.seconds
+        return self._begin is None or begins >= self._begin - lead
 
     def _add_stream(self, stream: Stream) -> StreamWriter | None:
         """Add a stream in the first way that the container accepts. Add a note if that is not a copy."""
@@ -275,6 +272,9 @@ class PassthroughStreams:
             return None
         elif stream.type == "video":
             label = f"cover picture {stream.index}"
+        elif self._hides_place(self._trial.packets(stream.index), stream):
+            self.notes.append(f"{label} dropped: it holds the place of recording; --keep-location keeps it")
+            return None
         codec = "" if codec_context is None else codec_context.codec.canonical_name
         for way in self._ways(stream, codec):
             if self._trial.accepts(stream.index, way):
@@ -286,14 +286,23 @@ class PassthroughStreams:
             return None
         if lost := self._trial.lost_roles.get(stream.index):
             self.notes.append(f"{label}: {self._muxer} does not store that it is {_role_names(lost)}")
+        if isinstance(writer, StreamCopier) and isinstance(stream, AudioStream):
+            self.notes += self._notes_of_copy(label, codec, stream)
         if isinstance(writer, AudioTranscoder | SubtitleTranscoder):
             self.notes.append(_transcoding_note(label, codec, stream, writer, self._muxer))
         return writer
 
+    def _notes_of_copy(self, label: str, codec: str, stream: AudioStream) -> Iterator[str]:
+        if players := limited_players(codec, self._muxer):
+            yield f"{label} ({codec}) copied: {players} may not play {codec} in {self._muxer}"
+        if stored := self._trial.changed_layouts.get(stream.index):
+            what = f"{named_layout(stream)} becomes {stored}"
+            yield f"{label} ({codec}) copied: {what}, {self._muxer} stores no channel layout for {codec}"
+
     def _ways(self, stream: Stream, codec: str) -> list[Make]:
         """Return the ways to store a stream, the best one first."""
         if isinstance(stream, AttachmentStream):
-            return [_attach]
+            return [attach]
         if isinstance(stream, AudioStream):
             return [
                 self._copy if way == COPY else partial(self._transcode_audio, codec=way)
@@ -301,12 +310,19 @@ class PassthroughStreams:
             ]
         if isinstance(stream, SubtitleStream):
             return [self._copy, self._transcode_subtitle]
-        return [partial(_attach_cover, data=self._trial.first_packet(stream.index)), self._copy]
+        return [partial(attach_cover, data=self._trial.first_packet(stream.index)), self._copy]
 
     def _copy(self, output: OutputContainer, stream: Stream) -> StreamWriter:
         if isinstance(stream, AudioStream) and stream.layout.name != (layout := named_layout(stream)):
             stream.codec_context.layout = layout
-        copied = output.add_stream_from_template(stream, opaque=True)
+        copied: Stream | None = None
+        if isinstance(stream, AudioStream) and self._matroska:
+            hidden = hidden_sound(self._path, stream)
+            has_delay = "matroska" in self._input.format.name  # its parameters say what is hidden
+            if hidden is not None and (has_delay or not self._trimmed):
+                self._hidden[stream.index] = hidden
+                copied = None if has_delay else add_delayed(output, stream, hidden.seconds)
+        copied = copied or output.add_stream_from_template(stream, opaque=True)
         self._copy_tags(copied, stream)
         # Broadcast AAC repeats its configuration in every packet (ADTS); other containers store it once.
         context = stream.codec_context
@@ -353,21 +369,6 @@ class PassthroughStreams:
 
 def _role_names(roles: Disposition) -> str:
     return ", ".join(str(role.name).replace("_", " ") for role in Disposition if role in roles)
-
-
-def _attach(output: OutputContainer, stream: Stream) -> StreamWriter:
-    output.add_stream_from_template(stream)
-    return HeaderOnly()
-
-
-def _attach_cover(output: OutputContainer, stream: Stream, data: bytes) -> StreamWriter:
-    """Store a cover picture as Matroska does: as an attachment with a name."""
-    kind = _COVER_TYPES.get(stream.codec_context.codec.canonical_name)
-    if kind is None or not data:
-        raise ValueError("not a type of picture for covers")
-    tags = {key.lower(): value for key, value in stream.metadata.items()}
-    output.add_attachment(tags.get("filename", f"cover.{kind[1]}"), kind[0], data)
-    return HeaderOnly()
 
 
 def _transcoding_note(

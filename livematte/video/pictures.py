@@ -24,7 +24,7 @@ from livematte.options.declaration import short
 from livematte.protocols import Source, SourceInfo
 from livematte.video import trial_decode
 from livematte.video.camera import open_camera
-from livematte.video.container import check_size
+from livematte.video.pixel_limit import check_size
 from livematte.video.reader import FileSource, open_video
 
 if TYPE_CHECKING:

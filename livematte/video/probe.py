@@ -15,11 +15,12 @@ from av.video.stream import VideoStream
 from livematte.frame import ColorInfo
 from livematte.protocols import SourceInfo
 from livematte.video import color as colors
+from livematte.video.clock_repair import true_seconds
 from livematte.video.container import is_cover
 from livematte.video.hdr_metadata import read_hdr_metadata
 from livematte.video.orientation import Orientation
 from livematte.video.picture_sequence import PictureSequence, is_sequence
-from livematte.video.timestamps import as_fraction, frame_rate, has_arbitrary_start
+from livematte.video.timestamps import as_fraction, frame_rate, has_arbitrary_start, starts_late
 
 
 def is_still(container: InputContainer, stream: VideoStream, path: str | Path) -> bool:
@@ -39,14 +40,17 @@ def describe(
 ) -> dict[str, Any]:  # fmt: skip
     """Return codec, container, streams, rotation, interlacing, bit rate and HDR as JSON-compatible values."""
     context = stream.codec_context
+    seconds = true_seconds(container, path)
+    if seconds is None and container.duration:
+        seconds = Fraction(container.duration, 1_000_000)
     return {
         "path": str(path),
         "container": container.format.name,
         "container_name": container.format.long_name,
         "bytes": container.size if container.size and container.size > 0 else None,
-        "seconds": container.duration / 1e6 if container.duration else None,
+        "seconds": None if seconds is None else float(seconds),
         "origin": float(origin),
-        "arbitrary_clock": has_arbitrary_start(container),
+        "arbitrary_clock": has_arbitrary_start(container) or starts_late(container),
         "bit_rate": context.bit_rate or container.bit_rate or None,
         "codec": context.codec.canonical_name,
         "codec_name": context.codec.long_name,
@@ -88,7 +92,9 @@ def describe_source(
     still = is_still(container, stream, path)
     rate, time_base = frame_rate(path, stream), as_fraction(stream.time_base)
     assert time_base is not None  # checked by the reader
-    seconds = stream.duration * time_base if stream.duration else None
+    seconds = true_seconds(container, path)
+    if seconds is None and stream.duration:
+        seconds = stream.duration * time_base
     if seconds is None and container.duration:
         seconds = Fraction(container.duration, 1_000_000)
     frames = stream.frames or (round(seconds * rate) if seconds and rate else None)

@@ -33,6 +33,11 @@ class ReadCheck:
         self._position: int | None = None
         self._before = _state(path)
 
+    @property
+    def position(self) -> int:
+        """Position of the last packet in bytes; 0 if it is not known."""
+        return max(0, self._position or 0)
+
     def follow(self, packets: Iterator[Packet[StreamT]]) -> Iterator[Packet[StreamT]]:
         """Yield ``packets``, and remember where the last one is: what follows it is read again."""
         for packet in packets:

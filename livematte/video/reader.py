@@ -21,15 +21,19 @@ from av.video.stream import VideoStream
 from livematte.errors import DeviceError, InputError, UsageError
 from livematte.frame import Frame
 from livematte.protocols import SourceInfo
+from livematte.video.clock_repair import ClockRepair, can_seek
 from livematte.video.container import decoder_for, first_frame, open_container, video_stream
 from livematte.video.deinterlace import progressive
+from livematte.video.file_extent import notes_of_extent
 from livematte.video.frame_builder import FrameBuilder
 from livematte.video.hardware import HardwareDecoder, check_hwaccel, open_hardware
 from livematte.video.hdr_metadata import without_hdr_metadata
 from livematte.video.heif import decode_heif, read_heif
+from livematte.video.notes import add_note, replace_note
 from livematte.video.orientation import read_orientation
 from livematte.video.picture_color import PictureColors, ProfileUse
 from livematte.video.picture_sequence import PictureSequence, check_fps, find_sequence, is_sequence
+from livematte.video.pixel_limit import pixel_limit, too_large
 from livematte.video.pixel_shape import PixelShape
 from livematte.video.probe import describe, describe_source, is_still
 from livematte.video.read_check import ReadCheck
@@ -157,8 +161,9 @@ class FileSource:
         self._decoder = decoder_for(stream) if self._hardware is None else self._hardware.context
         self._tone_mapper = ToneMapper() if sdr else None
         self._picture_colors = PictureColors(container, path, color_profile, self.notes)
+        self._clock = ClockRepair(container, stream, partial(replace_note, self.notes))
         for other in container.streams:
-            if other.index != stream.index and self._heif is None:
+            if other not in self._clock.streams and self._heif is None:
                 other.discard = Discard.all
         time_base = as_fraction(stream.time_base)
         if time_base is None:
@@ -241,12 +246,13 @@ class FileSource:
         if self._heif is not None:
             return iter(()), decode_heif(self._container, self._heif, self._path)
         pictures = self._pictures
-        margins = _SEEK_MARGINS if self._first_time is not None and pictures is None else (None,)
+        seeks = self._first_time is not None and pictures is None and can_seek(self._container, self._path)
+        margins = _SEEK_MARGINS if seeks else (None,)
         if pictures is not None and self._first_time is not None:
             first_tick = math.ceil((self._first_time - origin) / self._time_base)
             self._first_picture = bisect_left(pictures.ticks, first_tick)
         for margin in (*margins, None):
-            if self._first_time is not None and pictures is None:
+            if self._first_time is not None and seeks:
                 # The first picture of a broadcast is stored before its pts, so seek to an earlier position.
                 wanted = origin - 1 if margin is None else max(origin, self._first_time - Fraction(margin))
                 try:
@@ -268,11 +274,10 @@ class FileSource:
             first = next(decoded, None)
         if first is None:
             if self._first_time is not None and not self.damaged:
-                raise InputError(
-                    f"{self._path} has no frame at or after {float(self._first_time - origin):g} s"
-                )
-            why = "damaged, or too large for FFmpeg"
-            raise InputError(f"{self._path}: no frame of its video could be decoded ({why})")
+                begins = float(self._first_time - origin)
+                raise InputError(f"{self._path} has no frame at or after {begins:g} s")
+            why = too_large(pixel_limit())
+            raise InputError(f"{self._path}: no frame of its video could be decoded (damaged, or {why})")
         return decoded, first
 
     def _before_start(self, frame: VideoFrame) -> bool:
@@ -286,7 +291,9 @@ class FileSource:
         if self._pictures is not None:
             packets = self._pictures.packets(self._stream, self._first_picture)
         else:
-            packets = self._check_read.follow(self._container.demux(self._stream))
+            self._clock = ClockRepair(self._container, self._stream, partial(replace_note, self.notes))
+            read = self._container.demux(*self._clock.streams)
+            packets = self._clock.follow(self._check_read.follow(read))
         packet: Packet[VideoStream] | None
         repeats = RepeatedPictures()
         while True:
@@ -298,6 +305,8 @@ class FileSource:
                 self.note(f"the file ends early: {getattr(error, 'strerror', None) or error}")
                 packet = None
             if packet is not None:
+                if packet.stream_index != self._stream.index:
+                    continue
                 self.damaged += packet.is_corrupt
                 self._head = self._head or bytes(memoryview(packet)[:_HEAD])
                 if not packet.size:
@@ -365,7 +374,7 @@ class FileSource:
 
     def _check_end(self, ended: Fraction) -> None:
         """Add a note if the video ends at ``ended``, earlier than the file declares. Raises InputError."""
-        announced = declared_end(self._container, self._stream)
+        announced = None if self._clock.jumps else declared_end(self._container, self._stream)
         wanted = announced if announced is None or self._end_time is None else min(announced, self._end_time)
         early = wanted is not None and ended < wanted - _END_TOLERANCE
         self._check_read(early=early)
@@ -373,6 +382,8 @@ class FileSource:
             origin = container_start_time(self._container, self._stream)
             there, described = (f"{float(time - origin):.1f}" for time in (ended, announced))
             self.note(f"the end of {self._path} is missing: its video ends at {there} of {described} seconds")
+        found = notes_of_extent(self._path, self._container.format.name, self._check_read.position, early)
+        self.notes += [line for line in found if line not in self.notes]
 
     def close(self) -> None:
         """Release the file and end the iteration. Can be called twice and from any thread."""
@@ -387,9 +398,3 @@ class FileSource:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def add_note(notes: list[str], line: str) -> None:
-    """Append a line unless it is already there."""
-    if line not in notes:
-        notes.append(line)

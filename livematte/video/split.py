@@ -13,6 +13,7 @@ from av.packet import Packet
 from av.stream import Discard
 from av.video.stream import VideoStream
 
+from livematte.video.clock_repair import scan_clock
 from livematte.video.container import open_container, video_stream
 from livematte.video.timestamps import container_start_time, declared_end, exact_seconds, frame_rate
 
@@ -66,7 +67,7 @@ def split_video(
 
     Returns:
         Segments in order that cover every frame exactly once. One segment if the video is too short, has no
-        declared duration, or has frames without timestamps.
+        declared duration, has frames without timestamps, or its clock jumps.
     """
     container = open_container(path)
     try:
@@ -75,15 +76,17 @@ def split_video(
             if other.index != stream.index:
                 other.discard = Discard.all
         return list(
-            _segments(container, stream, frame_rate(path, stream), workers, overlap, seconds, start, end)
+            _segments(
+                path, container, stream, frame_rate(path, stream), workers, overlap, seconds, start, end
+            )
         )
     finally:
         container.close()
 
 
 def _segments(
-    container: InputContainer, stream: VideoStream, rate: Fraction | None, workers: int, overlap: int,
-    seconds: float, start: float | Fraction | None, end: float | Fraction | None,
+    path: str | Path, container: InputContainer, stream: VideoStream, rate: Fraction | None, workers: int,
+    overlap: int, seconds: float, start: float | Fraction | None, end: float | Fraction | None,
 ) -> Iterator[Segment]:  # fmt: skip
     origin = container_start_time(container, stream)
     begins = origin if start is None else origin + exact_seconds(start)
@@ -97,6 +100,8 @@ def _segments(
     if ends is not None and rate and stream.time_base:
         length, least = ends - begins, 2 * (overlap + 1) / rate
         count = min(max(workers, round(float(length) / seconds)), int(length / least))
+        if count > 1 and scan_clock(path).jumps:
+            count = 1
         for number in range(1, count):
             target = begins + length * number / count
             found = _find_cut(container, stream, target, overlap / rate, overlap, length / count / 2)

@@ -17,6 +17,15 @@ _LOCATION = re.compile(
 """Tags that say where a video was recorded (QuickTime, 3GPP, Android, Matroska)."""
 
 
+_COORDINATES = re.compile(rb"(?i)\b(gps|home|lat|lon)[a-z]*\W{0,4}\d{1,3}\.\d{3}|\$G[A-Z](RMC|GGA|GLL),")
+"""Coordinates in the text of a subtitle, as drones and dash cameras write them; also NMEA 0183."""
+
+
+def has_coordinates(text: bytes) -> bool:
+    """Return True if a subtitle says where a video was recorded."""
+    return _COORDINATES.search(text) is not None
+
+
 def is_location(key: str) -> bool:
     """Return True if a tag with this key says where a video was recorded."""
     return _LOCATION.fullmatch(key) is not None

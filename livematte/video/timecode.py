@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 from av.container.input import InputContainer
 from av.stream import Stream
 
 from livematte.protocols import SourceInfo
+from livematte.video.mp4_boxes import timecode_count
 
 TAG = "timecode"
 """Metadata key of the timecode of the first picture, in any spelling of case."""
@@ -67,6 +69,19 @@ def add_seconds(timecode: str, seconds: Fraction, rate: Fraction | None) -> str 
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{mark}{part:02}"
 
 
+def count_at(timecode: str, count: int | None, rate: Fraction | None) -> str:
+    """Return ``timecode``, which counts ``count`` frames a second, as one that counts every picture.
+
+    Cameras with 50 pictures a second count pairs of them, from 0 to 24 (SMPTE ST 12-1, 12.1). Files are
+    written with a count of every picture.
+    """
+    match = _TIMECODE.fullmatch(timecode)
+    if match is None or not count or rate is None or round(rate) % count or round(rate) == count:
+        return timecode
+    part = int(match[5]) * (round(rate) // count)
+    return f"{match[1]}:{match[2]}:{match[3]}{match[4]}{part:02}"
+
+
 def with_timecode(
     info: SourceInfo,
     container: InputContainer,
@@ -83,6 +98,12 @@ def with_timecode(
     timecode = read_timecode((stream.metadata, container.metadata))
     if timecode is None:
         return info
+    path = info.details.get("path")
+    if container.format.name.startswith("mov") and path is not None and Path(path).is_file():
+        with open(path, "rb") as file:
+            given, timecode = timecode, count_at(timecode, timecode_count(file), info.average_rate)
+        if given != timecode:
+            note(f"the timecode {given} counts pairs of pictures: it becomes {timecode}, which counts each")
     skipped = 0 if first is None or stream.start_time is None else first - stream.start_time
     moved = add_seconds(timecode, skipped * info.time_base, info.average_rate)
     if moved is None and skipped > 0:

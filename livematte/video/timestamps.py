@@ -21,6 +21,9 @@ _PLAUSIBLE_RATE = 120
 
 _MEASURED_FRAMES = 250
 
+_LATE = 10
+"""Seconds on the clock of a file from which on its first time is that of a stream that ran before."""
+
 _TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT: MPEG transport and program streams
 
 
@@ -92,6 +95,15 @@ def declared_end(container: InputContainer, stream: Stream) -> Fraction | None:
 def has_arbitrary_start(container: InputContainer) -> bool:
     """Return True if the format's clock starts anywhere, e.g. a recording at 26 hours."""
     return bool(container.format.flags & _TS_DISCONT)
+
+
+def starts_late(container: InputContainer) -> bool:
+    """Return True if a recording of a running stream kept its clock: the time before is not part of it.
+
+    MP4 and MOV are excepted: there, an edit list says that nothing is shown until then.
+    """
+    begins = container_start_time(container)
+    return begins > _LATE and not container.format.name.startswith(("mov", "image2"))
 
 
 class PtsNormalizer:

@@ -17,11 +17,16 @@ from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.stream import SubtitleStream
 
-from livematte.video.audio_codecs import choose_audio_settings, configure, named_layout
+from livematte.video.audio_codecs import choose_audio_settings, configure
+from livematte.video.sound_layouts import named_layout
 
 TEXT_SUBTITLE_CODECS = {"subrip", "ass", "ssa", "mov_text", "webvtt", "text", "microdvd", "mpl2", "sami",
                "realtext", "stl"}  # fmt: skip
 SUBTITLE_CODEC_BY_MUXER = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+
+
+_JITTER = Fraction(1, 50)
+"""Seconds by which the time of decoded sound may differ from the end of the sound before it."""
 
 
 class StreamWriter(Protocol):
@@ -132,8 +137,7 @@ class AudioTranscoder:
             )  # the resampler must know which channel is which
         self._context = context
         self._form: tuple[object, ...] | None = None
-        self._last: int | None = None
-        self._next = 0
+        self._end: Fraction | None = None
         self.moved = False
         self.undecoded = 0
         """Number of packets that could not be decoded."""
@@ -153,19 +157,28 @@ class AudioTranscoder:
             self.undecoded += 1
             return
         for frame in frames:
-            if frame.pts is not None and frame.time_base:
-                frame.pts -= round(shift / frame.time_base)
-                if self._last is not None and frame.pts <= self._last:
-                    frame.pts, self.moved = self._next, True
-                self._last = frame.pts
-                length = Fraction(frame.samples, frame.sample_rate) / frame.time_base
-                self._next = frame.pts + max(1, round(length))
+            self._set_time(frame, shift)
             form = (frame.format.name, frame.layout.name, frame.sample_rate)
             if self._form not in (None, form):  # a broadcast changes from stereo to 5.1
                 self._encode(self._resampler.resample(None))
                 self._resampler = self._new_resampler()
             self._form = form
             self._encode(self._resampler.resample(frame))
+
+    def _set_time(self, frame: AudioFrame, shift: Fraction) -> None:
+        """Set the time of a frame to the end of the previous one, unless it is clearly later.
+
+        Times are rounded, in Matroska to 1 ms, and a frame of TrueHD is shorter than that.
+        """
+        if frame.pts is None or not frame.time_base:
+            return
+        time = frame.pts * frame.time_base - shift
+        if self._end is not None and time < self._end + _JITTER:
+            self.moved |= time < self._end - _JITTER
+            time = self._end
+        frame.time_base = Fraction(1, frame.sample_rate)
+        frame.pts = round(time / frame.time_base)
+        self._end = time + frame.samples * frame.time_base
 
     def _encode(self, frames: list[AudioFrame]) -> None:
         for frame in frames:

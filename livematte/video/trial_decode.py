@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from livematte.errors import InputError
+from livematte.video.pixel_limit import limited_to, pixel_limit
 
 ENTRY = "from livematte.video.trial_decode import main; main()"
 """Code that starts the child. Unlike :mod:`multiprocessing`, it does not run the caller's script again."""
@@ -41,7 +42,7 @@ _INSTEAD = "convert it to MP4, PNG or JPEG with another program first"
 _MAX_RESULTS = 256
 """Maximum number of stored results."""
 
-_Key = tuple[str, int, int]
+_Key = tuple[str, int, int, int]
 
 _lock = threading.Lock()
 _trials: dict[_Key, subprocess.Popen[bytes] | None] = {}
@@ -116,9 +117,9 @@ def _file_key(path: object) -> _Key | None:
     with suppress(OSError, ValueError):
         if path.is_file():
             found = path.stat()
-            return str(path.absolute()), found.st_mtime_ns, found.st_size
+            return str(path.absolute()), found.st_mtime_ns, found.st_size, pixel_limit()
         if any(sign in path.name for sign in "%#*?") and path.parent.is_dir():
-            return str(path.absolute()), path.parent.stat().st_mtime_ns, 0
+            return str(path.absolute()), path.parent.stat().st_mtime_ns, 0, pixel_limit()
     return None
 
 
@@ -130,7 +131,7 @@ def _start(path: str) -> subprocess.Popen[bytes]:
     if sys.platform == "win32":
         separate = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return subprocess.Popen(
-        [sys.executable, "-c", code, path],
+        [sys.executable, "-c", code, path, str(pixel_limit())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,  # communicate() returns when it is closed
         stderr=subprocess.DEVNULL,
@@ -145,13 +146,16 @@ def _exit_reason(code: int) -> str:
 
 
 def main() -> None:
-    """Entry point of the child: decode the first pictures of ``sys.argv[1]``; exit with 0 unless crashed."""
+    """Entry point of the child: decode the first pictures of ``sys.argv[1]``; exit with 0 unless crashed.
+
+    ``sys.argv[2]`` is the limit for their pixels.
+    """
     faulthandler.dump_traceback_later(SECONDS + 5, exit=True)  # also if the parent has ended
     if sys.platform == "win32":
         import msvcrt
 
         msvcrt.SetErrorMode(msvcrt.SEM_FAILCRITICALERRORS | msvcrt.SEM_NOGPFAULTERRORBOX)  # no error dialog
-    with suppress(Exception):  # opening the file in the parent raises it again
+    with suppress(Exception), limited_to(int(sys.argv[2])):  # the parent's opening raises errors again
         decode_beginning(sys.argv[1])
     os._exit(0)
 

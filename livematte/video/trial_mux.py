@@ -21,6 +21,7 @@ from av.stream import Discard, Disposition, Stream
 
 from livematte.video.container import is_cover, open_container
 from livematte.video.mp4_boxes import hide_empty_video_tracks
+from livematte.video.sound_layouts import named_layout, same_channels
 from livematte.video.transcode import HeaderOnly, StreamWriter
 
 _PACKETS = 8
@@ -43,11 +44,13 @@ class TrialMuxer:
     """Tries the streams of ``source`` in a container in memory. Close it after use.
 
     Attributes:
+        changed_layouts: the channel layout that a copy of a stream has, by its index, if it is another one.
         lost_roles: what the container does not store of the role of an accepted stream, by its index.
     """
 
     def __init__(self, source: str | Path, video: int, muxer: str, options: dict[str, str]) -> None:
         self.lost_roles: dict[int, Disposition] = {}
+        self.changed_layouts: dict[int, str] = {}
         self._muxer, self._options = muxer, options
         self._input = open_container(source)
         self._packets: dict[int, list[Packet[Stream]]] = {
@@ -76,6 +79,10 @@ class TrialMuxer:
                     return
         except (av.error.FFmpegError, OSError):
             return  # the file ends early; what was read is tried
+
+    def packets(self, index: int) -> list[Packet[Stream]]:
+        """Return the first packets of a stream."""
+        return self._packets[index]
 
     def first_packet(self, index: int) -> bytes:
         """Return the data of the first packet of a stream; empty if there is none."""
@@ -109,10 +116,18 @@ class TrialMuxer:
             file.seek(0)
             with av.open(file) as made:
                 lost = stream.disposition & _ROLES & ~made.streams[0].disposition
+                self._compare_layouts(stream, made.streams[0])
             self.lost_roles[index] = lost
             return True
         except (av.error.FFmpegError, ValueError, OSError, IndexError):
             return False
+
+    def _compare_layouts(self, stream: Stream, made: Stream) -> None:
+        if not isinstance(stream, AudioStream) or not isinstance(made, AudioStream):
+            return
+        usual, stored = named_layout(stream), named_layout(made)
+        if stream.channels == made.channels and not same_channels(usual, stored):
+            self.changed_layouts[stream.index] = stored
 
     def _add_silence(self, scratch: OutputContainer) -> None:
         """Add one packet of sound: a file without packets cannot be read back."""

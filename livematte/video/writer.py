@@ -36,7 +36,7 @@ from livematte.video.encoders import (
 )  # fmt: skip
 from livematte.video.hdr_metadata import set_hdr_options
 from livematte.video.images import ImageSequenceSink, is_numbered, write_image
-from livematte.video.mp4_boxes import hide_empty_video_tracks, write_index_first
+from livematte.video.mp4_boxes import FirstIndex, hide_empty_video_tracks, write_index_first
 from livematte.video.muxer_options import muxer_options, set_options_for_streams
 from livematte.video.output_stream import STREAM, OutputStream
 from livematte.video.passthrough import PassthroughStreams
@@ -162,12 +162,13 @@ class FileSink:
         self._passthrough: PassthroughStreams | None = None
         if source is not None:
             self._passthrough = PassthroughStreams(
-                source, self._container, muxer, options, end, keep_location
+                source, self._container, muxer, options, end, keep_location, trimmed=self._trimmed
             )
             self._stream.metadata.update(self._passthrough.video_metadata)
             self._stream.disposition = self._passthrough.video_disposition
             self._container.metadata.update(self._passthrough.metadata)
             self.notes += self._passthrough.notes
+            file.file.patch = FirstIndex() if muxer == "mp4" and self._passthrough.copies_cover else None
         if "timecode" in info.details:  # MP4 and MOV get a timecode track from it
             self._stream.metadata[timecode.TAG] = info.details["timecode"]
         if muxer in ("mp4", "mov"):

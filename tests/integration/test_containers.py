@@ -92,6 +92,55 @@ def test_the_place_of_recording_is_left_out(tmp_path: Path, source: str, target:
         assert {"kept", "Apple"} & set(made.metadata.values())
 
 
+def with_subtitles(target: Path, texts: list[str]) -> Path:
+    """A clip with a subtitle each second."""
+    plain = clips.make_clip(target.with_name("plain.mkv"), frames=5 * len(texts), size=(64, 96), rate=5,
+                            subtitles="subrip")  # fmt: skip
+    left = iter(texts)
+    with av.open(str(plain)) as old, av.open(str(target), "w") as new:
+        streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        for packet in old.demux():
+            if packet.size:
+                copy = packet
+                if packet.stream.type == "subtitle":
+                    copy = av.Packet(next(left).encode())
+                    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
+                    copy.time_base = packet.time_base
+                copy.stream = streams[packet.stream_index]
+                new.mux(copy)
+    return target
+
+
+@pytest.mark.parametrize("target", ["mp4", "mkv"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "F/2.8, SS 206, ISO 110, EV 0, GPS (113.9443, 22.5333, 18), D 24.1m",
+        "[iso : 110] [latitude: 22.533300] [longtitude: 113.944300]",
+        "HOME(149.0251,-20.2532) 2017.08.05", "$GPRMC,123519,A,4807.038,N,01131.000,E", "Lat: -33.8568",
+    ],
+)  # fmt: skip
+def test_subtitles_with_the_place_of_recording_are_left_out(tmp_path: Path, text: str, target: str) -> None:
+    clip = with_subtitles(tmp_path / "in.mkv", [text] * 3)
+    out = render(clip, tmp_path / f"out.{target}")
+    with av.open(str(out.path)) as made:
+        assert not made.streams.subtitles
+    assert [note for note in out.notes if "subtitle stream 1 dropped" in note and "--keep-location" in note]
+    kept = render(clip, tmp_path / f"kept.{target}", keep_location=True)
+    assert text[-6:].encode() in kept.path.read_bytes()
+    assert not [note for note in kept.notes if "place" in note]
+
+
+def test_a_single_subtitle_with_the_place_is_left_out_and_words_are_not(tmp_path: Path) -> None:
+    words = ["Our latitude is high.", "It is 22.533 degrees.", "GPS, he said.", *["more"] * 9]
+    clip = with_subtitles(tmp_path / "in.mkv", [*words, "GPS (113.9443, 22.5333)", "the end"])
+    out = render(clip, tmp_path / "out.mkv")
+    assert [note for note in out.notes if "subtitles with the place of recording are left out" in note]
+    with av.open(str(out.path)) as made:
+        texts = [bytes(packet).decode() for packet in made.demux(subtitles=0) if packet.size]
+    assert texts == [*words, "the end"]
+
+
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tiff"])
 def test_a_still_hands_on_no_place(tmp_path: Path, ending: str) -> None:
     exif = Image.Exif()

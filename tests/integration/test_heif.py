@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from contextlib import closing
 from pathlib import Path
 
@@ -43,6 +44,34 @@ def opaque_left() -> np.ndarray:
 def assert_alike(seen: np.ndarray, wanted: np.ndarray) -> None:
     assert seen.shape == wanted.shape
     assert np.abs(seen.astype(int) - wanted).mean() < 4
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("tile", [64, None])
+@pytest.mark.parametrize(
+    ("left", "top", "width", "height"), [(20, 10, 80, 60), (7, 5, 101, 61), (0, 0, 150, 100)]
+)
+def test_only_the_clean_aperture_is_shown(
+    tmp_path: Path, suffix: str, alpha: bool, tile: int | None, left: int, top: int, width: int, height: int
+) -> None:
+    offsets = 2 * left + width - SIZE[1], 2 * top + height - SIZE[0]  # in halves of a pixel
+    clap = box(b"clap", struct.pack(">IIIIiIiI", width, 1, height, 1, offsets[0], 2, offsets[1], 2))
+    photo = write_heif(
+        tmp_path / f"photo{suffix}", photograph(), tile=tile, alpha=opaque_left() if alpha else None,
+        properties=[clap, box(b"irot", b"\1")],
+    )  # fmt: skip
+    with closing(open_video(photo)) as source:
+        (frame,) = source
+        assert (source.info.height, source.info.width) == (width, height)
+    shown = photograph()[top : top + height, left : left + width]
+    assert_alike(to_rgb(frame), np.rot90(shown))
+
+
+def test_a_damaged_clean_aperture_is_one_line(tmp_path: Path) -> None:
+    photo = write_heif(tmp_path / "photo.heic", photograph(), properties=[box(b"clap", bytes(32))])
+    with pytest.raises(InputError, match="clean aperture is damaged"):
+        open_video(photo)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -12,6 +12,7 @@ import pytest
 
 from livematte.errors import InputError, UsageError
 from livematte.video import open_video
+from livematte.video.mp4_boxes import write_index_first
 from livematte.video.trial_decode import decode_beginning
 from tests import clips
 
@@ -183,6 +184,27 @@ def test_truncated_files_give_what_is_whole(tmp_path):
     assert [note for note in source.notes if "is missing: its video ends at" in note and "of 4.0" in note]
     assert read(cut, end=1)[0].notes == []
     assert read(whole)[0].notes == []
+
+
+@pytest.mark.parametrize("kind", ["mkv", "webm", "mp4", "avi"])
+def test_the_smallest_missing_end_is_named(tmp_path, kind):
+    codec = {"webm": "libvpx", "avi": "mpeg4"}.get(kind, "libx264")
+    whole = clips.make_clip(
+        tmp_path / f"a.{kind}", frames=50, codec=codec, options={} if codec == "mpeg4" else None
+    )
+    if kind == "mp4":  # with the index first, as it is otherwise not readable at all
+        fast = tmp_path / "fast.mp4"
+        with whole.open("rb") as source, fast.open("wb") as target:
+            assert write_index_first(source, target)
+        whole = fast
+    assert read(whole)[0].notes == []
+    cut = tmp_path / f"cut.{kind}"
+    for missing in (1, 400):
+        cut.write_bytes(whole.read_bytes()[:-missing])
+        notes = read(cut)[0].notes
+        assert [
+            note for note in notes if f"is missing: {missing} of {whole.stat().st_size:,} bytes" in note
+        ], notes
 
 
 def test_longer_sound_is_no_missing_end(tmp_path):

@@ -80,3 +80,25 @@ def test_start_and_end_as_frames_are_exact(tmp_path: Path, ending: str) -> None:
     section = read_section(clip, {"start": None, "end": "00:00:00:03"})
     with open_video(clip, **section) as source:
         assert [clips.number(frame.planes[0]) for frame in source] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("start", "expected"), [(None, "01:00:00:24"), (0.2, "01:00:00:34")])
+def test_a_timecode_that_counts_pairs_becomes_one_that_counts_each(tmp_path: Path, start, expected) -> None:
+    """A camera with 50 pictures a second labels its first one 01:00:00:12, which is 0.48 s after the hour."""
+    clip = clip_with_timecode(tmp_path / "in.mov", "01:00:00:24", Fraction(50))
+    data = bytearray(clip.read_bytes())
+    entry = data.index(b"tmcd", data.index(b"tmcd", data.index(b"hdlr", data.index(b"gmhd") - 300)) + 4)
+    while data[entry - 8 : entry - 4] != bytes([0, 0, 0, 1]):  # the sample description, not another tmcd
+        entry = data.index(b"tmcd", entry + 4)
+    assert data[entry + 28] == 50
+    data[entry + 20 : entry + 29] = (25).to_bytes(4, "big") + (1).to_bytes(4, "big") + b"\x19"
+    sample = (3600 * 50 + 24).to_bytes(4, "big")
+    assert data.count(sample) == 1
+    clip.write_bytes(bytes(data).replace(sample, (3600 * 25 + 12).to_bytes(4, "big")))
+    with av.open(str(clip)) as made:
+        assert made.streams.video[0].metadata["timecode"] == "01:00:00:12"
+    with open_video(clip) as source:
+        assert source.info.details["timecode"] == "01:00:00:24"
+        assert any("counts pairs" in note for note in source.notes)
+    out = render(clip, tmp_path / "out.mov", start=start)
+    assert timecodes(out.path) == [expected] * 2

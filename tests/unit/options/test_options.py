@@ -394,5 +394,5 @@ def test_an_option_is_spelled_in_three_files_at_most() -> None:
 def test_no_everyday_word_is_one_that_could_be_counted() -> None:
     assert names(RenderOptions) - EVERYDAY == {
         "keep_islands", "refine_weights", "refine_size", "refine_budget", "refine_tta", "alpha_out",
-        "foreground_out", "debug_view", "keep_location", "choke", "feather",
+        "foreground_out", "debug_view", "keep_location", "choke", "feather", "max_pixels",
     }  # fmt: skip

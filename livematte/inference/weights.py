@@ -130,13 +130,13 @@ def verified_path(file: WeightFile) -> Path:
     """Return the path of a shipped file after verifying its sha256.
 
     Raises:
-        WeightsError: it is missing or has another hash; the message contains both hashes.
+        WeightsError: it is missing or has another hash; the message contains the beginning of both.
     """
     actual = sha256(file.path)
     if actual != file.sha256:
         raise WeightsError(
-            f"weight file {file.path} is damaged or changed: its sha256 is {actual}, "
-            f"the card says {file.sha256}; reinstall livematte, or pass your own file with --weights"
+            f"weight file {file.path} is damaged or changed: its sha256 begins with {actual[:12]}, "
+            f"the card says {file.sha256[:12]}; reinstall livematte, or pass your own file with --weights"
         )
     return file.path
 
@@ -263,7 +263,7 @@ def load_into(module: nn.Module, path: Path, part: str = "") -> None:
         "of another shape": shapes,
     }
     wrong = [
-        f"{len(found)} {what} ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})"
+        f"{len(found)} {what} ({', '.join(found[:2])}{', ...' if len(found) > 2 else ''})"
         for what, found in lists.items()
         if found
     ]

@@ -10,10 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from livematte.clock import Clock, Pacer
-from livematte.errors import DeviceError, InputError, UsageError
+from livematte.errors import DeviceError, InputError, OutputError, UsageError
 from livematte.frame import Frame
 from livematte.matting.contracts import check_part
 from livematte.matting.framing import Framer
+from livematte.parts import named_errors
 from livematte.protocols import Background, LiveFormat, LiveSink
 from livematte.streaming.behaviour import LONGEST_LAG, Behaviour, Scene
 from livematte.streaming.frame_normalizer import FrameNormalizer, render_placeholder, with_opaque_alpha
@@ -314,7 +315,8 @@ class LiveStages:
         if serial is not None and not self.gate.may_send(serial, outgoing.captured_at):
             return  # something failed while the sink was busy: the placeholder comes next
         try:
-            sink.send(outgoing.frame)
+            with named_errors("output", sink, OutputError):
+                sink.send(outgoing.frame)
         except BaseException as error:
             if worker is not None:
                 worker.given_up = True

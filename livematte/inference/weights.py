@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from livematte import registry
-from livematte.errors import ModelError, WeightsError
+from livematte.errors import ModelError, WeightsError, check_extra
 from livematte.text_files import read_toml
 
 if TYPE_CHECKING:
@@ -190,7 +190,9 @@ def check_onnx(path: Path) -> None:
 
     Raises:
         WeightsError: it is not an ONNX file, or a weight in it is NaN or infinite.
+        MissingExtraError: the package onnx is not installed.
     """
+    check_extra("onnx", f"the weight file {path.name} in ONNX format", "onnx")
     import numpy as np
     import onnx
 

@@ -16,8 +16,7 @@ from typing_extensions import Unpack
 
 from livematte.device.transfer import to_host
 from livematte.frame import Frame
-from livematte.matting.backgrounds import Color
-from livematte.matting.compositor import PICTURE, Compositor, warm_up
+from livematte.matting.compositor import PICTURE, warm_up
 from livematte.matting.trimap import DrawnTrimap, read_trimap, resize_trimap
 from livematte.networks import load_model as load_model
 from livematte.offline import engine, parallel
@@ -25,6 +24,7 @@ from livematte.offline.own_parts import own_parts, refuse_options
 from livematte.offline.report import RenderReport as RenderReport
 from livematte.offline.report import abort_outputs, nobody_note, require_moving, run_and_report, write_stills
 from livematte.offline.review import Review, check_report
+from livematte.offline.trimap_file import trimap_of_file
 from livematte.offline.worker import Job
 from livematte.options import (
     DecoderOption,
@@ -38,19 +38,27 @@ from livematte.options import (
     TrimapOptions,
 )
 from livematte.options.declaration import complete, documented, input_files, pick
+from livematte.options.values import check_calls, path_text
 from livematte.output_paths import (
     check_outputs,
     check_without_picture,
     debug_info,
     is_picture,
+    output_path,
     output_paths,
     sink_settings,
-    with_printf_pattern,
 )
 from livematte.picture_matte import OpenBackgrounds, PictureMatte
 from livematte.progress import Progress
 from livematte.protocols import Background, Model, Sink, Source
-from livematte.resolve import collect_notes, cuda_index, frame_device, resolve, resolve_render
+from livematte.resolve import (
+    collect_notes,
+    cuda_index,
+    frame_device,
+    resolve,
+    resolve_render,
+    video_suffix,
+)
 from livematte.video import spool, trial_decode
 from livematte.video.atomic_file import check_target
 from livematte.video.container import is_pipe
@@ -94,15 +102,18 @@ def render(
             ``out/%04d.exr``, which keep the numbers of an input sequence; or an object with the methods of
             :class:`livematte.protocols.Sink`. None writes only the additional outputs, such as ``alpha_out``.
             Source and sink are closed in every case, except after an invalid option.
-        progress: called regularly from the calling thread.
+        progress: called regularly from the calling thread. What it raises ends the render and is passed on.
         stop: set this event to stop early; the frames rendered so far are kept.
 
     Raises:
         LivematteError: with a one-line message that states the problem and a fix.
     """
     chosen = complete(RenderOptions, options)
+    check_calls(progress=progress, stop=stop)
     own_source, own_sink = own_parts(input, output, options)
-    targets = output_paths(None if own_sink is not None else cast("PathLike | None", output), chosen)
+    name = cast(PathLike, input) if own_source is None else own_source.info.name
+    file = None if own_sink is not None else cast("PathLike | None", output)
+    targets = output_paths(file, chosen, os.fspath(name), video_suffix(chosen))
     if output is None:
         check_without_picture(chosen)
     check_report(chosen["report"])
@@ -233,9 +244,10 @@ def image(
     """
     began = time.monotonic()
     chosen = complete(ImageOptions, options)
-    targets, drawn = output_paths(output, chosen), chosen["trimap"]
+    path = path_text("input", input) if isinstance(input, (str, os.PathLike)) else None
+    file = None if output is None else path_text("output", output)
+    targets, drawn = output_paths(file, chosen, path or "picture", ".png"), chosen["trimap"]
     resolved = resolve({**chosen, "temporal": "off"}, extras="debug" in targets)
-    path = os.fspath(input) if isinstance(input, (str, os.PathLike)) else None
     inputs = {"input": path, **input_files(ImageOptions, chosen)}
     check_outputs(inputs, targets.values(), chosen)
     with limit_pixels(chosen), ExitStack() as closing:
@@ -244,6 +256,7 @@ def image(
         if path is None:
             stored = picture_frame(input, chosen["channels"])
         else:
+            path = closing.enter_context(spool.as_file(path))
             trial_decode.check(path)
             keeps_profile = output is not None and all(map(can_keep_profile, targets.values()))
             profile: ProfileUse = "keep" if keeps_profile else "convert"
@@ -293,37 +306,14 @@ def trimap(
     """
     began = time.monotonic()
     chosen = complete(TrimapOptions, options)
-    targets, still = {"trimap": with_printf_pattern(output)}, is_picture(with_printf_pattern(output))
+    check_calls(progress=progress, stop=stop)
+    input, output = path_text("input", input), path_text("output", output)
+    target = output_path(output, input, ".png" if is_picture(input) else ".mkv")
+    targets, still = {"trimap": target}, is_picture(target)
     resolved = resolve({**chosen, "temporal": "off"} if still else chosen, extras=True)
     check_outputs({"input": input, **input_files(TrimapOptions, chosen)}, targets.values(), chosen)
-    with limit_pixels(chosen):
-        trial_decode.check(input)
-        section = read_section(input, chosen)
-        source = open_video(os.fspath(input), fps=chosen["fps"], **section)
-    outputs: list[engine.Output] = []
-    try:
-        if not still:
-            require_moving(source, input)
-        network = resolved.model()
-        if not still:
-            info = replace(source.info, format="yuv420p")  # 8 bits suffice for three grey levels
-            sink = open_sink(targets["trimap"], info, kind="alpha", **section)
-            outputs.append(engine.Output(sink, "trimap"))
-    except BaseException:
-        abort_outputs(source, None, outputs)
-        raise
-    if still:
-        with source:
-            frame = first_picture(source, input)
-            matting = resolved.matting(network)
-            _, matte = matting.still(frame)
-            composed = Compositor()(frame, matte, _BLACK, frozenset(targets))
-            return write_stills(composed, targets, source, began)
-    work = partial(engine.render, source, network, _BLACK, outputs, stop=stop, **resolved.filters())
-    return run_and_report(work, input, source, outputs, began, progress)
-
-
-_BLACK = Color((0, 0, 0))
+    with spool.as_file(input, stop=stop) as file:
+        return trimap_of_file(file, targets, chosen, resolved, began, still, progress, stop)
 
 
 @documented(MattesOptions)
@@ -344,14 +334,14 @@ def mattes(
     chosen = complete(MattesOptions, options)
     resolved = resolve(chosen)
     channels = chosen["channels"]
-    path = os.fspath(input) if isinstance(input, (str, os.PathLike)) else None
+    path = path_text("input", input) if isinstance(input, (str, os.PathLike)) else None
     given: Source | None = None
-    section = TimeSection(start=None, end=None)
     if path is not None:
-        with limit_pixels(chosen):
-            trial_decode.check(path)
-            section = read_section(path, chosen)
-            if not is_pipe(path):  # a pipe can be read only once
+        check_section(chosen)
+        if not is_pipe(path):  # a pipe can be read only once
+            with limit_pixels(chosen):
+                trial_decode.check(path)
+                section = read_section(path, chosen)
                 open_video(path, fps=chosen["fps"], **section).close()  # raises errors of the file now
     else:
         refuse_options(SectionOptions, options, "a video file as input")
@@ -367,17 +357,17 @@ def mattes(
         raise
 
     def pairs() -> Iterator[tuple[Frame, PictureMatte]]:
-        with limit_pixels(chosen):  # this runs with the first frame, after the call
-            source = (
-                open_video(path, fps=chosen["fps"], **section) if path is not None else cast(Source, given)
-            )
-        opened = OpenBackgrounds()
-        try:
+        opened, source = OpenBackgrounds(), given
+        with ExitStack() as stack:
+            stack.callback(opened.close)
+            if path is not None:
+                file = stack.enter_context(spool.as_file(path))
+                with limit_pixels(chosen):  # this runs with the first frame, after the call
+                    source = open_video(file, fps=chosen["fps"], **read_section(file, chosen))
+            filters = resolved.filters()
             for frame, matte in engine.mattes(
-                source, network, compositor=compositor, device=device, **resolved.filters()
+                cast(Source, source), network, compositor=compositor, device=device, **filters
             ):
                 yield frame, PictureMatte.from_matte(matte, frame, channels, opened)
-        finally:
-            opened.close()
 
     return pairs()

@@ -2,7 +2,7 @@
 
 ::
 
-    LivematteError              base class; str(error) is one printable line
+    LivematteError              base class; str(error) is one printable line of at most 300 characters
     ├── UsageError              an invalid option, name or combination (exit code 2)
     │   ├── MissingExtraError   an optional package is not installed; names the extra
     │   └── OptionError         a keyword that a call does not take, or a value of another type
@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from livematte.printable import one_line, shortened
+
 
 class LivematteError(Exception):
     """Base class of all errors raised on purpose. ``exit_code`` is the exit code of the CLI."""
@@ -28,6 +30,10 @@ class LivematteError(Exception):
     exit_code = 1
     notes: tuple[str, ...] = ()
     """Further lines for the user, e.g. the path of a partial output file that was kept."""
+
+    def __init__(self, message: str = "", *args: object) -> None:
+        """Take the message. Very long names and values in it are printed without their middle."""
+        super().__init__(shortened(one_line(message)), *args)
 
 
 class UsageError(LivematteError):

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing_extensions import Unpack
 
 from livematte import registry
-from livematte.errors import ModelError, UsageError
+from livematte.errors import ModelError, OptionError, UsageError
 from livematte.matting.contracts import check_part
 from livematte.matting.upsampling import METHODS
 from livematte.options import DEFAULT_MODEL, LoadOptions, PathLike, RefinerLoadOptions
 from livematte.options.declaration import complete, documented
+from livematte.options.values import short
 from livematte.protocols import Model, TrimapModel
 
 
@@ -37,6 +38,8 @@ def load_model(
     """
     chosen = complete(LoadOptions, options)
     check_model(name)
+    if not (isinstance(streams, int) and streams >= 1):
+        raise OptionError(f"streams {short(streams)} is invalid: use 1 or more")
     given = {**chosen, "weights": _file(chosen["weights"]), "streams": streams}
     model: Model = registry.load("models", name)(**given, **({"extras": True} if extras else {}))
     check_part(model, Model, "model", ModelError)
@@ -54,6 +57,8 @@ def load_refiner(name: str, *, augment: bool = False, **options: Unpack[RefinerL
     Raises:
         UsageError: also if the refiner does not support ``augment``.
     """
+    if not isinstance(name, str):
+        raise OptionError(f"refiner {short(name)} is invalid: use the name of a refiner")
     if augment:
         check_augment(name)
     chosen = complete(RefinerLoadOptions, options)
@@ -86,6 +91,8 @@ def _augments(name: str) -> bool:
 
 def check_model(name: str) -> None:
     """Raise UsageError unless ``name`` is the name of a model."""
+    if not isinstance(name, str):
+        raise OptionError(f"model {short(name)} is invalid: use the name of a model")
     if name not in registry.names("models") and name in registry.names("refiners"):
         raise UsageError(
             f"{name} takes a trimap: use --refine {name}, or with your own trimap: livematte image IN OUT "

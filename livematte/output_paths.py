@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from livematte.errors import UsageError
+from livematte.errors import OutputError, UsageError
 from livematte.frame import display_size
 from livematte.matting import debug_view
-from livematte.matting.contracts import check_answer, check_matte, input_size
+from livematte.matting.contracts import check_matte, input_size, run_model
 from livematte.options import EncodingOptions, PathLike, VideoOutputOptions
 from livematte.options.declaration import declared, names
 from livematte.protocols import Model, SourceInfo
@@ -21,25 +20,44 @@ from livematte.video.atomic_file import check_name
 from livematte.video.container import exists
 from livematte.video.images import STILLS, is_numbered
 from livematte.video.output_stream import STREAM
-from livematte.video.picture_sequence import PATTERN, printf_pattern
-from livematte.video.written_files import foreign_file
+from livematte.video.picture_sequence import is_sequence, numbered_files, printf_pattern
+from livematte.video.written_files import foreign_file, foreign_pictures
 
 
-def output_paths(picture: PathLike | None, options: Mapping[str, Any]) -> dict[str, str]:
+def output_paths(
+    picture: PathLike | None, options: Mapping[str, Any], source: str = STREAM, suffix: str = ".mp4"
+) -> dict[str, str]:
     """Return the path of each output by kind: ``picture`` unless it is None, and those of
-    :class:`VideoOutputOptions`.
-
-    Paths are text, because a trailing slash marks a folder.
+    :class:`VideoOutputOptions`. Arguments and errors as :func:`output_path`.
     """
     additional = {each.option.output: options.get(each.name) for each in declared(VideoOutputOptions)}
     every = {"picture": picture, **additional}
-    return {kind: with_printf_pattern(path) for kind, path in every.items() if path is not None}
+    return {kind: output_path(path, source, suffix) for kind, path in every.items() if path is not None}
 
 
-def with_printf_pattern(path: PathLike) -> str:
-    """Return the path of an output as text, with ``####`` as ``%04d``."""
+def output_path(path: PathLike, source: str, suffix: str) -> str:
+    """Return the path of an output: with ``####`` as ``%04d``, and in a folder with the name of the input.
+
+    ``results/`` means ``results/lecture.mp4``. A folder that does not exist is created.
+
+    Args:
+        path: text, or a path: only text can end with a slash.
+        source: path of the input, or the name of a source.
+        suffix: extension of a file in a folder.
+
+    Raises:
+        OutputError: the folder cannot be created.
+    """
     name = os.fspath(path)
-    return name if name.endswith(("/", os.sep)) else os.fspath(printf_pattern(name))
+    if name == STREAM or not (name.endswith(("/", os.sep)) or os.path.isdir(name)):  # noqa: PTH112 - any name
+        return os.fspath(printf_pattern(name))
+    try:
+        Path(name).mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"folder {Path(name)} cannot be created: {error.strerror}") from error
+    given = Path("input" if source == STREAM else source)
+    sequence = is_sequence(given) and not given.is_dir()
+    return str(Path(name) / f"{given.absolute().parent.name if sequence else given.stem}{suffix}")
 
 
 def check_without_picture(options: Mapping[str, Any]) -> None:
@@ -72,9 +90,8 @@ def check_splittable(targets: Mapping[str, str], instead: str) -> None:
 
 def is_picture(target: PathLike) -> bool:
     """Return True if the target is one picture, not a video or numbered pictures."""
-    name = os.fspath(target)
-    path = Path(name)
-    return path.suffix.lower() in STILLS and not is_numbered(path) and not name.endswith(("/", os.sep))
+    path = Path(target)
+    return path.suffix.lower() in STILLS and not is_numbered(path)
 
 
 def check_outputs(
@@ -99,7 +116,7 @@ def check_outputs(
         if any(_same_file(target, other) for other in paths[:number]):
             raise UsageError(f"{target} is given twice: give every output its own name")
         overwrite = options["overwrite"]
-        if overwrite is None and not is_numbered(target) and (line := foreign_file(target)):
+        if overwrite is None and (line := foreign_output(target)):
             raise UsageError(f"{line}: use another name for the output, or --overwrite to replace it")
         if overwrite is False and _exists(target):
             raise UsageError(f"{target} already exists: use another name or --overwrite")
@@ -112,18 +129,21 @@ def _same_file(a: Path, b: Path) -> bool:
         return False
 
 
+def foreign_output(target: str | Path) -> str:
+    """Return a line if an output exists, a file or pictures, that livematte did not write; else nothing."""
+    path = Path(target)
+    return foreign_pictures(path, numbered_files(path)) if is_numbered(path) else foreign_file(path)
+
+
 def _exists(target: Path) -> bool:
     """Return True if the file exists, or at least one file of numbered pictures."""
-    if not is_numbered(target):
-        return exists(target)
-    numbered = re.compile(r"\d+".join(map(re.escape, PATTERN.split(target.name))))
-    return target.parent.is_dir() and any(numbered.fullmatch(file.name) for file in target.parent.iterdir())
+    return bool(numbered_files(target)) if is_numbered(target) else exists(target)
 
 
 def debug_info(info: SourceInfo, model: Model, *, refined: bool) -> SourceInfo:
     """Return the format of a debug view, with the maps of a refiner if ``refined``. Runs the model once."""
     size = input_size(model, *display_size((info.height, info.width), info.sample_aspect))
     black = np.zeros((*size, 3), np.uint8)
-    matte, _ = check_answer(model, model(black, None))
+    matte, _ = run_model(model, black, None)
     check_matte(model, "model", matte, *size)
     return debug_view.debug_view_info(info, len(debug_view.cells(black, matte)) + 2 * refined)

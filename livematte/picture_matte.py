@@ -16,9 +16,10 @@ from livematte.frame import Channels, Frame, Matte
 from livematte.kernels.convert import to_rgb
 from livematte.kernels.resize import resize
 from livematte.matting.background_choice import resolve_background
-from livematte.matting.contracts import check_background_frame
+from livematte.matting.contracts import background_frame
 from livematte.options import FitOption
 from livematte.options.declaration import complete
+from livematte.options.values import path_text
 from livematte.protocols import Background
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class PictureMatte(Matte):
             else:
                 scale = min(1.0, _SMALL / max(self.frame.size))
                 small = resize(self.alpha, *(max(1, round(n * scale)) for n in self.frame.size))
-                behind = to_rgb(check_background_frame(found, found(self.frame, small), self.frame))
+                behind = to_rgb(background_frame(found, self.frame, small))
         alpha = self.alpha[..., None]
         mixed = alpha * (self.foreground * 255) + (1 - alpha) * self._ordered(behind)
         return np.rint(mixed).astype(np.uint8)
@@ -132,7 +133,7 @@ class OpenBackgrounds:
         """Return the background that ``spec`` names, opened now or earlier. Raises as :meth:`over`."""
         if not isinstance(spec, (str, os.PathLike)):
             return resolve_background(spec, fit, channels)
-        key = (os.fspath(spec), isinstance(spec, str), fit, *_version(spec))
+        key = (path_text("background", spec), isinstance(spec, str), fit, *_version(spec))
         if key not in self._files:
             self._files[key] = resolve_background(spec, fit)
             while len(self._files) > self.CAPACITY:

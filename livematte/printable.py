@@ -14,12 +14,40 @@ def printable(text: str, keep: str = "") -> str:
     return _UNSAFE.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), text)
 
 
-def shorten(text: str, most: int) -> str:
-    """Return ``text``, without its middle if it has more than ``most`` characters."""
+def one_line(text: str) -> str:
+    """Return ``text`` printable, with each line break and the white space around it as one space."""
+    return printable(re.sub(r"\s*[\r\n]\s*", " ", text.strip()))
+
+
+LONGEST_LINE = 300
+"""Characters of an error message. Only names and values that somebody gave make one longer."""
+_WORDS = (60, 40, 24)
+"""Characters that remain of each long word, such as a path, the first number that suffices."""
+
+
+def shortened(text: str, most: int = LONGEST_LINE) -> str:
+    """Return ``text`` with at most ``most`` characters: the middle of long words is left out, so that what is
+    said about a value of 100,000 characters remains.
+    """
     if len(text) <= most:
         return text
-    half = most // 2
-    return f"{text[:half]} … ({len(text) - 2 * half} characters left out) … {text[-half:]}"
+    longest = max(re.findall(r"\S+", text), key=len, default="")
+    remain = len(longest) - (len(text) - most)
+    if remain >= _WORDS[0]:
+        return text.replace(longest, _without_middle(longest, remain), 1)
+    for length in _WORDS:
+        found = re.sub(r"\S+", lambda word, length=length: _without_middle(word[0], length), text)
+        if len(found) <= most:
+            return found
+    return _without_middle(found, most, most // 3)
+
+
+def _without_middle(text: str, most: int, first: int | None = None) -> str:
+    """Return at most ``most`` characters of ``text``, ``first`` of them from its beginning."""
+    if len(text) <= most:
+        return text
+    first = most // 2 if first is None else first
+    return f"{text[:first]}…{text[len(text) - (most - first - 1) :]}"
 
 
 def _escaped(character: str) -> str:

@@ -210,8 +210,9 @@ def _unknown(key: str, name: str, command: str) -> str:
     if others:
         return f"{key!r} is an option of livematte {others[0]}, not of livematte {command}"
     close = get_close_matches(name.replace("_", "-"), known, 1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"unknown option {key!r}: {hint}known are {', '.join(known)}"
+    if close:
+        return f"unknown option {key!r}: did you mean {close[0]!r}?"
+    return f"unknown option {key!r}: known are {', '.join(known)}"
 
 
 def live_options(path: str | os.PathLike[str]) -> LiveOptions:

@@ -12,7 +12,7 @@ from livematte import registry
 from livematte.device import Device, choose_device
 from livematte.errors import LivematteError, ModelError, UsageError
 from livematte.kernels.check import check_kernels
-from livematte.matting.background_choice import resolve_background
+from livematte.matting.background_choice import is_transparent, resolve_background
 from livematte.matting.compositor import Compositor
 from livematte.matting.contracts import check_part
 from livematte.matting.edges import UNCHANGED, Edge
@@ -22,7 +22,7 @@ from livematte.matting.people import parse_people
 from livematte.matting.refiner import TileRefiner
 from livematte.matting.regions import RegionTracker
 from livematte.matting.temporal import TemporalFilter, check_mode
-from livematte.matting.upsampling import METHODS
+from livematte.matting.upsampling import is_method
 from livematte.networks import check_augment, check_model, check_refine, load_model, load_refiner
 from livematte.options import (
     PathLike,
@@ -104,7 +104,7 @@ class RefineOptions:
     @property
     def network(self) -> bool:
         """True if a refiner network is used."""
-        return self.how not in METHODS
+        return not is_method(self.how)
 
     def loaded(self, compute: ComputeOptions) -> RefineOptions:
         """Return a copy with a loaded refiner, shared by its compositors. Raises as :func:`load_model`."""
@@ -173,11 +173,11 @@ def trimap_network(model: str | Model, refine: str | TrimapModel) -> str | Trima
     """Return the network for a given trimap, which ``--model`` or ``--refine`` names. Raises UsageError."""
     refiners = registry.names("refiners")
     by_model = isinstance(model, str) and model in refiners
-    if by_model and refine not in METHODS:
+    if by_model and not is_method(refine):
         raise UsageError(f"both {model} and {refine} take a trimap: name one of them")
     if isinstance(model, str) and by_model:
         return model
-    if refine in METHODS:
+    if is_method(refine):
         known = ", ".join(refiners) or "none is installed"
         raise UsageError(f"a trimap needs a refiner: name it with --refine ({known})")
     return refine
@@ -292,7 +292,7 @@ class Resolved:
         """
         if isinstance(model, str):
             check_model(model)
-        if refine in METHODS:
+        if is_method(refine):
             how = RefineOptions(refine, temporal=self.refine.temporal)
         else:
             how = replace(self.refine, how=refine)
@@ -344,6 +344,13 @@ class Resolved:
         """Return the opened background; ``default`` if the call has none. Raises UsageError."""
         spec = self.options["background"]
         return resolve_background(default if spec is None and default else spec, self.options["fit"])
+
+
+def video_suffix(options: Mapping[str, Any]) -> str:
+    """Return the extension of a video in a folder: ``.mov`` with a transparent background."""
+    background = options.get("background")
+    transparent = background == "transparent" if isinstance(background, str) else is_transparent(background)
+    return ".mov" if transparent else ".mp4"
 
 
 def resolve(options: Mapping[str, Any], *, extras: bool = False) -> Resolved:

@@ -11,9 +11,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-LIMIT = 950
-"""Megabytes that livematte without extras may take with all its packages. OpenVINO, LLVM for Numba, OpenCV,
-FFmpeg and ONNX Runtime are most of it."""
+LIMIT = 900
+"""Megabytes that livematte without extras may take with all its packages; see docs/size.md."""
 
 
 def measure(folder: Path) -> Counter[str]:

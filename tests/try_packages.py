@@ -29,7 +29,7 @@ def try_package(python: str, package: Path, folder: Path) -> None:
     scripts = folder / ("Scripts" if sys.platform == "win32" else "bin")
     install = [scripts / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", package]
     subprocess.run(list(map(str, install)), check=True, cwd=folder)
-    for words in (["--version"], ["models"], ["demo", "demo"]):
+    for words in (["--version"], ["models"], ["demo", "-o", "demo"]):
         subprocess.run(
             [str(scripts / "livematte"), *words], check=True, cwd=folder, stdout=subprocess.DEVNULL
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -67,7 +68,7 @@ def _is_value(word: str, named: dict[int, str], free: list[str]) -> bool:
 
 def _is_file(word: str) -> bool:
     path = Path(word)
-    return bool(path.suffix) or len(path.parts) > 1 or path.exists()
+    return bool(path.suffix) or len(path.parts) > 1 or os.path.exists(path)  # noqa: PTH110 - also for a name that is too long
 
 
 def _joined(words: list[str]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from livematte.cli import terminal
 from livematte.cli.parameters import takes
 from livematte.options.commands import DoctorCommand
+from livematte.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +54,7 @@ def _show(findings: Iterator[Finding]) -> int:
                 console.print(terminal.cell(f"\n{group}", "bold"))
             mark, style = _MARKS[finding.good]
             broken += finding.good is False
-            line = Text.assemble((mark, style), f" {terminal.one_line(f'{finding.name}: {finding.what}')}")
+            line = Text.assemble((mark, style), f" {one_line(f'{finding.name}: {finding.what}')}")
             console.print(line, soft_wrap=True)
             if finding.fix:
                 console.print(terminal.cell(f"    {finding.fix}", "cyan"), soft_wrap=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from typing_extensions import Unpack
 
+from livematte.cli import terminal
 from livematte.cli.parameters import takes
 from livematte.cli.render import confirm_overwrite, tell
 from livematte.options import ImageOptions
@@ -18,10 +18,14 @@ from livematte.options.declaration import input_files
 @takes(ImageCommand)
 def image(
     source: Annotated[
-        str, typer.Argument(metavar="IN", help="Input picture, or a video (its first frame is used).")
+        str,
+        typer.Argument(
+            metavar="IN",
+            help="Input picture, or a video (its first frame is used); [b]-[/b] for standard input.",
+        ),
     ],
     target: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Output picture: [b].png[/b], [b].jpg[/b], [b].webp[/b] …")
+        str, typer.Argument(metavar="OUT", help="Output picture: [b].png[/b], [b].jpg[/b], [b].webp[/b] …")
     ],
     **options: Unpack[ImageOptions],
 ) -> None:
@@ -38,10 +42,14 @@ def image(
     from livematte.video.pixel_limit import limit_pixels
 
     with limit_pixels(options):
-        trial_decode.begin(
-            source, *input_files(ImageOptions, options).values()
-        )  # in parallel with the imports
-    confirm_overwrite(str(target), options)
-    from livematte import api
+        trial_decode.begin(source, *input_files(ImageOptions, options).values())  # parallel to the imports
+    from livematte.output_paths import output_paths
 
-    tell(api.image(source, target, **options))
+    targets = output_paths(target, options, source, ".png")
+    confirm_overwrite(targets.values(), options)
+    from livematte import api
+    from livematte.video.spool import as_file
+
+    with as_file(source, say=terminal.note) as file:
+        report = api.image(file, targets["picture"], **options)
+    tell(report)

@@ -12,6 +12,7 @@ import typer
 from livematte.cli import terminal
 from livematte.cli.interrupt import stop_event
 from livematte.options.many import MANY, RenderManyOptions
+from livematte.printable import one_line
 
 if TYPE_CHECKING:
     from livematte.farm.records import FileResult
@@ -82,7 +83,7 @@ def show_table(results: Sequence[FileResult]) -> None:
             terminal.cell(_WORDS[result.state], "red" if result.state == "failed" else ""),
             str(result.frames) if ran else "",
             terminal.duration(result.seconds) if ran else "",
-            terminal.cell(terminal.one_line(about)),
+            terminal.cell(one_line(about)),
         )
     Console().print(table)
     terminal.say(", ".join(f"{count} {state}" for state, count in counts.items() if count))

@@ -13,6 +13,7 @@ from livematte.cli import terminal
 from livematte.cli.parameters import takes
 from livematte.options import DEFAULT_MODEL
 from livematte.options.commands import ModelsCommand
+from livematte.printable import one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,7 +40,7 @@ def models(**options: Unpack[ModelsCommand]) -> None:
             try:
                 rows.append({"kind": group[:-1], **_facts(weights.find_card(name, group))})
             except LivematteError as error:
-                problem = terminal.one_line(str(error))
+                problem = one_line(str(error))
                 rows.append({"kind": group[:-1], "name": name, "installed": False, "problem": problem})
     if terminal.is_json():
         print(json.dumps(terminal.jsonable(rows)))

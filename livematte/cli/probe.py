@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +20,9 @@ from livematte.options.commands import ProbeCommand
 
 @takes(ProbeCommand)
 def probe(
-    source: Annotated[str, typer.Argument(metavar="IN", help="A video or picture.")],
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="A video or picture; [b]-[/b] for standard input.")
+    ],
     **options: Unpack[PixelLimitOption],
 ) -> None:
     """Print the properties of a video as livematte reads it."""
@@ -29,10 +33,14 @@ def probe(
         trial_decode.begin(source)  # runs during the imports
         from livematte.frame import display_size
         from livematte.video.reader import open_video
+        from livematte.video.spool import as_file, spoken
 
-        trial_decode.check(source)
-        with closing(open_video(source)) as video:
-            info = video.info
+        with as_file(source, say=terminal.note) as file:
+            trial_decode.check(file)
+            with closing(open_video(file)) as video:
+                info = replace(video.info, name=Path(spoken(source)).name)
+    if file != source:
+        info = replace(info, details={**info.details, "path": source})
     if terminal.is_json():
         print(json.dumps(terminal.jsonable(info)))
         return

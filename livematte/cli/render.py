@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,10 +15,10 @@ from livematte.cli.interrupt import stop_event
 from livematte.cli.many import OutDir, render_folder
 from livematte.cli.parameters import takes
 from livematte.cli.profiles import Profile
-from livematte.errors import OutputError, UsageError
-from livematte.options import RenderOptions, VideoOutputOptions
+from livematte.errors import UsageError
+from livematte.options import RenderOptions
 from livematte.options.commands import RenderCommand
-from livematte.options.declaration import declared, defaults, input_files, pick
+from livematte.options.declaration import defaults, input_files, pick
 from livematte.options.many import ManyOptions, RenderManyOptions
 
 if TYPE_CHECKING:
@@ -92,15 +91,18 @@ def render(
     given = {name: single[name] for name in ("background", "model")}
     if target == "-" and terminal.is_json():
         raise UsageError("--json and OUT - both write to standard output: leave one out")
-    target = in_folder(source, target, transparent=given["background"] == "transparent")
-    confirm_overwrite(target, single)
+    from livematte.output_paths import output_paths
+    from livematte.resolve import video_suffix
+
+    targets = output_paths(target, single, source, video_suffix(single))
+    confirm_overwrite(targets.values(), single)
     from livematte import api
     from livematte.video.spool import as_file, spoken
 
-    terminal.event_if_json("start", input=source, output=target, **given)
+    terminal.event_if_json("start", input=source, output=targets.get("picture"), **given)
     with stop_event() as stop, as_file(source, stop=stop, say=terminal.note) as file:
         with terminal.display(Path(spoken(source)).name) as display:
-            report = api.render(file, target, progress=display, stop=stop, **single)
+            report = api.render(file, targets.get("picture"), progress=display, stop=stop, **single)
         notes = [note.replace(file, spoken(source)) for note in report.notes]
     tell(replace(report, notes=notes))
     if report.interrupted:
@@ -130,27 +132,7 @@ def _is_folder_of_videos(folder: Path) -> bool:
     return bool(suffixes & VIDEO_SUFFIXES) and not suffixes & PICTURES
 
 
-def in_folder(source: str, target: str | None, *, transparent: bool = False) -> str | None:
-    """Return the output file for ``target``; in a folder, a video with the name of the input.
-
-    ``results/`` means ``results/lecture.mp4``, and ``.mov`` with a transparent background. A folder that does
-    not exist is created.
-    """
-    folder_named = target is not None and (target.endswith(("/", os.sep)) or Path(target).is_dir())
-    if target is None or not folder_named or Path(target).is_fifo():
-        return target
-    folder = Path(target)
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"folder {folder} cannot be created: {error.strerror}") from error
-    if source == "-":
-        source = "input"
-    stem = Path(source).stem if "%" not in Path(source).name else Path(source).absolute().parent.name
-    return str(folder / f"{stem}{'.mov' if transparent else '.mp4'}")
-
-
-def confirm_overwrite(target: str | None, options: Mapping[str, Any]) -> None:
+def confirm_overwrite(targets: Iterable[str], options: Mapping[str, Any]) -> None:
     """Make sure that no file of the user's is replaced by mistake: ask in a terminal, otherwise refuse.
 
     Files that livematte wrote are replaced. ``--overwrite`` and ``--no-overwrite`` decide without a question.
@@ -160,13 +142,9 @@ def confirm_overwrite(target: str | None, options: Mapping[str, Any]) -> None:
     """
     if "overwrite" in options:
         return
-    from livematte.video.images import is_numbered
-    from livematte.video.written_files import foreign_file
+    from livematte.output_paths import foreign_output
 
-    others = (options.get(each.name) for each in declared(VideoOutputOptions))
-    for path in (Path(each) for each in (target, *others) if each is not None):
-        if is_numbered(path) or not (line := foreign_file(path)):
-            continue
+    for line in filter(None, map(foreign_output, targets)):
         if not (terminal.can_ask() and typer.confirm(f"{line}. Replace it?", err=True)):
             raise UsageError(f"{line}: use another name for the output, or --overwrite to replace it")
 

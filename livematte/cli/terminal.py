@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from livematte.printable import printable, shorten
+from livematte.printable import one_line, printable, shortened
 from livematte.sudden_end import before_sudden_end
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 5.0
 """Interval between two progress lines if the output is not a terminal, in seconds."""
-
-_LONGEST = 1000
-"""Characters of an error that are printed; a name in it may have many thousands."""
 
 _state = {"json": False, "quiet": False}
 _began: list[float] = []
@@ -66,11 +63,6 @@ def can_ask() -> bool:
     return for_people() and all(each is not None and each.isatty() for each in (sys.stdin, sys.stderr))
 
 
-def one_line(text: str) -> str:
-    """Return ``text`` printable, with each run of white space, including line breaks, as one space."""
-    return printable(" ".join(text.split()))
-
-
 def cell(text: str, style: str = "") -> Text:
     """Return ``text`` for rich, without markup. Line breaks are its only control characters."""
     from rich.text import Text
@@ -83,7 +75,7 @@ def error(message: str, *, kind: str = "UsageError", notes: Iterable[str] = ()) 
     notes = list(notes)
     if _state["json"]:
         event("error", kind=kind, message=message, notes=notes)
-    print(f"livematte: error: {shorten(one_line(message), _LONGEST)}", file=sys.stderr)
+    print(f"livematte: error: {shortened(one_line(message))}", file=sys.stderr)
     for note in notes:
         print(f"livematte: note: {one_line(note)}", file=sys.stderr)
 

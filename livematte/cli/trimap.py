@@ -18,7 +18,9 @@ from livematte.options.commands import TrimapCommand
 
 @takes(TrimapCommand)
 def trimap(
-    source: Annotated[str, typer.Argument(metavar="IN", help="Input picture or video.")],
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="Input picture or video; [b]-[/b] for standard input.")
+    ],
     target: Annotated[
         str,
         typer.Argument(
@@ -42,11 +44,19 @@ def trimap(
 
     with limit_pixels(options):
         trial_decode.begin(source)  # in parallel with the imports
-    confirm_overwrite(str(target), options)
-    from livematte import api
+    from livematte.output_paths import is_picture, output_path
 
-    with stop_event() as stop, terminal.display(Path(source).name) as display:
-        report = api.trimap(source, target, progress=display, stop=stop, **options)
+    target = output_path(target, source, ".png" if is_picture(source) else ".mkv")
+    confirm_overwrite([target], options)
+    from livematte import api
+    from livematte.video.spool import as_file, spoken
+
+    with (
+        stop_event() as stop,
+        as_file(source, stop=stop, say=terminal.note) as file,
+        terminal.display(Path(spoken(source)).name) as display,
+    ):
+        report = api.trimap(file, target, progress=display, stop=stop, **options)
     tell(report)
     if report.interrupted:
         raise typer.Exit(130)

@@ -27,10 +27,10 @@ PROVIDERS = {
 """ONNX Runtime's execution provider for each kind of device, and for TensorRT."""
 
 _BRINGS = {
-    "cuda": "pip uninstall onnxruntime, then pip install onnxruntime-gpu",
-    "tensorrt": "pip uninstall onnxruntime, then pip install onnxruntime-gpu tensorrt",
-    "directml": "on Windows pip uninstall onnxruntime, then pip install onnxruntime-directml",
-    "coreml": "on a Mac pip install onnxruntime",
+    "cuda": "pip uninstall onnxruntime, then pip install onnx onnxruntime-gpu",
+    "tensorrt": "pip uninstall onnxruntime, then pip install onnx onnxruntime-gpu tensorrt",
+    "directml": "on Windows pip uninstall onnxruntime, then pip install onnx onnxruntime-directml",
+    "coreml": "on a Mac pip install onnx onnxruntime",
 }
 
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 from typing_extensions import Unpack
 
 from livematte import api
-from livematte.errors import InputError, LivematteError, OutputError
+from livematte.errors import InputError, LivematteError, OptionError, OutputError
 from livematte.farm.files import PRIVATE, PlannedFile, find_inputs, plan_files
 from livematte.farm.memory import free_memory
 from livematte.farm.records import FileResult, Records, file_stamp, hash_options
@@ -28,6 +28,7 @@ from livematte.offline.worker import options_on_device
 from livematte.options import PathLike, RenderOptions
 from livematte.options.declaration import complete, documented, pick
 from livematte.options.many import RenderManyOptions
+from livematte.options.values import check_calls, path_text, short
 from livematte.output_paths import check_outputs
 from livematte.progress import Meter, Progress
 from livematte.resolve import Resolved, resolve_render
@@ -83,8 +84,9 @@ def render_many(
         LivematteError: before any file is rendered, e.g. for an invalid option.
     """
     chosen = complete(RenderManyOptions, options)
-    folder = Path(out_dir)
-    given = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+    check_calls(progress=progress, stop=stop, finished=finished, noted=noted)
+    folder = Path(path_text("out_dir", out_dir))
+    given = _paths(inputs)
     found = find_inputs(given, recursive=chosen["recursive"], leave_out=folder)
     batch = prepare_batch(found, folder, chosen)
     if chosen["cluster"] is not None:
@@ -96,6 +98,15 @@ def render_many(
         resume=chosen["resume"], jobs=chosen["jobs"], progress=progress, finished=finished, stop=stop,
         cluster=chosen["cluster"], noted=noted,
     )  # fmt: skip
+
+
+def _paths(inputs: PathLike | Iterable[PathLike]) -> list[str]:
+    """Return the inputs as text. Raises OptionError, UsageError."""
+    if isinstance(inputs, (str, os.PathLike)):
+        return [path_text("inputs", inputs)]
+    if not isinstance(inputs, (list, tuple, set, frozenset, Iterator)):
+        raise OptionError(f"inputs {short(inputs)} is invalid: use a path, or several in a list")
+    return [path_text("an input", each) for each in inputs]
 
 
 def prepare_batch(found: Sequence[tuple[Path, Path]], folder: Path, options: Mapping[str, Any]) -> Batch:

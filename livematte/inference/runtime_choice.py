@@ -86,6 +86,8 @@ def open_network(
 
         return OpenVinoNetwork(program, chosen_precision, threads, streams, why)
     if chosen != "torch" and device.kind != "cpu":
+        if find_spec("onnx") is None:
+            raise DeviceError(f"--device {device} with {chosen} needs the package onnx: pip install onnx")
         from livematte.inference.onnx_device import ProviderNetwork
 
         return ProviderNetwork(program, device, chosen, chosen_precision, why)
@@ -124,6 +126,8 @@ def _choose_runtime(program: Program, device: Device, wanted: str) -> tuple[str,
         if wanted == "torch":
             check_extra("torch", "the runtime torch", "torch")
         package = "onnxruntime" if wanted == TENSORRT else wanted
+        if package == "onnxruntime":
+            check_extra(package, f"the runtime {wanted}", "onnx")
         if package not in installed:
             raise DeviceError(f"runtime {wanted} is not installed: pip install {package}, or --runtime auto")
         if wanted not in supported:

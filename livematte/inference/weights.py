@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from livematte import registry
-from livematte.errors import ModelError, WeightsError
+from livematte.errors import ModelError, WeightsError, check_extra
 from livematte.text_files import read_toml
 
 if TYPE_CHECKING:
@@ -141,13 +141,13 @@ def verified_path(file: WeightFile) -> Path:
     """Return the path of a shipped file after verifying its sha256.
 
     Raises:
-        WeightsError: it is missing or has another hash; the message contains both hashes.
+        WeightsError: it is missing or has another hash; the message contains the beginning of both.
     """
     actual = sha256(file.path)
     if actual != file.sha256:
         raise WeightsError(
-            f"weight file {file.path} is damaged or changed: its sha256 is {actual}, "
-            f"the card says {file.sha256}; reinstall livematte, or pass your own file with --weights"
+            f"weight file {file.path} is damaged or changed: its sha256 begins with {actual[:12]}, "
+            f"the card says {file.sha256[:12]}; reinstall livematte, or pass your own file with --weights"
         )
     return file.path
 
@@ -201,7 +201,9 @@ def check_onnx(path: Path) -> None:
 
     Raises:
         WeightsError: it is not an ONNX file, or a weight in it is NaN or infinite.
+        MissingExtraError: the package onnx is not installed.
     """
+    check_extra("onnx", f"the weight file {path.name} in ONNX format", "onnx")
     import numpy as np
     import onnx
 
@@ -274,7 +276,7 @@ def load_into(module: nn.Module, path: Path, part: str = "") -> None:
         "of another shape": shapes,
     }
     wrong = [
-        f"{len(found)} {what} ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})"
+        f"{len(found)} {what} ({', '.join(found[:2])}{', ...' if len(found) > 2 else ''})"
         for what, found in lists.items()
         if found
     ]

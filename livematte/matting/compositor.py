@@ -26,7 +26,7 @@ from livematte.kernels.kinds import tile_kinds
 from livematte.matting import debug_view
 from livematte.matting import upsampling as refinement
 from livematte.matting.backgrounds import ON_GPU, Color
-from livematte.matting.contracts import check_background_frame
+from livematte.matting.contracts import background_frame
 from livematte.matting.cuts import Cut, wait_for_cut
 from livematte.matting.edges import UNCHANGED, Edge
 from livematte.matting.framing import Framer
@@ -228,9 +228,9 @@ class Compositor:
 def _behind(background: Background, frame: Frame, alpha: Array) -> Frame:
     """The background on the device of ``frame``. InputError for an invalid background frame."""
     if isinstance(background, ON_GPU) or not on_gpu(frame.planes[0]):
-        return check_background_frame(background, background(frame, alpha), frame)
+        return background_frame(background, frame, alpha)
     here = CpuContext().upload(frame)
-    made = check_background_frame(background, background(here, to_host(alpha)), here)
+    made = background_frame(background, here, to_host(alpha))
     return made.with_planes(tuple(map(to_gpu, made.planes)))
 
 

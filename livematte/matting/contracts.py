@@ -11,7 +11,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from fractions import Fraction
 from functools import lru_cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,18 +21,18 @@ import numpy as np
 from livematte.device.cuda import on_gpu
 from livematte.device.transfer import to_host
 from livematte.errors import InputError, LivematteError, ModelError
-from livematte.frame import PIXEL_FORMATS, Array, Frame, Matte
+from livematte.frame import PIXEL_FORMATS, Array, ColorInfo, Frame, Matte
 from livematte.kernels.statistics import clip_with_limits
+from livematte.options.values import has_member, short
+from livematte.parts import named_errors, title
 from livematte.protocols import Background, Model, Source, SourceInfo, State, TrimapModel
 
 ROUNDING = 1e-2
 """Largest distance of a network's values from [0, 1]: rounding by half precision and resizing."""
-
-
-def title(kind: str, part: object) -> str:
-    """The name of a part in an error message: its kind, and its card's name or its class."""
-    name = getattr(getattr(part, "card", None), "name", None) or getattr(part, "__name__", None)
-    return f"the {kind} {name if isinstance(name, str) else type(part).__name__}"
+LARGEST_SIDE = 1 << 16
+"""Largest side of a source's pictures: no codec has a larger one."""
+LARGEST_INPUT = 8192
+"""Largest side of a network's input: its picture then takes 1.5 GB."""
 
 
 def describe(value: object) -> str:
@@ -38,7 +40,7 @@ def describe(value: object) -> str:
     if is_array(value):
         return f"an array {value.shape} of {value.dtype}"  # type: ignore[attr-defined]
     if value is None or isinstance(value, (bool, int, float, str)):
-        return repr(value)[:60]
+        return short(value)
     if isinstance(value, tuple) and len(value) < 5:
         return f"({', '.join(map(describe, value))})"
     return f"a {type(value).__name__}"
@@ -51,47 +53,84 @@ def is_array(value: object) -> bool:
 
 def check_part(part: object, protocol: type, kind: str, error: type[LivematteError]) -> None:
     """Raise ``error`` unless ``part`` has all members of ``protocol``, one of :mod:`livematte.protocols`."""
-    if isinstance(part, type):
-        raise error(f"{title(kind, part)} is a class: give an object of it")
+    if isinstance(part, (type, ModuleType)):
+        what = "a class: give an object of it" if isinstance(part, type) else "a module: give an object"
+        raise error(f"{title(kind, part)} is {what}")
     wanted = [*inspect.get_annotations(protocol), *vars(protocol)]
     names = [n for n in wanted if n in ("__call__", "__iter__") or not n.startswith("_")]
     lacking = [name for name in dict.fromkeys(names) if not _has(part, name)]
+    like = f"expected an object like livematte.protocols.{protocol.__name__}"
     if lacking:
-        raise error(
-            f"{title(kind, part)} lacks {', '.join(lacking)}: expected an object like "
-            f"livematte.protocols.{protocol.__name__}"
-        )
+        raise error(f"{title(kind, part)} lacks {', '.join(lacking)}: {like}")
+    for name in names:
+        if inspect.isfunction(vars(protocol).get(name)) and not callable(member := getattr(part, name)):
+            raise error(f"{title(kind, part)} has {describe(member)} as {name}, expected a method; {like}")
 
 
 def check_source(source: object) -> None:
-    """Raise InputError unless ``source`` has all members of a Source, and a SourceInfo."""
+    """Raise InputError unless ``source`` has all members of a Source, and a SourceInfo of valid values."""
     check_part(source, Source, "source", InputError)
-    if not isinstance(info := source.info, SourceInfo):  # type: ignore[attr-defined]
-        raise InputError(f"{title('source', source)} has {describe(info)} as info, expected a SourceInfo")
+    with named_errors("source", source, InputError):
+        info: Any = source.info  # type: ignore[attr-defined]
+    who = title("source", source)
+    if not isinstance(info, SourceInfo):
+        raise InputError(f"{who} has {describe(info)} as info, expected a SourceInfo")
+    rate = info.average_rate
+    valid: dict[str, tuple[bool, str]] = {
+        "name": (isinstance(info.name, str), "text"),
+        "height": (_whole(info.height, 1, LARGEST_SIDE), f"a whole number, 1 to {LARGEST_SIDE}"),
+        "width": (_whole(info.width, 1, LARGEST_SIDE), f"a whole number, 1 to {LARGEST_SIDE}"),
+        "format": (_is_format(info.format), "a key of livematte.frame.PIXEL_FORMATS"),
+        "time_base": (_positive(info.time_base), "a Fraction above 0"),
+        "average_rate": (rate is None or _positive(rate), "a Fraction above 0, or None"),
+        "frames": (info.frames is None or _whole(info.frames, 0), "a whole number, or None"),
+        "color": (isinstance(info.color, ColorInfo), "a ColorInfo"),
+        "sample_aspect": (_positive(info.sample_aspect), "a Fraction above 0"),
+        "details": (isinstance(info.details, Mapping), "a mapping"),
+    }
+    for name, (good, wanted) in valid.items():
+        if not good:
+            raise InputError(f"{who} has {describe(getattr(info, name))} as info.{name}, expected {wanted}")
+
+
+def _whole(value: object, least: int, most: int = 1 << 62) -> bool:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and least <= value <= most  # type: ignore[operator]
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, Fraction) and value > 0
+
+
+def _is_format(value: object) -> bool:
+    return isinstance(value, str) and value in PIXEL_FORMATS
 
 
 def _has(part: object, name: str) -> bool:
     try:
         inspect.getattr_static(part, name)  # without calling a property
     except AttributeError:
-        return hasattr(part, name)
+        return has_member(part, name)
     return True
 
 
 def input_size(model: Model, height: int, width: int) -> tuple[int, int]:
-    """The size of ``model``'s input. ModelError unless it is two whole numbers from 1 on."""
-    given: Any = model.input_size(height, width)
-    whole = isinstance(given, (tuple, list)) and len(given) == 2
-    if not (whole and all(isinstance(n, (int, np.integer)) and n >= 1 for n in given)):
+    """The size of ``model``'s input. ModelError unless it is two whole numbers, 1 to 8192."""
+    with named_errors("model", model, ModelError):
+        given: Any = model.input_size(height, width)
+    pair = isinstance(given, (tuple, list)) and len(given) == 2
+    if not (pair and all(_whole(n, 1, LARGEST_INPUT) for n in given)):
         raise ModelError(
             f"{title('model', model)} gave {describe(given)} as its input size for {width}x{height}, "
-            "expected (height, width), whole numbers from 1 on"
+            f"expected (height, width), whole numbers from 1 to {LARGEST_INPUT}"
         )
     return int(given[0]), int(given[1])
 
 
-def check_answer(model: Model, given: object) -> tuple[Matte, State]:
-    """The matte and the state that a model returned. ModelError for anything else."""
+def run_model(model: Model, rgb: Array, state: State) -> tuple[Matte, State]:
+    """The matte and the state that a model returns for a picture. ModelError for anything else."""
+    with named_errors("model", model, ModelError):
+        given: object = model(rgb, state)
     if not (isinstance(given, tuple) and len(given) == 2):
         raise ModelError(f"{title('model', model)} gave {describe(given)}, expected a Matte and a state")
     return given
@@ -189,7 +228,7 @@ def _planes(frame: Frame) -> str:
 def _planes_match(frame: Frame) -> bool:
     """True if the planes match the format."""
     planes = frame.planes
-    if not (isinstance(frame.format, str) and frame.format in PIXEL_FORMATS and isinstance(planes, tuple)):
+    if not (_is_format(frame.format) and isinstance(planes, tuple)):
         return False
     if not (planes and all(map(is_array, planes)) and planes[0].ndim == 2):
         return False
@@ -198,8 +237,14 @@ def _planes_match(frame: Frame) -> bool:
 
 def checked_frames(source: Source) -> Iterator[Frame]:
     """The frames of ``source``. InputError for an invalid one."""
-    who = f"{title('source', source)} gave"
-    for frame in source:
+    who, ended = f"{title('source', source)} gave", object()
+    with named_errors("source", source, InputError):
+        frames = iter(source)
+    while True:
+        with named_errors("source", source, InputError):
+            frame: Any = next(frames, ended)
+        if frame is ended:
+            return
         check_frame(frame, who)
         yield frame
 
@@ -216,14 +261,28 @@ def check_frame(frame: object, who: str) -> None:
     if damaged:
         planes = _planes(frame) if isinstance(frame.planes, tuple) else describe(frame.planes)
         raise InputError(f"{who} a damaged picture: {planes}; expected the whole planes of a format")
+    times: tuple[object, ...] = (frame.pts, frame.duration)
+    if not all(isinstance(ticks, (int, np.integer)) for ticks in times):
+        raise InputError(f"{who} a picture with pts and duration {describe(times)}, expected whole numbers")
+    if not (_positive(frame.time_base) and _positive(frame.sample_aspect)):
+        base, aspect = frame.time_base, frame.sample_aspect
+        raise InputError(
+            f"{who} a picture with time_base {short(base)} and sample_aspect {short(aspect)}, "
+            "expected a Fraction above 0"
+        )
+    if not isinstance(frame.color, ColorInfo):
+        raise InputError(f"{who} a picture with {describe(frame.color)} as color, expected a ColorInfo")
 
 
-def check_background_frame(background: Background, made: object, frame: Frame) -> Frame:
-    """Return the frame that a background made.
+def background_frame(background: Background, frame: Frame, alpha: Array) -> Frame:
+    """Return what ``background`` makes for ``frame``.
 
     Raises:
-        InputError: its size, format or colour differs from ``frame``, or it is ``frame`` itself.
+        InputError: its size, format or colour differs from ``frame``, it is ``frame`` itself, or the
+            background fails.
     """
+    with named_errors("background", background, InputError):
+        made: object = background(frame, alpha)
     who = title("background", background)
     if not isinstance(made, Frame):
         raise InputError(f"{who} gave {describe(made)}, expected a Frame")

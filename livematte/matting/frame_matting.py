@@ -11,6 +11,7 @@ from livematte.device import Device
 from livematte.device.cuda import on_gpu
 from livematte.device.execution import CpuContext, CudaContext, ExecutionContext
 from livematte.device.transfer import matte_to_same_device, to_host, to_same_device
+from livematte.errors import ModelError
 from livematte.frame import Array, Frame, Matte
 from livematte.kernels.convert import small_both
 from livematte.matting import contracts
@@ -20,6 +21,7 @@ from livematte.matting.cuts import Cut, CutDetector, half_size, resized_map, wai
 from livematte.matting.people import People, PeopleFilter
 from livematte.matting.regions import PendingWindow, RegionTracker, Window, combined, window_picture
 from livematte.matting.temporal import TemporalFilter, TemporalState
+from livematte.parts import named_errors
 from livematte.protocols import AsyncModel, GpuModel, Model, PendingMatte
 
 
@@ -119,10 +121,14 @@ class FrameMatting:
         if not isinstance(self._model, AsyncModel):
             return None
         if small.window is None:
-            return self._model.submit(self._model_rgb(small.rgb))
-        inside = self._model.submit(window_picture(small.window, small.rgb))
-        look = None if small.look is None else self._model.submit(small.look)
+            return self._submit(self._model, self._model_rgb(small.rgb))
+        inside = self._submit(self._model, window_picture(small.window, small.rgb))
+        look = None if small.look is None else self._submit(self._model, small.look)
         return PendingWindow(inside, look, self._check_size, small.window, small.rgb)
+
+    def _submit(self, model: AsyncModel, rgb: Array) -> PendingMatte:
+        with named_errors("model", model, ModelError):
+            return model.submit(rgb)
 
     def _check_size(self, matte: Matte, size: tuple[int, int]) -> None:
         contracts.check_matte(self._model, "model", matte, *size)
@@ -134,13 +140,13 @@ class FrameMatting:
     def _run(self, small: ModelInput) -> Matte:
         """The model's matte of the whole picture, computed now."""
         if small.window is None:
-            given = self._model(self._model_rgb(small.rgb), self._model_state)
-            matte, self._model_state = contracts.check_answer(self._model, given)
+            rgb = self._model_rgb(small.rgb)
+            matte, self._model_state = contracts.run_model(self._model, rgb, self._model_state)
             return matte
         pictures = [window_picture(small.window, small.rgb), *([] if small.look is None else [small.look])]
         mattes = []
         for rgb in pictures:  # only for models without state
-            matte, _ = contracts.check_answer(self._model, self._model(rgb, None))
+            matte, _ = contracts.run_model(self._model, rgb, None)
             contracts.check_matte(self._model, "model", matte, *rgb.shape[:2])
             mattes.append(matte)
         return combined(mattes[0], mattes[1] if small.look is not None else None, small.window, small.rgb)
@@ -184,7 +190,7 @@ class FrameMatting:
         """The matte before the temporal filter, small components removed; limits as of :meth:`unchecked`."""
         if (self._model_state is not None or not on_gpu(small.cut)) and wait_for_cut(small.cut):
             self.restart()
-        matte = self._run(small) if begun is None else begun.result()
+        matte = self._run(small) if begun is None else self._result(begun)
         contracts.check_matte(self._model, "model", matte, *small.rgb.shape[:2])
         matte, limits = contracts.clip_matte(matte_to_same_device(matte, small.rgb), frame)
         if not self._keep_small_components:
@@ -195,6 +201,10 @@ class FrameMatting:
             size = contracts.input_size(self._model, *shown)
             self._regions.update(matte.alpha, size, shown, float(frame.seconds))
         return matte, limits
+
+    def _result(self, begun: PendingMatte) -> Matte:
+        with named_errors("model", self._model, ModelError):
+            return begun.result()
 
     def smooth(self, matte: Matte, small: ModelInput) -> Matte:
         """The matte after the temporal filter; ``matte`` itself where nothing came before."""

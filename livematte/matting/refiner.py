@@ -17,7 +17,7 @@ from livematte.frame import Array, Frame, Matte
 from livematte.kernels.boxes import Box
 from livematte.kernels.convert import small_rgb
 from livematte.kernels.resize import linear_crop, resize
-from livematte.matting.contracts import check_part, title
+from livematte.matting.contracts import check_part
 from livematte.matting.cuts import Cut, wait_for_cut
 from livematte.matting.refined_memory import RefinedMemory
 from livematte.matting.temporal import check_mode
@@ -36,6 +36,7 @@ from livematte.matting.tiles import (
 )
 from livematte.matting.trimap import BACKGROUND, local_mean, trimap_from_matte
 from livematte.matting.upsampling import colors
+from livematte.parts import title
 from livematte.protocols import TrimapModel
 
 BLEND_GAIN = 2.0

@@ -19,9 +19,10 @@ from livematte.kernels.foreground import solve_background
 from livematte.kernels.kinds import tile_kinds
 from livematte.kernels.statistics import clip_with_limits
 from livematte.kernels.upsample import guided_coefficients, upsample_crop
-from livematte.matting.contracts import check_matte, check_range, title
+from livematte.matting.contracts import check_matte, check_range
 from livematte.matting.tiles import Blend, GridPosition, Tile, crop
 from livematte.matting.upsampling import EPSILON
+from livematte.parts import named_errors, title
 from livematte.protocols import GpuTrimapModel, TrimapModel
 
 
@@ -124,7 +125,8 @@ def refine_tile(network: TrimapModel, rgb: Array, trimap: Array) -> Matte:
         rgb = xp.pad(rgb, ((0, down), (0, right), (0, 0)), mode="edge")
         trimap = np.pad(trimap, ((0, down), (0, right)), mode="edge")
     on_device = isinstance(network, GpuTrimapModel) and network.takes_gpu_arrays
-    given = network.refine(rgb if on_device else to_host(rgb), np.ascontiguousarray(trimap))
+    with named_errors("refiner", network, ModelError):
+        given = network.refine(rgb if on_device else to_host(rgb), np.ascontiguousarray(trimap))
     check_matte(network, "refiner", given, *trimap.shape)
     matte = matte_to_same_device(given, rgb)
     alpha, foreground = matte.alpha, matte.foreground

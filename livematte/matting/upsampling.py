@@ -45,9 +45,14 @@ class FullAlpha:
     kinds: Array
 
 
+def is_method(method: object) -> bool:
+    """Return True for one of :data:`METHODS`; False for the name of a refiner and for an object."""
+    return isinstance(method, str) and method in METHODS
+
+
 def check_method(method: str) -> None:
     """Raise UsageError unless ``method`` is one of :data:`METHODS`."""
-    if method not in METHODS:
+    if not is_method(method):
         raise UsageError(f"unknown refine method {method!r}: allowed are {', '.join(METHODS)}")
 
 

@@ -33,6 +33,7 @@ from livematte.matting.regions import RegionTracker
 from livematte.matting.temporal import TemporalFilter
 from livematte.offline.review import Review
 from livematte.offline.stage_runner import BoundedQueue, StageRunner, StageTime
+from livematte.parts import named_errors
 from livematte.protocols import Background, GpuSink, Model, PendingMatte, Sink, Source
 
 
@@ -253,7 +254,8 @@ def render(
             frames = finished.result()
             stats.highest_alpha = max(stats.highest_alpha, finished.highest_alpha)
             for output in outputs:
-                output.sink.write(frames[output.kind])
+                with named_errors("sink", output.sink, OutputError):
+                    output.sink.write(frames[output.kind])
             clock.add(began)
             stats.frames += 1
             if progress is not None:
@@ -279,14 +281,18 @@ def _close(
     whole: bool,
 ) -> None:
     """Close everything once. After a sink that cannot finish, the other sinks are aborted."""
-    for part in parts:
+    context, source, background = parts
+    ends = (("context", context, context.close), ("source", source, source.close))
+    for kind, part, end in (*ends, ("background", background, background.close)):
         try:
-            part.close()
+            with named_errors(kind, part, InputError):
+                end()
         except BaseException as error:
             runner.fail(error)
     for output in outputs:
         try:
-            (output.sink.close if whole else output.sink.abort)()
+            with named_errors("sink", output.sink, OutputError):
+                (output.sink.close if whole else output.sink.abort)()
         except BaseException as error:
             whole = False
             runner.fail(error)
@@ -319,7 +325,8 @@ def mattes(
         for frame in contracts.checked_frames(source):
             yield full_size_matte(frame, matting, compositor, context)
     finally:
-        source.close()
+        with named_errors("source", source, InputError):
+            source.close()
 
 
 def full_size_matte(

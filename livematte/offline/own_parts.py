@@ -10,7 +10,8 @@ from typing import Any
 from livematte.errors import OptionError, OutputError, UsageError
 from livematte.matting.contracts import check_part, check_source
 from livematte.options import DecoderOption, EncodingOptions, SectionOptions, SequenceOption
-from livematte.options.declaration import names, short
+from livematte.options.declaration import names
+from livematte.options.values import has_member, path_text, short
 from livematte.protocols import Sink, Source
 
 
@@ -24,7 +25,9 @@ def own_parts(input: object, output: object, options: Mapping[str, Any]) -> tupl
     """
     source: Any = None
     sink: Any = None
-    if not isinstance(input, (str, os.PathLike)):
+    if isinstance(input, (str, os.PathLike)):
+        path_text("input", input)
+    else:
         if not _resembles(input, Source):
             raise OptionError(f"input {short(input)} is invalid: {_PATH_OR}Source")
         check_source(input)
@@ -32,7 +35,9 @@ def own_parts(input: object, output: object, options: Mapping[str, Any]) -> tupl
         refuse_options(DecoderOption, options, "a video file as input")
         refuse_options(SequenceOption, options, "a sequence of pictures as input")
         source = input
-    if output is not None and not isinstance(output, (str, os.PathLike)):
+    if isinstance(output, (str, os.PathLike)):
+        path_text("output", output)
+    elif output is not None:
         if not _resembles(output, Sink):
             raise OptionError(f"output {short(output)} is invalid: {_PATH_OR}Sink")
         check_part(output, Sink, "sink", OutputError)
@@ -49,7 +54,7 @@ _PATH_OR = "use a path, or an object with the methods of livematte.protocols."
 def _resembles(part: object, protocol: type) -> bool:
     """True for an object that has at least one member of the protocol: what it lacks can be named."""
     names = [*inspect.get_annotations(protocol), *vars(protocol)]
-    return any(hasattr(part, name) for name in names if not name.startswith("_"))
+    return any(has_member(part, name) for name in names if not name.startswith("_"))
 
 
 def refuse_options(group: type, options: Mapping[str, Any], needed: str) -> None:

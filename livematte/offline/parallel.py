@@ -8,7 +8,6 @@ frames up to the first missing segment.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
@@ -69,7 +68,7 @@ def render_file(
     for path in job.targets.values():
         if path == STREAM:
             raise UsageError("standard output needs a single device: use --device cuda:0, or a video file")
-        if path.endswith(("/", os.sep)) or is_numbered(Path(path)):
+        if is_numbered(Path(path)):
             raise UsageError(
                 f"{path}: numbered pictures need a single device: use --device cuda:0, or a video file"
             )

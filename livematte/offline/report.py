@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,11 @@ def require_moving(source: FileSource, path: PathLike) -> None:
 
 
 def abort_outputs(source: Source | None, behind: Background | None, outputs: list[engine.Output]) -> None:
-    """Close all that was opened for a render that cannot begin."""
-    if source is not None:
-        source.close()
-    if behind is not None:
-        behind.close()
-    for opened in outputs:
-        opened.sink.abort()
+    """Close all that was opened for a render that cannot begin: the caller raises the reason."""
+    closing = [part.close for part in (source, behind) if part is not None]
+    for end in (*closing, *(opened.sink.abort for opened in outputs)):
+        with suppress(Exception):
+            end()
 
 
 def run_and_report(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections.abc
 import numbers
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -18,7 +19,7 @@ from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from livematte.errors import OptionError, UsageError
-from livematte.printable import quoted
+from livematte.options.values import path_text, short
 
 REQUIRED: Any = ...
 """Default of a required option."""
@@ -155,6 +156,11 @@ class Declared:
         """Default on the command line."""
         return self.option.default if self.option.form is None else self.option.form.default
 
+    @property
+    def is_path(self) -> bool:
+        """True if text is the path of a file, at least if it is nothing else, such as a colour."""
+        return bool(self.option.path or self.option.output)
+
     def wrong_type(self, value: object) -> str:
         """Return the expected kind of value if ``value`` has a wrong type, else an empty text."""
         members = self._plain_members()
@@ -173,7 +179,11 @@ class Declared:
         """Raise OptionError for a value of a wrong type, UsageError for one that is not allowed."""
         if expected := self.wrong_type(value):
             raise OptionError(f"{self.name} {short(value)} is invalid: use {expected}")
+        if isinstance(value, int) and abs(value) >> 63:
+            raise UsageError(f"{self.name} {short(value)} is invalid: use a smaller number")
         if value is not None:
+            if self.is_path and isinstance(value, (str, os.PathLike)):
+                path_text(self.name, value)
             self.check_allowed(value)
 
     def check_allowed(self, value: Any) -> None:
@@ -195,23 +205,6 @@ class Declared:
         shown = short(value) if isinstance(value, int) else f"{float(value):g}"
         unit = f" {option.unit}" if option.unit else ""
         raise UsageError(f"{self.name.replace('_', ' ')} {shown} is invalid: use {allowed}{unit}")
-
-
-def short(value: object, limit: int = 60) -> str:
-    """Return a value for an error message, in one line of at most ``limit`` characters.
-
-    Of an array, a tensor or another object whose text is long, only the type and the shape.
-    """
-    shape = getattr(value, "shape", None)
-    if shape is not None:
-        return f"of type {type(value).__name__} with shape {tuple(shape)}"
-    if isinstance(value, (str, bytes)) and len(value) > limit:
-        return f"{quoted(value[: limit - 1])}…"
-    try:
-        text = quoted(value) if isinstance(value, str) else repr(value)
-    except Exception:  # e.g. a number of thousands of digits
-        text = ""
-    return text if text and len(text) <= limit and "\n" not in text else f"of type {type(value).__name__}"
 
 
 def _either(words: tuple[str, ...]) -> str:
@@ -292,8 +285,9 @@ def unknown_option(name: str, known: collections.abc.Iterable[str]) -> str:
     """Return an error message for an unknown option, with the most similar known name."""
     allowed = sorted(known)
     close = get_close_matches(name, allowed, 1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"unknown option {name!r}: {hint}known are {', '.join(allowed)}"
+    if close:
+        return f"unknown option {name!r}: did you mean {close[0]!r}?"
+    return f"unknown option {name!r}: known are {', '.join(allowed)}"
 
 
 def keywords(group: type, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ LONGEST_DELAY = 2.0
 def read_size(text: str) -> dict[str, int]:
     """Parse ``1280x720`` to width and height. Raises UsageError."""
     width, cross, height = text.lower().partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal()):
+    if not (cross and all(side.isdecimal() and len(side) <= 6 for side in (width, height))):
         raise UsageError(f"resolution {text!r} is invalid: use WIDTHxHEIGHT, such as 1280x720")
     return {"width": int(width), "height": int(height)}
 

@@ -15,7 +15,7 @@ def read_jobs(text: str) -> Mapping[str, Any]:
     """Read ``--jobs``: a number, or ``auto``. Raises UsageError."""
     if text == "auto":
         return {"jobs": None}
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > 6 or int(text) < 1:
         raise UsageError(f"--jobs {text!r} is invalid: use auto, or 1 or more")
     return {"jobs": int(text)}
 

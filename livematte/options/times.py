@@ -11,6 +11,9 @@ from livematte.errors import UsageError
 
 ALLOWED = "seconds (90), m:ss (1:30), h:mm:ss (0:01:30.5) or h:mm:ss:ff with frames (00:00:30:12)"
 
+LONGEST = 10**9
+"""Largest number of seconds, 30 years."""
+
 _CLOCK = re.compile(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})", re.ASCII)
 _FRAMES = re.compile(r"(\d{1,4}):(\d\d):(\d\d)([:;])(\d{2,3})", re.ASCII)
 
@@ -51,12 +54,14 @@ class FrameLabel:
 
 
 def parse_time(name: str, value: float | str) -> float | Fraction | FrameLabel:
-    """Return seconds, exact for text, or a frame. Numbers are returned unchanged.
+    """Return seconds, exact for text, or a frame. Numbers up to :data:`LONGEST` are returned unchanged.
 
     Raises:
         UsageError: it is no time; ``name`` names it.
     """
     if not isinstance(value, str):
+        if math.isfinite(value) and value > LONGEST:
+            raise UsageError(f"{name} {value:g} is invalid: use up to {LONGEST} seconds")
         return value
     text = value.strip()
     if match := _FRAMES.fullmatch(text):

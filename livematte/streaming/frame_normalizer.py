@@ -13,7 +13,7 @@ from livematte.errors import InputError
 from livematte.frame import Array, ColorInfo, Frame
 from livematte.kernels.boxes import Box, Placement, chroma_box, crop, place
 from livematte.kernels.convert import planes_from_rgb, split_planes, to_rgb
-from livematte.matting.contracts import check_background_frame, check_frame
+from livematte.matting.contracts import background_frame, check_frame
 from livematte.protocols import Background, LiveFormat
 from livematte.video.pixel_shape import in_bars
 
@@ -131,5 +131,5 @@ def render_placeholder(background: Background, format: LiveFormat) -> Frame:
     if background.transparent:
         alpha = np.zeros(empty.size, np.uint8)
         return empty.with_planes((*empty.planes, alpha), "yuva420p")
-    made = background(empty, np.zeros(empty.size, np.float32))
-    return with_opaque_alpha(check_background_frame(background, made, empty), format)
+    made = background_frame(background, empty, np.zeros(empty.size, np.float32))
+    return with_opaque_alpha(made, format)

@@ -84,9 +84,9 @@ class Governor:
         levels: Sequence[Level],
         interval: float,
         clock: Clock,
-        *,
         level: int = 0,
         first: int = 0,
+        *,
         window: float = 1.5,
     ) -> None:
         self._levels, self._interval, self._clock, self._window = list(levels), interval, clock, window
@@ -99,7 +99,7 @@ class Governor:
 
     def successor(self, levels: Sequence[Level], level: int, first: int = 0) -> Governor:
         """A governor of other levels that starts at ``level`` and is as patient as this one."""
-        new = Governor(levels, self._interval, self._clock, level=level, first=first, window=self._window)
+        new = Governor(levels, self._interval, self._clock, level, first, window=self._window)
         with self._lock:
             new.steps, new._patience = self.steps, self._patience
         return new

@@ -59,7 +59,8 @@ class BackgroundOpener:
         """Take the options; ``transparent`` says whether the default background is."""
         self._options = options
         default = "transparent" if transparent else DEFAULT_BACKGROUND
-        self.spec: PathLike | Background = options["background"] or default
+        given = options["background"]
+        self.spec: PathLike | Background = default if given is None else given
 
     def __call__(self, spec: PathLike | Background) -> Background:
         """Open a background. Raises as :func:`open_live_background`."""

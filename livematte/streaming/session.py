@@ -16,11 +16,11 @@ from dataclasses import replace
 from typing import Any
 
 from livematte.errors import InputError, LivematteError, UsageError
-from livematte.matting.framing import check_framing
 from livematte.matting.people import format_people, parse_people
 from livematte.networks import check_model
 from livematte.options import CHANGES, LiveOptions, PathLike
 from livematte.options.declaration import complete
+from livematte.options.values import check_bool, check_number
 from livematte.protocols import Background, LiveFormat, LiveSink, Model, TrimapModel
 from livematte.resolve import Resolved
 from livematte.streaming.capture import Camera
@@ -105,6 +105,7 @@ class Session:
 
     @blur.setter
     def blur(self, strength: float) -> None:
+        check_number("blur", strength)
         self.background = f"blur:{strength}"
 
     @property
@@ -155,9 +156,10 @@ class Session:
 
     @mirror.setter
     def mirror(self, mirror: bool) -> None:
-        if bool(mirror) != self._options["mirror"]:
-            self._engine.stages.set_mirror(bool(mirror))
-            self._options["mirror"] = bool(mirror)
+        CHANGES["mirror"].check(mirror)
+        if mirror != self._options["mirror"]:
+            self._engine.stages.set_mirror(mirror)
+            self._options["mirror"] = mirror
 
     @property
     def delay(self) -> float:
@@ -166,7 +168,7 @@ class Session:
 
     @delay.setter
     def delay(self, delay: float) -> None:
-        complete(LiveOptions, {"delay": delay})
+        CHANGES["delay"].check(delay)
         self._engine.stages.gate.set_delay(delay)
         self._options["delay"] = delay
 
@@ -177,6 +179,7 @@ class Session:
 
     @camera.setter
     def camera(self, camera: str | None) -> None:
+        CHANGES["camera"].check(camera)
         with self._changing:
             opener = self._opener.with_camera(camera)
             if opener is self._opener:
@@ -194,6 +197,7 @@ class Session:
 
     @to.setter
     def to(self, to: str | SinkFactory | Sequence[str | SinkFactory]) -> None:
+        CHANGES["to"].check(to)
         with self._changing:
             factories, present = resolve_sinks(to), list(self._sinks)
             own, stages = self._options["sink_options"] or {}, self._engine.stages
@@ -229,6 +233,7 @@ class Session:
 
     @keep.setter
     def keep(self, people: str) -> None:
+        CHANGES["keep"].check(people)
         stages, chosen = self._engine.stages, parse_people(people)
         stages.people.choose(stages.framer.place(chosen) if isinstance(chosen, tuple) else chosen)
 
@@ -239,7 +244,8 @@ class Session:
 
     @frame.setter
     def frame(self, mode: str) -> None:
-        self._engine.stages.framer.mode = check_framing(mode)
+        CHANGES["frame"].check(mode)
+        self._engine.stages.framer.mode = mode
 
     @property
     def choke(self) -> float:
@@ -268,7 +274,8 @@ class Session:
 
     @paused.setter
     def paused(self, paused: bool) -> None:
-        self._engine.stages.pause(bool(paused))
+        check_bool("paused", paused)
+        self._engine.stages.pause(paused)
 
     @property
     def frozen(self) -> bool:
@@ -280,7 +287,8 @@ class Session:
 
     @frozen.setter
     def frozen(self, frozen: bool) -> None:
-        self._engine.stages.freeze(bool(frozen))
+        check_bool("frozen", frozen)
+        self._engine.stages.freeze(frozen)
 
     @property
     def shown(self) -> PreviewFrame | None:

@@ -8,8 +8,10 @@ from inspect import Parameter, signature
 from typing import Any
 
 from livematte import registry
-from livematte.errors import OutputError, UsageError
-from livematte.matting.contracts import check_part, describe, title
+from livematte.errors import OptionError, OutputError, UsageError
+from livematte.matting.contracts import check_part, describe
+from livematte.options.values import short
+from livematte.parts import named_errors, title
 from livematte.protocols import LiveFormat, LiveSink
 from livematte.streaming.null_sink import NULL_SINK, NullSink
 
@@ -21,6 +23,9 @@ def resolve_sinks(to: str | SinkFactory | Sequence[str | SinkFactory]) -> list[t
     selected = [to] if isinstance(to, str) or callable(to) else list(to)
     if not selected:
         raise UsageError(f"no output is selected: name one with --to ({_sink_names()})")
+    for each in selected:
+        if not (isinstance(each, str) or callable(each)):
+            raise OptionError(f"output {short(each)} is invalid: use the name of a sink, or a factory of one")
     names = [each if isinstance(each, str) else getattr(each, "__name__", "sink") for each in selected]
     return [
         (name, _factory(each) if isinstance(each, str) else each)
@@ -61,7 +66,7 @@ def open_live_sink(
 
     Raises:
         UsageError: an option that the sink does not have.
-        OutputError: the factory does not return a sink. Errors of the factory pass through.
+        OutputError: the factory fails or does not return a sink.
     """
     if options:
         taken = signature(factory).parameters.values()
@@ -70,7 +75,8 @@ def open_live_sink(
         if unknown and not any(each.kind is Parameter.VAR_KEYWORD for each in taken):
             allowed = f"use one of {', '.join(known)}" if known else "it has no options"
             raise UsageError(f"output {name} has no option {unknown[0]!r}: {allowed}")
-    sink = factory(format, **options)
+    with named_errors("output", factory, OutputError):
+        sink = factory(format, **options)
     check_part(sink, LiveSink, "output", OutputError)
     if not (isinstance(sink.name, str) and isinstance(sink.notes, list)):
         raise OutputError(

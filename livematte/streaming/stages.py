@@ -10,11 +10,12 @@ from dataclasses import replace
 import numpy as np
 
 from livematte.clock import Clock, Pacer
-from livematte.errors import DeviceError, InputError, UsageError
+from livematte.errors import DeviceError, InputError, OutputError, UsageError
 from livematte.frame import Frame
 from livematte.matting.contracts import check_part
 from livematte.matting.framing import Framer
 from livematte.matting.people import PeopleFilter
+from livematte.parts import named_errors
 from livematte.protocols import Background, LiveFormat, LiveSink
 from livematte.streaming.behaviour import LONGEST_LAG, Behaviour, Scene
 from livematte.streaming.frame_normalizer import FrameNormalizer, render_placeholder, with_opaque_alpha
@@ -73,9 +74,7 @@ class LiveStages:
             settle=options.settle, delay=options.delay,
         )  # fmt: skip
         self.meter = LiveMeter(clock)
-        self.governor = Governor(
-            self.levels, float(1 / format.rate), clock, level=models.level, first=models.first
-        )
+        self.governor = Governor(self.levels, float(1 / format.rate), clock, models.level, models.first)
         self.pacer = Pacer(format.rate, clock)
         self.loader = ModelLoader(models.make, format, clock, spawn=spawn)
         self.to_model: LatestValue[CapturedFrame] = LatestValue()
@@ -98,8 +97,6 @@ class LiveStages:
         self._camera: tuple[object, ...] = ()
         self._paused = False
         self._frozen: ComposedFrame | None = None
-
-    # Changes while the session runs
 
     def set_background(self, background: Background) -> None:
         """Another background from the next frame on; the old one is closed later.
@@ -318,7 +315,8 @@ class LiveStages:
         if serial is not None and not self.gate.may_send(serial, outgoing.captured_at):
             return  # something failed while the sink was busy: the placeholder comes next
         try:
-            sink.send(outgoing.frame)
+            with named_errors("output", sink, OutputError):
+                sink.send(outgoing.frame)
         except BaseException as error:
             if worker is not None:
                 worker.given_up = True

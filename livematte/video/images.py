@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from dataclasses import replace
 from fractions import Fraction
@@ -32,8 +31,15 @@ from livematte.video.container import exists
 from livematte.video.embed_profile import can_hold_profile, embed_profile
 from livematte.video.encoders import CONTAINERS
 from livematte.video.linear_light import linear_picture
-from livematte.video.picture_sequence import PATTERN, find_sequence, is_sequence, printf_pattern
+from livematte.video.picture_sequence import (
+    PATTERN,
+    find_sequence,
+    is_sequence,
+    numbered_files,
+    printf_pattern,
+)
 from livematte.video.pixels import Converter, to_video_frame, view_planes, writable_planes
+from livematte.video.written_files import record_written
 
 STILLS = {
     ".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg", ".webp": "libwebp", ".bmp": "bmp", ".tif": "tiff",
@@ -236,8 +242,6 @@ class ImageSequenceSink:
         self._first = info.details.get("first_number")
         self._writing: Path | None = None
         """The picture that is perhaps not complete."""
-        parts = PATTERN.split(pattern.name.replace("%%", "%"), maxsplit=1)
-        self._names = re.compile(r"\d+".join(map(re.escape, parts)))
         self._folder = pattern.parent.resolve()
         if self._folder.exists() and not self._folder.is_dir():
             raise OutputError(f"{self._folder} is not a folder")
@@ -288,11 +292,13 @@ class ImageSequenceSink:
         try:
             if not self._folder.exists():
                 self._temporary.rename(self._folder)
+                record_written(self.path, numbered_files(self.path))
                 return
             self._move_older({picture.name for picture in self._temporary.iterdir()})
             for picture in sorted(self._temporary.iterdir()):
                 replace_file(picture, self._folder / picture.name)
             self._temporary.rmdir()
+            record_written(self.path, numbered_files(self.path))
         except OSError as error:
             raise OutputError(
                 f"{describe_write_error(error, self.path)} (the pictures are in {self._temporary})"
@@ -302,16 +308,13 @@ class ImageSequenceSink:
         """Raise UsageError if the source is pictures in the same folder that this sequence would replace."""
         if source is None or not is_sequence(source):
             return
-        inputs = find_sequence(source).files
-        if any(self._names.fullmatch(file.name) and file.parent.resolve() == self._folder for file in inputs):
+        inputs = {file.resolve() for file in find_sequence(source).files}
+        if any(file.resolve() in inputs for file in numbered_files(self.path)):
             raise UsageError(f"{self.path} is also the input: give the output another name or folder")
 
     def _move_older(self, replaced: set[str]) -> None:
         """Move pictures with other numbers out of the folder, so that two sequences are not mixed."""
-        older = [
-            file for file in self._folder.iterdir()
-            if self._names.fullmatch(file.name) and file.name not in replaced and file.is_file()
-        ]  # fmt: skip
+        older = [file for file in numbered_files(self.path) if file.name not in replaced]
         if not older:
             return
         folder = sibling_path(self._folder, "older")

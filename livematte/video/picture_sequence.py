@@ -121,6 +121,19 @@ def find_sequence(path: str | Path) -> PictureSequence:
     return _numbered(pattern, path)
 
 
+def numbered_files(pattern: str | Path) -> list[Path]:
+    """Return the files whose names a pattern such as ``out/%04d.png`` can give, with any number of digits."""
+    pattern = printf_pattern(pattern)
+    parts = PATTERN.split(pattern.name.replace("%%", "%"), maxsplit=1)
+    names = re.compile(r"\d+".join(map(re.escape, parts)))
+    try:
+        return sorted(
+            file for file in pattern.parent.iterdir() if names.fullmatch(file.name) and file.is_file()
+        )
+    except OSError:  # there is no such folder
+        return []
+
+
 def _pictures(folder: Path, wanted: Callable[[str], bool]) -> list[Path]:
     try:
         entries = list(folder.iterdir())

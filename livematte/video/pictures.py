@@ -10,7 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from tempfile import mkstemp
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
@@ -20,8 +20,10 @@ from livematte.device.transfer import to_host
 from livematte.errors import InputError, OptionError
 from livematte.frame import Array, Channels, ColorInfo, Frame
 from livematte.kernels.convert import to_rgb
-from livematte.options.declaration import short
+from livematte.options.values import has_member, is_like, path_text, short
+from livematte.parts import named_errors
 from livematte.protocols import Source, SourceInfo
+from livematte.registry import reason
 from livematte.video import trial_decode
 from livematte.video.camera import open_camera
 from livematte.video.pixel_limit import check_size
@@ -30,6 +32,9 @@ from livematte.video.reader import FileSource, open_video
 if TYPE_CHECKING:
     from livematte.frame import Picture
 
+_END: Any = object()
+_CAMERAS = 10_000
+"""No camera has a higher number."""
 TICK = Fraction(1, 30)
 """Time base of pictures that come without a time: one tick each."""
 ROUNDING = 1e-2
@@ -58,7 +63,7 @@ def picture_frame(picture: Picture, channels: Channels = "rgb", count: int = 0) 
     if isinstance(picture, Frame):
         return picture
     if isinstance(picture, (str, os.PathLike)):
-        return replace(_decode(picture), pts=count, time_base=TICK)
+        return replace(_decode(path_text("picture", picture)), pts=count, time_base=TICK)
     if isinstance(picture, (bytes, bytearray, memoryview)):
         return replace(_decode_bytes(bytes(picture)), pts=count, time_base=TICK)
     if is_pil(picture):
@@ -74,7 +79,7 @@ def is_pil(value: object) -> bool:
 
 def is_array_like(value: object) -> bool:
     """Return True for an array or a tensor of any library."""
-    return on_gpu(value) or hasattr(value, "__array__")
+    return on_gpu(value) or has_member(value, "__array__")
 
 
 def is_picture(value: object) -> bool:
@@ -92,7 +97,10 @@ def _array(picture: Any) -> Array:
         return to_host(picture)
     if not is_array_like(picture):
         raise OptionError(f"a picture cannot be a {type(picture).__name__}: {_WANTED}")
-    return np.asarray(picture)
+    try:
+        return np.asarray(picture)
+    except Exception as error:  # of an object that only claims to be an array
+        raise InputError(f"a {type(picture).__name__} gives no array: {reason(error)}") from error
 
 
 def _pil_array(image: Any) -> Array:
@@ -195,10 +203,12 @@ class PictureSource:
 
     def __init__(self, pictures: Iterable[Picture], channels: Channels = "rgb") -> None:
         """Take the first picture. Raises InputError if there is none, and as :func:`picture_frame`."""
-        self._pictures, self._channels = iter(pictures), channels
+        self._given, self._channels = pictures, channels
         self.notes: list[str] = []
-        first = next(self._pictures, None)
-        if first is None:
+        with named_errors("iterable", pictures, InputError):
+            self._pictures = iter(pictures)
+        first = self._next()
+        if first is _END:
             raise InputError("there is no picture: give at least one")
         self._first = picture_frame(first, channels)
         self.info = SourceInfo(
@@ -217,8 +227,14 @@ class PictureSource:
             raise InputError("the pictures can be iterated only once: make the iterator again")
         self._started = True
         yield self._first
-        for count, picture in enumerate(self._pictures, 1):
+        count = 1
+        while (picture := self._next()) is not _END:
             yield picture_frame(picture, self._channels, count)
+            count += 1
+
+    def _next(self) -> Any:
+        with named_errors("iterable", self._given, InputError):
+            return next(self._pictures, _END)
 
     def close(self) -> None:
         """Close a generator; other iterables need nothing."""
@@ -236,14 +252,16 @@ def open_pictures(given: Source | Iterable[Picture] | int, channels: Channels = 
         InputError: there is no such camera, or no first picture.
     """
     if isinstance(given, int) and not isinstance(given, bool):
+        if not 0 <= given < _CAMERAS:
+            raise OptionError(f"input {short(given)} is invalid: cameras are numbered from 0, the first one")
         return open_camera(str(given))
-    if isinstance(given, Source) and not isinstance(given, type):
-        return given
+    if is_like(given, Source) and not isinstance(given, type):
+        return cast(Source, given)
     if is_picture(given) and getattr(given, "ndim", 0) != 4:
         raise OptionError("this is one picture, several are needed: use livematte.image or livematte.Matter")
-    if not isinstance(given, Iterable) or isinstance(given, (type, Mapping)):
+    if not is_like(given, Iterable) or isinstance(given, (type, Mapping)):
         raise OptionError(
             f"input {short(given)} is invalid: use a path, the number of a camera, pictures in a list or "
             "another iterable, or an object with the methods of livematte.protocols.Source"
         )
-    return PictureSource(given, channels)
+    return PictureSource(cast("Iterable[Picture]", given), channels)

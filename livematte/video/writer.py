@@ -60,8 +60,8 @@ def open_sink(
     """Open a file to write frames to.
 
     Args:
-        path: a video; ``frames/%06d.png`` (or ``.exr``, ``.tiff`` ...), or ``frames/`` (with slash) for a
-            folder of PNG files; ``-`` for standard output, with ``format``.
+        path: a video; ``frames/%06d.png`` (or ``.exr``, ``.tiff`` ...); ``-`` for standard output, with
+            ``format``.
         info: properties of the frames to write: size, format, time base, rate, colour.
         kind: 'picture' and 'foreground' write colours; 'alpha' writes alpha (luma without one) in grey.
         alpha: True to write straight alpha; the frames must have it.
@@ -78,10 +78,9 @@ def open_sink(
         UsageError: an invalid file type, codec, crf, preset or combination, or the target is the source.
         OutputError: the folder is missing or not writable, the target is a directory, the encoder is missing.
     """
-    spelled, path = os.fspath(path), Path(path)
-    if spelled.endswith(("/", os.sep)) or is_numbered(path):
-        pattern = path if is_numbered(path) else path / "%06d.png"
-        return ImageSequenceSink(pattern, info, alpha=alpha, grey=kind == "alpha")
+    path = Path(path)
+    if is_numbered(path):
+        return ImageSequenceSink(path, info, alpha=alpha, grey=kind == "alpha")
     return open_file_sink(
         path, info, kind=kind, alpha=alpha, codec=codec, crf=crf, preset=preset, format=format,
         copy_streams_from=copy_streams_from, start=start, end=end, threads=threads, gpu=gpu, card=card,

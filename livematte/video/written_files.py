@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,13 +18,18 @@ MAX_RECORDS = 2000
 """Number of records that are kept, the newest ones."""
 
 
-def record_written(path: Path) -> None:
-    """Remember that livematte wrote this file. A failure is no error."""
+def record_written(path: Path, files: Sequence[Path] | None = None) -> None:
+    """Remember that livematte wrote this file, or the pictures of a pattern. A failure is no error.
+
+    Args:
+        path: the file, or the pattern ``out/%04d.png``.
+        files: the pictures of a pattern.
+    """
     record = _record(path)
     if record is None:
         return
     with suppress(OSError):
-        record.write_text(_state(path), encoding="ascii")
+        record.write_text(_state(files or [path]), encoding="ascii")
         records = [each for each in record.parent.iterdir() if not each.name.startswith(".")]
         if len(records) > MAX_RECORDS:
             records.sort(key=lambda each: each.stat().st_mtime)
@@ -31,13 +37,13 @@ def record_written(path: Path) -> None:
                 old.unlink(missing_ok=True)
 
 
-def was_written(path: Path) -> bool:
-    """Return True if livematte wrote this file and nobody has changed it since."""
+def was_written(path: Path, files: Sequence[Path] | None = None) -> bool:
+    """Return True if livematte wrote this file, or exactly these pictures, and nobody changed it since."""
     record = _record(path)
     if record is None:
         return False
     try:
-        return record.read_text(encoding="ascii") == _state(path)
+        return record.read_text(encoding="ascii") == _state(files or [path])
     except (OSError, ValueError):
         return False
 
@@ -49,9 +55,21 @@ def foreign_file(path: Path) -> str:
     return f"{path} exists, and livematte did not write it"
 
 
-def _state(path: Path) -> str:
-    found = path.stat()
-    return f"{found.st_size} {found.st_mtime_ns}"
+def foreign_pictures(pattern: Path, files: Sequence[Path]) -> str:
+    """Return a line if there are pictures of a pattern that livematte did not write, else an empty text."""
+    if not files or was_written(pattern, files):
+        return ""
+    many = f"{len(files)} pictures {pattern} exist" if len(files) > 1 else f"{files[0]} exists"
+    return f"{many}, and livematte did not write {'all of them' if len(files) > 1 else 'it'}"
+
+
+def _state(files: Sequence[Path]) -> str:
+    found = [file.stat() for file in files]
+    state = " ".join(f"{each.st_size} {each.st_mtime_ns}" for each in found)
+    if len(files) == 1:
+        return state
+    names = "\0".join(file.name for file in files)
+    return hashlib.sha256(f"{names}\0{state}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _record(path: Path) -> Path | None:

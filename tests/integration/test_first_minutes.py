@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +18,11 @@ import pytest
 import livematte
 from livematte.cli.corrections import corrected
 from livematte.errors import UsageError
-from livematte.matting.backgrounds import parse_background
-from livematte.options.declaration import short
+from livematte.frame import Matte
+from livematte.matting.backgrounds import Transparent, parse_background
+from livematte.options.values import short
+from livematte.output_paths import output_path
+from livematte.resolve import video_suffix
 from livematte.video.images import write_image
 from livematte.video.pictures import picture_frame
 from livematte.video.written_files import was_written
@@ -30,6 +36,19 @@ TEXTS = [
     for each in ([ROOT / folder] if (ROOT / folder).is_file() else sorted((ROOT / folder).rglob("*")))
     if each.suffix in (".py", ".md", ".ipynb", ".toml", ".lua")
 ]
+
+
+class Bright:
+    """A model that needs no network."""
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        return 32, 32
+
+    def __call__(self, rgb: Any, state: Any) -> tuple[Matte, Any]:
+        return Matte((rgb[..., 0] > 127).astype(np.float32)), None
+
+
+QUICK: Any = {"model": Bright(), "refine": "none"}
 
 
 @pytest.fixture
@@ -96,10 +115,10 @@ def test_a_terminal_asks_before_it_replaces(folder: Path, monkeypatch: pytest.Mo
     for answer in (True, False):
         monkeypatch.setattr("typer.confirm", lambda line, err, say=answer: asked.append(line) or say)
         if answer:
-            render.confirm_overwrite("mine.mp4", {})
+            render.confirm_overwrite(["mine.mp4"], {})
         else:
             with pytest.raises(UsageError):
-                render.confirm_overwrite("mine.mp4", {})
+                render.confirm_overwrite(["mine.mp4"], {})
     assert asked == ["mine.mp4 exists, and livematte did not write it. Replace it?"] * 2
 
 
@@ -118,11 +137,88 @@ def test_a_folder_gets_a_video_with_the_name_of_the_input(
 
 
 def test_a_transparent_video_in_a_folder_is_for_an_editor(folder: Path) -> None:
-    from livematte.cli.render import in_folder
+    for background, suffix in (
+        ("transparent", ".mov"),
+        (Transparent(), ".mov"),
+        ("green", ".mp4"),
+        (None, ".mp4"),
+    ):
+        assert video_suffix({"background": background}) == suffix
+    assert Path(output_path("results/", "lecture.mp4", ".mov")) == Path("results/lecture.mov")
+    assert Path(output_path("results/", "shot/%04d.png", ".mp4")) == Path("results/shot.mp4")
+    assert Path(output_path("results/", "100% sure.mp4", ".mp4")) == Path("results/100% sure.mp4")
+    assert Path(output_path("out/%04d.png", "lecture.mp4", ".mp4")) == Path("out/%04d.png")
 
-    assert Path(in_folder("lecture.mp4", "results/", transparent=True)) == Path("results/lecture.mov")
-    assert Path(in_folder("shot/%04d.png", "results/")) == Path("results/shot.mp4")
-    assert in_folder("lecture.mp4", "out/%04d.png") == "out/%04d.png"
+
+@pytest.mark.parametrize("target", ["results/", "there", Path("there")])
+def test_python_does_with_a_folder_what_the_command_line_does(folder: Path, target: str | Path) -> None:
+    Path("there").mkdir()
+    report = livematte.render("lecture.mp4", target, alpha_out="mattes/", **QUICK)
+    made = Path(target) / "lecture.mp4"
+    assert report.outputs == [made, Path("mattes/lecture.mp4")]
+    assert [each.name for each in Path(target).iterdir()] == ["lecture.mp4"] and Path("mattes").is_dir()
+
+
+def test_stills_and_trimaps_in_a_folder_have_the_name_of_the_input(folder: Path) -> None:
+    write_image("me.jpg", picture_frame(np.full((64, 96, 3), 120, np.uint8)))
+    assert livematte.image("me.jpg", "results/", **QUICK).outputs == [Path("results/me.png")]
+    assert livematte.trimap("me.jpg", "maps/", model=QUICK["model"]).outputs == [Path("maps/me.png")]
+    report = livematte.trimap("lecture.mp4", "maps/", model=QUICK["model"])
+    assert report.outputs == [Path("maps/lecture.mkv")]
+    code, _, errors = run("image", "me.jpg", "results/")
+    assert code == 0, errors
+    code, _, errors = run("trimap", "me.jpg", "maps/")
+    assert code == 0, errors
+
+
+def test_pictures_that_livematte_did_not_write_are_not_replaced_by_mistake(folder: Path) -> None:
+    mine = [Path("shot_0002.png"), Path("shot_0030.png")]
+    for each in mine:
+        each.write_bytes(b"mine")
+    for pattern in ("shot_%04d.png", "shot_####.png"):
+        code, _, errors = run("render", "lecture.mp4", pattern)
+        assert code == 2 and "2 pictures" in errors and "livematte did not write all of them" in errors
+        with pytest.raises(UsageError, match="livematte did not write"):
+            livematte.render("lecture.mp4", pattern, overwrite=None, **QUICK)
+    assert all(each.read_bytes() == b"mine" for each in mine)
+    assert run("render", "lecture.mp4", "shot_%04d.png", "--overwrite")[0] == 0
+    assert mine[0].read_bytes() != b"mine" and not mine[1].exists()  # moved aside, as before
+
+
+def test_numbered_pictures_of_livematte_are_replaced_until_somebody_changes_one(folder: Path) -> None:
+    for pattern in ("shot_%04d.png", "new/shot_%04d.png"):
+        for _ in range(2):
+            code, _, errors = run("render", "lecture.mp4", pattern)
+            assert code == 0, errors
+    Path("shot_0001.png").write_bytes(b"edited")
+    code, _, errors = run("render", "lecture.mp4", "shot_%04d.png")
+    assert code == 2 and "shot_%04d.png exist, and livematte did not write all of them" in errors
+    assert Path("shot_0001.png").read_bytes() == b"edited"
+
+
+@pytest.mark.parametrize("command", ["probe -", "image - out.png", "trimap - out.png", "render - out.mkv"])
+def test_standard_input_is_read_by_every_command_for_files(folder: Path, command: str) -> None:
+    with open("lecture.mp4", "rb") as given:
+        done = subprocess.run(
+            [sys.executable, "-m", "livematte", *shlex.split(command)],
+            stdin=given, capture_output=True, text=True, encoding="utf-8",
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "livematte-input" not in done.stdout + done.stderr
+    if command == "probe -":
+        assert "standard input" in done.stdout and "96 x 64" in done.stdout
+    else:
+        assert Path(command.split()[-1]).is_file()
+
+
+def test_a_named_pipe_gives_the_mattes_of_its_video(folder: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=lambda: Path("pipe").write_bytes(Path("lecture.mp4").read_bytes()))
+    writer.start()
+    assert len(list(livematte.mattes("pipe", **QUICK))) == 2
+    writer.join()
 
 
 COMMANDS = {"render", "image", "trimap", "live", "probe"}

@@ -194,9 +194,7 @@ def test_every_kind_of_numbered_pictures_is_written(tmp_path: Path, suffix: str,
 
 
 def test_the_form_with_hashes_of_an_output(tmp_path: Path) -> None:
-    named = output_paths(
-        "o/a_####.png", {"alpha_out": "50%done.mp4", "foreground_out": None, "debug_view": None}
-    )
+    named = output_paths("o/a_####.png", {"alpha_out": "50%done.mp4"})
     assert named["picture"] == str(Path("o/a_%04d.png")) and named["alpha"] == "50%done.mp4"
 
 

@@ -250,6 +250,23 @@ def test_a_pil_image_without_8_bits_is_refused(matter: livematte.Matter) -> None
         matter(image.fromarray(np.zeros((8, 8), np.uint16)))
 
 
+def test_a_pil_image_is_used_as_its_pixels_are_stored_and_its_file_is_turned_upright(
+    matter: livematte.Matter, tmp_path: Any
+) -> None:
+    image = pytest.importorskip("PIL.Image", reason="pip install pillow")
+    ops = pytest.importorskip("PIL.ImageOps")
+    stored = image.fromarray(np.rot90(picture()).copy())
+    exif = stored.getexif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    stored.save(tmp_path / "phone.png", exif=exif)
+    opened = image.open(tmp_path / "phone.png")
+    upright = matter.image(picture()).alpha
+    assert matter.image(opened).alpha.shape == (WIDTH, HEIGHT)
+    np.testing.assert_array_equal(matter.image(ops.exif_transpose(opened)).alpha, upright)
+    np.testing.assert_array_equal(matter.image(tmp_path / "phone.png").alpha, upright)
+    np.testing.assert_array_equal(livematte.image(opened, model=RedIsForeground()).shape[:2], (WIDTH, HEIGHT))
+
+
 def test_pil_images_of_other_modes_are_converted(matter: livematte.Matter) -> None:
     image = pytest.importorskip("PIL.Image", reason="pip install pillow")
     rgb = image.fromarray(picture())

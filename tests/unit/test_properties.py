@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from livematte.errors import LivematteError
 from livematte.kernels.color.css import parse_color
 from livematte.matting.backgrounds import fit_picture
-from livematte.printable import printable, shorten
+from livematte.printable import printable, shortened
 from livematte.profile import read_profile
 from livematte.streaming.control_client import receive
 from livematte.streaming.control_link import encode_line
@@ -79,13 +80,29 @@ def test_a_fitted_picture_has_the_size_of_the_frame_and_no_new_colours(
 
 
 @FEW
-@given(st.text(max_size=300), st.integers(2, 100))
-def test_shortened_text_keeps_its_beginning_and_end(text: str, most: int) -> None:
-    short = shorten(text, most)
-    if len(text) <= most:
-        assert short == text
-    else:
-        assert short.startswith(text[: most // 2]) and short.endswith(text[-(most // 2) :])
+@given(st.lists(st.text(max_size=300), max_size=6).map(" ".join), st.integers(60, 200))
+def test_shortened_text_is_as_short_as_asked_and_keeps_its_beginning_and_end(text: str, most: int) -> None:
+    short = shortened(text, most)
+    assert len(short) <= most
+    assert short == text or ("…" in short and short[:10] == text[:10] and short[-10:] == text[-10:])
+
+
+def test_what_is_said_about_a_long_value_remains() -> None:
+    path = "/long/" + "x" * 100_000 + "/in.mp4"
+    line = shortened(f"{path} is also the input: give the output another name")
+    assert line.startswith("/long/xxx") and line.endswith(
+        "/in.mp4 is also the input: give the output another name"
+    )
+    words = shortened(f"background {'ab ' * 30_000}: no such file; allowed are a colour, a file, blur")
+    assert words.startswith("background ab") and words.endswith(
+        "no such file; allowed are a colour, a file, blur"
+    )
+
+
+def test_an_error_is_one_line_without_control_characters() -> None:
+    error = LivematteError("first\n  second\x1b[31m " + "z" * 5000)
+    assert str(error).startswith(r"first second\x1b[31m zzz") and len(str(error)) == 300
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 @pytest.mark.parametrize("text", ["\x1b[31m", "\u202e", "\x9b"])

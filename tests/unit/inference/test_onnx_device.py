@@ -116,10 +116,10 @@ def test_a_provider_without_memory_says_so_as_torch_does(machine, said):
 @pytest.mark.parametrize(
     ("spec", "runtime", "package"),
     [
-        ("cuda", "onnxruntime", "onnxruntime-gpu"),
-        ("cuda", "tensorrt", "onnxruntime-gpu tensorrt"),
-        ("directml", "auto", "onnxruntime-directml"),
-        ("coreml", "onnxruntime", "on a Mac pip install onnxruntime"),
+        ("cuda", "onnxruntime", "onnx onnxruntime-gpu"),
+        ("cuda", "tensorrt", "onnx onnxruntime-gpu tensorrt"),
+        ("directml", "auto", "onnx onnxruntime-directml"),
+        ("coreml", "onnxruntime", "on a Mac pip install onnx onnxruntime"),
     ],
 )
 def test_a_provider_that_is_not_there_names_the_package(monkeypatch, spec, runtime, package):

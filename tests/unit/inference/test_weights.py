@@ -45,12 +45,12 @@ def test_file_with_the_cards_hash_is_accepted(card):
     assert weights.verified_path(card.file("fp16")) == card.file("fp16").path
 
 
-def test_changed_file_is_refused_with_both_hashes(card):
+def test_changed_file_is_refused_with_the_beginning_of_both_hashes(card):
     card.file("fp16").path.write_bytes(b"abd")
     with pytest.raises(WeightsError) as caught:
         weights.verified_path(card.file("fp16"))
     for data in (b"abc", b"abd"):
-        assert hashlib.sha256(data).hexdigest() in str(caught.value)
+        assert hashlib.sha256(data).hexdigest()[:12] in str(caught.value)
 
 
 def test_missing_file_is_named(card):

@@ -138,7 +138,7 @@ def test_the_longest_name_of_a_folder_can_be_written(here: Path) -> None:
     clip = make_clip(here / "clip.mkv", frames=2, size=(64, 96))
     folder = here / ("x." + "y" * 253)
     with open_video(clip) as source:
-        sink = open_sink(f"{folder}/", source.info)
+        sink = open_sink(folder / "%06d.png", source.info)
         for frame in source:
             sink.write(frame)
         sink.close()

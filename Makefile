@@ -6,16 +6,18 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-dev
 PYTEST_ARGS ?=
+FARM_TESTS := $(wildcard tests/integration/test_farm*.py)
 SIZE_BIN := build/size/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PARALLEL := -n auto --dist loadfile --max-worker-restart=0
 OTHER := build/lowest
 OTHER_BIN := $(OTHER)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-.PHONY: help demo install test coverage test-lowest test-newest check lint types fuzz size sbom packages bench clean
+.PHONY: help demo install test test-farm coverage test-lowest test-newest check lint types fuzz size sbom packages bench clean
 
 help:  ## say what there is
 	@echo "make demo    install livematte into .venv and render the demo clip"
 	@echo "make test    ruff, mypy and every test, a process for each core"
+	@echo "make test-farm      the tests with a Ray cluster and an S3 server on loopback, which make test leaves out"
 	@echo "make check   ruff and mypy only"
 	@echo "make coverage       the tests, and which lines they run"
 	@echo "make test-lowest    the tests with the oldest versions that pyproject.toml allows"
@@ -54,7 +56,10 @@ types: $(TEST_STAMP)
 check: lint types
 
 test: check
-	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not farm" $(PYTEST_ARGS)
+
+test-farm: $(TEST_STAMP)  ## one after the other: each starts several processes of its own
+	$(BIN)/python -m pytest -m farm $(FARM_TESTS) $(PYTEST_ARGS)
 
 coverage: $(TEST_STAMP)
 	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
@@ -67,7 +72,7 @@ test-lowest test-newest:  ## in an environment of their own, build/lowest
 	$(OTHER_BIN)/python -m uv pip compile --quiet --resolution $(RESOLUTION) --extra dev --output-file $(OTHER)/versions.txt pyproject.toml
 	$(OTHER_BIN)/python -m pip install --quiet --requirement $(OTHER)/versions.txt setuptools
 	$(OTHER_BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	$(OTHER_BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+	$(OTHER_BIN)/python -m pytest $(PARALLEL) -m "not farm" $(PYTEST_ARGS)
 
 fuzz: $(TEST_STAMP)  ## mutated files for two minutes; python -m benchmarks.fuzz --help says how to search longer
 	$(BIN)/python -m benchmarks.fuzz --seconds 120

@@ -118,8 +118,13 @@ def check_outputs(
         overwrite = options["overwrite"]
         if overwrite is None and (line := foreign_output(target)):
             raise UsageError(f"{line}: use another name for the output, or --overwrite to replace it")
-        if overwrite is False and _exists(target):
-            raise UsageError(f"{target} already exists: use another name or --overwrite")
+        check_new(str(target), options, there=overwrite is False and _exists(target))
+
+
+def check_new(target: str, options: Mapping[str, Any], *, there: bool) -> None:
+    """Raise UsageError if a target is ``there`` and must not be replaced, whoever wrote it."""
+    if there and options["overwrite"] is False:
+        raise UsageError(f"{target} already exists: use another name or --overwrite")
 
 
 def _same_file(a: Path, b: Path) -> bool:

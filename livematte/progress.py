@@ -8,6 +8,20 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class FileProgress:
+    """Progress of one of many files.
+
+    Attributes:
+        name: its main output, relative to the output folder.
+        done, total: frames written, and expected; None if the container does not specify it.
+    """
+
+    name: str
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True)
 class Progress:
     """Progress of a job."""
 
@@ -18,13 +32,22 @@ class Progress:
     """Frames per second, averaged over about two seconds."""
     eta: float | None
     """Remaining seconds at that rate."""
+    files: tuple[FileProgress, ...] = ()
+    """The files in work, if there are many."""
 
 
 class Meter:
-    """Measures the frame rate and reports a :class:`Progress` at most ten times per second."""
+    """Measures the frame rate and reports a :class:`Progress` at most ten times per second.
 
-    def __init__(self, total: int | None, report: Callable[[Progress], None] | None) -> None:
-        self._report, self._total = report, total
+    Args:
+        files: returns the files in work.
+    """
+
+    def __init__(
+        self, total: int | None, report: Callable[[Progress], None] | None,
+        files: Callable[[], tuple[FileProgress, ...]] = tuple,
+    ) -> None:  # fmt: skip
+        self._report, self._total, self._files = report, total, files
         self._first = self._last = self._shown = 0.0
         self._done = 0
         self._rate = 0.0
@@ -48,7 +71,7 @@ class Meter:
         left = None
         if self._total is not None and self._rate > 0:
             left = max(self._total - self._done, 0) / self._rate
-        return Progress(self._done, self._total, self._rate, left)
+        return Progress(self._done, self._total, self._rate, left, self._files())
 
     def finished(self) -> Progress:
         """Return the final progress. The total is the number of frames written."""

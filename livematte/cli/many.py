@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from livematte.farm.records import FileResult
 
 OutDir = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--out-dir",
         metavar="DIR",
-        help="Folder for the results of many videos; IN are files and folders, and OUT is left out.",
+        help="Folder for the results of many videos, or its URL ([b]s3://bucket/folder[/b]); IN are files, "
+        "folders and URLs, and OUT is left out.",
         rich_help_panel=MANY,
     ),
 ]
@@ -30,7 +31,7 @@ OutDir = Annotated[
 _WORDS = {"done": "done", "unchanged": "unchanged", "failed": "FAILED", "stopped": "stopped"}
 
 
-def render_folder(paths: Sequence[str], out_dir: Path, options: RenderManyOptions) -> None:
+def render_folder(paths: Sequence[str], out_dir: str, options: RenderManyOptions) -> None:
     """Render many files. Exit code 1 if one failed, 130 after Ctrl-C.
 
     Unless ``overwrite`` is given, a file that livematte did not write is not replaced.
@@ -39,7 +40,7 @@ def render_folder(paths: Sequence[str], out_dir: Path, options: RenderManyOption
 
     options = {"overwrite": None, **options}
     terminal.event_if_json("start", inputs=list(paths), out_dir=out_dir)
-    title = f"{out_dir.name or out_dir}"
+    title = Path(out_dir).name or out_dir
     with stop_event() as stop, terminal.display(title) as display:
         results = render_many(
             paths, out_dir, progress=display, finished=say_file, noted=terminal.note, stop=stop, **options
@@ -53,10 +54,16 @@ def render_folder(paths: Sequence[str], out_dir: Path, options: RenderManyOption
 
 def say_file(result: FileResult) -> None:
     """Print the end of one file: an error at once, the rest only as a JSON event."""
-    facts: dict[str, Any] = {name: value for name, value in vars(result).items() if name != "notes"}
-    terminal.event_if_json("file", **facts, notes=result.notes)
+    facts: dict[str, Any] = {**vars(result), "input": _text(result.input), "output": _text(result.output)}
+    terminal.event_if_json("file", **facts)
     if result.state == "failed" and not terminal.is_json():
-        terminal.note(f"{result.input} failed: {result.error}")
+        terminal.note(f"{_text(result.input)} failed: {result.error}")
+
+
+def _text(path: Path) -> str:
+    from livematte.farm.storage import input_path
+
+    return input_path(path)
 
 
 def show_table(results: Sequence[FileResult]) -> None:
@@ -68,18 +75,22 @@ def show_table(results: Sequence[FileResult]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from livematte.farm.storage import is_url
+
     table = Table(box=None, pad_edge=False)
     for title in ("file", "result", "frames", "time", ""):
         numbers = title in ("frames", "time")
         table.add_column(title, justify="right" if numbers else "left", overflow="fold")
-    shared = os.path.commonpath([result.input.absolute().parent for result in results])
-    for result in results:
+    texts = [_text(result.input) for result in results]
+    urls = any(map(is_url, texts))
+    shared = "" if urls else os.path.commonpath([result.input.absolute().parent for result in results])
+    for result, text in zip(results, texts, strict=True):
         ran = result.state in ("done", "stopped") and result.frames
-        about = result.error.removeprefix(f"{result.input} ") or (
-            str(result.output) if result.state in ("done", "unchanged") else ""
+        about = result.error.removeprefix(f"{text} ") or (
+            _text(result.output) if result.state in ("done", "unchanged") else ""
         )
         table.add_row(
-            terminal.cell(os.path.relpath(result.input.absolute(), shared)),
+            terminal.cell(text if urls else os.path.relpath(result.input.absolute(), shared)),
             terminal.cell(_WORDS[result.state], "red" if result.state == "failed" else ""),
             str(result.frames) if ran else "",
             terminal.duration(result.seconds) if ran else "",

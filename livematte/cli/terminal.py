@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PLAIN_SECONDS = 5.0
 """Interval between two progress lines if the output is not a terminal, in seconds."""
 
+MAX_FILES = 12
+"""Number of files whose progress is shown, the longest ones."""
+
 _state = {"json": False, "quiet": False}
 _began: list[float] = []
 
@@ -152,7 +155,9 @@ class _Silent:
 
 class _Events(_Silent):
     def __call__(self, progress: Progress) -> None:
-        event("progress", done=progress.done, total=progress.total, fps=progress.fps, eta=progress.eta)
+        files = {"files": progress.files} if progress.files else {}
+        facts = {"done": progress.done, "total": progress.total, "fps": progress.fps, "eta": progress.eta}
+        event("progress", **facts, **files)
 
 
 class _Lines(_Silent):
@@ -201,6 +206,7 @@ class _Bar:
             transient=True,
         )
         self._task = self._bar.add_task(printable(title), total=None, rate="starting", left="")
+        self._files: dict[str, Any] = {}
 
     def __enter__(self) -> Display:
         self._forget = before_sudden_end(_restore_line)
@@ -217,6 +223,13 @@ class _Bar:
         self._bar.update(
             self._task, completed=progress.done, total=total, rate=f"{progress.fps:.1f} fps", left=left
         )
+        shown = {each.name: each for each in progress.files[:MAX_FILES]}
+        for name in self._files.keys() - shown.keys():
+            self._bar.remove_task(self._files.pop(name))
+        for name, each in shown.items():
+            if name not in self._files:
+                self._files[name] = self._bar.add_task(f"  {printable(name)}", total=None, rate="", left="")
+            self._bar.update(self._files[name], completed=each.done, total=each.total)
 
 
 def display(title: str) -> Display:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def watch(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to watch.")],
     out_dir: Annotated[
-        Path,
-        typer.Option("--out-dir", metavar="DIR", help="Folder for the results.", rich_help_panel=MANY),
+        str,
+        typer.Option("--out-dir", metavar="DIR", help="Folder or URL for the results.", rich_help_panel=MANY),
     ],
     **options: Unpack[WatchOptions],
 ) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,37 +16,31 @@ from typing_extensions import Unpack
 from livematte import api
 from livematte.errors import InputError, LivematteError, OptionError, OutputError
 from livematte.farm.files import PRIVATE, PlannedFile, find_inputs, plan_files
-from livematte.farm.memory import free_memory
-from livematte.farm.records import FileResult, Records, file_stamp, hash_options
+from livematte.farm.memory import free_memory, render_bytes
+from livematte.farm.out_dir import OutDir, open_out_dir
+from livematte.farm.records import FileResult, Records, file_result, hash_options, input_stamp
+from livematte.farm.status import CancelRequest, write_call
+from livematte.farm.storage import input_path, is_url, local_copy
 from livematte.offline.pool import ProcessPool
 from livematte.offline.pool_process import CallContext
 from livematte.offline.report import RenderReport
 from livematte.offline.schedule import Policy, Scheduler, Slot, Unit, UnitAdvanced, UnitFailed, UnitFinished
-from livematte.offline.worker import options_on_device
+from livematte.offline.worker import limit_threads, options_on_device
 from livematte.options import PathLike, RenderOptions
 from livematte.options.declaration import complete, documented, pick
 from livematte.options.many import RenderManyOptions
 from livematte.options.values import check_calls, path_text, short
 from livematte.output_paths import check_outputs
-from livematte.progress import Meter, Progress
+from livematte.progress import FileProgress, Meter, Progress
 from livematte.resolve import Resolved, resolve_render
 from livematte.video.container import is_pipe
 from livematte.video.pixel_limit import limit_pixels
 from livematte.video.reader import open_video
 from livematte.video.section import check_section, read_section
-from livematte.video.written_files import foreign_file, record_written
+from livematte.video.written_files import record_written
 
 CORES_PER_JOB = 4
 """Cores for each render, if ``jobs`` is None: its four stages run in parallel."""
-
-JOB_BYTES = 1 << 30
-"""Memory of a render without its frames: runtime, network, compiled loops."""
-
-JOB_FRAMES = 250
-"""Frames in memory during a render: queues, the encoder's look-ahead, pictures being composed."""
-
-_STALE_SECONDS = 86400
-"""Folders of unfinished files that are older than this were left by a process that was killed."""
 
 _POLICY = Policy(tries=1, crashes=2)
 
@@ -85,19 +77,17 @@ def render_many(
     """
     chosen = complete(RenderManyOptions, options)
     check_calls(progress=progress, stop=stop, finished=finished, noted=noted)
-    folder = Path(path_text("out_dir", out_dir))
+    out = open_out_dir(path_text("out_dir", out_dir))
     given = _paths(inputs)
-    found = find_inputs(given, recursive=chosen["recursive"], leave_out=folder)
-    batch = prepare_batch(found, folder, chosen)
-    if chosen["cluster"] is not None:
-        from livematte.farm.status import write_call
-
-        prepare_folder(folder)
-        write_call(folder, given, chosen)
-    return batch.render(
-        resume=chosen["resume"], jobs=chosen["jobs"], progress=progress, finished=finished, stop=stop,
-        cluster=chosen["cluster"], noted=noted,
-    )  # fmt: skip
+    found = find_inputs(given, recursive=chosen["recursive"], leave_out=out.folder)
+    batch = prepare_batch(found, out, chosen)
+    with out.lock():
+        if chosen["cluster"] is not None:
+            write_call(out, given, chosen)
+        return batch.render(
+            resume=chosen["resume"], jobs=chosen["jobs"], progress=progress, finished=finished, stop=stop,
+            cluster=chosen["cluster"], noted=noted,
+        )  # fmt: skip
 
 
 def _paths(inputs: PathLike | Iterable[PathLike]) -> list[str]:
@@ -109,7 +99,7 @@ def _paths(inputs: PathLike | Iterable[PathLike]) -> list[str]:
     return [path_text("an input", each) for each in inputs]
 
 
-def prepare_batch(found: Sequence[tuple[Path, Path]], folder: Path, options: Mapping[str, Any]) -> Batch:
+def prepare_batch(found: Sequence[tuple[Path, Path]], out: OutDir, options: Mapping[str, Any]) -> Batch:
     """Check the options and plan the outputs, before anything is rendered. Raises LivematteError."""
     resolved = resolve_render(options)
     check_section(options)
@@ -118,7 +108,7 @@ def prepare_batch(found: Sequence[tuple[Path, Path]], folder: Path, options: Map
         background = resolved.background()
     background.close()
     files = plan_files(found, options, transparent=background.transparent)
-    return Batch(files, folder, dict(pick(RenderOptions, options)), resolved, background.transparent)
+    return Batch(files, out, dict(pick(RenderOptions, options)), resolved, background.transparent)
 
 
 @dataclass(frozen=True)
@@ -126,20 +116,19 @@ class Batch:
     """Files to render with the same options.
 
     Attributes:
-        folder: the output folder.
         options: options of each render.
         transparent: True if the background is transparent.
     """
 
     files: Sequence[PlannedFile]
-    folder: Path
+    out: OutDir
     options: Mapping[str, Any]
     resolved: Resolved
     transparent: bool = False
 
     def records(self) -> Records:
         """Return the records of the output folder for these options."""
-        return Records(self.folder, hash_options(self.options))
+        return Records(self.out, hash_options(self.options))
 
     def render(
         self,
@@ -153,54 +142,73 @@ class Batch:
         noted: Callable[[str], None] | None = None,
     ) -> list[FileResult]:
         """Render the files, the longest first. Arguments and result as for :func:`render_many`."""
-        records, results = self.records(), {}
-        prepare_folder(self.folder)
+        records, results, requested = self.records(), {}, CancelRequest(self.out)
 
-        def end(number: int, state: str, **facts: Any) -> None:
-            file = self.files[number]
-            results[number] = FileResult(file.input, self.folder / file.name, state, **facts)
+        def is_stopped() -> bool:
+            return (stop is not None and stop.is_set()) or requested()
+
+        def take(number: int, result: FileResult) -> None:
+            results[number] = result
             if finished is not None:
-                finished(results[number])
+                finished(result)
 
-        waiting: list[int] = []
-        for number, file in enumerate(self.files):
-            if resume and records.is_whole(file):
-                end(number, "unchanged")
-            elif line := self._foreign_output(file, records):
-                records.write_failure(file, file_stamp(file.input), line)
-                end(number, "failed", error=line)
-            else:
-                waiting.append(number)
-        if cluster is not None:
+        waiting = self.waiting(records, resume=resume, end=take)
+        if cluster is None:
+            self._render_here(waiting, records, jobs, take, progress, is_stopped)
+        else:
             from livematte.farm.cluster import render_on_cluster
 
-            def take(number: int, result: FileResult) -> None:
-                results[number] = result
-                if finished is not None:
-                    finished(result)
-
-            notes = render_on_cluster(
-                self.files, self.folder, self._render_options(), records, cluster,
-                transparent=self.transparent, waiting=waiting, end=take, progress=progress, stop=stop,
+            render_on_cluster(
+                self.files, self.out, self.render_options(), records, cluster,
+                transparent=self.transparent, waiting=waiting, end=take, progress=progress, stop=is_stopped,
+                noted=noted or (lambda note: None),
             )  # fmt: skip
-            if noted is not None:
-                for note in notes:
-                    noted(note)
-            return [results[number] for number in range(len(self.files))]
-        stamps = {number: file_stamp(self.files[number].input) for number in waiting}
+        return [results[number] for number in range(len(self.files))]
+
+    def waiting(self, records: Records, *, resume: bool, end: Callable[[int, FileResult], None]) -> list[int]:
+        """Return the numbers of the files that are to be rendered; ``end`` gets the results of the others."""
+        found: list[int] = []
+        for number, file in enumerate(self.files):
+            if resume and records.is_whole(file):
+                end(number, file_result(file, self.out, "unchanged"))
+            elif line := self._foreign_output(file, records):
+                records.write_failure(file, _stamp(file), line)
+                end(number, file_result(file, self.out, "failed", error=line))
+            else:
+                found.append(number)
+        return found
+
+    def _render_here(
+        self, waiting: list[int], records: Records, jobs: int | None, take: Callable[[int, FileResult], None],
+        progress: Callable[[Progress], None] | None, is_stopped: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        """Render files in processes of this computer."""
+        ended: set[int] = set()
+
+        def end(number: int, state: str, **facts: Any) -> None:
+            ended.add(number)
+            take(number, file_result(self.files[number], self.out, state, **facts))
+
+        stamps = {number: _stamp(self.files[number]) for number in waiting}
         sizes = {number: count_frames(self.files[number].input, self.options) for number in waiting}
         waiting.sort(key=lambda number: -sizes[number][0])
-        pool = ProcessPool(self._devices(jobs, len(waiting), max((b for _, b in sizes.values()), default=0)))
+        pool = ProcessPool(self._devices(jobs, len(waiting), [size for _, size in sizes.values()]))
         alone = len(pool.slots()) == 1
         units = [
             Unit(number, partial(self._call, self.files[number], alone), sizes[number][0])
             for number in waiting
         ]
-        totals = [frames for frames, _ in sizes.values()]
-        meter, written = Meter(sum(totals) if all(totals) else None, progress), dict.fromkeys(waiting, 0)
+        totals, written = [frames for frames, _ in sizes.values()], dict[int, int]()
+
+        def in_work() -> tuple[FileProgress, ...]:
+            return tuple(
+                FileProgress(self.files[number].name, frames, sizes[number][0] or None)
+                for number, frames in written.items() if number not in ended
+            )  # fmt: skip
+
+        meter = Meter(sum(totals) if all(totals) else None, progress, in_work)
         try:
-            scheduler = Scheduler(units, pool, _POLICY, lambda: stop is not None and stop.is_set())
-            for event in scheduler.events():
+            for event in Scheduler(units, pool, _POLICY, is_stopped).events():
                 number = event.unit.key
                 if isinstance(event, UnitAdvanced):
                     written[number] = event.frames
@@ -211,8 +219,14 @@ class Batch:
                     facts = {"frames": report.frames, "seconds": report.seconds, "notes": report.notes}
                     if report.interrupted:
                         end(number, "stopped", **facts)
-                    else:
+                        continue
+                    try:
+                        for target in self.files[number].targets.values():
+                            self.out.publish(target)
                         records.write(self.files[number], stamps[number], frames=report.frames)
+                    except OutputError as error:
+                        end(number, "failed", **facts, error=str(error))
+                    else:
                         end(number, "done", **facts)
                 elif isinstance(event, UnitFailed):
                     line = str(event.error).strip().splitlines()[-1]
@@ -220,87 +234,75 @@ class Batch:
                     end(number, "failed", error=line, notes=list(getattr(event.error, "notes", ())))
         finally:
             pool.close()
-            clean_folder(self.folder)
         for number in waiting:
-            if number not in results:
+            if number not in ended:
                 end(number, "stopped")
         if progress is not None and waiting:
             meter(sum(written.values()))
             progress(meter.progress())
-        return [results[number] for number in range(len(self.files))]
 
     def _foreign_output(self, file: PlannedFile, records: Records) -> str:
         """Return a line about an output that must not be replaced, because livematte did not write it."""
         if self.options["overwrite"] is not None:
             return ""
-        others = (target for target in file.targets.values() if not records.wrote(file, target))
-        line = next(filter(None, (foreign_file(self.folder / target) for target in others)), "")
+        line = next(filter(None, (records.foreign(file, each) for each in file.targets.values())), "")
         return line and f"{line}: use another name for the output, or --overwrite to replace it"
 
-    def _render_options(self) -> dict[str, Any]:
+    def render_options(self) -> dict[str, Any]:
         """Return the options of the render of a file whose outputs may be written."""
         return {**self.options, "overwrite": self.options["overwrite"] is not False}
 
-    def _devices(self, jobs: int | None, files: int, frame_bytes: int) -> list[str]:
+    def _devices(self, jobs: int | None, files: int, sizes: Sequence[tuple[int, int]]) -> list[str]:
         """Return one device per file that is rendered at the same time."""
         devices = self.resolved.compute.devices
         if len(devices) > 1:
             return devices[: max(1, files)]
-        return devices * max(1, min(files, jobs or choose_jobs(frame_bytes)))
+        job_bytes = max(map(render_bytes, [*sizes, (0, 0)]))
+        return devices * max(1, min(files, jobs or choose_jobs(job_bytes)))
 
     def _call(self, file: PlannedFile, alone: bool, slot: Slot) -> tuple[Any, ...]:
-        options = options_on_device(self._render_options(), slot.device, None if alone else slot.threads)
-        return render_file, file, self.folder, options
+        options = options_on_device(self.render_options(), slot.device, None if alone else slot.threads)
+        return render_file, file, self.out.folder, options
 
 
-def choose_jobs(frame_bytes: int) -> int:
+def choose_jobs(job_bytes: int) -> int:
     """Return the number of files to render at the same time, by cores and free memory."""
     by_cores = (os.cpu_count() or 1) // CORES_PER_JOB
-    by_memory = free_memory() // (JOB_BYTES + JOB_FRAMES * frame_bytes)
-    return max(1, min(by_cores, by_memory))
+    return max(1, min(by_cores, free_memory() // job_bytes))
 
 
-def count_frames(path: Path, options: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the expected number of frames of a file, and the bytes of one; zeros if it cannot be opened.
+def count_frames(path: Path, options: Mapping[str, Any]) -> tuple[int, tuple[int, int]]:
+    """Return the expected number of frames of a file, and their size; zeros if it cannot be opened.
 
-    Zeros for a named pipe, too: it can be read only once.
+    Zeros for a named pipe, too, which can be read only once, and for a URL, which is copied first.
     """
-    if is_pipe(path):
-        return 0, 0
+    if is_pipe(path) or is_url(input_path(path)):
+        return 0, (0, 0)
     try:
         with limit_pixels(options), open_video(os.fspath(path), **read_section(path, options)) as source:
             info = source.info
-            return info.frames or 0, info.width * info.height * 3 // 2
+            return info.frames or 0, (info.height, info.width)
     except LivematteError:
-        return 0, 0  # the render reports it
+        return 0, (0, 0)  # the render reports it
 
 
-def prepare_folder(folder: Path) -> None:
-    """Make the output folder, and remove old unfinished files. Raises OutputError."""
+def _stamp(file: PlannedFile) -> list[Any] | None:
     try:
-        (folder / PRIVATE).mkdir(parents=True, exist_ok=True)
-        for left in (folder / PRIVATE).glob("work-*"):
-            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(f"folder {folder} cannot be written: {error.strerror or error}") from error
-
-
-def clean_folder(folder: Path) -> None:
-    """Remove the private folder if there is nothing in it."""
-    private = folder / PRIVATE
-    if private.is_dir() and not any(private.iterdir()):
-        private.rmdir()
+        return input_stamp(file.input)
+    except LivematteError:
+        return None
 
 
 def render_file(
     file: PlannedFile, folder: Path, options: Mapping[str, Any], context: CallContext
 ) -> RenderReport:
     """Render one file, in a worker process: its outputs appear when all of them are complete."""
-    if file.input.is_dir():
-        raise InputError(f"{file.input} is a folder")
+    source = local_copy(input_path(file.input))
+    if source.is_dir():
+        raise InputError(f"{source} is a folder")
     finals = {option: folder / target for option, target in file.targets.items()}
-    check_outputs({"input": file.input}, finals.values(), options)
+    limit_threads(options)
+    check_outputs({"input": source}, finals.values(), options)
     with tempfile.TemporaryDirectory(
         prefix="work-", dir=folder / PRIVATE, ignore_cleanup_errors=True
     ) as work:
@@ -310,7 +312,7 @@ def render_file(
         others: Any = {option: path for option, path in staged.items() if option != "output"}
         try:
             report = api.render(
-                file.input, staged["output"], stop=context.stop,
+                source, staged["output"], stop=context.stop,
                 progress=lambda progress: context.report(progress.done), **{**options, **others},
             )  # fmt: skip
         except LivematteError as error:

@@ -5,25 +5,24 @@ The segments, and so the results, do not depend on the number of machines.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from livematte.errors import LivematteError
+from livematte.farm.cut_file import CutFile, cut_file, join_parts
 from livematte.farm.files import PRIVATE, PlannedFile
-from livematte.farm.manifest import CANCEL, Manifest, open_manifest
+from livematte.farm.manifest import Manifest, open_manifest
+from livematte.farm.memory import render_bytes
+from livematte.farm.out_dir import OutDir
 from livematte.farm.ray_task import code_hash, render_part
-from livematte.farm.records import FileResult, Records, input_stamp
-from livematte.farm.storage import input_path, local_copy
-from livematte.offline.parallel import lead_in_frames
+from livematte.farm.records import FileResult, Records, file_result
 from livematte.offline.schedule import (
     Policy,
     Pool,
@@ -35,19 +34,11 @@ from livematte.offline.schedule import (
     UnitFinished,
     UnitRepeated,
 )
-from livematte.offline.worker import Job, SegmentResult, Task, on_device
-from livematte.options import SdrOption
+from livematte.offline.worker import Task, on_device
 from livematte.options.declaration import pick
 from livematte.options.groups import DevicesOption
-from livematte.output_paths import check_outputs, check_splittable, output_paths
-from livematte.progress import Meter, Progress
-from livematte.video.concat import open_concat
-from livematte.video.container import require_rereadable
-from livematte.video.pixel_limit import limit_pixels
-from livematte.video.read_check import ReadCheck
-from livematte.video.reader import open_video
-from livematte.video.section import read_section
-from livematte.video.split import SEGMENT_SECONDS, Segment, split_video
+from livematte.progress import FileProgress, Meter, Progress
+from livematte.video.split import SEGMENT_SECONDS
 
 POLICY = Policy(tries=2, crashes=4, losses=50, timeout_factor=8.0, least_timeout=300.0, copy_factor=1.5)
 """Tries and time-outs of segments in a cluster; ``benchmarks/farm_sim.py`` shows the effect of the copies."""
@@ -59,58 +50,27 @@ class _File:
 
     Attributes:
         number: its place among all files.
-        input: the path that the machines read.
-        local: the path that this computer reads.
+        written: frames of each segment so far.
         failed: error and time range of each segment that failed.
     """
 
     number: int
-    file: PlannedFile
-    input: str
-    local: Path
-    job: Job
-    segments: Sequence[Segment]
+    cut: CutFile
     manifest: Manifest
-    frames: int
-    stamp: list[Any] | None
     began: float = field(default_factory=time.monotonic)
+    written: dict[int, int] = field(default_factory=dict)
     failed: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def is_ended(self) -> bool:
         """True if every segment is done or failed."""
-        return len(self.manifest.done) + len(self.failed) == len(self.segments)
+        return len(self.manifest.done) + len(self.failed) == len(self.cut.segments)
 
-
-def open_file(
-    number: int, file: PlannedFile, folder: Path, options: Mapping[str, Any], records: Records, *,
-    transparent: bool, seconds: float = SEGMENT_SECONDS,
-) -> _File:  # fmt: skip
-    """Cut a file into segments and open its manifest. Raises LivematteError."""
-    source = input_path(file.input)
-    local = local_copy(source)
-    finals = {option: folder / target for option, target in file.targets.items()}
-    check_outputs({"input": local}, finals.values(), options)
-    others: Any = {**options, **{option: path for option, path in finals.items() if option != "output"}}
-    targets = output_paths(finals["output"], others)
-    check_splittable(targets, "render the file without --cluster")
-    require_rereadable(local, "the segments are read one by one")
-    section = read_section(local, options)
-    stamp = input_stamp(file.input)
-    with limit_pixels(options), open_video(os.fspath(local), **pick(SdrOption, options), **section) as opened:
-        info = replace(opened.info, details={})
-    frames = info.frames or 0
-    overlap = lead_in_frames(options)
-    segments = split_video(local, 1, overlap, **section, seconds=seconds)
-    job = Job(
-        source, targets, others, 1, transparent=transparent, encoder_threads=1, like=info, section=section
-    )  # fmt: skip
-    facts = {
-        "input": source, "stamp": stamp, "options": records.options, "code": code_hash(),
-        "segments": [[str(each.read), each.first, str(each.end)] for each in segments], "frames": frames,
-    }  # fmt: skip
-    manifest = open_manifest(folder, file.name, facts)
-    return _File(number, file, source, local, job, segments, manifest, frames, stamp)
+    def advance(self, number: int, frames: int) -> int:
+        """Set the frames of a segment, and return by how much they grew."""
+        before = self.written.get(number, 0)
+        self.written[number] = frames
+        return frames - before
 
 
 class ClusterRender:
@@ -120,71 +80,82 @@ class ClusterRender:
         options: options of each render.
         transparent: True if the background is transparent.
         seconds: approximate length of a segment.
+        noted: called at once with each line about machines and segments.
     """
 
     def __init__(
-        self, files: Sequence[PlannedFile], folder: Path, options: Mapping[str, Any], records: Records, *,
+        self, files: Sequence[PlannedFile], out: OutDir, options: Mapping[str, Any], records: Records, *,
         transparent: bool, policy: Policy = POLICY, seconds: float = SEGMENT_SECONDS,
+        noted: Callable[[str], None] = lambda note: None,
     ) -> None:  # fmt: skip
-        self._files, self._folder, self._options, self._records = files, folder, options, records
+        self._files, self._out, self._options, self._records = files, out, options, records
         self._transparent, self._policy, self._seconds = transparent, policy, seconds
         self._results: dict[int, FileResult] = {}
         self._open: dict[int, _File] = {}
-        self._joins: dict[int, Future[FileResult]] = {}
-        self.notes: list[str] = []
+        self._joins: dict[int, Future[tuple[str, dict[str, Any]]]] = {}
+        self._noted, self._done = noted, 0
+
+    def open(self, waiting: Sequence[int], end: Callable[[int, FileResult], None]) -> int:
+        """Cut the files with the numbers ``waiting`` into segments.
+
+        Args:
+            end: called with the result of each file that cannot be read.
+
+        Returns:
+            the bytes of memory that a render of each of them fits in.
+        """
+        for number in waiting:
+            try:
+                cut = cut_file(
+                    self._files[number], self._out, self._options, self._records,
+                    transparent=self._transparent, seconds=self._seconds,
+                )  # fmt: skip
+                manifest = open_manifest(self._out, cut.file.name, cut.facts)
+            except LivematteError as error:
+                end(number, self._result(number, "failed", error=str(error)))
+            else:
+                self._open[number] = opened = _File(number, cut, manifest)
+                for segment, result in manifest.done.items():
+                    self._done += opened.advance(segment, len(result.parts[0].times))
+        return max((render_bytes(each.cut.size) for each in self._open.values()), default=0)
 
     def run(
-        self, pool: Pool, waiting: Sequence[int], *, end: Callable[[int, FileResult], None],
-        progress: Callable[[Progress], None] | None = None, stop: threading.Event | None = None,
+        self, pool: Pool, *, end: Callable[[int, FileResult], None],
+        progress: Callable[[Progress], None] | None = None, stop: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
-        """Render the files with the numbers ``waiting``, the longest first.
+        """Render the files that :meth:`open` has opened, the longest first.
 
         Args:
             end: called with the result of each file.
         """
-        cancel = self._folder / PRIVATE / CANCEL
-        cancel.unlink(missing_ok=True)
-        for number in waiting:
-            try:
-                self._open[number] = open_file(
-                    number, self._files[number], self._folder, self._options, self._records,
-                    transparent=self._transparent, seconds=self._seconds,
-                )  # fmt: skip
-            except LivematteError as error:
-                end(number, self._result(number, "failed", error=str(error)))
         units = [unit for each in self._by_length() for unit in self._units(each)]
-        total = sum(each.frames for each in self._open.values())
-        meter, written = Meter(total, progress), {}
-        for each in self._open.values():
-            for number, result in each.manifest.done.items():
-                written[each.number, number] = len(result.parts[0].times)
-
-        def is_stopped() -> bool:
-            return (stop is not None and stop.is_set()) or cancel.exists()
-
+        totals = [each.cut.frames for each in self._open.values()]
+        meter = Meter(sum(totals) if all(totals) else None, progress, self._in_work)
         joiner = ThreadPoolExecutor(1, "livematte-join")
         try:
             for each in self._open.values():
                 self._join_if_ended(each, joiner)
-            for event in Scheduler(units, pool, self._policy, is_stopped).events():
+            for event in Scheduler(units, pool, self._policy, stop).events():
                 file, number = event.unit.key
                 each = self._open[file]
                 if isinstance(event, UnitAdvanced):
-                    written[file, number] = max(event.frames, written.get((file, number), 0))
+                    most = max(event.frames, each.written.get(number, 0))
+                    self._done += each.advance(number, most)
                 elif isinstance(event, UnitFinished):
+                    if not event.value.whole:  # it was asked to stop
+                        continue
                     result = each.manifest.finish(number, event.value)
-                    written[file, number] = len(result.parts[0].times)
+                    self._done += each.advance(number, len(result.parts[0].times))
                     self._join_if_ended(each, joiner)
-                elif isinstance(event, UnitFailed) and not is_stopped():
-                    section = _section(each.segments[number], each.segments[number - 1] if number else None)
-                    line = str(event.error).strip().splitlines()[-1]
+                elif isinstance(event, UnitFailed) and not stop():
+                    line, section = str(event.error).strip().splitlines()[-1], each.cut.section(number)
                     each.failed[number] = (line, section)
                     each.manifest.fail(number, line, section)
                     self._join_if_ended(each, joiner)
                 elif isinstance(event, UnitRepeated):
-                    self.notes.append(f"{each.file.input}, segment {number + 1}: {event.reason}")
-                if written:
-                    meter(sum(written.values()))
+                    self._noted(f"{each.cut.job.input}, segment {number + 1}: {event.reason}")
+                if self._done:
+                    meter(self._done)
                 self._report_joined(end)
         finally:
             joiner.shutdown(wait=True)
@@ -195,23 +166,30 @@ class ClusterRender:
         if progress is not None:
             progress(meter.progress())
 
+    def _in_work(self) -> tuple[FileProgress, ...]:
+        return tuple(
+            FileProgress(each.cut.file.name, sum(each.written.values()), each.cut.frames or None)
+            for each in self._by_length() if each.written and each.number not in self._results
+        )  # fmt: skip
+
     def _by_length(self) -> list[_File]:
-        return sorted(self._open.values(), key=lambda each: -each.frames)
+        return sorted(self._open.values(), key=lambda each: -each.cut.frames)
 
     def _units(self, each: _File) -> list[Unit]:
-        def call(number: int, segment: Segment, slot: Slot) -> tuple[Any, ...]:
-            job = on_device(each.job, slot.device, slot.threads)
-            return render_part, job, Task(number, segment, Path())
+        store = f"{self._out.url}/{PRIVATE}" if self._out.url else ""
 
-        share = max(1, each.frames // len(each.segments))
+        def call(number: int, slot: Slot) -> tuple[Any, ...]:
+            job = on_device(each.cut.job, slot.device, slot.threads)
+            task = Task(number, each.cut.segments[number], Path(each.manifest.name))
+            return render_part, job, task, store
+
         return [
-            Unit((each.number, number), partial(call, number, segment), share)
-            for number, segment in enumerate(each.segments) if number not in each.manifest.done
+            Unit((each.number, number), partial(call, number), each.cut.share)
+            for number in range(len(each.cut.segments)) if number not in each.manifest.done
         ]  # fmt: skip
 
     def _result(self, number: int, state: str, **facts: Any) -> FileResult:
-        file = self._files[number]
-        self._results[number] = FileResult(file.input, self._folder / file.name, state, **facts)
+        self._results[number] = file_result(self._files[number], self._out, state, **facts)
         return self._results[number]
 
     def _join_if_ended(self, each: _File, joiner: ThreadPoolExecutor) -> None:
@@ -221,92 +199,60 @@ class ClusterRender:
     def _report_joined(self, end: Callable[[int, FileResult], None]) -> None:
         for number, future in self._joins.items():
             if number not in self._results and future.done():
-                self._results[number] = future.result()
-                end(number, self._results[number])
+                state, facts = future.result()
+                end(number, self._result(number, state, **facts))
 
-    def _join(self, each: _File) -> FileResult:
-        """Join the parts of a file, and say which parts are missing."""
-        output, done = self._folder / each.file.name, each.manifest.done
+    def _join(self, each: _File) -> tuple[str, dict[str, Any]]:
+        """Join the parts of a file, or say which are missing. Returns state and facts of the result."""
+        done = each.manifest.done
         missing = [f"{section}: {line}" for line, section in each.failed.values()]
-        seconds = time.monotonic() - each.began
+        facts: dict[str, Any] = {"seconds": time.monotonic() - each.began}
         if not any(part.times for result in done.values() for part in result.parts):
             line = next((line for line, _ in each.failed.values()), "no picture can be decoded")
-            return FileResult(each.file.input, output, "failed", line, 0, seconds)
+            return "failed", {**facts, "error": line}
         try:
-            frames, notes = join_parts(each.job, each.local, done)
+            frames, notes = join_parts(each.cut, each.manifest)
+            facts |= {"frames": frames, "notes": notes}
+            if missing:
+                line = (
+                    f"{len(missing)} of {len(each.cut.segments)} segments are missing: {'; '.join(missing)}"
+                )
+                self._records.write_failure(each.cut.file, each.cut.stamp, line, written=True)
+                return "failed", {**facts, "error": line}
+            self._records.write(each.cut.file, each.cut.stamp, frames=frames)
+            each.manifest.remove()
         except LivematteError as error:
-            return FileResult(each.file.input, output, "failed", str(error), 0, seconds, list(error.notes))
+            return "failed", {**facts, "error": str(error), "notes": list(error.notes)}
         except OSError as error:
-            return FileResult(each.file.input, output, "failed", str(error), 0, seconds)
-        if missing:
-            line = f"{len(missing)} of {len(each.segments)} segments are missing: {'; '.join(missing)}"
-            self._records.write_failure(each.file, each.stamp, line, written=True)
-            return FileResult(each.file.input, output, "failed", line, frames, seconds, notes)
-        self._records.write(each.file, each.stamp, frames=frames)
-        each.manifest.remove()
-        return FileResult(each.file.input, output, "done", "", frames, seconds, notes)
-
-
-def join_parts(job: Job, local: Path, done: Mapping[int, SegmentResult]) -> tuple[int, list[str]]:
-    """Join the parts of a file; the outputs appear when they are complete.
-
-    Returns:
-        the number of frames, and lines for the user.
-    """
-    section = job.section
-    check_read, sinks, whole = ReadCheck(os.fspath(local)), [], False
-    sdr = pick(SdrOption, job.options)
-    with limit_pixels(job.options), open_video(os.fspath(local), **sdr, **section) as source:
-        info = source.info
-    try:
-        for kind, path in job.targets.items():
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            copied = os.fspath(local) if kind == "picture" else None
-            sinks.append(
-                open_concat(Path(path), info, **job.sink_settings(kind), copy_streams_from=copied, **section)
-            )
-        for number in sorted(done):
-            for sink, part in zip(sinks, done[number].parts, strict=True):
-                sink.append(part)
-        check_read()
-        whole = True
-    finally:
-        for sink in sinks:
-            (sink.close if whole else sink.abort)()
-    notes = [note for result in done.values() for note in result.notes]
-    notes += [note for sink in sinks for note in sink.notes]
-    return sinks[0].frames, list(dict.fromkeys(notes))
-
-
-def _section(segment: Segment, before: Segment | None) -> str:
-    """Return the time range of a segment for a message; it begins where the one before it ends."""
-    begins = "the start" if before is None or before.end is None else f"{float(before.end):.1f} s"
-    ends = "the end" if segment.end is None else f"{float(segment.end):.1f} s"
-    return f"{begins} to {ends}"
+            return "failed", {**facts, "error": str(error)}
+        return "done", facts
 
 
 def render_on_cluster(
-    files: Sequence[PlannedFile], folder: Path, options: Mapping[str, Any], records: Records, cluster: str, *,
+    files: Sequence[PlannedFile], out: OutDir, options: Mapping[str, Any], records: Records, cluster: str, *,
     transparent: bool, waiting: Sequence[int], end: Callable[[int, FileResult], None],
-    progress: Callable[[Progress], None] | None = None, stop: threading.Event | None = None,
+    progress: Callable[[Progress], None] | None = None, stop: Callable[[], bool] = lambda: False,
+    noted: Callable[[str], None] = lambda note: None,
     policy: Policy = POLICY, seconds: float = SEGMENT_SECONDS,
-) -> list[str]:  # fmt: skip
-    """Render files on a Ray cluster; arguments as for :class:`ClusterRender`. Returns notes for the user.
+) -> None:  # fmt: skip
+    """Render files on a Ray cluster; arguments as for :class:`ClusterRender`.
 
     Raises:
         MissingExtraError, DeviceError: as :func:`livematte.farm.ray_pool.connect`.
     """
-    from livematte.farm.ray_pool import RayPool, connect
+    from livematte.farm.ray_pool import RayPool, connect, dashboard
 
     ray = connect(cluster)
-    incoming = Path(tempfile.mkdtemp(prefix="work-", dir=folder / PRIVATE))
-    pool = RayPool(ray, incoming, code_hash(), **pick(DevicesOption, options))
+    if address := dashboard(ray):
+        noted(f"the dashboard of Ray is at {address}")
     render = ClusterRender(
-        files, folder, options, records, transparent=transparent, policy=policy, seconds=seconds
+        files, out, options, records, transparent=transparent, policy=policy, seconds=seconds, noted=noted
     )
+    memory = render.open(waiting, end)
+    incoming = Path(tempfile.mkdtemp(prefix="work-", dir=out.folder / PRIVATE))
+    pool = RayPool(ray, incoming, code_hash(), memory=memory, noted=noted, **pick(DevicesOption, options))
     try:
-        render.run(pool, waiting, end=end, progress=progress, stop=stop)
+        render.run(pool, end=end, progress=progress, stop=stop)
     finally:
         pool.close()
         shutil.rmtree(incoming, ignore_errors=True)
-    return [*pool.notes, *render.notes]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,37 +90,52 @@ def _videos(folder: Path, recursive: bool) -> list[Path]:
 
 
 def plan_files(
-    found: Sequence[tuple[Path, Path]], options: Mapping[str, Any], *, transparent: bool
-) -> list[PlannedFile]:
+    found: Sequence[tuple[Path, Path]], options: Mapping[str, Any], *, transparent: bool,
+    refuse: Callable[[Path, UsageError], None] | None = None,
+) -> list[PlannedFile]:  # fmt: skip
     """Return the outputs of each file.
+
+    Args:
+        refuse: called with a file whose output is that of an earlier one, which is left out. None: it is an
+            error.
 
     Raises:
         UsageError: a pattern is invalid, or two files would have the same output.
     """
-    others = [each.name for each in declared(VideoOutputOptions) if options[each.name] is not None]
+    others = {
+        each.name: os.fspath(options[each.name]) for each in declared(VideoOutputOptions)
+        if options[each.name] is not None
+    }  # fmt: skip
+    for option, pattern in others.items():
+        if (len(found) > 1 or refuse is not None) and "{stem}" not in pattern:
+            raise UsageError(
+                f"{_flag(option)} {pattern}: for many files use a pattern, such as {{stem}}-matte.mp4"
+            )
     planned: list[PlannedFile] = []
     taken: dict[str, Path] = {}
     for path, base in found:
         folder = path.parent.relative_to(base)
         names = {"output": _main_name(path, options["out_name"], transparent=transparent)}
-        for option in others:
-            pattern = os.fspath(options[option])
-            flag = f"--{option.replace('_', '-')}"
-            if len(found) > 1 and "{stem}" not in pattern:
-                raise UsageError(
-                    f"{flag} {pattern}: for many files use a pattern, such as {{stem}}-matte.mp4"
-                )
-            names[option] = _filled(pattern, path, flag)
+        names |= {option: _filled(pattern, path, _flag(option)) for option, pattern in others.items()}
         targets = {option: (folder / name).as_posix() for option, name in names.items()}
         for target in targets.values():
-            if (other := taken.get(target)) is not None:
-                raise UsageError(
-                    f"{other} and {path} would both become {target}: use a pattern for the names, such as "
-                    "--out-name '{stem}-2.mp4', or render them into two folders"
+            if target in taken:
+                clash = UsageError(
+                    f"{taken[target]} and {path} would both become {target}: use a pattern for the names, "
+                    "such as --out-name '{stem}-2.mp4', or render them into two folders"
                 )
+                if refuse is None:
+                    raise clash
+                refuse(path, clash)
+                break
             taken[target] = path
-        planned.append(PlannedFile(path, targets["output"], targets))
+        else:
+            planned.append(PlannedFile(path, targets["output"], targets))
     return planned
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
 def _main_name(path: Path, pattern: str | None, *, transparent: bool) -> str:

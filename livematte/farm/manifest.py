@@ -1,32 +1,30 @@
 """Manifests of files that a cluster renders: with them a new driver goes on after a crash.
 
-A manifest is a text file with one JSON object per line, in the private folder of the output folder. The
-first line says what is rendered; each further line is a finished or failed segment. The parts of finished
-segments lie beside it until their file is complete.
+A manifest is a private folder of the output folder: ``file.json`` says what is rendered, ``done-N.json`` and
+``failed-N.json`` are finished and failed segments. The parts of finished segments lie beside them until their
+file is complete.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from livematte.farm.files import PRIVATE
+from livematte.farm.out_dir import OutDir
 from livematte.offline.worker import SegmentResult
 from livematte.video.concat import EncodedPart
 
-CANCEL = "cancel"
-"""Name of the file in the private folder that asks the driver to stop."""
+FOLDER = "farm"
+"""Private folder of all manifests."""
 
+CANCEL = "cancel.json"
+"""Name of the private file that asks the driver to stop."""
 
-def manifest_folder(out_dir: Path) -> Path:
-    """Return the folder of all manifests of an output folder."""
-    return out_dir / PRIVATE / "farm"
+_HEADER = "file.json"
 
 
 @dataclass
@@ -34,95 +32,98 @@ class Manifest:
     """The manifest of one file.
 
     Attributes:
-        folder: folder of the manifest and the parts.
-        done: results by number of the segment.
+        name: name of its private folder.
+        done: results by number of the segment; paths of parts are private names.
     """
 
-    folder: Path
-    done: dict[int, SegmentResult]
-
-    @property
-    def path(self) -> Path:
-        """The manifest itself."""
-        return self.folder / "manifest.jsonl"
+    out: OutDir
+    name: str
+    done: dict[int, SegmentResult] = field(default_factory=dict)
 
     def finish(self, number: int, result: SegmentResult) -> SegmentResult:
-        """Move the parts of a segment into the folder and write down that it is done."""
+        """Keep the parts of a segment and write down that it is done. Raises OSError, OutputError."""
         parts = []
         for index, part in enumerate(result.parts):
-            path = self.folder / f"{number}-{index}{part.path.suffix}"
-            if part.times:
-                os.replace(part.path, path)
-            parts.append(EncodedPart(path, part.times))
+            name = f"{self.name}/{number}-{index}{part.path.suffix}"
+            parts.append(replace(part, path=self.out.part(name, part.path) if part.times else Path(name)))
         self.done[number] = replace(result, parts=tuple(parts))
-        self._append({"done": number, "result": _encode(self.done[number])})
+        self.out.write(f"{self.name}/done-{number}.json", _encode(self.done[number]))
         return self.done[number]
 
     def fail(self, number: int, error: str, section: str) -> None:
         """Write down that a segment failed in all attempts."""
-        self._append({"failed": number, "error": error, "section": section})
-
-    def _append(self, line: Mapping[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        self.out.write(f"{self.name}/failed-{number}.json", {"error": error, "section": section})
 
     def remove(self) -> None:
         """Remove parts and manifest, when the file is complete."""
-        for path in sorted(self.folder.iterdir(), key=lambda path: path == self.path):
-            path.unlink(missing_ok=True)
-        with suppress(OSError):
-            self.folder.rmdir()
+        for name in sorted(self.out.names(self.name), key=lambda name: name == _HEADER):
+            self.out.remove(f"{self.name}/{name}")
 
 
-def open_manifest(out_dir: Path, name: str, facts: Mapping[str, Any]) -> Manifest:
-    """Open the manifest of a file; what is done is kept if it was made from the same ``facts``.
+def manifest_name(file: str) -> str:
+    """Return the name of the private folder of a manifest, for the name of a file in the output folder."""
+    return f"{FOLDER}/{hashlib.sha256(file.encode()).hexdigest()[:16]}"
+
+
+def read_manifest(out: OutDir, file: str, facts: Mapping[str, Any]) -> Manifest:
+    """Return the manifest of a file, without changes: what is done, if it was made from the same ``facts``.
 
     Args:
-        name: name of the file in the output folder.
+        file: name of the file in the output folder.
         facts: all that the parts depend on, as JSON.
     """
-    key = hashlib.sha256(name.encode()).hexdigest()[:16]
-    folder = manifest_folder(out_dir) / key
-    folder.mkdir(parents=True, exist_ok=True)
-    manifest = Manifest(folder, {})
-    lines = read_lines(manifest.path)
-    header = {"name": name, **facts}
-    same = bool(lines) and lines[0] == json.loads(json.dumps(header))
-    for line in lines[1:] if same else []:
-        if "done" in line:
-            result = _decode(line["result"], folder)
-            if all(part.path.is_file() for part in result.parts if part.times):
-                manifest.done[line["done"]] = result
-    kept = {part.path for result in manifest.done.values() for part in result.parts}
-    for path in folder.iterdir():
-        if path not in kept and path != manifest.path:
-            path.unlink()
-    new = folder / "manifest.new"
-    entries = [header, *({"done": n, "result": _encode(r)} for n, r in manifest.done.items())]
-    new.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
-    os.replace(new, manifest.path)
+    manifest = Manifest(out, manifest_name(file))
+    if out.read(f"{manifest.name}/{_HEADER}") != _header(file, facts):
+        return manifest
+    names = out.names(manifest.name)
+    for number, stored in _entries(manifest, names, "done"):
+        result = _decode(stored)
+        if {part.path.name for part in result.parts if part.times} <= set(names):
+            manifest.done[number] = result
     return manifest
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a manifest; a last line that a crash has cut off is left out."""
-    lines = []
-    with suppress(OSError, ValueError):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            lines.append(json.loads(line))
-    return lines
+def open_manifest(out: OutDir, file: str, facts: Mapping[str, Any]) -> Manifest:
+    """Return the manifest of a file as :func:`read_manifest`; what does not belong to it is removed."""
+    manifest = read_manifest(out, file, facts)
+    kept = {part.path.name for result in manifest.done.values() for part in result.parts}
+    kept |= {_HEADER, *(f"done-{number}.json" for number in manifest.done)}
+    out.write(f"{manifest.name}/{_HEADER}", _header(file, facts))
+    for name in out.names(manifest.name):
+        if name not in kept:
+            out.remove(f"{manifest.name}/{name}")
+    return manifest
+
+
+def read_segments(out: OutDir, name: str) -> tuple[Any, list[int], dict[int, Any]]:
+    """Return the header of a manifest (None if there is none), finished segments, and the failed ones."""
+    manifest, names = Manifest(out, f"{FOLDER}/{name}"), out.names(f"{FOLDER}/{name}")
+    done = sorted(int(each[5:-5]) for each in names if each.startswith("done-") and each.endswith(".json"))
+    failed = {number: entry for number, entry in _entries(manifest, names, "failed") if number not in done}
+    return out.read(f"{manifest.name}/{_HEADER}"), done, failed
+
+
+def _header(file: str, facts: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps({"name": file, **facts}))
+
+
+def _entries(manifest: Manifest, names: list[str], kind: str) -> Iterator[tuple[int, Any]]:
+    for name in names:
+        number = name.removeprefix(f"{kind}-").removesuffix(".json")
+        if name == f"{kind}-{number}.json" and number.isdecimal():
+            entry = manifest.out.read(f"{manifest.name}/{name}")
+            if entry is not None:
+                yield int(number), entry
 
 
 def _encode(result: SegmentResult) -> dict[str, Any]:
-    parts = [{"name": part.path.name, "times": part.times} for part in result.parts]
+    parts = [{"path": part.path.as_posix(), "times": part.times} for part in result.parts]
     return {**vars(result), "parts": parts}
 
 
-def _decode(stored: Mapping[str, Any], folder: Path) -> SegmentResult:
+def _decode(stored: Mapping[str, Any]) -> SegmentResult:
     parts = tuple(
-        EncodedPart(folder / part["name"], tuple((pts, length) for pts, length in part["times"]))
+        EncodedPart(Path(part["path"]), tuple((pts, length) for pts, length in part["times"]))
         for part in stored["parts"]
     )
     return SegmentResult(**{**stored, "parts": parts, "notes": tuple(stored["notes"])})

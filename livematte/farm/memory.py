@@ -1,4 +1,4 @@
-"""Free memory of this computer."""
+"""Memory of renders, and free memory of this computer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,19 @@ import os
 import sys
 from pathlib import Path
 
+JOB_BYTES = 1 << 30
+"""Memory of a render without its frames: runtime, network, compiled loops."""
+
+JOB_FRAMES = 250
+"""Frames in memory during a render: queues, the encoder's look-ahead, pictures being composed."""
+
 _FALLBACK = 4 << 30
+
+
+def render_bytes(size: tuple[int, int]) -> int:
+    """Return the memory in bytes that a render of a video of this height and width fits in."""
+    height, width = size
+    return JOB_BYTES + JOB_FRAMES * (height * width * 3 // 2)
 
 
 def free_memory() -> int:

@@ -66,6 +66,16 @@ def connect(address: str) -> Any:
     return ray
 
 
+def dashboard(ray: Any) -> str:
+    """Return the URL of the dashboard of the connected cluster; empty if it has none."""
+    with suppress(Exception):  # it is no part of Ray's public interface
+        from ray._private import worker
+
+        find: Callable[[], Any] = worker.get_dashboard_url
+        return f"http://{url}" if (url := find()) else ""
+    return ""
+
+
 class RayPool:
     """Runs calls as Ray tasks, each on the machine of its slot.
 
@@ -76,10 +86,17 @@ class RayPool:
         device: ``auto`` uses the GPUs of machines that have some and the cores of others; ``cpu`` and
             ``cuda`` use only these.
         cpus: cores for each call on a CPU.
+        memory: bytes that each call needs; a machine runs as many calls as fit, but at least one.
+        noted: called once with each line about a machine.
     """
 
-    def __init__(self, ray: Any, folder: Path, code: str, *, device: str = "auto", cpus: int = 1) -> None:
+    def __init__(
+        self, ray: Any, folder: Path, code: str, *, device: str = "auto", cpus: int = 1, memory: int = 0,
+        noted: Callable[[str], None] = lambda note: None,
+    ) -> None:  # fmt: skip
         self._ray, self._folder, self._code, self._device, self._cpus = ray, folder, code, device, cpus
+        self._memory, self._noted = memory, noted
+        self._memory_of: dict[str, int] = {}
         self.report: Callable[[int, int], None] = lambda attempt, frames: None
         self.notes: list[str] = []
         self._running: dict[int, _Running] = {}
@@ -111,10 +128,14 @@ class RayPool:
 
     def _on(self, node: Mapping[str, Any]) -> list[Slot]:
         key, resources, address = node["NodeID"], node["Resources"], node["NodeManagerAddress"]
+        there = int(resources.get("memory", 0))
+        self._memory_of[key] = min(self._memory, there)
+        fit = max(1, there // self._memory) if self._memory else 1 << 20
         gpus = int(resources.get("GPU", 0)) if self._device != "cpu" else 0
         if gpus or self._device.startswith("cuda"):
-            return [Slot(f"{key}/cuda/{n}", f"{address} (GPU)", "cuda:0", None, key) for n in range(gpus)]
-        count = int(resources.get("CPU", 0)) // self._cpus
+            count = min(gpus, fit)
+            return [Slot(f"{key}/cuda/{n}", f"{address} (GPU)", "cuda:0", None, key) for n in range(count)]
+        count = min(int(resources.get("CPU", 0)) // self._cpus, fit)
         return [Slot(f"{key}/cpu/{n}", address, "cpu", self._cpus, key) for n in range(count)]
 
     def start(self, attempt: int, slot: Slot, call: tuple[Any, ...]) -> Future[Any]:
@@ -126,6 +147,7 @@ class RayPool:
             "max_retries": 0,
             "num_cpus": 0 if slot.device.startswith("cuda") else self._cpus,
             "num_gpus": 1 if slot.device.startswith("cuda") else 0,
+            "memory": self._memory_of.get(slot.machine, 0),
         }
         reference = self._task.options(**options).remote(self._code, self._board, attempt, *call)
         future: Future[Any] = Future()
@@ -148,7 +170,8 @@ class RayPool:
         try:
             kind, value = done.result()
             if kind == "done":
-                value = ray_task.bring_files(value, self._folder / f"attempt-{attempt}", self._ray.get)
+                if isinstance(value, ray_task.SentFiles):
+                    value = ray_task.bring_files(value, self._folder / f"attempt-{attempt}", self._ray.get)
                 self._end(attempt, value, None)
             elif kind == "failed":
                 self._end(attempt, None, rebuilt_error(slot.name, *value))
@@ -187,6 +210,7 @@ class RayPool:
         self._resting[slot.machine] = time.monotonic() + seconds
         if note not in self.notes:
             self.notes.append(note)
+            self._noted(note)
 
     def cancel(self, attempt: int) -> None:
         """Kill the process of a task."""

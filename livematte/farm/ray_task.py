@@ -16,12 +16,14 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import livematte
 from livematte.errors import LivematteError
-from livematte.farm.storage import local_copy
+from livematte.farm.storage import Storage, local_copy
 from livematte.offline.pool_process import CallContext
 from livematte.offline.worker import Job, SegmentResult, Task, render_segment
+from livematte.video.concat import EncodedPart
 
 CHUNK_BYTES = 8 << 20
 """Files travel in pieces of this size, so that no process holds a whole one."""
@@ -138,17 +140,33 @@ def disk_is_full(error: BaseException | None) -> bool:
     return False
 
 
-def render_part(job: Job, task: Task, context: CallContext) -> SentFiles:
-    """Render a segment into a temporary folder of this machine, and send its files."""
-    import ray
+def render_part(job: Job, task: Task, store: str, context: CallContext) -> SegmentResult | SentFiles:
+    """Render a segment into a temporary folder of this machine, and send its files.
 
+    Args:
+        task: its folder is a name in ``store``.
+        store: URL of a folder in shared storage for the files. Empty: they go to the object store of the
+            cluster.
+    """
     folder = Path(tempfile.mkdtemp(prefix="livematte-part-", dir=os.environ.get("LIVEMATTE_FARM_TEMP")))
     try:
         job = replace(job, input=os.fspath(local_copy(job.input)))
         result = render_segment(job, replace(task, folder=folder), context)
+        if store:
+            return replace(result, parts=tuple(_upload(part, Storage(store), task) for part in result.parts))
+        import ray
+
         return SentFiles(result, [_pieces(part.path, ray.put) for part in result.parts if part.times])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _upload(part: EncodedPart, store: Storage, task: Task) -> EncodedPart:
+    """Upload a part. Its name is unique: a copy of a slow segment may be uploaded at the same time."""
+    name = task.folder / f"{part.path.stem}-{uuid4().hex}{part.path.suffix}"
+    if part.times:
+        store.upload(part.path, name.as_posix())
+    return replace(part, path=name)
 
 
 def _pieces(path: Path, put: Callable[[bytes], Any]) -> list[Any]:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from livematte import __version__
-from livematte.farm.files import PRIVATE, PlannedFile
+from livematte.errors import InputError
+from livematte.farm.files import PlannedFile
+from livematte.farm.out_dir import OutDir, file_stamp
 from livematte.farm.storage import input_path, is_url, url_stamp
 from livematte.options import RenderOptions
 from livematte.options.declaration import input_files, names
@@ -30,15 +32,6 @@ def hash_options(options: Mapping[str, Any]) -> str:
     }
     text = json.dumps([__version__, chosen, files], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def file_stamp(path: Path) -> list[int] | None:
-    """Return size in bytes and time of change in nanoseconds of a file; None if there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return [found.st_size, found.st_mtime_ns]
 
 
 def input_stamp(path: Path) -> list[Any] | None:
@@ -68,44 +61,47 @@ class FileResult:
     notes: list[str] = field(default_factory=list)
 
 
+def file_result(file: PlannedFile, out: OutDir, state: str, **facts: Any) -> FileResult:
+    """Return the result of a file in an output folder."""
+    return FileResult(file.input, Path(out.url or out.folder) / file.name, state, **facts)
+
+
 @dataclass(frozen=True)
 class Records:
     """Records of an output folder, for one set of options.
 
     Attributes:
-        folder: the output folder.
         options: hash of the options.
     """
 
-    folder: Path
+    out: OutDir
     options: str
-
-    def _path(self, file: PlannedFile) -> Path:
-        return self.folder / PRIVATE / "records" / f"{file.name}.json"
 
     def read(self, file: PlannedFile) -> dict[str, Any]:
         """Return the record of a file; empty if there is none that fits its input and the options."""
+        record = self._last(file)
         try:
-            record = json.loads(self._path(file).read_text(encoding="utf-8"))
             fits = record["options"] == self.options and record["stamp"] == input_stamp(file.input)
-            fits = fits and record["input"] == str(file.input.resolve())
-        except (OSError, ValueError, KeyError, TypeError):
+            fits = fits and record["input"] == _identity(file)
+        except (KeyError, InputError):
             return {}
-        return dict(record) if fits else {}
+        return record if fits else {}
 
     def _last(self, file: PlannedFile) -> dict[str, Any]:
         """Return the record of a file, whatever its input and the options; empty if there is none."""
-        try:
-            record = json.loads(self._path(file).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return record if isinstance(record, dict) else {}
+        record = self.out.read(_name(file))
+        return dict(record) if isinstance(record, dict) else {}
 
-    def wrote(self, file: PlannedFile, target: str) -> bool:
-        """Return True if an output is as a render into this folder left it, with whatever options."""
-        left = self._last(file).get("wrote")
-        stamp = file_stamp(self.folder / target)
-        return isinstance(left, dict) and stamp is not None and left.get(target) == stamp
+    def is_known(self, file: PlannedFile) -> bool:
+        """Return True if the last render of this output was of this input, in whatever state."""
+        return bool(self._last(file).get("input") == _identity(file))
+
+    def foreign(self, file: PlannedFile, target: str) -> str:
+        """Return a line if an output exists that no render into this folder, and nobody else here, wrote."""
+        left, stamp = self._last(file).get("wrote"), self.out.stamp(target)
+        if stamp is None or (isinstance(left, dict) and left.get(target) == stamp):
+            return ""
+        return self.out.foreign(target)
 
     def is_whole(self, file: PlannedFile) -> bool:
         """Return True if the outputs of a file are as they were when it was finished."""
@@ -113,11 +109,13 @@ class Records:
         return outputs is not None and outputs == self._outputs(file)
 
     def failed(self, file: PlannedFile) -> str:
-        """Return the error with which the unchanged file failed before; empty if it did not."""
-        return str(self.read(file).get("error", ""))
+        """Return the error with which a file failed; empty if none, or if it or its outputs changed since."""
+        record = self.read(file)
+        same = "error" in record and record.get("found") == self._outputs(file)
+        return str(record["error"]) if same else ""
 
-    def _outputs(self, file: PlannedFile) -> dict[str, list[int] | None]:
-        return {target: file_stamp(self.folder / target) for target in file.targets.values()}
+    def _outputs(self, file: PlannedFile) -> dict[str, list[Any] | None]:
+        return {target: self.out.stamp(target) for target in file.targets.values()}
 
     def write(self, file: PlannedFile, stamp: list[Any] | None, **facts: Any) -> None:
         """Write that a file is finished; ``stamp`` is of its input before the render."""
@@ -128,18 +126,20 @@ class Records:
         self, file: PlannedFile, stamp: list[Any] | None, error: str, *, written: bool = False
     ) -> None:
         """Write that a file failed; ``written`` if its outputs were written, although parts are missing."""
-        left = self._outputs(file) if written else self._last(file).get("wrote")
-        self._write(file, {"stamp": stamp, "error": error, "wrote": left})
+        found = self._outputs(file)
+        left = found if written else self._last(file).get("wrote")
+        self._write(file, {"stamp": stamp, "error": error, "found": found, "wrote": left})
 
     def _write(self, file: PlannedFile, facts: Mapping[str, Any]) -> None:
-        path = self._path(file)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        record = {
-            "input": str(file.input.resolve()),
-            "options": self.options,
-            "version": __version__,
-            **facts,
-        }
-        new = path.with_name(f"{path.name}.new")
-        new.write_text(json.dumps(record, indent=1), encoding="utf-8")
-        os.replace(new, path)
+        same = {"input": _identity(file), "options": self.options, "version": __version__}
+        self.out.write(_name(file), {**same, **facts})
+
+
+def _name(file: PlannedFile) -> str:
+    return f"records/{file.name}.json"
+
+
+def _identity(file: PlannedFile) -> str:
+    """Return what tells an input from others of the same size and time."""
+    text = input_path(file.input)
+    return text if is_url(text) else str(file.input.resolve())

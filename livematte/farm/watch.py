@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from typing_extensions import Unpack
 
 from livematte.errors import InputError, UsageError
 from livematte.farm.batch import Batch, prepare_batch
-from livematte.farm.files import PlannedFile, find_inputs
-from livematte.farm.records import FileResult, file_stamp
+from livematte.farm.files import PlannedFile, find_inputs, plan_files
+from livematte.farm.out_dir import file_stamp, open_out_dir
+from livematte.farm.records import FileResult
 from livematte.options import PathLike
 from livematte.options.declaration import complete, documented
 from livematte.options.many import WatchOptions
@@ -30,11 +32,12 @@ def watch(
     """Render every video in a folder, and those that appear later, until ``stop`` is set.
 
     A video is complete when its size and time do not change any more. What is finished, and what failed, is
-    recorded in the output folder: after a restart it is not rendered again unless the video changes.
+    recorded in the output folder: after a restart it is not rendered again unless the video changes, or the
+    file at the place of its output.
 
     Args:
         folder: the folder with videos.
-        out_dir: another folder, for the outputs.
+        out_dir: another folder, for the outputs; nobody else may write into it at the same time.
         finished: called with the result of each file.
 
     Raises:
@@ -42,27 +45,37 @@ def watch(
         InputError: the folder does not exist.
     """
     chosen = complete(WatchOptions, options)
-    source, target = Path(folder), Path(out_dir)
+    source, out = Path(folder), open_out_dir(out_dir)
     if not source.is_dir():
         raise InputError(f"{source}: no such folder")
-    if source.resolve() == target.resolve():
-        raise UsageError(f"{target} is watched itself: choose another folder for --out-dir")
-    prepare_batch([], target, chosen)  # raises errors of the options now
-    stop = stop or threading.Event()
-    settling = Settling(chosen["settle"])
-    while not stop.is_set():
-        try:
-            found = find_inputs([source], recursive=chosen["recursive"], leave_out=target)
-        except InputError:
-            found = []
-        batch = prepare_batch(found, target, chosen)
-        ready = settling.ready(batch, time.monotonic())
-        if ready:
-            Batch(ready, target, batch.options, batch.resolved).render(
-                jobs=chosen["jobs"], finished=finished, stop=stop
-            )
-        else:
-            stop.wait(min(chosen["settle"] / 2, 2.0))
+    if source.resolve() == out.folder.resolve():
+        raise UsageError(f"{out.text} is watched itself: choose another folder for --out-dir")
+    stop, finished = stop or threading.Event(), finished or (lambda result: None)
+    empty, settling = prepare_batch([], out, chosen), Settling(chosen["settle"])
+    refused: set[Path] = set()
+
+    def refuse(path: Path, error: UsageError) -> None:
+        if path not in refused:
+            refused.add(path)
+            finished(FileResult(path, out.folder, "failed", str(error)))
+
+    def is_known(pair: tuple[Path, Path]) -> bool:
+        (file,) = plan_files([pair], chosen, transparent=empty.transparent, refuse=refuse)
+        return empty.records().is_known(file)
+
+    with out.lock():
+        while not stop.is_set():
+            try:
+                found = find_inputs([source], recursive=chosen["recursive"], leave_out=out.folder)
+            except InputError:
+                found = []
+            found.sort(key=lambda pair: not is_known(pair))  # of two with one output, the first to come
+            files = plan_files(found, chosen, transparent=empty.transparent, refuse=refuse)
+            ready = settling.ready(replace(empty, files=files), time.monotonic())
+            if ready:
+                replace(empty, files=ready).render(jobs=chosen["jobs"], finished=finished, stop=stop)
+            else:
+                stop.wait(min(chosen["settle"] / 2, 2.0))
 
 
 class Settling:

@@ -6,6 +6,7 @@ See :mod:`livematte.offline.parallel`.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,12 +18,13 @@ from livematte.matting.compositor import warm_up
 from livematte.offline import engine
 from livematte.offline.pool_process import CallContext
 from livematte.offline.report import abort_outputs
-from livematte.options import DecoderOption, RenderOptions, SdrOption
-from livematte.options.declaration import pick
+from livematte.options import DecoderOption, RenderOptions, SdrOption, VideoOutputOptions
+from livematte.options.declaration import names, pick
 from livematte.output_paths import sink_settings
 from livematte.protocols import Background, GpuSink, Sink, SourceInfo
 from livematte.resolve import collect_notes, cuda_index, frame_device, resolve
 from livematte.video.concat import EncodedPart
+from livematte.video.container import set_decoder_threads
 from livematte.video.pixel_limit import limit_pixels
 from livematte.video.reader import open_video
 from livematte.video.section import TimeSection
@@ -80,6 +82,7 @@ class SegmentResult:
         damaged: number of damaged packets and frames that were skipped.
         notes: notes for the user.
         stages: busy time of each stage of the engine in seconds.
+        seconds: wall time, without the start of the process and the networks.
     """
 
     number: int
@@ -88,6 +91,7 @@ class SegmentResult:
     damaged: int
     notes: tuple[str, ...]
     stages: dict[str, float]
+    seconds: float = 0.0
 
 
 class _SegmentSink:
@@ -143,7 +147,7 @@ class Worker:
             return self._render(task, context)
 
     def _render(self, task: Task, context: CallContext) -> SegmentResult:
-        job, segment = self.job, task.segment
+        job, segment, began = self.job, task.segment, time.perf_counter()
         try:
             source = open_video(
                 job.input, start=segment.read, end=segment.end, like=job.like,
@@ -194,6 +198,7 @@ class Worker:
             source.damaged,
             (*self._device_notes, *collect_notes(self._model, self._resolved.refine.how), *source.notes),
             {name: clock.wall for name, clock in stats.stages.items()},
+            time.perf_counter() - began,
         )
 
 
@@ -203,11 +208,30 @@ _loaded: list[Worker] = []
 
 def render_segment(job: Job, task: Task, context: CallContext) -> SegmentResult:
     """Render one segment, in a worker process."""
-    if not _loaded or (_loaded[0].job.options, _loaded[0].job.streams) != (job.options, job.streams):
+    limit_threads(job.options)
+    if not _loaded or _what_is_loaded(_loaded[0].job) != _what_is_loaded(job):
         _loaded.clear()
         _loaded.append(Worker(job))
     _loaded[0].job = job
     return _loaded[0](task, context)
+
+
+def _what_is_loaded(job: Job) -> tuple[Any, ...]:
+    """Return all of a job that its networks depend on: not the names of its outputs."""
+    outputs = names(VideoOutputOptions)
+    return {name: value for name, value in job.options.items() if name not in outputs}, job.streams
+
+
+def limit_threads(options: Mapping[str, Any]) -> None:
+    """Limit the threads of decoders and of OpenCV in this process to those of the network.
+
+    Without a limit, each of them takes a thread for each core of the machine.
+    """
+    import cv2
+
+    count = options["threads"]
+    cv2.setNumThreads(-1 if count is None else count)
+    set_decoder_threads(count or 0)
 
 
 def options_on_device(options: Mapping[str, Any], device: str, threads: int | None) -> dict[str, Any]:

@@ -29,6 +29,15 @@ _PYAV = int(av.__version__.split(".")[0])
 _THREADS = "AUTO" if _PYAV >= 18 else "SLICE"
 """With frame threading, PyAV 17 drops good frames that are returned together with a broken one."""
 
+_decoder = {"threads": 0}
+"""Threads of a decoder; 0 is FFmpeg's default, one for each core."""
+
+
+def set_decoder_threads(count: int) -> None:
+    """Set the threads of the decoders that this process opens from now on; 0 is one for each core."""
+    _decoder["threads"] = count
+
+
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf", "lrc", "srt", "webvtt", "ass", "ffmetadata", "concat"}
 """Demuxers for text and text art. FFmpeg would decode notes.txt as a video."""
 
@@ -199,6 +208,7 @@ def decoder_for(stream: VideoStream) -> VideoCodecContext:
         with_alpha.options = _budget()
         return with_alpha
     context.thread_type = _THREADS
+    context.thread_count = _decoder["threads"]
     context.options = {**context.options, **_budget()}
     return context
 

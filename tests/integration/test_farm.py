@@ -21,10 +21,11 @@ import pytest
 
 from livematte.errors import InputError
 from livematte.farm import cluster, ray_task
-from livematte.farm.batch import Batch, prepare_batch, prepare_folder
+from livematte.farm.batch import Batch, prepare_batch
 from livematte.farm.cluster import ClusterRender, render_on_cluster
 from livematte.farm.files import PRIVATE, find_inputs
-from livematte.farm.manifest import manifest_folder, read_lines
+from livematte.farm.manifest import FOLDER, read_segments
+from livematte.farm.out_dir import open_out_dir
 from livematte.farm.ray_pool import connect
 from livematte.farm.records import FileResult
 from livematte.offline.pool import ProcessPool
@@ -40,7 +41,10 @@ FRAMES, SECONDS, SEGMENTS = 240, 1.2, 7
 KILLS = int(os.environ.get("LIVEMATTE_FARM_KILLS", "1"))
 """Times that each kill is repeated, at random moments."""
 
-HOW: dict[str, Any] = {"size": 64, "preset": "ultrafast", "device": "cpu", "threads": 1}
+HOW: dict[str, Any] = {
+    "size": 64, "preset": "ultrafast", "device": "cpu", "threads": 1,
+    "background": "blur:2",  # whatever the network finds, each output frame depends on its input frame
+}  # fmt: skip
 
 
 class OneComputer(ProcessPool):
@@ -51,7 +55,7 @@ class OneComputer(ProcessPool):
         self._folder, self._broken = folder, broken
 
     def start(self, attempt: int, slot: Slot, call: tuple[Any, ...]) -> Future[Any]:
-        _, job, task = call
+        _, job, task, _ = call
         function: Callable[..., Any] = fail if task.number == self._broken else render_segment
         return super().start(attempt, slot, (function, job, replace(task, folder=self._folder)))
 
@@ -63,20 +67,35 @@ def fail(job: Job, task: Task, context: Any) -> SegmentResult:
 def batch_for(source: Path, out: Path) -> Batch:
     chosen = complete(RenderManyOptions, HOW)  # type: ignore[arg-type]
     found = find_inputs([source], recursive=False, leave_out=out)
-    prepare_folder(out)
-    return prepare_batch(found, out, chosen)
+    folder = open_out_dir(out)
+    folder.prepare()
+    return prepare_batch(found, folder, chosen)
+
+
+def manifest_of(out: Path) -> tuple[list[int], list[int]]:
+    """Return the finished and the failed segments of the only file that is not complete."""
+    folder = open_out_dir(out)
+    for name in folder.names(FOLDER):
+        _, done, failed = read_segments(folder, name)
+        return done, sorted(failed)
+    return [], []
 
 
 def render_here(batch: Batch, broken: int | None = None) -> list[FileResult]:
     results: list[FileResult] = []
-    work = batch.folder / PRIVATE / "work-here"
+    work = batch.out.folder / PRIVATE / "work-here"
     work.mkdir(parents=True)
     pool = OneComputer(work, broken)
     render = ClusterRender(
-        batch.files, batch.folder, batch.options, batch.records(), transparent=False, seconds=SECONDS
+        batch.files, batch.out, batch.options, batch.records(), transparent=False, seconds=SECONDS
     )
+
+    def end(number: int, result: FileResult) -> None:
+        results.append(result)
+
     try:
-        render.run(pool, range(len(batch.files)), end=lambda number, result: results.append(result))
+        render.open(range(len(batch.files)), end)
+        render.run(pool, end=end)
     finally:
         pool.close()
     return results
@@ -108,8 +127,7 @@ def test_a_segment_that_always_fails_is_told_with_its_time_and_the_rest_comes_ou
     assert f"1 of {SEGMENTS} segments are missing" in result.error
     assert "this segment is poisonous" in result.error and " s to " in result.error
     assert (tmp_path / "clip.mp4").exists() and not batch.records().is_whole(batch.files[0])
-    lines = read_lines(next(manifest_folder(tmp_path).glob("*/manifest.jsonl")))
-    assert [line["failed"] for line in lines if "failed" in line] == [2]
+    assert manifest_of(tmp_path) == ([0, 1, 3, 4, 5, 6], [2])
     shutil.rmtree(tmp_path / PRIVATE / "work-here")
     (result,) = render_here(batch_for(clip, tmp_path))  # only the missing segment is rendered
     assert result.state == "done" and (tmp_path / "clip.mp4").read_bytes() == reference
@@ -194,20 +212,21 @@ def render_there(
 
     def watch() -> None:
         try:
-            while not done.is_set() and not list(manifest_folder(out).glob("*/0-0.mp4")):
-                time.sleep(0.05)
-            time.sleep(random.uniform(0, 1))
+            while not done.is_set() and not manifest_of(out)[0]:
+                time.sleep(0.02)
+            time.sleep(random.uniform(0, 0.3))
             if disturb is not None and not done.is_set():
                 disturb()
         except BaseException as error:
             failures.append(error)
 
-    thread = threading.Thread(target=watch)
+    thread, notes = threading.Thread(target=watch), list[str]()
     thread.start()
     try:
-        notes = render_on_cluster(
-            batch.files, out, batch.options, batch.records(), machines.address, transparent=False,
-            waiting=[0], end=lambda number, result: results.append(result), seconds=SECONDS, **how,
+        render_on_cluster(
+            batch.files, batch.out, batch.options, batch.records(), machines.address, transparent=False,
+            waiting=[0], end=lambda number, result: results.append(result), seconds=SECONDS,
+            noted=notes.append, **how,
         )  # fmt: skip
     finally:
         done.set()
@@ -215,7 +234,7 @@ def render_there(
     assert not failures, failures
     (result,) = results
     assert (result.state, result.error, result.frames) == ("done", "", FRAMES), notes
-    assert not list((out / PRIVATE).glob("work-*")) and not any(manifest_folder(out).iterdir())
+    assert not list((out / PRIVATE).glob("work-*")) and not batch.out.names(FOLDER)
     return notes
 
 
@@ -244,7 +263,7 @@ import livematte
 from livematte.farm import cluster
 cluster.render_on_cluster.__kwdefaults__["seconds"] = float(sys.argv[4])
 source, out, address = sys.argv[1:4]
-livematte.render_many(source, out, cluster=address, size=64, preset="ultrafast", device="cpu", threads=1)
+livematte.render_many(source, out, cluster=address, **eval(sys.argv[5]))
 """
 
 
@@ -253,13 +272,21 @@ def test_a_new_driver_goes_on_where_a_killed_one_was(
     machines: Machines, clip: Path, reference: bytes, tmp_path: Path, number: int
 ) -> None:
     machines.have(2)
-    words = [sys.executable, "-c", DRIVER, str(clip), str(tmp_path), machines.address, str(SECONDS)]
+    words = [
+        sys.executable,
+        "-c",
+        DRIVER,
+        str(clip),
+        str(tmp_path),
+        machines.address,
+        str(SECONDS),
+        repr(HOW),
+    ]
     driver = subprocess.Popen(words)
     end = time.monotonic() + 120
 
     def done() -> list[int]:
-        found = list(manifest_folder(tmp_path).glob("*/manifest.jsonl"))
-        return [line["done"] for line in read_lines(found[0]) if "done" in line] if found else []
+        return manifest_of(tmp_path)[0]
 
     while not done() and driver.poll() is None and time.monotonic() < end:
         time.sleep(0.05)
@@ -298,11 +325,11 @@ def start_worker(machines: Machines, node: str) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 KiB."""
+    """A file system of 4 KiB."""
     place = tmp_path / "small"
     place.mkdir()
     mounted = sys.platform == "linux" and os.geteuid() == 0 and not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(place)], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(place)], capture_output=True
     ).returncode  # fmt: skip
     if not mounted:
         pytest.skip("a small file system can only be mounted by root on Linux")

@@ -14,8 +14,10 @@ import pytest
 import livematte
 from livematte.errors import UsageError
 from livematte.farm.files import PRIVATE
+from livematte.farm.out_dir import LocalDir
 from livematte.farm.records import FileResult
 from livematte.farm.watch import watch
+from livematte.progress import Progress
 from tests import clips
 from tests.commands import run
 
@@ -188,5 +190,37 @@ def test_a_watched_folder_is_rendered_once_even_after_a_restart(folder: Path, cl
     assert until(2, **settled) == {"a.mp4": "done", "bad.mp4": "failed"}
     shutil.copy(clip, source / "new.mp4")
     assert until(1, **settled) == {"new.mp4": "done"}
+    shutil.copy(clip, source / "bad.mp4")  # what failed is tried again when it changes
+    assert until(1, **settled) == {"bad.mp4": "done"}
+    (out / "mine.mp4").write_bytes(b"mine")
+    shutil.copy(clip, source / "mine.mp4")
+    assert until(1, **settled, overwrite=None) == {"mine.mp4": "failed"}
+    (out / "mine.mp4").unlink()  # or when nothing is in its way any more
+    assert until(1, **settled, overwrite=None) == {"mine.mp4": "done"}
+    shutil.copy(clip, source / "mine.avi")
+    assert until(1, **settled, overwrite=None) == {"mine.avi": "failed"}  # its output is that of another
     with pytest.raises(UsageError, match="is watched itself"):
         watch(source, source)
+    with pytest.raises(UsageError, match="for many files use a pattern"):
+        watch(source, out, alpha_out="matte.mp4")
+
+
+def test_a_folder_that_is_being_written_is_refused(folder: Path) -> None:
+    with LocalDir(folder / "out").lock():
+        done = run("render", folder / "in", "--out-dir", folder / "out")
+    assert done.returncode == 1 and "is being written by process" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_render_of_many_files_ends_when_somebody_cancels_it(tmp_path: Path) -> None:
+    clips.make_clip(tmp_path / "in.mp4", frames=2000)
+    out, asked = tmp_path / "out", list[str]()
+
+    def cancel(progress: Progress) -> None:
+        assert [each.name for each in progress.files] in ([], ["in.mp4"])
+        if not asked:
+            asked.append(run("farm", "cancel", out).stdout)
+
+    results = livematte.render_many([tmp_path / "in.mp4"], out, progress=cancel, **HOW)
+    assert [result.state for result in results] == ["stopped"] and "stops" in asked[0]
+    assert run("farm", "cancel", out).returncode == 2

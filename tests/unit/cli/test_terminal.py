@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from livematte import cli
 from livematte.cli import interrupt, terminal
 from livematte.cli.parameters import complete_background, complete_names
 from livematte.errors import InputError
-from livematte.progress import Progress
+from livematte.progress import FileProgress, Progress
 from livematte.video.camera_modes import CameraInfo
 from tests.clips import make_clip
 
@@ -59,8 +61,30 @@ def test_json_knows_fractions_paths_and_dataclasses() -> None:
     assert terminal.jsonable(value) == {
         "rate": "30000/1001",
         "path": "a",
-        "progress": {"done": 1, "total": None, "fps": 2.0, "eta": None},
+        "progress": {"done": 1, "total": None, "fps": 2.0, "eta": None, "files": []},
     }
+
+
+def test_the_progress_of_each_file_is_in_the_events(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.configure(as_json=True, quiet=False)
+    files = (FileProgress("a.mp4", 3, 10), FileProgress("b.mp4", 1, None))
+    with terminal.display("x") as display:
+        display(Progress(4, None, 2.0, None, files))
+    assert json.loads(capsys.readouterr().out) == {
+        "event": "progress", "done": 4, "total": None, "fps": 2.0, "eta": None,
+        "files": [{"name": "a.mp4", "done": 3, "total": 10}, {"name": "b.mp4", "done": 1, "total": None}],
+    }  # fmt: skip
+
+
+def test_a_bar_stands_for_each_file_in_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal.configure(as_json=False, quiet=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    bar: Any = terminal.display("many")
+    bar(Progress(4, 20, 2.0, None, (FileProgress("a.mp4", 3, 10), FileProgress("b.mp4", 1, 10))))
+    shown = [(task.description, task.completed, task.total) for task in bar._bar.tasks]
+    assert shown == [("many", 4, 20), ("  a.mp4", 3, 10), ("  b.mp4", 1, 10)]
+    bar(Progress(12, 20, 2.0, None, (FileProgress("b.mp4", 2, 10),)))
+    assert [task.description for task in bar._bar.tasks] == ["many", "  b.mp4"]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import pytest
 from livematte.errors import InputError, UsageError
 from livematte.farm import batch
 from livematte.farm.files import find_inputs, plan_files
-from livematte.farm.memory import free_memory
-from livematte.farm.records import Records, file_stamp, hash_options
+from livematte.farm.memory import free_memory, render_bytes
+from livematte.farm.out_dir import LocalDir, file_stamp
+from livematte.farm.records import Records, hash_options
 from livematte.options import RenderOptions
 from livematte.options.declaration import complete
 from livematte.options.many import RenderManyOptions
@@ -85,12 +86,12 @@ def test_names_that_cannot_be_are_one_line(tree: Path, options: dict[str, Any], 
 def test_a_record_fits_one_state_of_input_output_and_options(tree: Path) -> None:
     taken = find_inputs([tree / "in" / "a.mp4"], recursive=False, leave_out=tree / "out")
     (file,) = plan_files(taken, chosen(), transparent=False)
-    records = Records(tree / "out", hash_options(complete(RenderOptions, {})))
+    records = Records(LocalDir(tree / "out"), hash_options(complete(RenderOptions, {})))
     assert not records.is_whole(file)
     (tree / "out" / "a.mp4").write_bytes(b"rendered")
     records.write(file, file_stamp(file.input))
     assert records.is_whole(file)
-    other = Records(tree / "out", hash_options(complete(RenderOptions, {"size": 128})))
+    other = Records(LocalDir(tree / "out"), hash_options(complete(RenderOptions, {"size": 128})))
     assert not other.is_whole(file)
     (tree / "out" / "a.mp4").write_bytes(b"rendere")
     assert not records.is_whole(file)
@@ -113,9 +114,8 @@ def test_options_that_change_nothing_in_the_output_have_the_same_hash(tmp_path: 
 def test_jobs_follow_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch.os, "cpu_count", lambda: 64)
     monkeypatch.setattr(batch, "free_memory", lambda: 400 << 30)
-    frame = 1920 * 1080 * 3 // 2
-    assert batch.choose_jobs(frame) == 16
+    assert batch.choose_jobs(render_bytes((1080, 1920))) == 16
     monkeypatch.setattr(batch, "free_memory", lambda: 6 << 30)
-    assert batch.choose_jobs(frame) == 3
-    assert batch.choose_jobs(16 * frame) == 1
+    assert batch.choose_jobs(render_bytes((1080, 1920))) == 3
+    assert batch.choose_jobs(render_bytes((4320, 7680))) == 1
     assert free_memory() > 0

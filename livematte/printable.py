@@ -36,7 +36,7 @@ def shortened(text: str, most: int = LONGEST_LINE) -> str:
     if remain >= _WORDS[0]:
         return text.replace(longest, _without_middle(longest, remain), 1)
     for length in _WORDS:
-        found = re.sub(r"\S+", lambda word, length=length: _without_middle(word[0], length), text)
+        found = "".join(_without_middle(word, length) for word in re.split(r"(\s+)", text))
         if len(found) <= most:
             return found
     return _without_middle(found, most, most // 3)

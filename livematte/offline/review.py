@@ -144,7 +144,7 @@ class Review:
 def over_green(rgb: Array, alpha: Array) -> Array:
     """Return the picture (h, w, 3) uint8 with green behind the person."""
     share = alpha[..., None]
-    return np.asarray(rgb * share + np.float32(GREEN) * (1 - share), np.uint8)
+    return np.asarray(rgb * share + np.array(GREEN, np.float32) * (1 - share), np.uint8)
 
 
 def clock_time(seconds: float) -> str:

@@ -23,7 +23,7 @@ def parse_scene_backgrounds(given: str | Mapping[str, object] | None) -> dict[st
         return {}
     if isinstance(given, str):
         given = _parse_text(given)
-    backgrounds = {scene: _background_of(scene, value) for scene, value in given.items()}
+    backgrounds = {scene: _read_background(scene, value) for scene, value in given.items()}
     for scene, background in backgrounds.items():
         try:
             parse_background(background, fit="cover").close()
@@ -32,7 +32,7 @@ def parse_scene_backgrounds(given: str | Mapping[str, object] | None) -> dict[st
     return backgrounds
 
 
-def _background_of(scene: str, value: object) -> str:
+def _read_background(scene: str, value: object) -> str:
     if isinstance(value, Mapping) and value.keys() == {"background"}:
         value = value["background"]
     if not isinstance(value, str):

@@ -566,7 +566,9 @@ def test_the_whole_command_shows_a_person_is_killed_and_tidies_up(obs: RealObs, 
     assert command.returncode == 0 and obs.inputs() == {"backdrop"}
 
 
-def test_the_background_of_a_profile_follows_the_scene_on_air(obs: RealObs, tmp_path: Path) -> None:
+def test_a_profile_follows_the_scene_on_air_and_stats_tell_when_the_source_is_deleted(
+    obs: RealObs, tmp_path: Path
+) -> None:
     from livematte.tools import demo
 
     profile = tmp_path / "talk.toml"
@@ -585,12 +587,20 @@ def test_the_background_of_a_profile_follows_the_scene_on_air(obs: RealObs, tmp_
         data = np.frombuffer(base64.b64decode(str(shot).split(",", 1)[1]), np.uint8)
         return list(cv2.imdecode(data, cv2.IMREAD_UNCHANGED)[5, 5, [2, 1, 0, 3]])
 
+    def stats() -> str:
+        ctl = [sys.executable, "-m", "livematte", "ctl", "stats"]
+        return subprocess.run(ctl, env=environment, capture_output=True, text=True, timeout=SECONDS).stdout
+
     command = subprocess.Popen(words, env=environment)
     try:
         until(lambda: corner()[3] == 0, "transparent")
         with off_air(obs):
             until(lambda: corner()[0] > 200 and corner()[1] < 60 and corner()[3] == 255, "red")
         until(lambda: corner()[3] == 0, "transparent again")
+        until(lambda: "viewers see people" in stats(), "OBS shows people")
+        with obs.connection() as call:
+            call("RemoveInput", inputName="livematte")
+        until(lambda: "nobody watches" in stats(), "the source was deleted by hand")
     finally:
         command.send_signal(signal.SIGINT)
         command.wait(SECONDS)

@@ -18,7 +18,7 @@ from livematte.panel.app import PanelFolders, make_app
 
 TOKEN, PORT = "t" * 43, 8717
 BEARER = {"authorization": f"Bearer {TOKEN}"}
-SECONDS = 90.0
+SECONDS = 180.0
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +99,9 @@ def test_keys_change_the_session(client: TestClient, talk: str) -> None:
         time.sleep(0.05)
     assert answer.json()["frozen"] and not press("resume")["frozen"]
     assert press("mirror", "on")["mirror"] and not press("mirror", "off")["mirror"]
+    assert press("keep", "0.5,0.7")["keep"] == "0.5,0.7" and press("keep", "all")["keep"] == "all"
+    assert press("frame", "head")["frame"] == "head" and press("frame", "off")["frame"] == "off"
+    assert press("choke", "-1.5")["choke"] == -1.5 and press("choke", "0")["choke"] == 0
     assert press("delay", "100")["delay"] == 100 and press("delay", "0")["delay"] == 0
     json = client.post(f"/api/sessions/{talk}/to", json={"value": ["none"]})
     assert json.json()["to"] == ["none"]
@@ -113,6 +116,9 @@ def test_keys_change_the_session(client: TestClient, talk: str) -> None:
         ("input", "/etc/passwd", "unknown command"),
         ("model", "../weights", "model"),
         ("to", ["nope"], "unknown output"),
+        ("keep", "5,5", "keep '5,5' is invalid"),
+        ("frame", "face", "frame 'face' is invalid"),
+        ("feather", 99, "feather 99 is invalid"),
         ("dance", None, "unknown command"),
     ],
 )

@@ -144,7 +144,9 @@ class ClockRepair:
                     yield from self._release(last=True)
                 yield packet
                 continue
-            track = self._tracks[packet.stream_index]
+            track = self._tracks.get(packet.stream_index)
+            if track is None:  # a stream that begins later
+                continue
             self._pictures += track is self._video
             track.held.append((self._pictures, packet))
             yield from self._release(last=False)

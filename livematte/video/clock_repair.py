@@ -22,7 +22,7 @@ from av.stream import Discard
 from av.video.stream import VideoStream
 
 from livematte.video.container import open_container, video_stream
-from livematte.video.timestamps import as_fraction, has_arbitrary_start
+from livematte.video.timestamps import as_fraction, container_start_time, has_arbitrary_start, starts_late
 
 _STORED_CLOCK = ("matroska", "webm", "flv", "nut", "asf", "ogg")
 """Formats besides transport and program streams whose packets have times of their own."""
@@ -119,6 +119,10 @@ class ClockRepair:
         self._first: int | None = None  # in ticks
         self._last_end: int | None = None  # of the picture that is shown last, in ticks
         self._pictures = 0
+        if note is not None and starts_late(container) and not has_arbitrary_start(container):
+            begins = float(container_start_time(container))
+            line = f"the clock of the file begins at {begins:.1f} s, as that of a running stream"
+            note("", f"{line}: outputs begin at 0")
         self.streams = [video, *container.streams.audio] if self.is_active else [video]
 
     @property
@@ -140,7 +144,9 @@ class ClockRepair:
                     yield from self._release(last=True)
                 yield packet
                 continue
-            track = self._tracks[packet.stream_index]
+            track = self._tracks.get(packet.stream_index)
+            if track is None:  # a stream that begins later
+                continue
             self._pictures += track is self._video
             track.held.append((self._pictures, packet))
             yield from self._release(last=False)
@@ -208,6 +214,11 @@ class ClockRepair:
     def _kind(self, delta: float, last: bool) -> Literal["jump", "still", "damage", "unknown"]:
         """Return why the next picture is ``delta`` seconds away; unknown until later packets tell it."""
         track = self._video
+        sounds = [each for each in self._tracks.values() if each.is_sound]
+        ends = [each.end for each in sounds if each.end is not None]
+        assert track.end is not None
+        if delta > 0 and any(end > track.end + min(_NEAR, delta / 2) for end in ends):
+            return "still"
         final = last or len(track.held) >= _WAIT_PACKETS
         if len(track.held) > 1:
             after = self._delta(track, track.held[1][1])
@@ -217,11 +228,6 @@ class ClockRepair:
             return "unknown"
         if delta < 0:
             return "jump"
-        sounds = [each for each in self._tracks.values() if each.is_sound]
-        ends = [each.end for each in sounds if each.end is not None]
-        assert track.end is not None
-        if any(end > track.end + min(_NEAR, delta / 2) for end in ends):
-            return "still"
         for each in sounds:
             for _, packet in each.held:
                 jumped = self._delta(each, packet)

@@ -23,6 +23,7 @@ from livematte.errors import InputError
 from livematte.video.heif import HeifPicture, read_heif
 from livematte.video.picture_sequence import DEFAULT_FPS, find_sequence, is_sequence
 from livematte.video.pixel_limit import MAX_SIDE, check_size, pixel_limit, stated_size, too_large
+from livematte.video.sound_layouts import use_named_layout
 
 _PYAV = int(av.__version__.split(".")[0])
 
@@ -93,7 +94,7 @@ def ffmpeg_name(path: str | Path) -> str:
 
 
 def open_container(
-    path: str | Path, hwaccel: HWAccel | None = None, fps: Fraction = DEFAULT_FPS
+    path: str | Path, hwaccel: HWAccel | None = None, fps: Fraction = DEFAULT_FPS, named_layouts: bool = True
 ) -> InputContainer:
     """Open a file, with hardware decoders if ``hwaccel`` is given and supports the codec.
 
@@ -101,6 +102,7 @@ def open_container(
 
     Args:
         fps: pictures a second of a sequence.
+        named_layouts: False if the caller calls :func:`livematte.video.sound_layouts.use_named_layout`.
 
     Raises:
         InputError: it is missing, a directory, empty, not readable or not a media file.
@@ -128,6 +130,8 @@ def open_container(
         )
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise InputError(_why_not_opened(path, error)) from error
+    for stream in container.streams.audio if named_layouts else ():
+        use_named_layout(stream)
     if container.format.name in _NOT_VIDEO:
         container.close()
         raise InputError(f"{path} is not a media file (FFmpeg detects {container.format.name})")

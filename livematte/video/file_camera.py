@@ -19,6 +19,7 @@ from livematte.video import trial_decode
 from livematte.video.container import require_rereadable, video_stream
 from livematte.video.pixel_limit import limited_to, pixel_limit
 from livematte.video.reader import FileSource, open_video
+from livematte.video.sound_layouts import use_named_layout
 
 STILL_RATE = Fraction(30)
 """Frames per second for a single picture."""
@@ -63,6 +64,8 @@ def _open(path_or_url: str | Path) -> FileSource:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(f"{shown} cannot be opened: {why}") from None  # the cause contains the password
+    for stream in container.streams.audio:
+        use_named_layout(stream)
     try:
         return FileSource(shown, container, video_stream(container, shown), None, None, one_size=False)
     except BaseException:

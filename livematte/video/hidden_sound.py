@@ -39,7 +39,7 @@ _OTHER_DELAY = re.compile(rb"\x56\xaa(?:\x81.|\x82..|\x83...|\x84....)", re.DOTA
 
 @dataclass(frozen=True)
 class HiddenSound:
-    """Sound hidden at the beginning of a track, without what no decoder needs.
+    """The hidden beginning of a track, without the part that no decoder needs.
 
     Attributes:
         first: pts of the first packet to keep.

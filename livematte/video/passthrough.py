@@ -25,7 +25,7 @@ from livematte.video.container import is_cover, open_container, video_stream
 from livematte.video.hidden_sound import HiddenSound, add_delayed, hidden_sound
 from livematte.video.notes import add_note
 from livematte.video.read_check import ReadCheck
-from livematte.video.sound_layouts import named_layout
+from livematte.video.sound_layouts import named_layout, use_named_layout
 from livematte.video.tags import content_tags, has_coordinates, is_location
 from livematte.video.timestamps import container_start_time
 from livematte.video.transcode import (
@@ -333,7 +333,9 @@ class PassthroughStreams:
 
     def _transcode_audio(self, output: OutputContainer, stream: Stream, codec: str) -> StreamWriter:
         assert isinstance(stream, AudioStream)
-        writer = AudioTranscoder(output, stream, codec)
+        with open_container(self._path, named_layouts=False) as raw:
+            order = use_named_layout(raw.streams[stream.index])
+        writer = AudioTranscoder(output, stream, codec, order)
         self._copy_tags(writer.stream, stream)
         return writer
 

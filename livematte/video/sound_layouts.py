@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import re
 from collections.abc import Sequence
 
 from av.audio.layout import AudioLayout
@@ -27,6 +29,15 @@ _MIXED = {
 }  # fmt: skip
 """Channels into which another is mixed where it has no place of its own."""
 
+_CUSTOM = re.compile(r"(\d+) channels \((.*)\)")
+"""FFmpeg's name of a layout that is not in its list."""
+
+_NAMED = (
+    *_BY_COUNT, "2.1", "3.0(back)", "4.0", "quad(side)", "3.1", "5.0(side)", "4.1", "5.1(side)", "6.0",
+    "6.0(front)", "hexagonal", "6.1(back)", "6.1(front)", "7.0", "7.0(front)", "7.1(wide)", "7.1(wide-side)",
+    "5.1.2", "octagonal",
+)  # fmt: skip
+
 _LOST, _MIXED_IN, _SILENT = 1.0, 0.5, 0.01
 
 
@@ -36,6 +47,30 @@ def named_layout(source: AudioStream) -> str:
     if is_unnamed(name):
         return _BY_COUNT[count - 1] if 1 <= count <= len(_BY_COUNT) else name
     return str(name)
+
+
+def use_named_layout(stream: AudioStream) -> tuple[str, ...] | None:
+    """Give a track a layout of FFmpeg's list, before anything else reads its layout.
+
+    MOV stores 7.1 with other channels first. For FFmpeg this is a custom layout, which PyAV (18) frees with
+    each object that shows it: the second one ends the process.
+
+    Returns:
+        the channels in the order in which they are stored, if it is another one than that of the layout.
+    """
+    if stream.codec_context is None:
+        return None
+    layout = stream.codec_context.layout
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))  # never freed
+    match = _CUSTOM.fullmatch(layout.name)
+    if match is None:
+        return None
+    channels = tuple(channel.split("@")[0] for channel in match[2].split("+"))
+    same = [name for name in _NAMED if _channels(name) == frozenset(channels)]
+    count = int(match[1])
+    usual = _BY_COUNT[count - 1] if count <= len(_BY_COUNT) else f"{count}C"
+    stream.codec_context.layout = same[0] if same else usual
+    return channels if same and len(set(channels)) == count else None
 
 
 def is_unnamed(name: str) -> bool:

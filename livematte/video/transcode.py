@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, cast
 
 import av.error
 from av.audio.codeccontext import AudioCodecContext
@@ -12,6 +12,7 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.bitstream import BitStreamFilterContext
 from av.container.output import OutputContainer
+from av.filter.graph import Graph
 from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
@@ -115,11 +116,16 @@ class StreamCopier:
 class AudioTranscoder:
     """Transcodes audio: lossless to ALAC, or to AAC or Opus at a transparent bit rate.
 
+    Args:
+        order: the channels as they are stored, if that is not the order of their layout.
+
     Raises:
         ValueError: the encoder accepts no settings near those of the source.
     """
 
-    def __init__(self, output: OutputContainer, source: AudioStream, codec: str) -> None:
+    def __init__(
+        self, output: OutputContainer, source: AudioStream, codec: str, order: tuple[str, ...] | None = None
+    ) -> None:
         self.settings = settings = choose_audio_settings(codec, source)
         self.codec = codec
         self._output, self._source = output, source
@@ -136,6 +142,7 @@ class AudioTranscoder:
                 source
             )  # the resampler must know which channel is which
         self._context = context
+        self._order, self._sorting = order, Graph()
         self._form: tuple[object, ...] | None = None
         self._end: Fraction | None = None
         self.moved = False
@@ -158,12 +165,28 @@ class AudioTranscoder:
             return
         for frame in frames:
             self._set_time(frame, shift)
+            if self._order is not None:
+                frame = self._sorted(frame, self._order)
             form = (frame.format.name, frame.layout.name, frame.sample_rate)
             if self._form not in (None, form):  # a broadcast changes from stereo to 5.1
                 self._encode(self._resampler.resample(None))
                 self._resampler = self._new_resampler()
             self._form = form
             self._encode(self._resampler.resample(frame))
+
+    def _sorted(self, frame: AudioFrame, order: tuple[str, ...]) -> AudioFrame:
+        """Return a frame with the channels in the order of its layout."""
+        layout = frame.layout.name
+        form = {"sample_rate": frame.sample_rate, "format": frame.format.name, "layout": layout}
+        if not self._sorting.configured:
+            source = self._sorting.add_abuffer(**form, time_base=frame.time_base)
+            places = "|".join(f"{channel}=c{number}" for number, channel in enumerate(order))
+            pan, sink = self._sorting.add("pan", f"{layout}|{places}"), self._sorting.add("abuffersink")
+            source.link_to(pan)
+            pan.link_to(sink)
+            self._sorting.configure()
+        self._sorting.push(frame)
+        return cast(AudioFrame, self._sorting.pull())
 
     def _set_time(self, frame: AudioFrame, shift: Fraction) -> None:
         """Set the time of a frame to the end of the previous one, unless it is clearly later.

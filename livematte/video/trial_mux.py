@@ -21,7 +21,7 @@ from av.stream import Discard, Disposition, Stream
 
 from livematte.video.container import is_cover, open_container
 from livematte.video.mp4_boxes import hide_empty_video_tracks
-from livematte.video.sound_layouts import named_layout, same_channels
+from livematte.video.sound_layouts import named_layout, same_channels, use_named_layout
 from livematte.video.transcode import HeaderOnly, StreamWriter
 
 _PACKETS = 8
@@ -125,6 +125,7 @@ class TrialMuxer:
     def _compare_layouts(self, stream: Stream, made: Stream) -> None:
         if not isinstance(stream, AudioStream) or not isinstance(made, AudioStream):
             return
+        use_named_layout(made)
         usual, stored = named_layout(stream), named_layout(made)
         if stream.channels == made.channels and not same_channels(usual, stored):
             self.changed_layouts[stream.index] = stored

@@ -59,7 +59,7 @@ def test_a_clock_that_jumps_leaves_no_hole(tmp_path: Path, kind, seconds, target
     out = render(path, tmp_path / f"out.{target}")
     with open_video(path) as source:
         numbers = [clips.number(frame.planes[0]) for frame in source]
-        notes = [line for line in source.notes if "clock" in line]
+        notes = [line for line in source.notes if "clock of the file jumps" in line]
     assert numbers == list(range(50)) * parts
     assert len(notes) == 1 and notes[0].count(" at ") == parts - 1, source.notes
     pictures, sound = times(out.path, "video"), times(out.path, "audio")
@@ -88,6 +88,17 @@ def test_recordings_that_ffmpeg_does_not_reach_are_named(tmp_path: Path, kind) -
         ]
     with open_video(whole) as source:
         assert len(list(source)) == 20 and source.notes == []
+
+
+def test_a_recording_of_a_running_stream_begins_at_0(tmp_path: Path) -> None:
+    plain = clips.make_clip(tmp_path / "a.mkv", frames=50, size=SIZE, audio=1)
+    for seconds in (0, 5, 4000):
+        out = render(path := moved(plain, seconds), tmp_path / "out.mp4")
+        late = [seconds] if seconds == 5 else [0]
+        assert times(out.path, "video")[:1] == pytest.approx(late, abs=0.05)
+        assert times(out.path, "audio")[:1] == pytest.approx(late, abs=0.05)
+        with open_video(path) as source:
+            assert len([note for note in source.notes if "begins at 4000.0 s" in note]) == (seconds == 4000)
 
 
 def test_a_clock_that_wraps_is_no_jump(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.filter
 import numpy as np
 import pytest
 from av.audio.resampler import AudioResampler
 from av.stream import Disposition
 
 from livematte.video import open_sink, open_video
+from livematte.video.container import open_container
 from tests import clips
 from tests.integration.test_writer import render
 
@@ -120,6 +122,66 @@ def test_every_channel_keeps_its_place_or_is_mixed_and_the_note_says_so(tmp_path
     loud = np.abs(samples(out.path)[:, 4800:].astype(float)).max(1) > 1 << 24
     wanted = {channel.name.replace("S", "B") for channel in av.AudioLayout(layout).channels} - {"BC"}
     assert wanted <= {name.replace("S", "B") for name, heard in zip(names, loud, strict=True) if heard}
+
+
+TONES = {"FL": 500, "FR": 700, "FC": 900, "LFE": 60, "SL": 1100, "SR": 1300, "BL": 1500, "BR": 1700}
+"""Hertz of each channel, in the order in which MOV stores 7.1 (its tag MPEG_7_1_C)."""
+
+
+def with_swapped_channels(target: Path) -> Path:
+    """A MOV with sound in 7.1, whose channels beside stand before those behind."""
+    clip = clips.make_clip(target.with_name("clip.mov"), frames=25)
+    times = np.arange(48000) / 48000
+    wave = np.stack([9000 * np.sin(2 * np.pi * pitch * times) for pitch in TONES.values()], 1)
+    with av.open(str(clip)) as old, av.open(str(target), "w") as new:
+        video = new.add_stream_from_template(old.streams.video[0])
+        sound: Any = new.add_stream("pcm_s16le", rate=48000)
+        sound.codec_context.layout = "7.1"
+        frame = av.AudioFrame.from_ndarray(wave.astype(np.int16).reshape(1, -1), "s16", "7.1")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
+        new.mux(sound.encode(frame))
+        new.mux(sound.encode(None))
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                new.mux(packet)
+    data = target.read_bytes()
+    begin = data.index(b"chan", data.index(b"stsd")) + 8
+    target.write_bytes(data[:begin] + (128 << 16 | 8).to_bytes(4, "big") + bytes(4) + data[begin + 8 :])
+    return target
+
+
+@pytest.mark.parametrize("target", ["mp4", "webm", "mov", "mkv"])
+def test_channels_in_another_order_do_not_end_the_process(tmp_path, target):
+    """PyAV frees such a layout twice. So all of it runs in another process, also the check."""
+    clip, path = with_swapped_channels(tmp_path / "in.mov"), tmp_path / f"out.{target}"
+    code = (
+        "import sys; from livematte.video import open_video, open_sink;"
+        "source = open_video(sys.argv[1]); codec = 'vp9' if sys.argv[2].endswith('webm') else 'x264';"
+        "sink = open_sink(sys.argv[2], source.info, copy_streams_from=sys.argv[1], codec=codec);"
+        "[sink.write(frame) for frame in source]; sink.close(); print(source.info.details['streams'][1])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, clip, path], capture_output=True, text=True)
+    assert done.returncode == 0 and "'layout': '7.1'" in done.stdout, done.stderr
+    if target in ("mov", "mkv"):
+        return  # copied
+    with open_container(path) as made:
+        frames = list(made.decode(audio=0))
+    names = [channel.name for channel in frames[0].layout.channels]
+    assert frames[0].layout.name == "7.1"
+    to_mono = {name: av.filter.Graph() for name in names}
+    for name, graph in to_mono.items():
+        first = frames[0]
+        form = {"sample_rate": first.sample_rate, "format": first.format.name, "layout": "7.1"}
+        steps = [graph.add_abuffer(**form, time_base=first.time_base), graph.add("pan", f"mono|c0={name}"),
+                 graph.add("aformat", "sample_fmts=flt"), graph.add("abuffersink")]  # fmt: skip
+        graph.link_nodes(*steps).configure()
+        parts = []
+        for frame in frames[4:-4]:
+            graph.push(frame)
+            parts.append(graph.pull().to_ndarray().ravel())
+        spectrum = np.abs(np.fft.rfft(np.concatenate(parts)))
+        assert spectrum.argmax() * 48000 / sum(map(len, parts)) == pytest.approx(TONES[name], abs=5), name
 
 
 def test_a_layout_that_matroska_does_not_store_is_named(tmp_path):

@@ -306,7 +306,7 @@ def test_a_cover_picture_is_no_video(tmp_path):
         open_video(path)
 
 
-@pytest.mark.parametrize(("width", "words"), [(20000, "20000x100"), (40000, "too large for FFmpeg")])
+@pytest.mark.parametrize(("width", "words"), [(20000, "20000x100"), (40000, "40000x")])
 def test_huge_pictures_are_refused_by_their_header(tmp_path, width, words):
     import struct
     import zlib

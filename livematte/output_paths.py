@@ -111,9 +111,9 @@ def check_outputs(
             continue
         check_name(target)
         for name, given in inputs.items():
-            if isinstance(given, (str, os.PathLike)) and _same_file(Path(given), target):
+            if isinstance(given, (str, os.PathLike)) and same_file(Path(given), target):
                 raise UsageError(f"{target} is also the {name}: give the output another name")
-        if any(_same_file(target, other) for other in paths[:number]):
+        if any(same_file(target, other) for other in paths[:number]):
             raise UsageError(f"{target} is given twice: give every output its own name")
         overwrite = options["overwrite"]
         if overwrite is None and (line := foreign_output(target)):
@@ -127,7 +127,8 @@ def check_new(target: str, options: Mapping[str, Any], *, there: bool) -> None:
         raise UsageError(f"{target} already exists: use another name or --overwrite")
 
 
-def _same_file(a: Path, b: Path) -> bool:
+def same_file(a: Path, b: Path) -> bool:
+    """Return True if two paths are the same file."""
     try:
         return a.resolve() == b.resolve() or os.path.samefile(a, b)
     except OSError:

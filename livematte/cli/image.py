@@ -46,7 +46,7 @@ def image(
     from livematte.output_paths import output_paths
 
     targets = output_paths(target, options, source, ".png")
-    confirm_overwrite(targets.values(), options)
+    confirm_overwrite(source, targets.values(), options)
     from livematte import api
     from livematte.video.spool import as_file
 

@@ -95,7 +95,7 @@ def render(
     from livematte.resolve import video_suffix
 
     targets = output_paths(target, single, source, video_suffix(single))
-    confirm_overwrite(targets.values(), single)
+    confirm_overwrite(source, targets.values(), single)
     from livematte import api
     from livematte.video.spool import as_file, spoken
 
@@ -132,7 +132,7 @@ def _is_folder_of_videos(folder: Path) -> bool:
     return bool(suffixes & VIDEO_SUFFIXES) and not suffixes & PICTURES
 
 
-def confirm_overwrite(targets: Iterable[str], options: Mapping[str, Any]) -> None:
+def confirm_overwrite(source: str, targets: Iterable[str], options: Mapping[str, Any]) -> None:
     """Make sure that no file of the user's is replaced by mistake: ask in a terminal, otherwise refuse.
 
     Files that livematte wrote are replaced. ``--overwrite`` and ``--no-overwrite`` decide without a question.
@@ -142,9 +142,11 @@ def confirm_overwrite(targets: Iterable[str], options: Mapping[str, Any]) -> Non
     """
     if "overwrite" in options:
         return
-    from livematte.output_paths import foreign_output
+    from livematte.output_paths import foreign_output, same_file
 
-    for line in filter(None, map(foreign_output, targets)):
+    # The call itself refuses an output that is the input.
+    others = [each for each in targets if not same_file(Path(source), Path(each))]
+    for line in filter(None, map(foreign_output, others)):
         if not (terminal.can_ask() and typer.confirm(f"{line}. Replace it?", err=True)):
             raise UsageError(f"{line}: use another name for the output, or --overwrite to replace it")
 

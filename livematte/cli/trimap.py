@@ -47,7 +47,7 @@ def trimap(
     from livematte.output_paths import is_picture, output_path
 
     target = output_path(target, source, ".png" if is_picture(source) else ".mkv")
-    confirm_overwrite([target], options)
+    confirm_overwrite(source, [target], options)
     from livematte import api
     from livematte.video.spool import as_file, spoken
 

@@ -44,6 +44,9 @@ _SECRET = re.compile(r"PASSW|SECRET|TOKEN|API_?KEY|CREDENTIAL", re.I)
 _TIMED_RUNS = 3
 """Timed pictures after the first. The fastest is reported, because other programs only slow it down."""
 
+_EXTRAS = {"onnxruntime": "onnx", "torch": "torch"}
+"""The extras that install runtimes."""
+
 
 def diagnose(model: str = DEFAULT_MODEL) -> Iterator[Finding]:
     """Yield all findings as they are made, scrubbed for a bug report.
@@ -114,7 +117,8 @@ def runtimes(model: str) -> Iterator[Finding]:
     for name in RUNTIMES:
         if name not in installed:
             needed = not working and name == RUNTIMES[-1]
-            fix = f"pip install {name}"
+            extra = _EXTRAS.get(name)
+            fix = f"pip install {name}" if extra is None else f"pip install '.[{extra}]'"
             yield Finding(name, False if needed else None, "is not installed", fix, group)
             continue
         finding = inference(name, model, "cpu", group)

@@ -21,8 +21,8 @@ def read_side_data(frame: VideoFrame, *wanted: Type) -> dict[Type, bytes]:
 
     PyAV 18.1 frees the metadata dictionary of each entry that it wraps, and FFmpeg frees it again with the
     frame. The colour profile of a PNG has such a dictionary, and the second free ends the process
-    (docs/upstream/pyav-side-data.md). Therefore PyAV gets a second reference to the frame that has only the
-    wanted entries.
+    (docs/upstream/pyav-side-data.md). Therefore PyAV gets a second reference to the
+    frame that has only the wanted entries.
 
     Raises:
         ValueError: a frame on a GPU has an entry of a type that PyAV does not know, which hides all entries.

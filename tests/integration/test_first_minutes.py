@@ -85,6 +85,12 @@ def test_a_video_of_the_users_is_never_replaced_by_mistake(folder: Path) -> None
     assert run("render", "lecture.mp4", "second.mp4")[0] == 0  # livematte's own file
 
 
+@pytest.mark.parametrize("command", ["render lecture.mp4 ./lecture.mp4", "trimap lecture.mp4 lecture.mp4"])
+def test_nobody_is_told_to_overwrite_the_input(folder: Path, command: str) -> None:
+    code, _, errors = run(*command.split())
+    assert code == 2 and "is also the input: give the output another name" in errors
+
+
 def test_a_changed_result_counts_as_the_users(folder: Path) -> None:
     assert run("render", "lecture.mp4", "out.mp4")[0] == 0 and was_written(Path("out.mp4"))
     with open("out.mp4", "ab") as file:
@@ -115,10 +121,10 @@ def test_a_terminal_asks_before_it_replaces(folder: Path, monkeypatch: pytest.Mo
     for answer in (True, False):
         monkeypatch.setattr("typer.confirm", lambda line, err, say=answer: asked.append(line) or say)
         if answer:
-            render.confirm_overwrite(["mine.mp4"], {})
+            render.confirm_overwrite("lecture.mp4", ["mine.mp4"], {})
         else:
             with pytest.raises(UsageError):
-                render.confirm_overwrite(["mine.mp4"], {})
+                render.confirm_overwrite("lecture.mp4", ["mine.mp4"], {})
     assert asked == ["mine.mp4 exists, and livematte did not write it. Replace it?"] * 2
 
 

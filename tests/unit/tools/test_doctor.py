@@ -82,6 +82,9 @@ def test_a_codec_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 def test_without_any_runtime_the_last_one_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "available_runtimes", list)
     found = list(doctor.runtimes(DEFAULT_MODEL))
+    assert [each.fix for each in found] == [
+        "pip install openvino", "pip install '.[onnx]'", "pip install '.[torch]'",
+    ]  # fmt: skip
     assert [each.good for each in found] == [None, None, False]
     monkeypatch.setattr(doctor, "available_runtimes", lambda: ["openvino"])
     monkeypatch.setattr(doctor, "inference", lambda name, *_: Finding(name, True, "runs"))

@@ -113,7 +113,7 @@ def render(address: str, folder: Path, place: Path, seconds: float) -> tuple[flo
 
 
 @contextmanager
-def cluster_with(count: int) -> Iterator[tuple[str, Callable[[], None]]]:
+def start_cluster(count: int) -> Iterator[tuple[str, Callable[[], None]]]:
     """Start a head without cores and ``count`` machines. Yields its address and a call that adds one."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
@@ -149,7 +149,7 @@ def measure_speed(place: Path, clips: int, frames: int, segment: float) -> None:
         for number in range(count):
             write_video(each / f"{number}.mp4", demo_frames(length), (360, 640))
     times = {}
-    with cluster_with(0) as (address, add):
+    with start_cluster(0) as (address, add):
         for nodes in (1, 2):
             add()
             render(address, warm, place / f"warm-{nodes}", segment)
@@ -184,7 +184,7 @@ def measure_memory(place: Path, minutes: float, cores: int) -> None:
     frames = round(minutes * 60 * 25)
     film = write_video(place / "long.mp4", plain_frames(frames), (720, 1280))
     used: list[int] = []
-    with cluster_with(cores) as (address, _):
+    with start_cluster(cores) as (address, _):
         words = [sys.executable, "-c", DRIVER, str(film), str(place / "out"), address]
         driver, began = subprocess.Popen(words), time.monotonic()
         while driver.poll() is None:

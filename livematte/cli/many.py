@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,6 +50,34 @@ def render_folder(paths: Sequence[str], out_dir: str, options: RenderManyOptions
         raise typer.Exit(1)
     if stop.is_set() and any(result.state == "stopped" for result in results):
         raise typer.Exit(130)
+
+
+def show_plan(
+    paths: Sequence[str], out_dir: str, price: Mapping[str, float] | None, options: RenderManyOptions
+) -> None:
+    """Print how long a render on a cluster will take, and what it will cost. Exit code 1 if a file is bad."""
+    from livematte.farm.plan import plan_many
+
+    options = {"overwrite": None, **options}
+    with stop_event() as stop:
+        found = plan_many(paths, out_dir, price=price, noted=terminal.note, stop=stop, **options)
+    terminal.event_if_json("plan", **vars(found))
+    for machine in found.machines:
+        cost = f", {machine.cost:.2f}" if machine.cost is not None else ""
+        terminal.say(
+            f"{machine.name}: {machine.kind}, {machine.slots} segments at a time, "
+            f"{machine.fps:.1f} frames per second{cost}"
+        )
+    machines = "1 machine" if len(found.machines) == 1 else f"{len(found.machines)} machines"
+    terminal.say(
+        f"{found.files} files, {found.segments} segments, {found.frames} frames: "
+        f"{terminal.duration(found.seconds)} on {machines}"
+        + (f", cost {found.cost:.2f}" if found.cost is not None else "")
+    )
+    for name, line in found.failed.items():
+        terminal.note(f"{name} cannot be rendered: {line}")
+    if found.failed:
+        raise typer.Exit(1)
 
 
 def say_file(result: FileResult) -> None:

@@ -12,14 +12,14 @@ from typing_extensions import Unpack
 
 from livematte.cli import terminal
 from livematte.cli.interrupt import stop_event
-from livematte.cli.many import OutDir, render_folder
+from livematte.cli.many import OutDir, render_folder, show_plan
 from livematte.cli.parameters import takes
 from livematte.cli.profiles import Profile
 from livematte.errors import UsageError
 from livematte.options import RenderOptions
 from livematte.options.commands import RenderCommand
 from livematte.options.declaration import defaults, input_files, pick
-from livematte.options.many import ManyOptions, RenderManyOptions
+from livematte.options.many import ManyOptions, PlanOptions, RenderManyOptions
 
 if TYPE_CHECKING:
     from livematte.api import RenderReport
@@ -53,7 +53,7 @@ def render(
     ] = None,
     out_dir: OutDir = None,
     profile: Profile = None,
-    **options: Unpack[RenderManyOptions],
+    **options: Unpack[RenderCommand],
 ) -> None:
     """Replace the background of a video.
 
@@ -77,7 +77,11 @@ def render(
     """
     paths = [source, *([target] if target is not None else []), *(more or [])]
     if out_dir is not None:
-        render_folder(paths, out_dir, options)
+        wanted, many = pick(PlanOptions, options), pick(RenderManyOptions, options)
+        if wanted.get("plan"):
+            show_plan(paths, out_dir, wanted.get("price"), many)
+        else:
+            render_folder(paths, out_dir, many)
         return
     _check_single(paths, options)
     single = pick(RenderOptions, options)
@@ -109,13 +113,14 @@ def render(
         raise typer.Exit(130)
 
 
-def _check_single(paths: list[str], options: RenderManyOptions) -> None:
+def _check_single(paths: list[str], options: RenderCommand) -> None:
     """Raise UsageError unless the arguments are one video or sequence of pictures, and at most one output."""
     if len(paths) > 2:
         raise UsageError(f"{len(paths)} paths{_NAME_FOLDER}")
     if _is_folder_of_videos(Path(paths[0])):
         raise UsageError(f"{paths[0]} is a folder of videos{_NAME_FOLDER}")
-    changed = [name for name, value in defaults(ManyOptions).items() if options.get(name, value) != value]
+    many = {**defaults(ManyOptions), **defaults(PlanOptions)}
+    changed = [name for name, value in many.items() if options.get(name, value) != value]
     if changed:
         raise UsageError(f"--{changed[0].replace('_', '-')} is for many videos: add --out-dir DIR")
 

@@ -95,12 +95,12 @@ def say(message: str = "") -> None:
         print(printable(message))
 
 
-def event(name: str, **facts: Any) -> None:
+def event(name: str, /, **facts: Any) -> None:
     """Print an event on stdout: one JSON object on one line."""
     print(json.dumps({"event": name, **jsonable(facts)}), flush=True)
 
 
-def event_if_json(name: str, **facts: Any) -> None:
+def event_if_json(name: str, /, **facts: Any) -> None:
     """Print an event if the output is JSON."""
     if _state["json"]:
         event(name, **facts)

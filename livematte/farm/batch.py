@@ -78,9 +78,8 @@ def render_many(
     chosen = complete(RenderManyOptions, options)
     check_calls(progress=progress, stop=stop, finished=finished, noted=noted)
     out = open_out_dir(path_text("out_dir", out_dir))
-    given = _paths(inputs)
-    found = find_inputs(given, recursive=chosen["recursive"], leave_out=out.folder)
-    batch = prepare_batch(found, out, chosen)
+    given = listed(inputs)
+    batch = find_batch(given, out, chosen)
     with out.lock():
         if chosen["cluster"] is not None:
             write_call(out, given, chosen)
@@ -90,13 +89,19 @@ def render_many(
         )  # fmt: skip
 
 
-def _paths(inputs: PathLike | Iterable[PathLike]) -> list[str]:
-    """Return the inputs as text. Raises OptionError, UsageError."""
+def listed(inputs: PathLike | Iterable[PathLike]) -> list[str]:
+    """Return one path, or several, as a list of text. Raises OptionError, UsageError."""
     if isinstance(inputs, (str, os.PathLike)):
         return [path_text("inputs", inputs)]
     if not isinstance(inputs, (list, tuple, set, frozenset, Iterator)):
         raise OptionError(f"inputs {short(inputs)} is invalid: use a path, or several in a list")
     return [path_text("an input", each) for each in inputs]
+
+
+def find_batch(inputs: Sequence[PathLike], out: OutDir, options: Mapping[str, Any]) -> Batch:
+    """Find the files among ``inputs`` and plan their outputs. Raises LivematteError."""
+    found = find_inputs(inputs, recursive=options["recursive"], leave_out=out.folder)
+    return prepare_batch(found, out, options)
 
 
 def prepare_batch(found: Sequence[tuple[Path, Path]], out: OutDir, options: Mapping[str, Any]) -> Batch:
@@ -152,7 +157,12 @@ class Batch:
             if finished is not None:
                 finished(result)
 
-        waiting = self.waiting(records, resume=resume, end=take)
+        def leave_out(number: int, result: FileResult) -> None:
+            if result.state == "failed":
+                records.write_failure(self.files[number], _stamp(self.files[number]), result.error)
+            take(number, result)
+
+        waiting = self.waiting(records, resume=resume, end=leave_out)
         if cluster is None:
             self._render_here(waiting, records, jobs, take, progress, is_stopped)
         else:
@@ -172,7 +182,6 @@ class Batch:
             if resume and records.is_whole(file):
                 end(number, file_result(file, self.out, "unchanged"))
             elif line := self._foreign_output(file, records):
-                records.write_failure(file, _stamp(file), line)
                 end(number, file_result(file, self.out, "failed", error=line))
             else:
                 found.append(number)

@@ -161,6 +161,19 @@ def render_part(job: Job, task: Task, store: str, context: CallContext) -> Segme
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def measure_part(job: Job, task: Task, context: CallContext) -> SegmentResult:
+    """Render a segment twice and keep neither: the second time, all that is loaded and compiled is there."""
+    folder = Path(tempfile.mkdtemp(prefix="livematte-part-", dir=os.environ.get("LIVEMATTE_FARM_TEMP")))
+    try:
+        job, task = replace(job, input=os.fspath(local_copy(job.input))), replace(task, folder=folder)
+        render_segment(job, task, context)
+        for path in folder.iterdir():
+            path.unlink()
+        return render_segment(job, task, context)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _upload(part: EncodedPart, store: Storage, task: Task) -> EncodedPart:
     """Upload a part. Its name is unique: a copy of a slow segment may be uploaded at the same time."""
     name = task.folder / f"{part.path.stem}-{uuid4().hex}{part.path.suffix}"

@@ -21,7 +21,7 @@ from livematte.options import (
     TrimapOptions,
 )
 from livematte.options.declaration import REQUIRED, Option
-from livematte.options.many import RenderManyOptions, WatchOptions
+from livematte.options.many import PlanOptions, RenderManyOptions, WatchOptions
 
 EVALUATION, REPORT = "Evaluation", "Reports"
 """Panel titles of the help pages."""
@@ -155,7 +155,7 @@ class EvalOptions(_EvaluationOptions, MatteOptions, DeviceOptions, total=False):
     """Options of ``livematte eval``."""
 
 
-class RenderCommand(RenderManyOptions, _ReportOptions, total=False):
+class RenderCommand(RenderManyOptions, PlanOptions, _ReportOptions, total=False):
     """Options of ``livematte render``."""
 
 

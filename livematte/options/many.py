@@ -79,6 +79,46 @@ class ManyOptions(FilesOptions, ClusterOptions, total=False):
     ]
 
 
+def read_price(text: str) -> Mapping[str, Any]:
+    """Read ``--price``: a number for all machines, or ``cpu=0.4,gpu=2.5``. Raises UsageError."""
+    prices: dict[str, float] = {}
+    for each in text.split(","):
+        kind, _, number = each.strip().rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = -1.0
+        if kind not in ("", "cpu", "gpu") or not 0 <= value < float("inf"):
+            raise UsageError(f"--price {text!r} is invalid: use a number such as 0.40, or cpu=0.40,gpu=2.50")
+        prices |= {kind: value} if kind else {"cpu": value, "gpu": value}
+    return {"price": prices}
+
+
+class PlanOptions(TypedDict, total=False):
+    """Options of ``livematte.farm.plan.plan_many`` besides those of the render."""
+
+    plan: Annotated[
+        bool,
+        Option(
+            False,
+            "Measure the machines of the cluster with a few seconds of the videos, print how long the render "
+            "will take and with [b]--price[/b] what it will cost, and stop.",
+            panel=MANY,
+            flags=("--plan",),
+        ),
+    ]
+    price: Annotated[
+        Mapping[str, float] | None,
+        Option(
+            None,
+            "For [b]--plan[/b]: price of a machine for an hour, one number or [b]cpu=0.40,gpu=2.50[/b].",
+            "PRICE",
+            MANY,
+            form=Form(read_price, str),
+        ),
+    ]
+
+
 class RenderManyOptions(RenderOptions, ManyOptions, total=False):
     """Options of ``livematte.render_many``."""
 

@@ -40,6 +40,10 @@ class ProcessGroup:
         """Return the number of pictures that this process computes of a batch."""
         return batch // self.count + (self.rank < batch % self.count)
 
+    def local_places(self, batch: int) -> range:
+        """Return the places in a batch of the pictures that this process computes."""
+        return range(self.rank, batch, self.count)
+
     def mean_gradients(self, parameters: Iterable[Tensor], batch: int) -> None:
         """Replace each gradient by its mean over the ``batch`` pictures of all processes."""
         if self.count == 1:

@@ -186,13 +186,18 @@ class _Run:
         return self.recipe.optimizer(step, [group for group in groups if group["params"]])
 
     def batch(self, number: int, step: Step, iteration: int) -> Batch:
-        """Return this process's part of a batch; it depends only on seed, step, iteration and rank."""
+        """Return this process's part of a batch, which does not depend on the number of processes.
+
+        Each picture follows from seed, step, iteration and its place in the batch.
+        """
         rng = np.random.default_rng((self.plan.seed, number, iteration))
         height, width = step.draw_size(rng)
         self.batch_size = step.crops(height, width)
-        rng = np.random.default_rng((self.plan.seed, number, iteration, self.workers.rank))
-        count = self.workers.local_batch(self.batch_size)
-        pictures = [self.recipe.picture(rng, self.people, step, height, width) for _ in range(count)]
+        rngs = [
+            np.random.default_rng((self.plan.seed, number, iteration, place))
+            for place in self.workers.local_places(self.batch_size)
+        ]
+        pictures = [self.recipe.picture(rng, self.people, step, height, width) for rng in rngs]
         return to_device(as_tensors(pictures), self.device)
 
     def update(

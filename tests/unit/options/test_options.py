@@ -323,9 +323,9 @@ EVERYDAY = {
     "background", "band", "camera", "channels", "cluster", "codec", "count", "crf", "data", "delay",
     "device", "end", "fit", "foreground", "format", "fps", "frame", "frames", "full", "height", "hwaccel",
     "input", "jobs", "json", "keep", "mirror", "model", "moving", "name", "out", "overwrite", "pixel_format",
-    "placeholder", "precision", "preset", "preview", "quiet", "rate", "recursive", "refine", "resolution",
-    "regions", "report", "resume", "runtime", "sdr", "seconds", "session", "size", "start", "stats",
-    "temporal", "threads", "to", "trimap", "weights", "width",
+    "placeholder", "plan", "precision", "preset", "preview", "price", "quiet", "rate", "recursive", "refine",
+    "resolution", "regions", "report", "resume", "runtime", "sdr", "seconds", "session", "size", "start",
+    "stats", "temporal", "threads", "to", "trimap", "weights", "width",
 }  # fmt: skip
 """Options whose names are words that rooms use for other things, too."""
 

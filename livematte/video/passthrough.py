@@ -334,7 +334,7 @@ class PassthroughStreams:
     def _transcode_audio(self, output: OutputContainer, stream: Stream, codec: str) -> StreamWriter:
         assert isinstance(stream, AudioStream)
         with open_container(self._path, named_layouts=False) as raw:
-            order = use_named_layout(raw.streams[stream.index])
+            order = next(use_named_layout(each) for each in raw.streams.audio if each.index == stream.index)
         writer = AudioTranscoder(output, stream, codec, order)
         self._copy_tags(writer.stream, stream)
         return writer

@@ -58,7 +58,7 @@ def use_named_layout(stream: AudioStream) -> tuple[str, ...] | None:
     Returns:
         the channels in the order in which they are stored, if it is another one than that of the layout.
     """
-    if stream.codec_context is None:
+    if getattr(stream, "codec_context", None) is None:  # FFmpeg has no decoder for it
         return None
     layout = stream.codec_context.layout
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))  # never freed

@@ -12,6 +12,7 @@ from av.audio.stream import AudioStream
 LAYOUTS: dict[str, tuple[str, ...]] = {
     "aac": ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1"),
     "opus": ("mono", "stereo", "3.0", "quad", "5.1", "7.1"),
+    "flac": ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1"),
     "alac": ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1(back)", "7.1(wide)"),
 }
 """Layouts to encode to. FFmpeg's AAC encoder takes more, but in MP4 the channels then have no names; its Opus

@@ -44,7 +44,7 @@ ALAC is passed over for samples in floating point, and for a channel layout that
 _NOT_EVERYWHERE = {"mp4": {"flac": "QuickTime", "opus": "QuickTime", "mp2": "browsers and QuickTime"}}
 """By muxer: codecs that are copied although players that many people have do not read them there."""
 
-_ENCODERS = {"aac": "aac", "opus": "libopus", "alac": "alac"}
+_ENCODERS = {"aac": "aac", "opus": "libopus", "alac": "alac", "flac": "flac"}
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,14 @@ def choose_audio_settings(codec: str, source: AudioStream) -> AudioSettings:
     formats = [format.name for format in known.audio_formats or ()]
     sample = source.format.name
     format = formats[0]
-    if codec == "alac":
+    if codec in ("alac", "flac"):
         if sample.startswith(("flt", "dbl")):
-            raise ValueError("ALAC has no samples in floating point")
-        format = "s16p" if sample.startswith(("s16", "u8")) else "s32p"
+            raise ValueError(f"{codec} has no samples in floating point")
+        short = sample.startswith(("s16", "u8"))
+        format = ("s16" if short else "s32") + "p" * (codec == "alac")
     name = named_layout(source)
     layouts = nearest_layouts(name, LAYOUTS[codec])
-    if codec == "alac":
+    if codec in ("alac", "flac"):
         layouts = [layout for layout in layouts if same_channels(name, layout)]
     for layout in layouts:
         settings = AudioSettings(codec, encoder, format, layout, rate)
@@ -109,5 +110,5 @@ def configure(context: AudioCodecContext, settings: AudioSettings) -> None:
     """Apply ``settings`` to an encoder that is not open."""
     context.sample_rate, context.format = settings.rate, settings.format
     context.layout = settings.layout
-    if settings.codec != "alac":
+    if settings.codec not in ("alac", "flac"):
         context.bit_rate = 96_000 * context.layout.nb_channels

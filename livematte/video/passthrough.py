@@ -304,10 +304,10 @@ class PassthroughStreams:
         if isinstance(stream, AttachmentStream):
             return [attach]
         if isinstance(stream, AudioStream):
-            return [
-                self._copy if way == COPY else partial(self._transcode_audio, codec=way)
-                for way in ways_to_store(codec, self._muxer)
-            ]
+            ways = ways_to_store(codec, self._muxer)
+            if self._matroska and codec.startswith("pcm_") and self._order(stream) is not None:
+                ways = ("flac", "opus")  # Matroska stores no order for PCM
+            return [self._copy if way == COPY else partial(self._transcode_audio, codec=way) for way in ways]
         if isinstance(stream, SubtitleStream):
             return [self._copy, self._transcode_subtitle]
         return [partial(attach_cover, data=self._trial.first_packet(stream.index)), self._copy]
@@ -333,11 +333,14 @@ class PassthroughStreams:
 
     def _transcode_audio(self, output: OutputContainer, stream: Stream, codec: str) -> StreamWriter:
         assert isinstance(stream, AudioStream)
-        with open_container(self._path, named_layouts=False) as raw:
-            order = use_named_layout(raw.streams[stream.index])
-        writer = AudioTranscoder(output, stream, codec, order)
+        writer = AudioTranscoder(output, stream, codec, self._order(stream))
         self._copy_tags(writer.stream, stream)
         return writer
+
+    def _order(self, stream: AudioStream) -> tuple[str, ...] | None:
+        """Return the channels of a track as they are stored, if that is not the order of their layout."""
+        with open_container(self._path, named_layouts=False) as raw:
+            return next(use_named_layout(each) for each in raw.streams.audio if each.index == stream.index)
 
     def _transcode_subtitle(self, output: OutputContainer, stream: Stream) -> StreamWriter:
         assert isinstance(stream, SubtitleStream)
@@ -383,7 +386,9 @@ def _transcoding_note(
             changes.append(f"{stream.rate} Hz becomes {settings.rate} Hz")
         if settings.layout != named_layout(stream):
             changes.append(f"{stream.layout.name} becomes {settings.layout}")
-        if COPY not in ways_to_store(codec, muxer):
+        if writer.codec == "flac":
+            changes.append(f"{muxer} stores no order of channels for {codec}")
+        elif COPY not in ways_to_store(codec, muxer):
             changes.append(f"most players do not read {codec} in {muxer}")
         else:
             changes.append(f"{muxer} cannot store {codec}")

@@ -12,6 +12,7 @@ from av.audio.stream import AudioStream
 LAYOUTS: dict[str, tuple[str, ...]] = {
     "aac": ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1"),
     "opus": ("mono", "stereo", "3.0", "quad", "5.1", "7.1"),
+    "flac": ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1"),
     "alac": ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1(back)", "7.1(wide)"),
 }
 """Layouts to encode to. FFmpeg's AAC encoder takes more, but in MP4 the channels then have no names; its Opus
@@ -58,7 +59,7 @@ def use_named_layout(stream: AudioStream) -> tuple[str, ...] | None:
     Returns:
         the channels in the order in which they are stored, if it is another one than that of the layout.
     """
-    if stream.codec_context is None:
+    if getattr(stream, "codec_context", None) is None:  # FFmpeg has no decoder for it
         return None
     layout = stream.codec_context.layout
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))  # never freed

@@ -177,9 +177,11 @@ class AudioTranscoder:
     def _sorted(self, frame: AudioFrame, order: tuple[str, ...]) -> AudioFrame:
         """Return a frame with the channels in the order of its layout."""
         layout = frame.layout.name
-        form = {"sample_rate": frame.sample_rate, "format": frame.format.name, "layout": layout}
         if not self._sorting.configured:
-            source = self._sorting.add_abuffer(**form, time_base=frame.time_base)
+            rate, base = frame.sample_rate, frame.time_base
+            source = self._sorting.add_abuffer(
+                sample_rate=rate, format=frame.format.name, layout=layout, time_base=base
+            )
             places = "|".join(f"{channel}=c{number}" for number, channel in enumerate(order))
             pan, sink = self._sorting.add("pan", f"{layout}|{places}"), self._sorting.add("abuffersink")
             source.link_to(pan)

@@ -163,9 +163,10 @@ def test_channels_in_another_order_do_not_end_the_process(tmp_path, target):
     )
     done = subprocess.run([sys.executable, "-c", code, clip, path], capture_output=True, text=True)
     assert done.returncode == 0 and "'layout': '7.1'" in done.stdout, done.stderr
-    if target in ("mov", "mkv"):
+    if target == "mov":
         return  # copied
     with open_container(path) as made:
+        assert made.streams.audio[0].codec_context.name in ("aac", "opus", "flac")
         frames = list(made.decode(audio=0))
     names = [channel.name for channel in frames[0].layout.channels]
     assert frames[0].layout.name == "7.1"

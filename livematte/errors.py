@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from livematte.printable import one_line, shortened
+from livematte.printable import error_line
 
 
 class LivematteError(Exception):
@@ -33,7 +33,7 @@ class LivematteError(Exception):
 
     def __init__(self, message: str = "", *args: object) -> None:
         """Take the message. Very long names and values in it are printed without their middle."""
-        super().__init__(shortened(one_line(message)), *args)
+        super().__init__(error_line(message), *args)
 
 
 class UsageError(LivematteError):

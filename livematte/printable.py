@@ -16,7 +16,7 @@ def printable(text: str, keep: str = "") -> str:
 
 def one_line(text: str) -> str:
     """Return ``text`` printable, with each line break and the white space around it as one space."""
-    return printable(re.sub(r"\s*[\r\n]\s*", " ", text.strip()))
+    return printable(" ".join(filter(None, (line.strip() for line in text.splitlines()))))
 
 
 LONGEST_LINE = 300
@@ -36,10 +36,20 @@ def shortened(text: str, most: int = LONGEST_LINE) -> str:
     if remain >= _WORDS[0]:
         return text.replace(longest, _without_middle(longest, remain), 1)
     for length in _WORDS:
-        found = "".join(_without_middle(word, length) for word in re.split(r"(\s+)", text))
+        found = _with_short_words(text, length)
         if len(found) <= most:
             return found
     return _without_middle(found, most, most // 3)
+
+
+def error_line(text: str) -> str:
+    """Return an error message as one printable line of at most :data:`LONGEST_LINE` characters."""
+    return shortened(one_line(_without_middle(text, 20 * LONGEST_LINE)))
+
+
+def _with_short_words(text: str, most: int) -> str:
+    """Return ``text``, each word with at most ``most`` characters."""
+    return re.sub(r"\S+", lambda word: _without_middle(word[0], most), text)
 
 
 def _without_middle(text: str, most: int, first: int | None = None) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from livematte.printable import one_line, printable, shortened
+from livematte.printable import error_line, one_line, printable
 from livematte.sudden_end import before_sudden_end
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def error(message: str, *, kind: str = "UsageError", notes: Iterable[str] = ()) 
     notes = list(notes)
     if _state["json"]:
         event("error", kind=kind, message=message, notes=notes)
-    print(f"livematte: error: {shortened(one_line(message))}", file=sys.stderr)
+    print(f"livematte: error: {error_line(message)}", file=sys.stderr)
     for note in notes:
         print(f"livematte: note: {one_line(note)}", file=sys.stderr)
 

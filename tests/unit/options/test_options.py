@@ -324,8 +324,8 @@ EVERYDAY = {
     "device", "end", "fit", "foreground", "format", "fps", "frame", "frames", "full", "height", "hwaccel",
     "input", "jobs", "json", "keep", "mirror", "model", "moving", "name", "out", "overwrite", "pixel_format",
     "placeholder", "plan", "precision", "preset", "preview", "price", "quiet", "rate", "recursive", "refine",
-    "resolution", "regions", "resume", "runtime", "sdr", "seconds", "session", "size", "start", "stats", "temporal",
-    "threads", "to", "trimap", "weights", "width",
+    "resolution", "regions", "resume", "runtime", "sdr", "seconds", "session", "size", "start", "stats",
+    "temporal", "threads", "to", "trimap", "weights", "width",
 }  # fmt: skip
 """Options whose names are words that rooms use for other things, too."""
 

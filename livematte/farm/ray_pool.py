@@ -27,6 +27,9 @@ from livematte.offline.schedule import MachineLost, Slot, WorkerCrashed
 FULL_SECONDS = 60.0
 """Time for which a machine whose disk is full gets no work."""
 
+LOST_SECONDS = 10.0
+"""Time for which a machine that was lost gets no work: Ray may list a dead one for some seconds more."""
+
 NO_MACHINE_SECONDS = 120.0
 """Time for which a cluster without usable machines is waited for."""
 
@@ -212,6 +215,8 @@ class RayPool:
         line = " ".join(str(error).split())[:200]
         if name in ("WorkerCrashedError", "OutOfMemoryError"):
             return WorkerCrashed(f"the worker on {slot.name} ended unexpectedly ({name})")
+        resting = self._resting.get(slot.machine, 0.0)
+        self._resting[slot.machine] = max(resting, time.monotonic() + LOST_SECONDS)
         return MachineLost(f"{slot.name} was lost: {name}: {line}")
 
     def _end(self, attempt: int, value: Any, error: BaseException | None) -> None:

@@ -49,19 +49,21 @@ class Meter:
     ) -> None:  # fmt: skip
         self._report, self._total, self._files = report, total, files
         self._first = self._last = self._shown = 0.0
-        self._done = 0
+        self._done = self._before = 0
         self._rate = 0.0
 
     def __call__(self, done: int) -> None:
-        """Record that ``done`` frames are written."""
+        """Record that ``done`` frames are written; several may have come since the last call."""
         now = time.monotonic()
-        if done == 1:
-            self._first = now
-        else:
-            recent = 1 / max(now - self._last, 1e-6)
-            share = min(1.0, max(now - self._last, 1e-6) / 2.0)  # mean over about two seconds
+        if self._last == 0.0:
+            self._first, self._last, self._before = now, now, done
+        elif done > self._done:
+            taken = max(now - self._last, 1e-6)
+            recent = (done - self._done) / taken
+            share = min(1.0, taken / 2.0)  # mean over about two seconds
             self._rate = recent if self._rate == 0 else 1 / ((1 - share) / self._rate + share / recent)
-        self._last, self._done = now, done
+            self._last = now
+        self._done = done
         if self._report is not None and (now - self._shown >= 0.1 or done == self._total):
             self._shown = now
             self._report(self.progress())
@@ -80,4 +82,4 @@ class Meter:
     @property
     def fps(self) -> float:
         """Mean frames per second of the whole job."""
-        return (self._done - 1) / (self._last - self._first) if self._last > self._first else 0.0
+        return (self._done - self._before) / (self._last - self._first) if self._last > self._first else 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,8 +27,13 @@ from livematte.offline.schedule import MachineLost, Slot, WorkerCrashed
 FULL_SECONDS = 60.0
 """Time for which a machine whose disk is full gets no work."""
 
+LOST_SECONDS = 10.0
+"""Time for which a machine that was lost gets no work: Ray may list a dead one for some seconds more."""
+
 NO_MACHINE_SECONDS = 120.0
 """Time for which a cluster without usable machines is waited for."""
+
+_CONNECT_SECONDS = 10.0
 
 _BOARD_SECONDS = 1.0
 """Interval at which the frames of running calls are read."""
@@ -55,15 +61,30 @@ def connect(address: str) -> Any:
         raise MissingExtraError("--cluster", "farm") from error
     if ray.is_initialized():
         return ray
+    _check_reachable(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DeviceError(
-            f"no Ray cluster answers at {address}: {reason}; start one with "
-            "`ray start --head --node-ip-address=127.0.0.1`"
-        ) from error
+        raise _unreachable(address, reason) from error
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Raise DeviceError if nothing listens at an address: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            raise _unreachable(address, str(error)) from error
+
+
+def _unreachable(address: str, reason: str) -> DeviceError:
+    return DeviceError(
+        f"no Ray cluster answers at {address}: {reason}; start one with "
+        "`ray start --head --node-ip-address=127.0.0.1`, and set RAY_AUTH_MODE=token here if it has a token"
+    )
 
 
 def dashboard(ray: Any) -> str:
@@ -194,6 +215,8 @@ class RayPool:
         line = " ".join(str(error).split())[:200]
         if name in ("WorkerCrashedError", "OutOfMemoryError"):
             return WorkerCrashed(f"the worker on {slot.name} ended unexpectedly ({name})")
+        resting = self._resting.get(slot.machine, 0.0)
+        self._resting[slot.machine] = max(resting, time.monotonic() + LOST_SECONDS)
         return MachineLost(f"{slot.name} was lost: {name}: {line}")
 
     def _end(self, attempt: int, value: Any, error: BaseException | None) -> None:

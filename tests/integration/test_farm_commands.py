@@ -106,6 +106,14 @@ def status(out: Path) -> Any:
     return read_status(LocalDir(out)) if out.is_dir() else []
 
 
+def test_an_address_without_a_cluster_is_one_line(film: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed (pip install '.[farm]')")
+    for address in ("127.0.0.1:9", "ray://127.0.0.1:9"):
+        done = command("render", film, "--out-dir", tmp_path / "out", "--cluster", address, *HOW)
+        assert done.returncode == 1 and f"no Ray cluster answers at {address}: " in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
 def test_commands_for_a_folder_without_renders_are_one_line(tmp_path: Path) -> None:
     for words, says in (
         (["status", tmp_path / "none"], "no such folder"),

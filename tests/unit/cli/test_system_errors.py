@@ -55,10 +55,7 @@ IMPOSSIBLE = "x" * 5000, "a/" * 3000 + "x.mp4"
 
 @pytest.mark.parametrize(
     ("command", "name"),
-    [
-        *((command, name) for command in ("render", "image", "trimap") for name in IMPOSSIBLE),
-        *((command, name) for command in ("image", "trimap") for name in ("/", ".")),
-    ],
+    [(command, name) for command in ("render", "image", "trimap") for name in IMPOSSIBLE],
     ids=lambda each: each[:9],
 )
 def test_an_impossible_output_is_refused_in_one_short_line(

@@ -10,6 +10,8 @@ from typing import Any
 import av
 import numpy as np
 
+from livematte.video.priority import kept_priority
+
 BALL, GROUND = 220, 60
 """Grey values of the ball and around it; black bars are darker than both."""
 
@@ -35,6 +37,7 @@ def roundness(picture: np.ndarray, aspect: Fraction | float = 1) -> float:
     return float(columns.std() * aspect / rows.std())
 
 
+@kept_priority()
 def ball_clip(
     path: Path,
     size: tuple[int, int],

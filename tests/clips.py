@@ -26,6 +26,8 @@ import av
 import numpy as np
 from av.subtitles.subtitle import SubtitleSet
 
+from livematte.video.priority import kept_priority
+
 BITS = 12
 CELL = 8
 ASS_HEADER = (
@@ -97,6 +99,7 @@ def video_frame(i: int, frames: int, size: tuple[int, int], format: str = "yuv42
     return out
 
 
+@kept_priority()
 def make_clip(
     path: Path,
     *,
@@ -219,6 +222,7 @@ def _sing(out: Any, voice: Any, pitch: int, seconds: float) -> None:
     out.mux(voice.encode(None))
 
 
+@kept_priority()
 def make_long_clip(path: Path, seconds: int, *, size: tuple[int, int] = (720, 1280), rate: int = 30) -> Path:
     """A long clip in little time: two seconds are encoded, and their packets muxed again and again.
 

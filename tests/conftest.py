@@ -48,6 +48,15 @@ FIRST = (
 _MEASURED = "livematte/seconds"
 
 
+@pytest.fixture(autouse=True)
+def _priority_stays() -> Iterator[None]:
+    """As root, SVT-AV1 would give the whole worker, and the browsers it starts, real-time priority."""
+    from livematte.video.priority import kept_priority
+
+    with kept_priority():
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _place_goes_away() -> Iterator[None]:
     yield

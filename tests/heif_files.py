@@ -11,6 +11,8 @@ from typing import Any
 import av
 import numpy as np
 
+from livematte.video.priority import kept_priority
+
 _CODECS = {
     ".heic": (
         "libx265", b"hvc1", b"hvcC", b"heic",
@@ -29,6 +31,7 @@ def full_box(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
     return box(kind, struct.pack(">I", version << 24 | flags), *parts)
 
 
+@kept_priority()
 def encode(rgb: np.ndarray, suffix: str, folder: Path) -> tuple[bytes, bytes]:
     """One picture (h, w, 3) uint8 as the data of an item and its codec's configuration, BT.709 full range."""
     library, _, _, _, options = _CODECS[suffix]

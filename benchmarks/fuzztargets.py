@@ -89,7 +89,8 @@ def read_background(path: Path) -> None:
 
 def read_control(path: Path) -> None:
     """Receive a request of the control protocol, which ends a connection with ValueError or EOFError."""
-    from livematte.streaming.control_link import REQUEST_BYTES, keys_match, receive
+    from livematte.streaming.control_client import receive
+    from livematte.streaming.control_link import REQUEST_BYTES, keys_match
 
     async def read() -> None:
         reader = asyncio.StreamReader(limit=REQUEST_BYTES)

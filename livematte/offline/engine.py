@@ -281,12 +281,10 @@ def _close(
     whole: bool,
 ) -> None:
     """Close everything once. After a sink that cannot finish, the other sinks are aborted."""
-    context, source, background = parts
-    ends = (("context", context, context.close), ("source", source, source.close))
-    for kind, part, end in (*ends, ("background", background, background.close)):
+    for kind, part in zip(("context", "source", "background"), parts, strict=True):
         try:
             with named_errors(kind, part, InputError):
-                end()
+                part.close()
         except BaseException as error:
             runner.fail(error)
     for output in outputs:

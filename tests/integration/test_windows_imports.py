@@ -10,7 +10,7 @@ import pytest
 CODE = """
 import importlib, os, pkgutil, signal, socket, subprocess, sys, types
 # Other packages choose their parts for the real system.
-import av, cv2, numba, numpy, onnx, onnxruntime, openvino, openvino.frontend, platformdirs
+import av, cv2, filelock, numba, numpy, onnx, onnxruntime, openvino, openvino.frontend, platformdirs
 import safetensors.torch, torch, typer, logging.handlers, rich.progress, rich.live
 import multiprocessing.connection, concurrent.futures.process, concurrent.futures.thread
 for optional in ("websocket", "obswebsocket", "pyvirtualcam", "matplotlib", "pymatting"):

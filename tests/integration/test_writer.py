@@ -532,7 +532,7 @@ def test_a_link_is_written_through(tmp_path):
 def test_pictures_land_together(tmp_path):
     info = debug_view_info("yuv420p")
     folder = tmp_path / "frames"
-    sink = open_sink(f"{folder}/", info)
+    sink = open_sink(folder / "%06d.png", info)
     sink.write(ramp(0, info))
     assert not folder.exists()
     sink.close()

@@ -157,7 +157,8 @@ def test_what_cannot_be_is_refused_in_one_line(
     path = written(tmp_path, text)
     with pytest.raises(error) as refused:
         read_profile(path, "live")
-    assert says in str(refused.value) and str(path) in str(refused.value) and "\n" not in str(refused.value)
+    line = str(refused.value)
+    assert says in line and path.name[-8:] in line and "\n" not in line
 
 
 def test_a_profile_that_cannot_be_read(tmp_path: Path) -> None:

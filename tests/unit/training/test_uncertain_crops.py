@@ -40,17 +40,19 @@ class Says:
 
 
 def test_the_trimap_is_that_of_the_shipped_model(people: PeopleStore) -> None:
-    kinds = set()
-    for seed in range(4):
+    kinds, found = set(), 0
+    for seed in range(12):
         crop = uncertain_crops.model_trimap_crop(np.random.default_rng(seed), people, *SIZE)
-        assert crop is not None
+        if crop is None:  # drawn people are not always doubtful
+            continue
+        found += 1
         rgb, alpha, foreground, background, trimap = crop
         assert rgb.shape == foreground.shape == background.shape == (*SIZE, 3)
         assert alpha.shape == trimap.shape == SIZE
         assert all(layer.dtype == np.uint8 for layer in crop)
         assert (trimap == 128).any(), "a crop is taken where something is in doubt"
         kinds |= set(np.unique(trimap).tolist())
-    assert kinds == {0, 128, 255}
+    assert found >= 4 and kinds == {0, 128, 255}
 
 
 def test_a_crop_is_a_function_of_its_seed(people: PeopleStore) -> None:

@@ -281,7 +281,8 @@ def _close(
     whole: bool,
 ) -> None:
     """Close everything once. After a sink that cannot finish, the other sinks are aborted."""
-    for kind, part in zip(("context", "source", "background"), parts, strict=True):
+    ends: dict[str, Any] = dict(zip(("context", "source", "background"), parts, strict=True))
+    for kind, part in ends.items():
         try:
             with named_errors(kind, part, InputError):
                 part.close()

@@ -313,7 +313,7 @@ def trimap(
     resolved = resolve({**chosen, "temporal": "off"} if still else chosen, extras=True)
     check_outputs({"input": input, **input_files(TrimapOptions, chosen)}, targets.values(), chosen)
     with spool.as_file(input, stop=stop) as file:
-        return trimap_of_file(file, targets, chosen, resolved, began, still, progress, stop)
+        return trimap_of_file(file, targets, chosen, resolved, began, progress, stop)
 
 
 @documented(MattesOptions)

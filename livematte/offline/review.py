@@ -9,7 +9,6 @@ import base64
 import html
 import json
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,7 @@ from livematte.errors import OutputError, UsageError
 from livematte.frame import Array
 from livematte.matting.doubt import DoubtMeter
 from livematte.options import PathLike
-from livematte.video.atomic_file import check_target, describe_write_error, replace_file, temporary_path
-from livematte.video.written_files import record_written
+from livematte.video.atomic_file import AtomicFile, describe_write_error
 
 FORMS = (".html", ".json")
 """Extensions of a report."""
@@ -110,16 +108,13 @@ class Review:
         """
         name = Path(name).name or name
         page = self._json(name) if Path(path).suffix.lower() == ".json" else self._page(name)
-        target = check_target(Path(path))
-        temporary = temporary_path(target)
+        file = AtomicFile(Path(path))
         try:
-            temporary.write_text(page, encoding="utf-8")
-            replace_file(temporary, target)
+            file.file.write(page.encode("utf-8", "replace"))
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
+            file.discard()
             raise OutputError(describe_write_error(error, Path(path))) from error
-        record_written(target)
+        file.commit()
 
     def _json(self, name: str) -> str:
         moments: list[dict[str, Any]] = [

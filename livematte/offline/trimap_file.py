@@ -18,6 +18,7 @@ from livematte.offline.report import (
     run_and_report,
     write_stills,
 )
+from livematte.output_paths import is_picture
 from livematte.progress import Progress
 from livematte.resolve import Resolved
 from livematte.video import trial_decode
@@ -36,11 +37,11 @@ def trimap_of_file(
     chosen: Mapping[str, Any],
     resolved: Resolved,
     began: float,
-    still: bool,
     progress: Callable[[Progress], None] | None,
     stop: threading.Event | None,
 ) -> RenderReport:
     """Write the trimap of a file that can be read again."""
+    still = is_picture(targets["trimap"])
     with limit_pixels(chosen):
         trial_decode.check(input)
         section = read_section(input, chosen)

@@ -13,6 +13,7 @@ import pytest
 import livematte
 from livematte.errors import OutputError, UsageError
 from livematte.frame import Array, Matte
+from livematte.offline.review import Review
 from tests import clips
 
 
@@ -87,3 +88,9 @@ def test_a_report_of_the_user_is_not_replaced_and_a_missing_folder_is_one_line(
     with pytest.raises(OutputError, match="no"):
         livematte.render(clip, model=model, report=tmp_path / "no" / "r.html")
     assert model.frame <= 0, "before the work"
+
+
+def test_a_name_that_is_no_text_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
+    for target in (tmp_path / "r.html", tmp_path / "r.json"):
+        Review().write(target, "a\udcff.mp4")
+        assert "a" in target.read_text(encoding="utf-8") and ".mp4" in target.read_text(encoding="utf-8")
